@@ -1,0 +1,1 @@
+"""Data sets of faces: rendered, public, a folder of your own."""

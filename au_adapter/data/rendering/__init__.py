@@ -1,0 +1,1 @@
+"""Labelled heads from the ICT-FaceKit morphable model, drawn with OpenGL."""

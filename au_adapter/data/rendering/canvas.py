@@ -1,0 +1,112 @@
+"""The flat skin: a cylinder around the template head, unrolled, on which textures are painted.
+
+Coordinates are centimetres: across = angle around the axis times RADIUS, up = y. Because they
+belong to the template, everything painted here follows the skin of every person and expression.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.ndimage import gaussian_filter, zoom
+
+AXIS_Z, RADIUS = 1.0, 9.5
+ACROSS, BOTTOM, TOP = 18.0, -11.0, 13.0  # the canvas covers +-ACROSS by BOTTOM..TOP
+WIDTH, HEIGHT = 432, 288  # texels of 0.083 cm
+
+
+def flatten(points: np.ndarray) -> np.ndarray:
+    """Template points [..., 3] -> flat points [..., 2]."""
+    angle = np.arctan2(points[..., 0], points[..., 2] - AXIS_Z)
+    return np.stack([angle * RADIUS, points[..., 1]], -1)
+
+
+def texture_coordinates(points: np.ndarray) -> np.ndarray:
+    """Template points [..., 3] -> texture coordinates in 0..1 [..., 2]; row 0 is the bottom."""
+    flat = flatten(points)
+    return np.stack(
+        [(flat[..., 0] + ACROSS) / (2 * ACROSS), (flat[..., 1] - BOTTOM) / (TOP - BOTTOM)], -1
+    )
+
+
+def _grid() -> tuple[np.ndarray, np.ndarray]:
+    across = (np.arange(WIDTH, dtype=np.float32) + 0.5) / WIDTH * 2 * ACROSS - ACROSS
+    up = (np.arange(HEIGHT, dtype=np.float32) + 0.5) / HEIGHT * (TOP - BOTTOM) + BOTTOM
+    return np.meshgrid(across, up)
+
+
+X, Y = _grid()
+
+
+def to_texels(flat: np.ndarray) -> np.ndarray:
+    """Flat points -> (column, row) in texels."""
+    return np.stack(
+        [
+            (flat[..., 0] + ACROSS) / (2 * ACROSS) * WIDTH,
+            (flat[..., 1] - BOTTOM) / (TOP - BOTTOM) * HEIGHT,
+        ],
+        -1,
+    )
+
+
+def spot(centre: np.ndarray, width: float, height: float | None = None) -> np.ndarray:
+    """A soft spot, 1 in its centre, of the given sigma in centimetres [HEIGHT, WIDTH]."""
+    height = width if height is None else height
+    return np.exp(-0.5 * (((X - centre[0]) / width) ** 2 + ((Y - centre[1]) / height) ** 2))
+
+
+def curve(points: list | np.ndarray, count: int = 24) -> np.ndarray:
+    """A smooth curve through flat points (Catmull-Rom) [count, 2]."""
+    points = np.asarray(points, np.float32)
+    ends = [2 * points[0] - points[1], *points, 2 * points[-1] - points[-2]]
+    p = np.stack(ends)
+    spans = len(points) - 1
+    t = np.linspace(0, spans, count)
+    i = np.minimum(t.astype(int), spans - 1)
+    f = (t - i)[:, None]
+    a, b, c, d = p[i], p[i + 1], p[i + 2], p[i + 3]
+    return 0.5 * (
+        2 * b + (c - a) * f + (2 * a - 5 * b + 4 * c - d) * f**2 + (3 * b - a - 3 * c + d) * f**3
+    )
+
+
+def along(points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Signed distance to a polyline, position along it 0..1, and inside-its-box mask.
+
+    The sign is positive on the left of the direction of travel. Arrays [HEIGHT, WIDTH].
+    """
+    best = np.full(X.shape, 1e6, np.float32)
+    side = np.zeros_like(best)
+    where = np.zeros_like(best)
+    count = len(points) - 1
+    for index, (a, b) in enumerate(zip(points[:-1], points[1:], strict=True)):
+        d = b - a
+        t = ((X - a[0]) * d[0] + (Y - a[1]) * d[1]) / max(float(d @ d), 1e-9)
+        t = np.clip(t, 0, 1)
+        dx, dy = X - a[0] - t * d[0], Y - a[1] - t * d[1]
+        distance = np.sqrt(dx * dx + dy * dy)
+        closer = distance < best
+        best[closer] = distance[closer]
+        side[closer] = np.sign(d[0] * dy - d[1] * dx)[closer]
+        where[closer] = ((index + t) / count)[closer]
+    return best * np.where(side == 0, 1, side), where, best < 3
+
+
+def stroke(points: np.ndarray, width: float, taper: float = 0.25) -> np.ndarray:
+    """A soft line of the given sigma, thinning out over the taper at both ends [HEIGHT, WIDTH]."""
+    distance, where, _ = along(points)
+    ends = np.clip(np.minimum(where, 1 - where) / max(taper, 1e-3), 0, 1)
+    ends = ends * ends * (3 - 2 * ends)
+    return np.exp(-0.5 * (distance / width) ** 2) * ends
+
+
+def noise(rng: np.random.Generator, scale: float) -> np.ndarray:
+    """Smooth noise of about unit deviation and the given feature size in cm [HEIGHT, WIDTH]."""
+    texel = 2 * ACROSS / WIDTH
+    sigma = scale / texel
+    step = max(int(sigma / 2), 1)
+    small = rng.normal(size=(HEIGHT // step + 2, WIDTH // step + 2)).astype(np.float32)
+    small = gaussian_filter(small, max(sigma / step / 2, 0.01))
+    small /= small.std() + 1e-9
+    if step > 1:
+        small = zoom(small, step, order=1)
+    return small[:HEIGHT, :WIDTH]

@@ -1,0 +1,106 @@
+"""Captions over a small closed vocabulary, from what was sampled. Left and right: the picture's."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .sample import (
+    CLOTH_COLOURS,
+    EYE_COLOURS,
+    GARMENTS,
+    HAIR_COLOURS,
+    PLAIN,
+    SCENES,
+    SKINS,
+    Expression,
+    Person,
+    Scene,
+)
+
+OPENINGS = ("", "a photo of", "a portrait of", "a close-up of", "a picture of", "a headshot of")
+HAIR_WORDS = {
+    "short": "short {} hair",
+    "cropped": "very short {} hair",
+    "swept": "swept back {} hair",
+    "long": "long {} hair",
+    "bob": "a {} bob",
+    "fringe": "long {} hair with a fringe",
+    "bun": "{} hair in a bun",
+    "bald": "a bald head",
+}
+BEARD_WORDS = {"stubble": "stubble", "beard": "a {} beard", "moustache": "a {} moustache"}
+DROP = 0.25  # chance that an attribute goes unnamed
+
+
+def caption(person: Person, scene: Scene, expression: Expression, rng: np.random.Generator) -> str:
+    """One caption, such as "a close-up of a young man with dark skin, facing left"."""
+
+    def named() -> bool:
+        return rng.random() > DROP
+
+    age = person.age if named() else ""
+    who = f"{age} {person.gender}".strip()
+    parts = [f"{'an' if who[0] in 'aeiou' else 'a'} {who}"]
+    traits = [trait for trait in _traits(person) if named()]
+    rng.shuffle(traits)
+    if traits:
+        parts[0] += " with " + _joined(traits)
+    if person.glasses and rng.random() > DROP / 2:
+        parts.append("wearing glasses")
+    if named():
+        parts.append(f"{rng.choice(['wearing', 'in'])} a {person.cloth} {person.garment}")
+    parts += _pose(scene, rng)
+    if expression.mood:
+        parts.insert(1, expression.mood)
+    if named():
+        parts.append(_background(scene, rng))
+    opening = OPENINGS[rng.integers(len(OPENINGS))]
+    return f"{opening} {', '.join(parts)}".strip()
+
+
+def _traits(person: Person) -> list[str]:
+    traits = [f"{person.skin} skin", HAIR_WORDS[person.hair_style].format(person.hair_colour)]
+    traits.append(f"{person.eyes} eyes")
+    if person.beard != "none":
+        traits.append(BEARD_WORDS[person.beard].format(person.hair_colour))
+    if person.freckles > 0.5:
+        traits.append("freckles")
+    return traits
+
+
+def _joined(traits: list[str]) -> str:
+    if len(traits) == 1:
+        return traits[0]
+    return ", ".join(traits[:-1]) + " and " + traits[-1]
+
+
+def _pose(scene: Scene, rng: np.random.Generator) -> list[str]:
+    words = []
+    if abs(scene.yaw) > 10:
+        words.append("facing " + ("right" if scene.yaw > 0 else "left"))
+    elif abs(scene.yaw) < 4 and rng.random() < 0.4:
+        words.append("facing the camera")
+    if abs(scene.pitch) > 8:
+        words.append("looking " + ("up" if scene.pitch > 0 else "down"))
+    return words
+
+
+def _background(scene: Scene, rng: np.random.Generator) -> str:
+    name = scene.background
+    if scene.background_kind == "scene":
+        place = {"sky": "against the sky", "sunset": "at sunset"}.get(name)
+        outside = {"park": "in a park", "beach": "at the beach", "city": "in a city at night",
+                   "forest": "in a forest", "office": "in an office", "room": "in a room"}  # fmt: skip
+        if rng.random() < 0.5:
+            return place or outside[name]
+    return f"{name} background" if rng.random() < 0.7 else f"on a {name} background"
+
+
+def vocabulary() -> list[str]:
+    """Every word that a caption may hold, and the comma, sorted."""
+    fixed = "a an , and with wearing glasses in facing left right the camera looking up down " \
+        "background on against at night smiling making face man woman young middle-aged old skin " \
+        "eyes freckles"  # fmt: skip
+    texts = [fixed, *OPENINGS, *HAIR_WORDS.values(), *BEARD_WORDS.values(), *HAIR_COLOURS]
+    texts += [*EYE_COLOURS, *CLOTH_COLOURS, *GARMENTS, *PLAIN, *SCENES, *(s[0] for s in SKINS)]
+    return sorted({word for text in texts for word in text.split() if word != "{}"})

@@ -1,0 +1,215 @@
+"""Writes data sets of labelled renders as tar shards (WebDataset layout), resumable."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import os
+import tarfile
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from .captions import caption
+from .renderer import Render, Renderer
+from .sample import (
+    EXPRESSIONS,
+    Expression,
+    Person,
+    Scene,
+    appearance_words,
+    sample_expression,
+    sample_person,
+    sample_scene,
+)
+
+LOGGER = logging.getLogger("au_adapter")
+SHARD = 500
+BOXES = {"left_eye": (42, 48), "right_eye": (36, 42), "brows": (17, 27), "mouth": (48, 68)}
+
+
+@dataclass(frozen=True)
+class Job:
+    """Everything a picture depends on, but its index."""
+
+    model_path: str
+    output: str
+    count: int
+    size: int = 128
+    seed: int = 0
+    expressions: str = "au"
+    first_identity: int = 0
+    images_per_identity: int = 4
+
+
+def render_dataset(
+    model_path: str | Path,
+    output: str | Path,
+    count: int,
+    size: int = 128,
+    seed: int = 0,
+    expressions: str = "au",
+    workers: int = 1,
+    first_identity: int = 0,
+    images_per_identity: int = 4,
+) -> list[Path]:
+    """Render count labelled pictures into output/shard-*.tar; returns the shards' paths.
+
+    Finished shards are left as they are, so that an interrupted run goes on where it stopped.
+    A picture depends on (seed, index, settings) alone, whatever the number of workers.
+    Raises FileNotFoundError without the model, ValueError for settings that differ from those
+    of the shards already there, RuntimeError without OpenGL.
+    """
+    if expressions not in EXPRESSIONS:
+        raise ValueError(
+            f"expressions must be one of {', '.join(EXPRESSIONS)}, found {expressions!r}"
+        )
+    if count < 1 or size < 16 or workers < 1 or images_per_identity < 1:
+        raise ValueError(
+            f"count ({count}), workers ({workers}) and images_per_identity "
+            f"({images_per_identity}) must be at least 1 and size ({size}) at least 16"
+        )
+    if not Path(model_path).is_file():
+        raise FileNotFoundError(
+            f"the face model {model_path} does not exist: fetch it with "
+            "`au-adapter download ict-facekit` and give the path of its npz file"
+        )
+    job = Job(str(model_path), str(output), count, size, seed, expressions, first_identity,
+              images_per_identity)  # fmt: skip
+    folder = Path(output)
+    folder.mkdir(parents=True, exist_ok=True)
+    _check_settings(job, folder)
+    shards = range((count + SHARD - 1) // SHARD)
+    missing = [shard for shard in shards if not shard_path(folder, shard).exists()]
+    _work(job, missing, workers)
+    return [shard_path(folder, shard) for shard in shards]
+
+
+def shard_path(folder: Path, shard: int) -> Path:
+    """Where a shard lies."""
+    return folder / f"shard-{shard:05d}.tar"
+
+
+def _check_settings(job: Job, folder: Path) -> None:
+    settings = {k: v for k, v in vars(job).items() if k not in ("model_path", "output")}
+    path = folder / "settings.json"
+    if path.exists():
+        found = json.loads(path.read_text())
+        if found != settings:
+            raise ValueError(
+                f"{folder} holds renders made with {found}, not {settings}: choose another "
+                "folder, or delete this one"
+            )
+        return
+    partial = path.with_suffix(".partial")
+    partial.write_text(json.dumps(settings))
+    os.replace(partial, path)
+
+
+def _work(job: Job, shards: list[int], workers: int) -> None:
+    if workers == 1 or len(shards) < 2:
+        renderer = Renderer(job.model_path, job.size) if shards else None
+        for shard in shards:
+            write_shard(renderer, job, shard)
+        return
+    with ProcessPoolExecutor(
+        min(workers, len(shards)), get_context("spawn"), _start_worker, (job,)
+    ) as pool:
+        for shard in pool.map(_write_in_worker, shards):
+            LOGGER.info("shard %d of %s is written", shard, job.output)
+
+
+_WORKER: dict = {}
+
+
+def _start_worker(job: Job) -> None:
+    _WORKER["job"], _WORKER["renderer"] = job, Renderer(job.model_path, job.size)
+
+
+def _write_in_worker(shard: int) -> int:
+    write_shard(_WORKER["renderer"], _WORKER["job"], shard)
+    return shard
+
+
+def write_shard(renderer: Renderer, job: Job, shard: int) -> Path:
+    """Render one shard; its name appears only when it is complete."""
+    path = shard_path(Path(job.output), shard)
+    partial = path.with_suffix(f".{os.getpid()}.partial")
+    last = min((shard + 1) * SHARD, job.count)
+    with tarfile.open(partial, "w") as tar:
+        for index in range(shard * SHARD, last):
+            for name, content in render_files(renderer, job, index):
+                _add(tar, name, content)
+    os.replace(partial, path)
+    return path
+
+
+def render_files(renderer: Renderer, job: Job, index: int) -> list[tuple[str, bytes]]:
+    """The three files of one picture: (name, content) of png, mask.png and json."""
+    person, scene, expression, rng = draw_parameters(renderer, job, index)
+    drawn = renderer.render(person, scene, expression)
+    key = f"{job.seed:04d}-{index:07d}"
+    about = label(person, scene, expression, drawn)
+    about = {"key": key, "seed": job.seed, "index": index, **about}
+    about["caption"] = caption(person, scene, expression, rng)
+    return [
+        (f"{key}.png", _png(drawn.image)),
+        (f"{key}.mask.png", _png(drawn.mask)),
+        (f"{key}.json", json.dumps(about).encode()),
+    ]
+
+
+def draw_parameters(
+    renderer: Renderer, job: Job, index: int
+) -> tuple[Person, Scene, Expression, np.random.Generator]:
+    """What picture number index shows; the generator goes on to the caption."""
+    identity = job.first_identity + index // job.images_per_identity
+    person = sample_person(identity, renderer.model.masculine)
+    rng = np.random.default_rng([job.seed, index, 11])
+    return person, sample_scene(rng), sample_expression(rng, job.expressions), rng
+
+
+def label(person: Person, scene: Scene, expression: Expression, drawn: Render) -> dict:
+    """The label of one picture; pixels are x right, y down, left and right the subject's."""
+    points = drawn.landmarks
+    return {
+        "identity": person.identity,
+        "units": _numbers(expression.units()),
+        "left": _numbers(expression.left),
+        "right": _numbers(expression.right),
+        "pose": {"yaw": round(scene.yaw, 3), "pitch": round(scene.pitch, 3),
+                 "roll": round(scene.roll, 3), "gaze": [round(g, 4) for g in scene.gaze]},
+        "landmarks": np.round(points, 2).tolist(),
+        "jaw": np.round(points[:17], 2).tolist(),
+        "boxes": {name: _box(points[a:b], len(drawn.image)) for name, (a, b) in BOXES.items()},
+        "appearance": appearance_words(person, scene),
+    }  # fmt: skip
+
+
+def _numbers(units: dict[int, float]) -> dict[str, float]:
+    return {str(unit): round(value, 4) for unit, value in units.items()}
+
+
+def _box(points: np.ndarray, size: int, margin: float = 0.22) -> list[float]:
+    """x0, y0, x1, y1 around points, widened by a share of their width, inside the picture."""
+    low, high = points.min(0), points.max(0)
+    wide = margin * (high[0] - low[0])
+    box = np.clip([*(low - wide), *(high + wide)], 0, size)
+    return [round(float(v), 2) for v in box]
+
+
+def _png(array: np.ndarray) -> bytes:
+    stream = io.BytesIO()
+    Image.fromarray(array).save(stream, "PNG", compress_level=3)
+    return stream.getvalue()
+
+
+def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
+    entry = tarfile.TarInfo(name)
+    entry.size = len(content)
+    tar.addfile(entry, io.BytesIO(content))

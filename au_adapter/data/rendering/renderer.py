@@ -1,0 +1,350 @@
+"""Draws one labelled head after another with OpenGL, on a GPU or in software."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from . import canvas, light, props, shaders
+from .appearance import SkinPainter
+from .hair import STYLES, HairMaker
+from .head import HeadModel
+from .sample import Expression, Person, Scene
+from .scene import Camera, background, camera
+
+OVERSAMPLE = 3
+HALF_TURN = 0.35  # how much of the head's turn the shoulders follow
+
+
+@dataclass(frozen=True)
+class Render:
+    """image uint8 [S, S, 3], mask uint8 [S, S] (255 = person), landmarks pixels [68, 2]."""
+
+    image: np.ndarray
+    mask: np.ndarray
+    landmarks: np.ndarray
+
+
+class Stage:
+    """One person, ready to be drawn in many expressions: GPU copies of what stays."""
+
+    def __init__(self, person: Person, vertices: np.ndarray, normals: np.ndarray):
+        self.person, self.vertices, self.normals = person, vertices, normals
+        self.hair = self.clothes = self.glasses = None
+
+
+class Renderer:
+    """A GL context with the face model in it. Pictures are size x size pixels."""
+
+    def __init__(self, model_path: str | Path, size: int = 128):
+        os.environ.setdefault("LP_NUM_THREADS", "1")
+        self.size, self.model = size, HeadModel(model_path)
+        self.gl = _context()
+        self._load_template()
+        self._build_programs()
+        self._upload_static()
+        self._stage: Stage | None = None
+
+    def _load_template(self) -> None:
+        model = self.model
+        skin = model.neutral[: model.skin.last]
+        normals = model.skin_normals(model.neutral)
+        self.transfer, self.occlusion = light.bake_visibility(skin, normals, model.skin.triangles)
+        self.painter = SkinPainter(model.neutral[model.landmarks])
+        self.hair_maker = HairMaker(skin)
+        self.mouth_parts = _mouth_parts(model)
+
+    def _build_programs(self) -> None:
+        make = self.gl.program
+        self.programs = {
+            "skin": make(shaders.SKIN_VERTEX, shaders.SKIN_FRAGMENT),
+            "eye": make(shaders.EYE_VERTEX, shaders.EYE_FRAGMENT),
+            "mouth": make(shaders.MOUTH_VERTEX, shaders.MOUTH_FRAGMENT),
+            "plain": make(shaders.PLAIN_VERTEX, shaders.PLAIN_FRAGMENT),
+            "hair": make(shaders.HAIR_VERTEX, shaders.HAIR_FRAGMENT),
+        }
+        self.programs["skin"]["paint"], self.programs["skin"]["relief"] = 0, 1
+        self.programs["hair"]["strands"] = 2
+
+    def _upload_static(self) -> None:
+        gl, model, side = self.gl, self.model, self.size * OVERSAMPLE
+        self.target = gl.framebuffer(
+            [gl.texture((side, side), 4)], gl.depth_renderbuffer((side, side))
+        )
+        points = canvas.texture_coordinates(model.neutral[: model.skin.last])
+        static = np.c_[points, self.occlusion].astype("f4")
+        self.skin_moving = gl.buffer(reserve=model.skin.last * 28, dynamic=True)
+        self.skin_array = gl.vertex_array(
+            self.programs["skin"],
+            [(self.skin_moving, "3f 3f 1f", "position", "normal", "seen"),
+             (gl.buffer(static.tobytes()), "2f 1f", "texture_point", "occlusion")],
+            self._indices(model.skin.triangles),
+        )  # fmt: skip
+        self.eyes = [self._eye(name) for name in ("inner_eye_left", "inner_eye_right")]
+        self.mouth_moving = gl.buffer(reserve=max(len(self.mouth_parts.vertices), 1) * 12)
+        self.mouth_array = gl.vertex_array(
+            self.programs["mouth"],
+            [(self.mouth_moving, "3f", "position"),
+             (gl.buffer(self.mouth_parts.static.tobytes()), "3f 4f", "normal", "tint")],
+            self._indices(self.mouth_parts.triangles),
+        )  # fmt: skip
+        self.paint = gl.texture((canvas.WIDTH, canvas.HEIGHT), 4)
+        self.relief = gl.texture((canvas.WIDTH, canvas.HEIGHT), 4, dtype="f2")
+        for texture in (self.paint, self.relief):
+            texture.repeat_x = texture.repeat_y = False
+        self.strands = gl.texture((512, 128), 1, _strands().tobytes())
+
+    def _indices(self, triangles: np.ndarray):
+        return self.gl.buffer(np.ascontiguousarray(triangles, "i4").tobytes())
+
+    def _eye(self, name: str) -> tuple:
+        mesh, gl = self.model.meshes[name], self.gl
+        rest = self.model.neutral[mesh.first : mesh.last]
+        local = (rest - rest.mean(0) - _eye_depth(rest)).astype("f4")
+        moving = gl.buffer(reserve=max(len(rest), 1) * 12, dynamic=True)
+        array = gl.vertex_array(
+            self.programs["eye"],
+            [(moving, "3f", "position"), (gl.buffer(local.tobytes()), "3f", "local")],
+            self._indices(mesh.triangles - mesh.first),
+        )
+        return mesh, moving, array
+
+    def _plain(self, buffer, triangles: np.ndarray):
+        layout = [(buffer, "3f 3f", "position", "normal")]
+        return self.gl.vertex_array(self.programs["plain"], layout, self._indices(triangles))
+
+    def neutral_landmarks(self, person: Person) -> np.ndarray:
+        """Landmarks of the person at rest, in head space [68, 3]."""
+        return self.model.person(person.weights)[self.model.landmarks]
+
+    def render(self, person: Person, scene: Scene, expression: Expression) -> Render:
+        """Draw a person; the same arguments give the same picture."""
+        stage = self._prepare(person)
+        vertices = self.model.express(
+            stage.vertices, expression.left, expression.right, scene.gaze
+        ).astype("f4")
+        view = camera(scene)
+        landmarks = vertices[self.model.landmarks]
+        self._send_skin(vertices, view, scene, person, expression)
+        self._light(view, scene)
+        self.target.use()
+        self.gl.clear(0, 0, 0, 0)
+        self.gl.enable(self.gl.DEPTH_TEST)
+        self._draw(stage, vertices, landmarks, scene)
+        return self._finish(view.pixels(landmarks, self.size), scene)
+
+    def _prepare(self, person: Person) -> Stage:
+        if self._stage is not None and self._stage.person.identity == person.identity:
+            return self._stage
+        vertices = self.model.person(person.weights)
+        stage = Stage(person, vertices, self.model.skin_normals(vertices))
+        self.paint.write(self.painter.paint(person).tobytes())
+        stage.hair = self._hair(person, vertices)
+        stage.clothes = self._prop(props.clothes(person))
+        if person.glasses:
+            stage.glasses = self._prop(props.glasses(vertices[self.model.landmarks]))
+        self._release()
+        self._stage = stage
+        return stage
+
+    def _release(self) -> None:
+        if self._stage is None:
+            return
+        for arrays in (self._stage.hair, self._stage.clothes, self._stage.glasses):
+            for thing in arrays or ():
+                thing.release()
+
+    def _prop(self, shape: tuple[np.ndarray, np.ndarray]) -> tuple:
+        buffer = self.gl.buffer(np.ascontiguousarray(shape[0], "f4").tobytes())
+        return self._plain(buffer, shape[1]), buffer
+
+    def _hair(self, person: Person, vertices: np.ndarray) -> tuple | None:
+        mesh = self.hair_maker.build(person, vertices[: self.model.skin.last])
+        if mesh is None:
+            return None
+        data, triangles = mesh.vertices, mesh.triangles
+        if person.hair_style == "bun":
+            ball, more = props.bun(np.array([0.0, 13.6, -1.5]))
+            triangles = np.concatenate([triangles, more + len(data)])
+            data = np.concatenate([data, ball])
+        buffer = self.gl.buffer(np.ascontiguousarray(data, "f4").tobytes())
+        layout = [(buffer, "3f 3f 3f 4f", "position", "normal", "tangent", "flow")]
+        array = self.gl.vertex_array(self.programs["hair"], layout, self._indices(triangles))
+        return array, buffer
+
+    def _send_skin(self, vertices, view: Camera, scene, person, expression) -> None:
+        last = self.model.skin.last
+        moving = np.empty((last, 7), "f4")
+        moving[:, :3] = vertices[:last]
+        moving[:, 3:6] = self.model.skin_normals(vertices)
+        key = view.rotation.T @ np.array(scene.key_direction)
+        moving[:, 6] = light.key_visibility(self.transfer, key)
+        self.skin_moving.write(moving)
+        relief = self.painter.relief(person, expression.left, expression.right)
+        self.relief.write(relief.tobytes())
+
+    def _light(self, view: Camera, scene: Scene) -> None:
+        back = view.rotation.T
+        values = {
+            "key_direction": back @ np.array(scene.key_direction),
+            "key_colour": scene.key_colour,
+            "ambient_top": scene.ambient_top,
+            "ambient_bottom": scene.ambient_bottom,
+            "up": back @ np.array([0.0, 1.0, 0.0]),
+            "eye_point": view.eye_point,
+            "rim": scene.rim,
+        }
+        project = view.project.T.astype("f4").tobytes()
+        for program in self.programs.values():
+            program["project"].write(project)
+            for name, value in values.items():
+                _set(program, name, value)
+
+    def _draw(self, stage: Stage, vertices, landmarks, scene: Scene) -> None:
+        gl, person = self.gl, stage.person
+        self.paint.use(0)
+        self.relief.use(1)
+        self.strands.use(2)
+        gl.enable(gl.CULL_FACE)
+        self.skin_array.render()
+        self._draw_eyes(vertices, landmarks, person)
+        self._draw_mouth(vertices, landmarks)
+        gl.disable(gl.CULL_FACE)
+        self._draw_plain(stage, scene)
+        if stage.hair:
+            _set(self.programs["hair"], "tint", person.hair_tint)
+            _set(self.programs["hair"], "frizz", STYLES[person.hair_style].rough)
+            stage.hair[0].render()
+
+    def _draw_eyes(self, vertices, landmarks, person: Person) -> None:
+        program = self.programs["eye"]
+        _set(program, "iris_colour", person.eye_colour)
+        for (mesh, moving, array), ring in zip(self.eyes, (slice(42, 46), slice(36, 40)), strict=True):
+            part = vertices[mesh.first : mesh.last]
+            if not len(part):
+                continue
+            moving.write(np.ascontiguousarray(part))
+            centre = part.mean(0) + _eye_depth(part)
+            upper = landmarks[ring] - centre
+            _set(program, "centre", centre)
+            _set(program, "lid", np.polyfit(upper[:, 0], upper[:, 1], 2))
+            array.render()
+
+    def _draw_mouth(self, vertices, landmarks) -> None:
+        gap = (landmarks[61:64, 1] - landmarks[67:64:-1, 1]).max()
+        program, parts = self.programs["mouth"], self.mouth_parts
+        self.mouth_moving.write(np.ascontiguousarray(vertices[parts.vertices]))
+        _set(program, "lip_depth", float(landmarks[62, 2]))
+        _set(program, "upper_lip", float(landmarks[62, 1]))
+        self.mouth_array.render(vertices=-1 if gap > 0.1 else parts.socket_indices)
+
+    def _draw_plain(self, stage: Stage, scene: Scene) -> None:
+        program, person = self.programs["plain"], stage.person
+        if stage.glasses:
+            self._tint(person.glasses_tint, 0.5, 0.0)
+            stage.glasses[0].render()
+        self._tint(person.cloth_colour, 0.02, 1.0 if person.garment != "shirt" else 0.0)
+        program["project"].write(camera(scene, HALF_TURN).project.T.astype("f4").tobytes())
+        stage.clothes[0].render()
+
+    def _tint(self, colour, gloss: float, weave: float) -> None:
+        for name, value in (("tint", colour), ("gloss", gloss), ("weave", weave)):
+            _set(self.programs["plain"], name, value)
+
+    def _finish(self, landmarks: np.ndarray, scene: Scene) -> Render:
+        side, n = self.size * OVERSAMPLE, OVERSAMPLE
+        raw = np.frombuffer(self.target.read(components=4), np.uint8).reshape(side, side, 4)[::-1]
+        # Clear pixels are black with alpha 0, so the mean is already multiplied by alpha.
+        mean = raw.reshape(self.size, n, self.size, n, 4).mean((1, 3), dtype=np.float32) / 255
+        alpha = mean[..., 3:]
+        picture = mean[..., :3] + background(scene, self.size) * (1 - alpha)
+        grain = np.random.default_rng(scene.background_seed).normal(0, 0.006, picture.shape)
+        picture = np.clip((picture + grain) * 255 + 0.5, 0, 255).astype(np.uint8)
+        return Render(picture, (alpha[..., 0] * 255 + 0.5).astype(np.uint8), landmarks)
+
+
+@dataclass(frozen=True)
+class _Mouth:
+    vertices: np.ndarray  # indices into the model
+    triangles: np.ndarray  # socket first, then teeth and gums
+    socket_indices: int
+    static: np.ndarray  # [N, 7]: normal, tint, shine
+
+
+def _mouth_parts(model: HeadModel) -> _Mouth:
+    names = ("mouth_socket", "teeth", "gums_tongue")
+    looks = {"mouth_socket": (0.42, 0.15, 0.14, 0.05), "teeth": (0.90, 0.87, 0.80, 0.3),
+             "gums_tongue": (0.66, 0.30, 0.29, 0.15)}  # fmt: skip
+    meshes = [model.meshes[name] for name in names]
+    triangles = np.concatenate([mesh.triangles for mesh in meshes])
+    vertices = np.unique(triangles) if len(triangles) else np.zeros(0, int)
+    tint = np.concatenate(
+        [np.tile(looks[n], (m.last - m.first, 1)) for n, m in zip(names, meshes, strict=True)]
+    )
+    where = np.concatenate([np.arange(m.first, m.last) for m in meshes])
+    table = np.zeros((len(model.neutral), 4))
+    table[where] = tint
+    normals = _static_normals(model.neutral, triangles)
+    static = np.c_[normals[vertices], table[vertices]].astype("f4")
+    renumber = np.zeros(len(model.neutral), int)
+    renumber[vertices] = np.arange(len(vertices))
+    return _Mouth(vertices, renumber[triangles], len(meshes[0].triangles) * 3, static)
+
+
+def _static_normals(points: np.ndarray, triangles: np.ndarray) -> np.ndarray:
+    normals = np.zeros_like(points)
+    a, b, c = (points[triangles[:, i]] for i in range(3))
+    face = np.cross(b - a, c - a)
+    for corner in range(3):
+        np.add.at(normals, triangles[:, corner], face)
+    return normals / (np.linalg.norm(normals, axis=1, keepdims=True) + 1e-9)
+
+
+def _eye_depth(points: np.ndarray) -> np.ndarray:
+    """From the mean of an eyeball's front half to its centre; a hemisphere's mean is r/2 out."""
+    if not len(points):
+        return np.zeros(3, np.float32)
+    reach = (points[:, 0].max() - points[:, 0].min()) / 2
+    front = points[:, 2].max() - points[:, 2].mean()
+    return np.array([0, 0, front - reach], np.float32)
+
+
+def _strands() -> np.ndarray:
+    """Tileable noise stretched along its rows, bytes [128, 512]."""
+    rng = np.random.default_rng(5)
+    total = np.zeros((128, 512))
+    for columns, rows, weight in ((512, 8, 0.8), (256, 4, 0.8), (64, 4, 0.7), (24, 2, 0.5)):
+        small = rng.normal(size=(rows, columns))
+        rows_at = (np.arange(128) / 128 * rows) % rows
+        columns_at = (np.arange(512) / 512 * columns) % columns
+        r, c = rows_at.astype(int), columns_at.astype(int)
+        fr, fc = (rows_at - r)[:, None], (columns_at - c)[None]
+        r2, c2 = (r + 1) % rows, (c + 1) % columns
+        top = small[r][:, c] * (1 - fc) + small[r][:, c2] * fc
+        bottom = small[r2][:, c] * (1 - fc) + small[r2][:, c2] * fc
+        total += weight * (top * (1 - fr) + bottom * fr)
+    total = (total / total.std() * 0.22 + 0.5).clip(0, 1)
+    return (total * 255).astype(np.uint8)
+
+
+def _set(program, name: str, value) -> None:
+    """Set a uniform that the compiler may have dropped."""
+    if name in program:
+        program[name].value = tuple(map(float, value)) if np.ndim(value) else float(value)
+
+
+def _context():
+    try:
+        import moderngl
+    except ImportError as error:
+        raise RuntimeError("rendering needs the Python package moderngl: pip install moderngl") from error
+    try:
+        return moderngl.create_standalone_context(backend="egl")
+    except Exception as error:
+        raise RuntimeError(
+            "no OpenGL to render with: install the system packages libegl1 and libgl1-mesa-dri "
+            f"(Debian and Ubuntu names; software rendering is enough). Found: {error}"
+        ) from error
