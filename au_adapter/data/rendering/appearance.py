@@ -22,6 +22,7 @@ class SkinPainter:
         p = self.flat
         self.lips, self.lip_line = _lip_masks(p)
         self.lid_line = _lid_lines(p)
+        self.lashes = _lashes(p)
         self.cheeks = sum(canvas.spot((s * 5.2, p[33, 1] + 1.2), 1.7, 1.5) for s in (-1, 1))
         self.nose = canvas.spot(p[30] - (0, 0.4), 1.3, 0.9)
         self.sockets = sum(
@@ -53,6 +54,7 @@ class SkinPainter:
         shadow = np.array([0.32, 0.2, 0.2]) * (0.5 + np.array(person.skin_colour))
         colour = _mix(colour, shadow, np.clip(self.lids * 0.45 * person.makeup, 0, 1))
         colour = _mix(colour, lid, self.lid_line * (0.6 + 0.35 * person.makeup))
+        colour = _mix(colour, lid, self.lashes * (0.75 * person.makeup))
         colour = self._brows(colour, person, rng)
         colour = self._scalp(colour, person, rng)
         shine = 0.25 + 0.55 * self.shine + 0.35 * self.lips * (0.5 + person.makeup)
@@ -67,7 +69,9 @@ class SkinPainter:
             for unit, value in units.items():
                 if (unit, side) in self.folds:
                     old = weights.get((unit, side), 0.0)
-                    weights[unit, side] = old + min(value / 5, 1.2) * (0.8 + 0.45 * person.age_amount)
+                    weights[unit, side] = old + min(value / 5, 1.2) * (
+                        0.8 + 0.45 * person.age_amount
+                    )
         for key, weight in weights.items():
             fold = self.folds[key]
             field[fold.rows, fold.columns, :2] += fold.slope * np.float32(weight)
@@ -103,15 +107,15 @@ class SkinPainter:
         grain = canvas.noise(rng, 0.11)
         strength = {"stubble": 0.34, "beard": 0.86, "moustache": 0.86}[person.beard]
         edge = np.clip((where + 0.12 * grain - 0.25) * 2.2, 0, 1)
-        amount = edge * strength * np.clip(0.9 + 0.22 * grain, 0, 1.1)
-        tint = np.array(person.hair_tint)[None, None] * (0.85 + 0.22 * grain[..., None])
+        amount = edge * strength * np.clip(0.92 + 0.14 * grain, 0, 1.1)
+        tint = np.array(person.hair_tint)[None, None] * (0.9 + 0.14 * grain[..., None])
         return _mix(colour, tint.clip(0.02, 1), amount.clip(0, 0.96) * (1 - self.lips))
 
     def _brows(self, colour: np.ndarray, person: Person, rng: np.random.Generator) -> np.ndarray:
         size = canvas.WIDTH * DETAIL, canvas.HEIGHT * DETAIL
         picture = Image.new("L", size)
         draw = ImageDraw.Draw(picture)
-        spread = 0.22 + 0.13 * person.brow_strength
+        spread = 0.06 + 0.28 * person.brow_strength
         for side in (1, -1):
             for hair in _brow_hairs(self.flat, side, spread, rng):
                 ends = canvas.to_texels(hair) * DETAIL
@@ -132,7 +136,7 @@ class SkinPainter:
 
 def _scalp_line(across: np.ndarray, hairline: float) -> np.ndarray:
     """Height of the hairline on the flat skin, cm."""
-    return 10.9 + hairline - 0.016 * across**2
+    return 10.8 + hairline - 0.02 * across**2
 
 
 def _mix(a: np.ndarray, b: np.ndarray, amount: np.ndarray) -> np.ndarray:
@@ -163,9 +167,19 @@ def _lid_lines(p: np.ndarray) -> np.ndarray:
     for corner, top, bottom in ((36, (37, 38, 39), (41, 40)), (45, (44, 43, 42), (46, 47))):
         upper = canvas.curve([p[corner], *p[list(top)]])
         lower = canvas.curve([p[corner], *p[list(bottom)], p[top[-1]]])
-        lines = np.maximum(lines, canvas.stroke(upper, 0.09, 0.12))
+        lines = np.maximum(lines, canvas.stroke(upper, 0.11, 0.1))
         lines = np.maximum(lines, 0.35 * canvas.stroke(lower, 0.06, 0.3))
     return lines
+
+
+def _lashes(p: np.ndarray) -> np.ndarray:
+    """The wider band that made-up upper lashes cover, with a flick at the outer corner."""
+    band = np.zeros_like(canvas.X)
+    for side, points in ((-1, p[36:40]), (1, p[[45, 44, 43, 42]])):
+        flick = points[0] + (side * 0.55, 0.28)
+        line = canvas.curve([flick, *(points + (0, 0.05))])
+        band = np.maximum(band, canvas.stroke(line, 0.14, 0.35))
+    return band
 
 
 def _brow_hairs(p: np.ndarray, side: int, spread: float, rng: np.random.Generator):
@@ -184,14 +198,13 @@ def _brow_hairs(p: np.ndarray, side: int, spread: float, rng: np.random.Generato
 
 def _beard_masks(p: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Where a full beard and a moustache grow [HEIGHT, WIDTH] each."""
-    corner, chin, nose, lip = p[54], p[8], p[33], p[51]
-    edge = [(11.5, 3.0), (9.6, 0.0), (7.6, -2.2), (abs(corner[0]) + 1.1, corner[1] + 0.3),
-            (abs(corner[0]) + 0.35, corner[1] - 0.6), (1.6, p[57, 1] - 0.75), (0.0, p[57, 1] - 0.55)]  # fmt: skip
-    top = np.array(edge)
-    left = np.concatenate([top, [(0, chin[1] - 3.2), (8, chin[1] - 2.5), (13, -3), (12.6, 3)]])
+    chin, nose, lip, low_lip = p[8, 1], p[33, 1], p[51, 1], p[57, 1]
+    x, y = abs(p[54, 0]), p[54, 1]
+    edge = [(11.5, 3.0), (9.6, 0.0), (7.6, -2.2), (x + 1.1, y + 0.3), (x + 0.35, y - 0.6)]
+    edge += [(1.6, low_lip - 0.75), (0.0, low_lip - 0.55), (0.0, chin - 3.2), (8.0, chin - 2.5)]
+    left = np.array([*edge, (13.0, -3.0), (12.6, 3.0)])
     beard = _polygon(left, 2.0) + _polygon(left * (-1, 1), 2.0)
-    half = np.array([(0, nose[1] - 0.35), (1.3, nose[1] - 0.5), (abs(corner[0]) + 0.4, corner[1] + 0.2),
-                     (abs(corner[0]) + 0.5, corner[1] - 0.7), (abs(corner[0]) + 0.05, corner[1] - 0.1),
-                     (1.0, lip[1] + 0.15), (0, lip[1] + 0.1)])  # fmt: skip
+    half = [(0, nose - 0.35), (1.3, nose - 0.5), (x + 0.4, y + 0.2), (x + 0.5, y - 0.7)]
+    half = np.array([*half, (x + 0.05, y - 0.1), (1.0, lip + 0.15), (0, lip + 0.1)])
     moustache = _polygon(half, 1.2) + _polygon(half * (-1, 1), 1.2)
     return beard.clip(0, 1), moustache.clip(0, 1)

@@ -69,34 +69,38 @@ def curve(points: list | np.ndarray, count: int = 24) -> np.ndarray:
     )
 
 
-def along(points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Signed distance to a polyline, position along it 0..1, and inside-its-box mask.
+def stroke(points: np.ndarray, width: float, taper: float = 0.25) -> np.ndarray:
+    """A soft line of the given sigma, thinning out over the taper at both ends [HEIGHT, WIDTH]."""
+    picture = np.zeros(X.shape, np.float32)
+    window = _window(points, 4 * width)
+    distance, where = _along(points, X[window], Y[window])
+    ends = np.clip(np.minimum(where, 1 - where) / max(taper, 1e-3), 0, 1)
+    ends = ends * ends * (3 - 2 * ends)
+    picture[window] = np.exp(-0.5 * (distance / width) ** 2) * ends
+    return picture
 
-    The sign is positive on the left of the direction of travel. Arrays [HEIGHT, WIDTH].
-    """
-    best = np.full(X.shape, 1e6, np.float32)
-    side = np.zeros_like(best)
+
+def _window(points: np.ndarray, margin: float) -> tuple[slice, slice]:
+    low = np.floor(to_texels(points.min(0) - margin)).astype(int)
+    high = np.ceil(to_texels(points.max(0) + margin)).astype(int)
+    low, high = np.maximum(low, 0), np.maximum(high, 0)
+    return slice(low[1], high[1]), slice(low[0], high[0])
+
+
+def _along(points: np.ndarray, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Distance of the places x, y to a polyline, and how far along it they lie, 0..1."""
+    best = np.full(x.shape, 1e6, np.float32)
     where = np.zeros_like(best)
     count = len(points) - 1
     for index, (a, b) in enumerate(zip(points[:-1], points[1:], strict=True)):
         d = b - a
-        t = ((X - a[0]) * d[0] + (Y - a[1]) * d[1]) / max(float(d @ d), 1e-9)
+        t = ((x - a[0]) * d[0] + (y - a[1]) * d[1]) / max(float(d @ d), 1e-9)
         t = np.clip(t, 0, 1)
-        dx, dy = X - a[0] - t * d[0], Y - a[1] - t * d[1]
-        distance = np.sqrt(dx * dx + dy * dy)
+        distance = np.hypot(x - a[0] - t * d[0], y - a[1] - t * d[1])
         closer = distance < best
         best[closer] = distance[closer]
-        side[closer] = np.sign(d[0] * dy - d[1] * dx)[closer]
         where[closer] = ((index + t) / count)[closer]
-    return best * np.where(side == 0, 1, side), where, best < 3
-
-
-def stroke(points: np.ndarray, width: float, taper: float = 0.25) -> np.ndarray:
-    """A soft line of the given sigma, thinning out over the taper at both ends [HEIGHT, WIDTH]."""
-    distance, where, _ = along(points)
-    ends = np.clip(np.minimum(where, 1 - where) / max(taper, 1e-3), 0, 1)
-    ends = ends * ends * (3 - 2 * ends)
-    return np.exp(-0.5 * (distance / width) ** 2) * ends
+    return best, where
 
 
 def noise(rng: np.random.Generator, scale: float) -> np.ndarray:

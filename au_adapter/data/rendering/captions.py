@@ -25,10 +25,20 @@ HAIR_WORDS = {
     "long": "long {} hair",
     "bob": "a {} bob",
     "fringe": "long {} hair with a fringe",
-    "bun": "{} hair in a bun",
+    "tied": "{} hair tied back",
     "bald": "a bald head",
 }
 BEARD_WORDS = {"stubble": "stubble", "beard": "a {} beard", "moustache": "a {} moustache"}
+PLACES = {
+    "park": "in a park",
+    "sky": "against the sky",
+    "office": "in an office",
+    "beach": "at the beach",
+    "city": "in a city at night",
+    "forest": "in a forest",
+    "sunset": "at sunset",
+    "room": "in a room",
+}
 DROP = 0.25  # chance that an attribute goes unnamed
 
 
@@ -88,19 +98,25 @@ def _pose(scene: Scene, rng: np.random.Generator) -> list[str]:
 def _background(scene: Scene, rng: np.random.Generator) -> str:
     name = scene.background
     if scene.background_kind == "scene":
-        place = {"sky": "against the sky", "sunset": "at sunset"}.get(name)
-        outside = {"park": "in a park", "beach": "at the beach", "city": "in a city at night",
-                   "forest": "in a forest", "office": "in an office", "room": "in a room"}  # fmt: skip
         if rng.random() < 0.5:
-            return place or outside[name]
+            return PLACES[name]
     return f"{name} background" if rng.random() < 0.7 else f"on a {name} background"
 
 
 def vocabulary() -> list[str]:
     """Every word that a caption may hold, and the comma, sorted."""
-    fixed = "a an , and with wearing glasses in facing left right the camera looking up down " \
-        "background on against at night smiling making face man woman young middle-aged old skin " \
-        "eyes freckles"  # fmt: skip
-    texts = [fixed, *OPENINGS, *HAIR_WORDS.values(), *BEARD_WORDS.values(), *HAIR_COLOURS]
-    texts += [*EYE_COLOURS, *CLOTH_COLOURS, *GARMENTS, *PLAIN, *SCENES, *(s[0] for s in SKINS)]
+    fixed = (
+        "a an , and with wearing glasses in facing left right the camera looking up down "
+        "background on smiling making face man woman young middle-aged old skin eyes freckles"
+    )
+    texts = [fixed, *OPENINGS, *HAIR_WORDS.values(), *BEARD_WORDS.values(), *PLACES.values()]
+    texts += [
+        *HAIR_COLOURS,
+        *EYE_COLOURS,
+        *CLOTH_COLOURS,
+        *GARMENTS,
+        *PLAIN,
+        *SCENES,
+        *(s[0] for s in SKINS),
+    ]
     return sorted({word for text in texts for word in text.split() if word != "{}"})

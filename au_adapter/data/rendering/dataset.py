@@ -29,7 +29,7 @@ from .sample import (
 )
 
 LOGGER = logging.getLogger("au_adapter")
-SHARD = 500
+SHARD = 500  # pictures in a shard
 BOXES = {"left_eye": (42, 48), "right_eye": (36, 42), "brows": (17, 27), "mouth": (48, 68)}
 
 
@@ -45,6 +45,7 @@ class Job:
     expressions: str = "au"
     first_identity: int = 0
     images_per_identity: int = 4
+    shard_size: int = SHARD
 
 
 def render_dataset(
@@ -57,6 +58,7 @@ def render_dataset(
     workers: int = 1,
     first_identity: int = 0,
     images_per_identity: int = 4,
+    shard_size: int = SHARD,
 ) -> list[Path]:
     """Render count labelled pictures into output/shard-*.tar; returns the shards' paths.
 
@@ -69,22 +71,24 @@ def render_dataset(
         raise ValueError(
             f"expressions must be one of {', '.join(EXPRESSIONS)}, found {expressions!r}"
         )
-    if count < 1 or size < 16 or workers < 1 or images_per_identity < 1:
+    if min(count, workers, images_per_identity, shard_size) < 1 or size < 16:
         raise ValueError(
-            f"count ({count}), workers ({workers}) and images_per_identity "
-            f"({images_per_identity}) must be at least 1 and size ({size}) at least 16"
+            f"count ({count}), workers ({workers}), images_per_identity ({images_per_identity}) "
+            f"and shard_size ({shard_size}) must be at least 1, size ({size}) at least 16"
         )
     if not Path(model_path).is_file():
         raise FileNotFoundError(
             f"the face model {model_path} does not exist: fetch it with "
             "`au-adapter download ict-facekit` and give the path of its npz file"
         )
-    job = Job(str(model_path), str(output), count, size, seed, expressions, first_identity,
-              images_per_identity)  # fmt: skip
+    job = Job(
+        str(model_path), str(output), count, size, seed, expressions, first_identity,
+        images_per_identity, shard_size,
+    )  # fmt: skip
     folder = Path(output)
     folder.mkdir(parents=True, exist_ok=True)
     _check_settings(job, folder)
-    shards = range((count + SHARD - 1) // SHARD)
+    shards = range((count + shard_size - 1) // shard_size)
     missing = [shard for shard in shards if not shard_path(folder, shard).exists()]
     _work(job, missing, workers)
     return [shard_path(folder, shard) for shard in shards]
@@ -140,9 +144,9 @@ def write_shard(renderer: Renderer, job: Job, shard: int) -> Path:
     """Render one shard; its name appears only when it is complete."""
     path = shard_path(Path(job.output), shard)
     partial = path.with_suffix(f".{os.getpid()}.partial")
-    last = min((shard + 1) * SHARD, job.count)
+    first, last = shard * job.shard_size, min((shard + 1) * job.shard_size, job.count)
     with tarfile.open(partial, "w") as tar:
-        for index in range(shard * SHARD, last):
+        for index in range(first, last):
             for name, content in render_files(renderer, job, index):
                 _add(tar, name, content)
     os.replace(partial, path)
@@ -196,9 +200,9 @@ def _numbers(units: dict[int, float]) -> dict[str, float]:
 
 
 def _box(points: np.ndarray, size: int, margin: float = 0.22) -> list[float]:
-    """x0, y0, x1, y1 around points, widened by a share of their width, inside the picture."""
+    """x0, y0, x1, y1 around points, widened by a share of their mean side, inside the picture."""
     low, high = points.min(0), points.max(0)
-    wide = margin * (high[0] - low[0])
+    wide = margin * (high - low).mean()
     box = np.clip([*(low - wide), *(high + wide)], 0, size)
     return [round(float(v), 2) for v in box]
 

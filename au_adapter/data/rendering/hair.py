@@ -13,10 +13,46 @@ AZIMUTHS, CAP_ROWS, DROP_ROWS = 73, 30, 14
 CAP_END = np.radians(112)
 DROP_START = 22  # row of the cap from which long hair hangs straight down
 
-_SHORT_LINE = ((0, 10.9), (25, 10.7), (42, 9.9), (55, 8.6), (64, 7.2), (73, 5.6), (80, 3.4),
-               (86, 4.6), (93, 5.6), (104, 3.0), (125, -1.0), (180, -3.5))  # fmt: skip
-_TIED_LINE = ((0, 10.9), (30, 10.4), (50, 8.9), (64, 7.0), (76, 5.2), (86, 4.4), (96, 5.2),
-              (115, 2.0), (140, -1.0), (180, -3.5))  # fmt: skip
+_SHORT_LINE = (
+    (0, 10.6),
+    (18, 10.8),
+    (32, 10.7),
+    (43, 9.4),
+    (52, 8.2),
+    (61, 6.9),
+    (68, 4.8),
+    (75, 1.6),
+    (80, 1.4),
+    (86, 4.4),
+    (93, 5.4),
+    (104, 3.0),
+    (125, -1.0),
+    (180, -3.5),
+)
+_TIED_LINE = (
+    (0, 10.9),
+    (26, 10.5),
+    (42, 9.0),
+    (54, 7.4),
+    (64, 5.6),
+    (76, 4.0),
+    (86, 4.2),
+    (96, 5.2),
+    (115, 2.0),
+    (140, -1.0),
+    (180, -3.5),
+)
+_LOOSE_LINE = (
+    (0, 10.7),
+    (14, 10.4),
+    (28, 9.6),
+    (40, 8.2),
+    (48, 6.6),
+    (54, 4.5),
+    (60, 1.0),
+    (66, -4.0),
+    (180, -4.0),
+)
 
 
 @dataclass(frozen=True)
@@ -33,12 +69,12 @@ class Style:
 
 STYLES: dict[str, Style] = {
     "cropped": Style(0.35, rough=0.4),
-    "short": Style(0.9, rough=0.8),
+    "short": Style(1.15, rough=0.8),
     "swept": Style(1.7, rough=1.0, back_flow=True),
-    "bun": Style(0.5, rough=0.4, back_flow=True),
-    "long": Style(1.0, end=-14.0, edge=60.0),
-    "bob": Style(1.2, end=-6.0, edge=60.0),
-    "fringe": Style(1.0, end=-12.0, edge=60.0, front=-2.2),
+    "tied": Style(0.6, rough=0.4, back_flow=True),
+    "long": Style(1.3, end=-14.0, edge=56.0),
+    "bob": Style(1.5, end=-6.0, edge=55.0),
+    "fringe": Style(1.1, end=-12.0, edge=57.0, front=-2.2),
 }
 
 
@@ -63,6 +99,7 @@ class HairMaker:
         self.direction = np.stack(
             [np.sin(polar) * np.sin(azimuth), np.cos(polar), np.sin(polar) * np.cos(azimuth)], -1
         ).astype(np.float32)
+        self.forehead = np.clip(1.6 - np.abs(self.azimuth) / 0.75, 0, 1)
         self.weights = self._weights(template)
         self.template_skull = self._skull(template)
 
@@ -88,10 +125,19 @@ class HairMaker:
         rng = np.random.default_rng([person.texture_seed, 3])
         skull, height = self._skull(vertices), self.template_skull[..., 1]
         cover = _cover(style, person.hairline, height, self.azimuth)
-        rise = np.clip(cover / 2.4, 0, 1)
+        cover = cover + _locks(rng, self.azimuth) * style.rough * np.clip(
+            1 - np.abs(cover) / 3, 0, 1
+        )
+        rise = np.clip(cover / 1.9, 0, 1)
         rise = rise * rise * (3 - 2 * rise)
         waves = _waves(rng, self.azimuth, self.polar) * style.rough
-        thick = 0.12 + style.thickness * person.volume * rise * (1 + 0.2 * waves)
+        # Raised brows push the forehead out: a fringe has to stay in front of it.
+        spare = 0.6 if style.front < 0 else 0.0
+        thick = (
+            0.12
+            + spare * self.forehead
+            + style.thickness * person.volume * rise * (1 + 0.2 * waves)
+        )
         thick = thick * np.where(height > 9, 1.15, 1.0)
         points = skull + self.direction * thick[..., None]
         if style.end is not None:
@@ -132,7 +178,8 @@ class HairMaker:
 
 def _cover(style: Style, hairline: float, height: np.ndarray, azimuth: np.ndarray) -> np.ndarray:
     """Centimetres above the hairline; negative where skin shows [CAP_ROWS, AZIMUTHS]."""
-    table = np.array(_TIED_LINE if style.back_flow or style.end is not None else _SHORT_LINE)
+    loose = _LOOSE_LINE if style.end is not None else _SHORT_LINE
+    table = np.array(_TIED_LINE if style.back_flow else loose)
     degrees = np.degrees(np.abs(azimuth))
     line = np.interp(degrees, table[:, 0], table[:, 1])
     forehead = np.clip(1 - degrees / 62, 0, 1)
@@ -143,6 +190,14 @@ def _cover(style: Style, hairline: float, height: np.ndarray, azimuth: np.ndarra
         side = (degrees - style.edge)[None] * 0.14
         cover = np.maximum(cover, np.where(height < 9, side, -9))
     return cover
+
+
+def _locks(rng: np.random.Generator, azimuth: np.ndarray) -> np.ndarray:
+    """An uneven edge: hair ends in locks, not in a cut line [AZIMUTHS], about 0.3 cm."""
+    total = np.zeros_like(azimuth)
+    for frequency in (4, 7, 11, 17, 26):
+        total += np.sin(frequency * azimuth + rng.uniform(0, 6.28)) * 0.16
+    return total
 
 
 def _waves(rng: np.random.Generator, azimuth: np.ndarray, polar: np.ndarray) -> np.ndarray:

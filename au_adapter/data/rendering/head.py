@@ -45,9 +45,9 @@ AU_SHAPES: dict[int, dict[str, float]] = {
     1: {"browInnerUp": 1.45},
     2: {"browOuterUp": 1.3},
     4: {"browDown": 1.5},
-    5: {"eyeWide": 1.3},
+    5: {"eyeWide": 1.6},
     6: {"cheekSquint": 1.1, "cheekRaiser": 0.8, "eyeSquint": 0.25},
-    7: {"eyeSquint": 1.2},
+    7: {"eyeSquint": 1.6},
     9: {"noseSneer": 1.15, "browDown": 0.25},
     10: {"mouthUpperUp": 1.0},
     12: {"mouthSmile": 1.0},
@@ -63,13 +63,13 @@ AU_SHAPES: dict[int, dict[str, float]] = {
     25: {"mouthLowerDown": 0.6, "mouthUpperUp": 0.2, "jawOpen": 0.08},
     26: {"jawOpen": 0.55},
     27: {"jawOpen": 1.0},
-    43: {"eyeBlink": 1.0},
+    43: {"eyeBlink": 1.04},
 }
 UNITS = tuple(AU_SHAPES)
 SET_A = (1, 2, 4, 5, 6, 9, 12, 15, 17, 20, 25, 26)
 MIDDLE_UNITS = (17, 18, 22, 23, 25, 26, 27)  # shapes that cannot be driven on one side
 GAZE_SHAPES = ("eyeLookUp", "eyeLookDown", "eyeLookIn", "eyeLookOut")
-LIP_GAP = 0.06  # cm between the inner lips of a closed mouth (the template has 0.08)
+LIP_GAP = 0.02  # cm between the inner lips of a closed mouth; the template leaves 0.08
 MODES = 60  # identity modes in use; the rest is below what a small picture shows
 
 
@@ -176,8 +176,8 @@ class HeadModel:
 
 
 def _lip_gap(landmarks: np.ndarray) -> float:
-    """Mean height between the inner lips, cm."""
-    return float((landmarks[61:64, 1] - landmarks[67:64:-1, 1]).mean())
+    """Greatest height between the inner lips, cm."""
+    return float((landmarks[61:64, 1] - landmarks[67:64:-1, 1]).max())
 
 
 def shape_weights(left: dict[int, float], right: dict[int, float]) -> dict[str, float]:
@@ -229,8 +229,13 @@ def _read(path: Path) -> dict[str, np.ndarray]:
 def _drawn_triangles(triangles: np.ndarray, neutral: np.ndarray) -> np.ndarray:
     """Leave out the clear outer eye shells (they would hide the iris) and what no pose shows."""
     hidden = np.zeros(VERTEX_COUNT, bool)
-    for name in ("outer_eye_left", "outer_eye_right", "tear_and_occlusion", "eye_sockets",
-                 "lashes"):
+    for name in (
+        "outer_eye_left",
+        "outer_eye_right",
+        "tear_and_occlusion",
+        "eye_sockets",
+        "lashes",
+    ):
         first, last = PARTS[name]
         hidden[first : last + 1] = True
     skin = np.arange(VERTEX_COUNT) <= PARTS["head"][1]
@@ -240,7 +245,7 @@ def _drawn_triangles(triangles: np.ndarray, neutral: np.ndarray) -> np.ndarray:
         hidden[eye] |= neutral[eye, 2] < neutral[eye, 2].mean() - 0.2
     for name in ("teeth", "gums_tongue"):
         part = slice(PARTS[name][0], PARTS[name][1] + 1)
-        hidden[part] |= neutral[part, 2] < 5.5
+        hidden[part] |= neutral[part, 2] < 6.5
     return triangles[~hidden[triangles].any(1)]
 
 

@@ -1,4 +1,4 @@
-"""Clothes, a bun and glasses: simple surfaces placed by a person's own landmarks."""
+"""Clothes and glasses: simple surfaces placed by a person's own landmarks."""
 
 from __future__ import annotations
 
@@ -60,17 +60,6 @@ def glasses(landmarks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     offsets = np.cumsum([0] + [len(v) for v, _ in pieces[:-1]])
     triangles = [t + o for (_, t), o in zip(pieces, offsets, strict=True)]
     return np.concatenate([v for v, _ in pieces]).astype(np.float32), np.concatenate(triangles)
-
-
-def bun(top: np.ndarray, size: float = 2.4) -> tuple[np.ndarray, np.ndarray]:
-    """A ball of hair: (vertices [N, 13] laid out as the hair's, triangles)."""
-    u, v = np.meshgrid(np.linspace(0, np.pi, 13), np.linspace(0, 2 * np.pi, 21), indexing="ij")
-    normal = np.stack([np.sin(u) * np.sin(v), np.cos(u), np.sin(u) * np.cos(v)], -1)
-    points = top + normal * size * (1 + 0.06 * np.sin(6 * u + 3 * v)[..., None])
-    tangent = _unit(np.stack([np.cos(v), np.zeros_like(v), -np.sin(v)], -1))
-    flow = np.stack([np.cos(2 * u + v), np.sin(2 * u + v), v * 3, np.full_like(v, 5)], -1)
-    vertices = np.concatenate([points, normal, tangent, flow], -1)
-    return vertices.reshape(-1, 13).astype(np.float32), _grid_triangles(13, 21)
 
 
 def _tube(path: np.ndarray, radius: float) -> tuple[np.ndarray, np.ndarray]:

@@ -165,14 +165,9 @@ class Renderer:
         mesh = self.hair_maker.build(person, vertices[: self.model.skin.last])
         if mesh is None:
             return None
-        data, triangles = mesh.vertices, mesh.triangles
-        if person.hair_style == "bun":
-            ball, more = props.bun(np.array([0.0, 13.6, -1.5]))
-            triangles = np.concatenate([triangles, more + len(data)])
-            data = np.concatenate([data, ball])
-        buffer = self.gl.buffer(np.ascontiguousarray(data, "f4").tobytes())
+        buffer = self.gl.buffer(mesh.vertices.tobytes())
         layout = [(buffer, "3f 3f 3f 4f", "position", "normal", "tangent", "flow")]
-        array = self.gl.vertex_array(self.programs["hair"], layout, self._indices(triangles))
+        array = self.gl.vertex_array(self.programs["hair"], layout, self._indices(mesh.triangles))
         return array, buffer
 
     def _send_skin(self, vertices, view: Camera, scene, person, expression) -> None:
@@ -211,8 +206,8 @@ class Renderer:
         gl.enable(gl.CULL_FACE)
         self.skin_array.render()
         self._draw_eyes(vertices, landmarks, person)
-        self._draw_mouth(vertices, landmarks)
         gl.disable(gl.CULL_FACE)
+        self._draw_mouth(vertices, landmarks)
         self._draw_plain(stage, scene)
         if stage.hair:
             _set(self.programs["hair"], "tint", person.hair_tint)
@@ -222,13 +217,15 @@ class Renderer:
     def _draw_eyes(self, vertices, landmarks, person: Person) -> None:
         program = self.programs["eye"]
         _set(program, "iris_colour", person.eye_colour)
-        for (mesh, moving, array), ring in zip(self.eyes, (slice(42, 46), slice(36, 40)), strict=True):
+        for (mesh, moving, array), first in zip(self.eyes, (42, 36), strict=True):
             part = vertices[mesh.first : mesh.last]
             if not len(part):
                 continue
             moving.write(np.ascontiguousarray(part))
             centre = part.mean(0) + _eye_depth(part)
-            upper = landmarks[ring] - centre
+            upper = landmarks[first : first + 4] - centre
+            lower = landmarks[[first + 5, first + 4]] - centre
+            _set(program, "openness", float((upper[1:3, 1] - lower[:, 1]).mean()))
             _set(program, "centre", centre)
             _set(program, "lid", np.polyfit(upper[:, 0], upper[:, 1], 2))
             array.render()
@@ -285,8 +282,10 @@ def _mouth_parts(model: HeadModel) -> _Mouth:
         [np.tile(looks[n], (m.last - m.first, 1)) for n, m in zip(names, meshes, strict=True)]
     )
     where = np.concatenate([np.arange(m.first, m.last) for m in meshes])
+    # Back teeth fade into the dark of the mouth; software light does not reach in by itself.
+    fade = np.clip((model.neutral[where, 2:] - 6.8) / 2.6, 0, 1)
     table = np.zeros((len(model.neutral), 4))
-    table[where] = tint
+    table[where] = tint * fade + np.array([0.2, 0.07, 0.07, 0.0]) * (1 - fade)
     normals = _static_normals(model.neutral, triangles)
     static = np.c_[normals[vertices], table[vertices]].astype("f4")
     renumber = np.zeros(len(model.neutral), int)
@@ -340,7 +339,9 @@ def _context():
     try:
         import moderngl
     except ImportError as error:
-        raise RuntimeError("rendering needs the Python package moderngl: pip install moderngl") from error
+        raise RuntimeError(
+            "rendering needs the Python package moderngl: pip install moderngl"
+        ) from error
     try:
         return moderngl.create_standalone_context(backend="egl")
     except Exception as error:

@@ -18,11 +18,11 @@ SKINS: tuple[tuple[str, Colour], ...] = (
     ("olive", (0.76, 0.56, 0.41)),
     ("tan", (0.68, 0.46, 0.34)),
     ("brown", (0.52, 0.33, 0.24)),
-    ("dark", (0.42, 0.27, 0.20)),
-    ("black", (0.32, 0.205, 0.16)),
+    ("dark", (0.46, 0.30, 0.225)),
+    ("black", (0.37, 0.24, 0.185)),
 )
 HAIR_COLOURS: dict[str, Colour] = {
-    "black": (0.055, 0.045, 0.045),
+    "black": (0.10, 0.085, 0.08),
     "brown": (0.20, 0.115, 0.065),
     "blond": (0.62, 0.45, 0.24),
     "red": (0.46, 0.17, 0.07),
@@ -134,8 +134,11 @@ class Expression:
 
 def _jitter(rng: np.random.Generator, colour: Colour, amount: float) -> Colour:
     shade = rng.normal(0, amount)
-    hue = rng.normal(0, amount * 0.35, 3)
-    return tuple(float(np.clip(c * (1 + shade + h), 0.02, 0.98)) for c, h in zip(colour, hue))
+    spread = float(max(colour) - min(colour)) / max(colour)  # greys stay grey
+    hue = rng.normal(0, amount * min(0.08 + spread, 0.35), 3)
+    return tuple(
+        float(np.clip(c * (1 + shade + h), 0.02, 0.98)) for c, h in zip(colour, hue, strict=True)
+    )
 
 
 def _pick(rng: np.random.Generator, names, weights=None) -> str:
@@ -154,7 +157,7 @@ def sample_person(identity: int, masculine: np.ndarray) -> Person:
         age, rng.uniform(0.75, 1.0)
     )
     weights = np.clip(rng.normal(size=MODES) * 0.85, -2.2, 2.2)
-    weights = weights + masculine * (0.9 if man else -1.1)
+    weights = weights + masculine * (1.0 if man else -1.7)
     tone = int(rng.integers(len(SKINS)))
     skin, colour = SKINS[tone]
     shades = (0.18, 0.34, 0.30, 0.14, 0.04) if tone < 3 else (0.55, 0.38, 0.02, 0.01, 0.04)
@@ -165,7 +168,7 @@ def sample_person(identity: int, masculine: np.ndarray) -> Person:
     if man:
         styles, odds = ("bald", "short", "cropped", "swept", "long"), (0.14, 0.34, 0.2, 0.24, 0.08)
     else:
-        styles, odds = ("long", "fringe", "bun", "bob", "short"), (0.38, 0.16, 0.16, 0.2, 0.1)
+        styles, odds = ("long", "fringe", "tied", "bob", "short"), (0.38, 0.16, 0.16, 0.2, 0.1)
     dark_brow = 0.75 if hair in ("black", "brown") else 0.5
     if hair == "grey" and age != "old":
         dark_brow = 0.5

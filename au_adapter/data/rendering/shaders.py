@@ -40,7 +40,7 @@ void main() {
   vec3 wrap = vec3(0.30, 0.16, 0.12);
   vec3 diffuse = clamp((cosine + wrap) / (1.0 + wrap), 0.0, 1.0);
   vec3 soft = mix(vec3(v_light.x), sqrt(vec3(v_light.x)), vec3(0.8, 0.3, 0.2));
-  float hidden = v_light.y * (1.0 - 0.55 * clamp(fold.z, 0.0, 1.0));
+  float hidden = mix(0.22, 1.0, v_light.y) * (1.0 - 0.55 * clamp(fold.z, 0.0, 1.0));
   vec3 bounce = mix(base * vec3(0.9, 0.45, 0.35), vec3(1.0), hidden);
   vec3 light = base * (key_colour * diffuse * soft * (1.0 - 0.45 * clamp(fold.z, 0.0, 1.0))
              + ambient(bent) * hidden * bounce);
@@ -58,7 +58,10 @@ void main() {
 EYE_VERTEX = """#version 330
 in vec3 position; in vec3 local;
 uniform mat4 project; out vec3 v_position, v_local;
-void main() { v_position = position; v_local = local; gl_Position = project * vec4(position, 1.0); }
+void main() {
+  v_position = position; v_local = local; gl_Position = project * vec4(position, 1.0);
+  gl_Position.z += 0.005 * gl_Position.w;  // 3 mm back, so that a closed lid always covers it
+}
 """
 
 EYE_FRAGMENT = (
@@ -82,6 +85,7 @@ void main() {
   float below = lid.x * x * x + lid.y * x + lid.z - (v_position.y - centre.y);
   float shade = mix(0.36, 1.0, smoothstep(-0.05, 0.42, below));
   shade *= 1.0 - 0.35 * smoothstep(0.75, 1.5, abs(x));
+  shade *= smoothstep(0.02, 0.3, openness);
   float diffuse = clamp((dot(n, key_direction) + 0.3) / 1.3, 0.0, 1.0);
   vec3 light = albedo * albedo * (key_colour * diffuse * 0.9 + ambient(n)) * shade;
   vec3 eye = normalize(eye_point - v_position);
@@ -123,7 +127,8 @@ void main() {
 PLAIN_VERTEX = """#version 330
 in vec3 position; in vec3 normal;
 uniform mat4 project; out vec3 v_position, v_normal;
-void main() { v_position = position; v_normal = normal; gl_Position = project * vec4(position, 1.0); }
+void main() { v_position = position; v_normal = normal;
+  gl_Position = project * vec4(position, 1.0); }
 """
 
 PLAIN_FRAGMENT = (
@@ -164,7 +169,7 @@ void main() {
   float coarse = texture(strands, at * vec2(2.0, 1.0)).r;
   float fine = texture(strands, at * vec2(5.0, 2.0) + 0.37).r;
   float strand = 0.55 * coarse + 0.45 * fine;
-  if (v_flow.w + (strand - 0.5) * 0.9 < 0.1) discard;
+  if (v_flow.w + (strand - 0.5) * 0.65 < 0.1) discard;
   vec3 n = normalize(v_normal), t = normalize(v_tangent + n * (strand - 0.5) * 0.5);
   vec3 eye = normalize(eye_point - v_position);
   float outside = smoothstep(-0.2, 0.1, dot(n, eye));  // the inner side of far hair is dark

@@ -44,113 +44,112 @@ def _groove(points, depth: float, width: float, taper: float = 0.3) -> np.ndarra
     )
 
 
-def _mirror(points, side: int) -> list[tuple[float, float]]:
-    return [(x * side, y) for x, y in points]
-
-
 def build_folds(landmarks: np.ndarray) -> dict[tuple[int, str], Fold]:
-    """(unit, "left" or "right") -> Fold, placed by the template's landmarks [68, 3]."""
-    p = canvas.flatten(landmarks)
+    """(unit, "left" or "right") -> Fold, placed by the template's landmarks [68, 3].
+
+    The template is symmetric and so is the canvas: the right side mirrors the left.
+    """
     folds = {}
-    for side, name in ((1, "left"), (-1, "right")):
-        for unit, height in _heights(p, side).items():
-            folds[unit, name] = _fold(height, 1.0 if unit in (4, 9, 12, 10) else 0.75)
+    for unit, height in _heights(canvas.flatten(landmarks)).items():
+        darkness = 1.0 if unit in (4, 9, 10, 12) else 0.75
+        folds[unit, "left"] = _fold(height, darkness)
+        folds[unit, "right"] = _fold(height[:, ::-1], darkness)
     return folds
 
 
-def _heights(p: np.ndarray, side: int) -> dict[int, np.ndarray]:
-    """Unit -> height in cm of one side's folds; landmarks of the subject's left are +x."""
-    brow = np.abs(p[22:27]) * (1, 1)
-    outer_eye, inner_eye = np.abs(p[45]), np.abs(p[42])
-    wing, corner, chin = np.abs(p[35, 0]), p[54], p[8]
-    nose_y, root_y = p[33, 1], p[27, 1]
+def _heights(p: np.ndarray) -> dict[int, np.ndarray]:
+    """Unit -> height in cm of the folds of the subject's left, where x is positive."""
+    return {**_brow_folds(p), **_eye_folds(p), **_nose_folds(p), **_mouth_folds(p)}
 
-    def groove(points, depth, width, taper=0.3):
-        return _groove(_mirror(points, side), depth, width, taper)
 
-    def rows(start, stop, heights, depth, width, lift=0.0):
+def _brow_folds(p: np.ndarray) -> dict[int, np.ndarray]:
+    inner, middle, outer = p[22], p[24], p[26]
+
+    def rows(start: float, stop: float, heights: tuple, lift: float) -> np.ndarray:
         lines = 0.0
         for index, above in enumerate(heights):
-            wave = 0.12 * (-1) ** index
-            middle = (start + stop) / 2
-            lines = lines + groove(
-                [(start, brow[2, 1] + above), (middle, brow[2, 1] + above + lift + wave),
-                 (stop, brow[2, 1] + above - 0.2)], depth, width)  # fmt: skip
+            y = middle[1] + above
+            bend = y + lift + 0.12 * (-1) ** index
+            points = [(start, y), ((start + stop) / 2, bend), (stop, y - 0.2)]
+            lines = lines + _groove(points, 0.15, 0.12)
         return lines
 
-    x_in, x_out = brow[0, 0], brow[4, 0]
-    fold_top = (wing + 0.35, nose_y + 0.7)
-    fold_end = (abs(corner[0]) + 0.75, corner[1] - 0.2)
-    fold_middle = ((fold_top[0] + fold_end[0]) / 2 + 0.55, (fold_top[1] + fold_end[1]) / 2 + 0.15)
-    nasolabial = [fold_top, fold_middle, fold_end]
+    y = inner[1]
+    furrow = _groove([(0.55, y - 0.9), (0.72, y + 0.1), (0.6, y + 1.0)], 0.24, 0.12)
+    knot = 0.16 * canvas.spot((inner[0] + 0.35, y - 0.1), 0.5, 0.45)
+    return {
+        1: rows(-0.3, inner[0] + 1.7, (1.0, 1.75, 2.5), 0.0),
+        2: rows(inner[0] + 1.3, outer[0] + 0.6, (1.0, 1.7, 2.4), 0.45),
+        4: furrow + knot,
+    }
+
+
+def _eye_folds(p: np.ndarray) -> dict[int, np.ndarray]:
+    (inner_x, inner_y), (x, y) = p[42], p[45]
+    middle = (inner_x + x) / 2
     crow = 0.0
     for angle in (-0.45, -0.1, 0.25, 0.55):
-        begin = (outer_eye[0] + 0.45, outer_eye[1] + 0.6 * angle)
-        end = (outer_eye[0] + 1.9, outer_eye[1] + 2.3 * angle + 0.1)
+        begin, end = (x + 0.45, y + 0.6 * angle), (x + 1.9, y + 2.3 * angle + 0.1)
         bend = ((begin[0] + end[0]) / 2, (begin[1] + end[1]) / 2 - 0.08)
-        crow = crow + groove([begin, bend, end], 0.11, 0.09)
-    pouch = groove(
-        [(inner_eye[0] + 0.2, inner_eye[1] - 0.75), ((inner_eye[0] + outer_eye[0]) / 2,
-         inner_eye[1] - 1.15), (outer_eye[0] + 0.2, outer_eye[1] - 0.7)], 0.13, 0.12)  # fmt: skip
-    cheek = 0.35 * canvas.spot((side * (outer_eye[0] - 0.9), outer_eye[1] - 2.6), 1.3, 0.8)
+        crow = crow + _groove([begin, bend, end], 0.11, 0.09)
+    pouch = [(inner_x + 0.2, inner_y - 0.75), (middle, inner_y - 1.15), (x + 0.2, y - 0.7)]
+    tight = [(inner_x + 0.1, inner_y - 0.4), (middle, inner_y - 0.62), (x, y - 0.45)]
+    cheek = 0.35 * canvas.spot((x - 0.9, y - 2.6), 1.3, 0.8)
+    return {6: crow + _groove(pouch, 0.13, 0.12) + cheek, 7: _groove(tight, 0.12, 0.08)}
+
+
+def _nose_folds(p: np.ndarray) -> dict[int, np.ndarray]:
+    root, wing, y = p[27, 1], p[35, 0], p[33, 1]
     bridge = 0.0
     for step in range(3):
-        y = root_y + 0.25 - 0.55 * step
-        bridge = bridge + groove([(-0.25, y + 0.1), (0.55, y), (1.25, y - 0.3)], 0.15, 0.1)
-    snarl = groove([(wing + 0.1, nose_y + 1.7), (wing + 0.5, nose_y + 0.8),
-                    (wing + 1.1, nose_y - 0.4)], 0.2, 0.14)  # fmt: skip
-    glabella = groove([(0.55, brow[0, 1] - 0.9), (0.72, brow[0, 1] + 0.1), (0.6, brow[0, 1] + 1.0)],
-                      0.24, 0.12)  # fmt: skip
-    knot = 0.16 * canvas.spot((side * (x_in + 0.35), brow[0, 1] - 0.1), 0.5, 0.45)
-    under_corner = groove([(abs(corner[0]) + 0.25, corner[1] - 0.15), (abs(corner[0]) + 0.5,
-                          corner[1] - 0.9), (abs(corner[0]) + 0.3, corner[1] - 1.8)], 0.2, 0.14)  # fmt: skip
-    dimple = groove([(abs(corner[0]) + 0.45, corner[1] + 0.7), (abs(corner[0]) + 0.7, corner[1]),
-                     (abs(corner[0]) + 0.45, corner[1] - 0.7)], 0.24, 0.13)  # fmt: skip
+        level = root + 0.25 - 0.55 * step
+        points = [(-0.25, level + 0.1), (0.55, level), (1.25, level - 0.3)]
+        bridge = bridge + _groove(points, 0.15, 0.1)
+    snarl = [(wing + 0.1, y + 1.7), (wing + 0.5, y + 0.8), (wing + 1.1, y - 0.4)]
+    return {9: bridge + _groove(snarl, 0.2, 0.14)}
+
+
+def _mouth_folds(p: np.ndarray) -> dict[int, np.ndarray]:
+    (x, y), chin, under = p[54], p[8], p[57, 1]
+    top, end = (p[35, 0] + 0.35, p[33, 1] + 0.7), (x + 0.75, y - 0.2)
+    bend = ((top[0] + end[0]) / 2 + 0.55, (top[1] + end[1]) / 2 + 0.15)
+    pouched = [top, (bend[0], bend[1] + 0.3), (end[0] + 0.1, end[1] + 0.9)]
+    dimple = [(x + 0.45, y + 0.7), (x + 0.7, y), (x + 0.45, y - 0.7)]
+    below = [(x + 0.25, y - 0.15), (x + 0.5, y - 0.9), (x + 0.3, y - 1.8)]
+    chin_line = [(0.0, chin[1] + 2.15), (0.8, chin[1] + 2.05), (1.6, chin[1] + 1.6)]
+    pressed = [(0.2, under - 0.5), (1.2, under - 0.4), (2.0, y - 0.4)]
     stretch = 0.0
-    for step in (0.7, 1.25):
-        x = abs(corner[0]) + step
-        stretch = stretch + groove([(x - 0.2, corner[1] + 1.0), (x + 0.1, corner[1] - 0.1),
-                                    (x - 0.25, corner[1] - 1.3)], 0.13, 0.12)  # fmt: skip
-    chin_line = groove([(0.0, chin[1] + 2.15), (0.8, chin[1] + 2.05), (1.6, chin[1] + 1.6)],
-                       0.2, 0.13, 0.2)  # fmt: skip
+    for out in (x + 0.7, x + 1.25):
+        points = [(out - 0.2, y + 1.0), (out + 0.1, y - 0.1), (out - 0.25, y - 1.3)]
+        stretch = stretch + _groove(points, 0.13, 0.12)
     return {
-        1: rows(-0.3, x_in + 1.7, (1.0, 1.75, 2.5), 0.15, 0.12),
-        2: rows(x_in + 1.3, x_out + 0.6, (1.0, 1.7, 2.4), 0.14, 0.12, 0.45),
-        4: glabella + knot,
-        6: crow + pouch + cheek,
-        7: groove([(inner_eye[0] + 0.1, inner_eye[1] - 0.4), ((inner_eye[0] + outer_eye[0]) / 2,
-                   inner_eye[1] - 0.62), (outer_eye[0], outer_eye[1] - 0.45)], 0.12, 0.08),
-        9: bridge + snarl,
-        10: groove([fold_top, (fold_middle[0], fold_middle[1] + 0.3),
-                    (fold_end[0] + 0.1, fold_end[1] + 0.9)], 0.2, 0.15),
-        12: groove(nasolabial, 0.19, 0.17, 0.4),
-        14: dimple,
-        15: under_corner,
-        17: chin_line + _pebbles(chin, side),
-        18: _spokes(p, side, 0.045),
+        10: _groove(pouched, 0.2, 0.15),
+        12: _groove([top, bend, end], 0.16, 0.17, 0.45),
+        14: _groove(dimple, 0.24, 0.13),
+        15: _groove(below, 0.2, 0.14),
+        17: _groove(chin_line, 0.2, 0.13, 0.2) + _pebbles(chin),
+        18: _spokes(p, 0.045),
         20: stretch,
-        23: _spokes(p, side, 0.06),
-        24: groove([(0.2, p[57, 1] - 0.5), (1.2, p[57, 1] - 0.4), (2.0, corner[1] - 0.4)],
-                   0.14, 0.13),
-    }  # fmt: skip
+        23: _spokes(p, 0.06),
+        24: _groove(pressed, 0.14, 0.13),
+    }
 
 
-def _pebbles(chin: np.ndarray, side: int) -> np.ndarray:
+def _pebbles(chin: np.ndarray) -> np.ndarray:
     rng = np.random.default_rng(17)
-    bumps = canvas.noise(rng, 0.28) * 0.055
-    half = 0.5 + 0.5 * np.tanh(side * canvas.X / 0.3)
+    bumps = canvas.noise(rng, 0.28) * 0.036
+    half = 0.5 + 0.5 * np.tanh(canvas.X / 0.3)
     return bumps * half * canvas.spot((chin[0], chin[1] + 0.9), 1.0, 0.75)
 
 
-def _spokes(p: np.ndarray, side: int, depth: float) -> np.ndarray:
+def _spokes(p: np.ndarray, depth: float) -> np.ndarray:
     """Fine lines that run from the lips outward."""
     lines = 0.0
     for x in (0.35, 0.95, 1.55):
         top, bottom = p[51, 1] + 0.12, p[57, 1] - 0.1
         for y, direction in ((top, 1), (bottom, -1)):
-            points = [(side * x, y - 0.1 * x * direction),
-                      (side * (x + 0.08), y + 0.3 * direction),
-                      (side * (x + 0.15), y + 0.6 * direction)]  # fmt: skip
+            points = [(x, y - 0.1 * x * direction), (x + 0.08, y + 0.3 * direction),
+                      (x + 0.15, y + 0.6 * direction)]  # fmt: skip
             lines = lines + _groove(points, depth, 0.07)
     return lines
 
