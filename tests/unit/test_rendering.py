@@ -234,6 +234,9 @@ def test_shards_do_not_depend_on_workers_or_interruptions(model_path, tmp_path):
     assert (broken / "shard-00001.tar").stat().st_mtime_ns == kept
     assert [p.name for p in paths] == ["shard-00000.tar", "shard-00001.tar"]
     assert _files(whole) == _files(broken) and len(_files(whole)) == 21
+    dataset.render_dataset(model_path, tmp_path / "grown", 5, **settings)
+    dataset.render_dataset(model_path, tmp_path / "grown", 7, **settings)
+    assert _files(tmp_path / "grown") == _files(whole)
 
 
 def test_two_workers_write_what_one_writes(model_path, tmp_path):

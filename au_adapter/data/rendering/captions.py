@@ -97,9 +97,8 @@ def _pose(scene: Scene, rng: np.random.Generator) -> list[str]:
 
 def _background(scene: Scene, rng: np.random.Generator) -> str:
     name = scene.background
-    if scene.background_kind == "scene":
-        if rng.random() < 0.5:
-            return PLACES[name]
+    if scene.background_kind == "scene" and rng.random() < 0.5:
+        return PLACES[name]
     return f"{name} background" if rng.random() < 0.7 else f"on a {name} background"
 
 

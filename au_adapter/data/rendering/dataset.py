@@ -62,7 +62,8 @@ def render_dataset(
 ) -> list[Path]:
     """Render count labelled pictures into output/shard-*.tar; returns the shards' paths.
 
-    Finished shards are left as they are, so that an interrupted run goes on where it stopped.
+    Finished shards are left as they are: an interrupted run goes on where it stopped, and a
+    larger count extends a folder.
     A picture depends on (seed, index, settings) alone, whatever the number of workers.
     Raises FileNotFoundError without the model, ValueError for settings that differ from those
     of the shards already there, RuntimeError without OpenGL.
@@ -89,7 +90,7 @@ def render_dataset(
     folder.mkdir(parents=True, exist_ok=True)
     _check_settings(job, folder)
     shards = range((count + shard_size - 1) // shard_size)
-    missing = [shard for shard in shards if not shard_path(folder, shard).exists()]
+    missing = [shard for shard in shards if not _is_whole(job, shard)]
     _work(job, missing, workers)
     return [shard_path(folder, shard) for shard in shards]
 
@@ -100,7 +101,7 @@ def shard_path(folder: Path, shard: int) -> Path:
 
 
 def _check_settings(job: Job, folder: Path) -> None:
-    settings = {k: v for k, v in vars(job).items() if k not in ("model_path", "output")}
+    settings = {k: v for k, v in vars(job).items() if k not in ("model_path", "output", "count")}
     path = folder / "settings.json"
     if path.exists():
         found = json.loads(path.read_text())
@@ -113,6 +114,19 @@ def _check_settings(job: Job, folder: Path) -> None:
     partial = path.with_suffix(".partial")
     partial.write_text(json.dumps(settings))
     os.replace(partial, path)
+
+
+def _span(job: Job, shard: int) -> range:
+    return range(shard * job.shard_size, min((shard + 1) * job.shard_size, job.count))
+
+
+def _is_whole(job: Job, shard: int) -> bool:
+    """Whether a shard holds all its pictures; a smaller count once asked for may have cut it."""
+    path = shard_path(Path(job.output), shard)
+    if not path.exists():
+        return False
+    with tarfile.open(path) as tar:
+        return len(tar.getnames()) >= 3 * len(_span(job, shard))
 
 
 def _work(job: Job, shards: list[int], workers: int) -> None:
@@ -144,9 +158,8 @@ def write_shard(renderer: Renderer, job: Job, shard: int) -> Path:
     """Render one shard; its name appears only when it is complete."""
     path = shard_path(Path(job.output), shard)
     partial = path.with_suffix(f".{os.getpid()}.partial")
-    first, last = shard * job.shard_size, min((shard + 1) * job.shard_size, job.count)
     with tarfile.open(partial, "w") as tar:
-        for index in range(first, last):
+        for index in _span(job, shard):
             for name, content in render_files(renderer, job, index):
                 _add(tar, name, content)
     os.replace(partial, path)

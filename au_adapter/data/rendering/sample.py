@@ -229,7 +229,7 @@ def sample_scene(rng: np.random.Generator) -> Scene:
     gaze = rng.normal(0, 0.14, 2).clip(-0.4, 0.4)
     return Scene(
         yaw=float(np.clip(rng.normal(0, 12), -35, 35)),
-        pitch=float(np.clip(rng.normal(0, 6), -15, 15)),
+        pitch=float(np.clip(rng.normal(-2.5, 6), -17, 14)),  # portraits are taken from eye height
         roll=float(np.clip(rng.normal(0, 4), -10, 10)),
         gaze=(float(gaze[0]), float(gaze[1])),
         shift=tuple(float(x) for x in rng.normal(0, 0.25, 2)),
