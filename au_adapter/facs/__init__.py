@@ -1,0 +1,28 @@
+"""FACS: what an Action Unit is, vectors of intensities, notation, recipes and conflicts."""
+
+from .conflicts import CONFLICTS, Conflict, check
+from .notation import DEFAULT_INTENSITY, LETTERS, format_notation, parse_notation
+from .presets import PRESETS, Preset, preset
+from .units import ALL_UNITS, LIP_UNITS, SET_A, SET_B_EXTRA, UNITS, ActionUnit, unit
+from .vector import AUVector
+
+__all__ = [
+    "ALL_UNITS",
+    "CONFLICTS",
+    "DEFAULT_INTENSITY",
+    "LETTERS",
+    "LIP_UNITS",
+    "PRESETS",
+    "SET_A",
+    "SET_B_EXTRA",
+    "UNITS",
+    "AUVector",
+    "ActionUnit",
+    "Conflict",
+    "Preset",
+    "check",
+    "format_notation",
+    "parse_notation",
+    "preset",
+    "unit",
+]

@@ -1,0 +1,133 @@
+"""FACS notation both ways: "1+2+5B+26", "R12A+L14C", "AU6:3.5".
+
+    item = [L|R|T|B] ["AU"] number [A-E | (":" or "=") decimal]
+
+The prefix may also stand after "AU". Items are separated by + , ; / or space, case does not matter.
+Letters are A..E = 1..5 (trace, slight, marked, severe, maximum). Decimals may be negative or above
+5: edits and extrapolation use them, FACS itself does not. What could be meant in two ways is
+refused, never guessed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+import numpy as np
+
+from .units import LIP_UNITS, scorable
+
+LETTERS = {"A": 1.0, "B": 2.0, "C": 3.0, "D": 4.0, "E": 5.0}
+DEFAULT_INTENSITY = 3.0  # a bare code is read as C, "marked"
+
+_CODE = re.compile(r"([A-Z]*)([0-9]+)")
+_DECIMAL = re.compile(r"[:=](-?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+))")
+_TWO_GRADES = re.compile(r"[0-9]\s*([A-E]\s*/\s*[A-E])(?![A-Z0-9])")
+_DECIMAL_COMMA = re.compile(r"[:=]-?[0-9]+,[0-9]+(?![0-9.]*[A-Z:=])")
+_SEPARATORS = re.compile(r"[+,;/\s]+")
+
+
+def parse_notation(text: str, *, default_intensity: float = DEFAULT_INTENSITY) -> dict[str, float]:
+    """Read FACS notation into {code: intensity}, e.g. "R12A+L14" -> {"R12": 1.0, "L14": 3.0}.
+
+    A bare code takes `default_intensity`. An empty text is the neutral face, {}. Raises ValueError
+    naming the item for anything outside the grammar, and for one action written twice.
+    """
+    found: dict[str, float] = {}
+    for item in _items(text):
+        code, rest = split_code(item)
+        _refuse_overlap(code, found, item)
+        found[code] = _intensity(rest, item, default_intensity)
+    return found
+
+
+def format_notation(values: Mapping[str | int, float]) -> str:
+    """Write {code: intensity} as FACS notation: letters for 1..5, ":decimal" for the rest, zeros
+    left out."""
+    parts = []
+    for key, value in values.items():
+        code, rest = split_code(str(key))
+        if rest:
+            raise ValueError(f"'{key}' is not the code of an Action Unit, such as 12 or L12")
+        if not np.isfinite(value):
+            raise ValueError(f"The intensity of AU{code} is {value}; it must be a finite number")
+        if value:
+            parts.append(code + _suffix(float(value)))
+    return "+".join(parts)
+
+
+def split_code(item: str) -> tuple[str, str]:
+    """Split "AUL12C" into the plain code "L12" and the rest "C"; checks prefix and number.
+
+    Raises ValueError for unknown prefixes, numbers without an Action Unit and lip prefixes on other
+    AUs.
+    """
+    match = _CODE.match(item.strip().upper())
+    if not match:
+        raise ValueError(
+            f"'{item}' is not an Action Unit: write a number such as 12, 12C, L12C or AU12:3.5"
+        )
+    prefix, number = match[1].replace("AU", "", 1), scorable(int(match[2]))
+    if prefix not in ("", "L", "R", "T", "B"):
+        raise ValueError(
+            f"'{item}': the prefix {prefix} is unknown, or read differently by different sources; "
+            "use L or R for a side, T or B for a lip, such as L12B+R12D"
+        )
+    if prefix in ("T", "B") and number not in LIP_UNITS:
+        raise ValueError(
+            f"'{item}': {prefix} means the {'top' if prefix == 'T' else 'bottom'} lip alone, "
+            f"which AU{number} does not have; an intensity letter stands after the number"
+        )
+    return f"{prefix}{number}", item.strip().upper()[match.end() :]
+
+
+def _items(text: str) -> list[str]:
+    text = text.upper()
+    if match := _TWO_GRADES.search(text):
+        raise ValueError(f"'{match[1]}' leaves the intensity open: choose one letter")
+    text = re.sub(r"\s*([:=])\s*", r"\1", text)
+    if match := _DECIMAL_COMMA.search(text):
+        raise ValueError(
+            f"'{match[0]}' could be a decimal or a list: write a point, or a space after the comma"
+        )
+    text = re.sub(r"\bAU\s+(?=[LRTB]?[0-9])", "AU", text)
+    return [item for item in _SEPARATORS.split(text) if item]
+
+
+def _intensity(rest: str, item: str, default: float) -> float:
+    if not rest:
+        return float(default)
+    if rest in LETTERS:
+        return LETTERS[rest]
+    if match := _DECIMAL.fullmatch(rest):
+        return float(match[1])
+    if rest in ("X", "Y", "Z"):
+        raise ValueError(
+            f"'{item}': X, Y and Z are 1978 grades without an agreed value; use A to E"
+        )
+    if rest == "*":
+        raise ValueError(f"'{item}': * means any intensity; choose one, A to E")
+    raise ValueError(
+        f"'{item}': after the number comes a letter A to E or a decimal such as :3.5, not '{rest}'"
+    )
+
+
+def _refuse_overlap(code: str, found: Mapping[str, float], item: str) -> None:
+    """One side of an action and the whole of it, or the same twice, contradict each other."""
+    number = code.lstrip("LRTB")
+    for other in found:
+        if other.lstrip("LRTB") == number and _overlap(code[0], other[0]):
+            raise ValueError(
+                f"'{item}': AU{number} is given twice ({other}, {code}); keep one, or write L and R"
+            )
+
+
+def _overlap(first: str, second: str) -> bool:
+    return {first, second} not in ({"L", "R"}, {"T", "B"})
+
+
+def _suffix(value: float) -> str:
+    for letter, grade in LETTERS.items():
+        if value == grade:
+            return letter
+    return ":" + np.format_float_positional(value, trim="-")
