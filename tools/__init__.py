@@ -1,0 +1,1 @@
+"""Scripts around the project: set-up and a ComfyUI server of its own."""
