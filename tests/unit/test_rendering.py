@@ -253,6 +253,14 @@ def test_other_settings_in_the_same_folder_are_refused(model_path, tmp_path):
         dataset.render_dataset(model_path, tmp_path, 1, size=32, seed=6)
 
 
+def test_neutral_first_gives_each_identity_a_relaxed_picture(model_path, tmp_path):
+    dataset.render_dataset(
+        model_path, tmp_path, 6, size=32, seed=3, images_per_identity=3, neutral_first=True
+    )
+    strongest = rendered.load(tmp_path).aus.max(1)
+    assert strongest[[0, 3]].max() <= 0.5 < strongest[[1, 2, 4, 5]].max()
+
+
 def test_load_gives_back_what_was_labelled(model_path, tmp_path):
     dataset.render_dataset(
         model_path, tmp_path, 6, size=32, seed=2, expressions="full", first_identity=100
@@ -327,3 +335,11 @@ def test_without_opengl_one_sentence_names_the_packages(monkeypatch):
     monkeypatch.setitem(sys.modules, "moderngl", None)
     with pytest.raises(RuntimeError, match="pip install moderngl"):
         module._context()
+
+
+def test_committed_sample_pairs_pictures_by_identity():
+    loaded = rendered.load(Path(__file__).parents[1] / "data" / "rendered", units=tuple(AU_SHAPES))
+    assert loaded.images.shape == (240, 128, 128, 3)
+    assert set(np.unique(loaded.identity, return_counts=True)[1]) == {4}
+    assert loaded.aus[::4].max() <= 0.5 and (loaded.aus.max(0) > 2).all()
+    assert (loaded.left != loaded.right).any()

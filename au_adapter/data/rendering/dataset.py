@@ -46,6 +46,7 @@ class Job:
     first_identity: int = 0
     images_per_identity: int = 4
     shard_size: int = SHARD
+    neutral_first: bool = False
 
 
 def render_dataset(
@@ -59,11 +60,13 @@ def render_dataset(
     first_identity: int = 0,
     images_per_identity: int = 4,
     shard_size: int = SHARD,
+    neutral_first: bool = False,
 ) -> list[Path]:
     """Render count labelled pictures into output/shard-*.tar; returns the shards' paths.
 
     Finished shards are left as they are: an interrupted run goes on where it stopped, and a
-    larger count extends a folder.
+    larger count extends a folder. With neutral_first, an identity's first picture has a relaxed
+    face, whatever the mode: a reference for the others.
     A picture depends on (seed, index, settings) alone, whatever the number of workers.
     Raises FileNotFoundError without the model, ValueError for settings that differ from those
     of the shards already there, RuntimeError without OpenGL.
@@ -84,7 +87,7 @@ def render_dataset(
         )
     job = Job(
         str(model_path), str(output), count, size, seed, expressions, first_identity,
-        images_per_identity, shard_size,
+        images_per_identity, shard_size, neutral_first,
     )  # fmt: skip
     folder = Path(output)
     folder.mkdir(parents=True, exist_ok=True)
@@ -188,7 +191,10 @@ def draw_parameters(
     identity = job.first_identity + index // job.images_per_identity
     person = sample_person(identity, renderer.model.masculine)
     rng = np.random.default_rng([job.seed, index, 11])
-    return person, sample_scene(rng), sample_expression(rng, job.expressions), rng
+    mode = job.expressions
+    if job.neutral_first and index % job.images_per_identity == 0:
+        mode = "neutral"
+    return person, sample_scene(rng), sample_expression(rng, mode), rng
 
 
 def label(person: Person, scene: Scene, expression: Expression, drawn: Render) -> dict:

@@ -258,8 +258,7 @@ class Renderer:
         mean = raw.reshape(self.size, n, self.size, n, 4).mean((1, 3), dtype=np.float32) / 255
         alpha = mean[..., 3:]
         picture = mean[..., :3] + background(scene, self.size) * (1 - alpha)
-        grain = np.random.default_rng(scene.background_seed).normal(0, 0.006, picture.shape)
-        picture = np.clip((picture + grain) * 255 + 0.5, 0, 255).astype(np.uint8)
+        picture = np.clip(picture * 255 + 0.5, 0, 255).astype(np.uint8)
         return Render(picture, (alpha[..., 0] * 255 + 0.5).astype(np.uint8), landmarks)
 
 
