@@ -1,0 +1,1 @@
+"""The networks: torch in, torch out; they know no files."""

@@ -1,0 +1,241 @@
+"""The AU-Adapter of FineFace (arXiv 2407.20175): one set of weights for any form of the UNet.
+
+In every cross-attention the AU tokens get keys and values of their own, and their attention is
+added to the text's before the output projection (Eq. 5). With one token the softmax over one key is
+1, so the AU attention is exactly `to_v(token)` at every position: no query, no key.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import uuid
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import scaled_dot_product_attention
+
+from ..facs import SET_A, AUVector
+from .encoders import build_encoder
+
+LORA_TARGETS = ("to_q", "to_k", "to_v", "to_out.0")
+FINEFACE_ALPHA = 8.0  # peft's default, which trained the published LoRA of rank 32: scale 0.25
+LoRA = dict[str, tuple[Tensor, Tensor]]
+
+
+@dataclass(frozen=True)
+class AUAdapterConfig:
+    """What an adapter is made of; written into the metadata of its file.
+
+    units: AU numbers in the order of the encoder's inputs.
+    encoder: a name in AU_ENCODERS.
+    width: width of the text embedding, which the AU tokens share.
+    layers: diffusers path of each cross-attention ("...attn2") -> its inner channels C.
+    lora_rank, lora_alpha: 0 without LoRA; the trained scale is alpha / rank, alpha None meaning 8.
+    tokens: T, the tokens per AU vector.
+    base: name of the base family, for people.
+    prediction: what the base predicts, "epsilon" or "v_prediction".
+    """
+
+    units: tuple[int, ...]
+    encoder: str
+    width: int
+    layers: dict[str, int]
+    lora_rank: int = 0
+    lora_alpha: float | None = None
+    tokens: int = 1
+    base: str = ""
+    prediction: str = "epsilon"
+
+    @property
+    def lora_scale(self) -> float:
+        """alpha / rank, the factor on B A in training; 0 without LoRA."""
+        alpha = FINEFACE_ALPHA if self.lora_alpha is None else self.lora_alpha
+        return alpha / self.lora_rank if self.lora_rank else 0.0
+
+    def __post_init__(self) -> None:
+        if not self.units or not self.layers or self.width < 1:
+            raise ValueError(
+                f"an AU-Adapter needs AUs, cross-attention layers and a text width, not "
+                f"{len(self.units)} AUs, {len(self.layers)} layers and width {self.width}"
+            )
+
+    def to_dict(self) -> dict:
+        """Plain values for JSON."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict) -> AUAdapterConfig:
+        """The inverse of `to_dict`; unknown and missing names are a ValueError."""
+        known = {field.name for field in dataclasses.fields(cls)}
+        if unknown := sorted(set(values) - known):
+            raise ValueError(f"unknown settings in the adapter's config: {', '.join(unknown)}")
+        required = ("units", "encoder", "width", "layers")
+        if missing := [name for name in required if name not in values]:
+            raise ValueError(f"the adapter's config lacks {', '.join(missing)}")
+        return cls(**{**values, "units": tuple(values["units"])})
+
+
+class AUAdapter(nn.Module):
+    """AU encoder, key and value projections for each cross-attention, and optionally a LoRA.
+
+    Attributes:
+        encoder: float [N, K] -> tokens [N, T, width].
+        to_k, to_v: diffusers attn2 path with "-" for "." -> Linear(width -> C) without bias.
+        lora: diffusers module path ("...attn1.to_q") -> (A [rank, in], B [out, rank]);
+            delta = scale B A.
+        lora_strength: how much of the LoRA is applied by default, 1 as trained.
+        instance: distinguishes the adapters of one graph.
+    """
+
+    def __init__(
+        self, config: AUAdapterConfig, linear: Callable[..., nn.Module] = nn.Linear
+    ) -> None:
+        """`linear` makes the projections, so that a host may bring Linears of its own."""
+        super().__init__()
+        self.config = config
+        self.encoder = build_encoder(config.encoder, len(config.units), config.width)
+        if self.encoder.tokens != config.tokens:
+            raise ValueError(
+                f"the encoder {config.encoder} of {len(config.units)} AUs makes "
+                f"{self.encoder.tokens} tokens, the config says {config.tokens}"
+            )
+        self.to_k = _projections(config, linear)
+        self.to_v = _projections(config, linear)
+        self.lora: LoRA = {}
+        self.lora_strength = 1.0
+        self.instance = uuid.uuid4().hex
+
+    @classmethod
+    def for_unet(
+        cls,
+        unet: nn.Module,
+        units: Iterable[int] = SET_A,
+        encoder: str = "res_mlp64",
+        lora_rank: int = 32,
+        lora_alpha: float | None = FINEFACE_ALPHA,
+        base: str = "",
+        prediction: str = "epsilon",
+    ) -> AUAdapter:
+        """A fresh adapter for a diffusers UNet; keys and values start as copies of the text's."""
+        attentions = cross_attentions(unet)
+        units = tuple(units)
+        width = next(iter(attentions.values())).to_v.in_features
+        config = AUAdapterConfig(
+            units=units,
+            encoder=encoder,
+            width=width,
+            layers={path: attn.to_v.out_features for path, attn in attentions.items()},
+            lora_rank=lora_rank,
+            lora_alpha=lora_alpha,
+            tokens=build_encoder(encoder, len(units), width).tokens,
+            base=base,
+            prediction=prediction,
+        )
+        adapter = cls(config)
+        with torch.no_grad():
+            for path, attn in attentions.items():
+                adapter.projection("k", path).weight.copy_(attn.to_k.weight)
+                adapter.projection("v", path).weight.copy_(attn.to_v.weight)
+        return adapter
+
+    def projection(self, kind: str, path: str) -> nn.Module:
+        """The Linear of the cross-attention at a diffusers `path`; `kind` is "k" or "v"."""
+        return {"k": self.to_k, "v": self.to_v}[kind][module_key(path)]
+
+    def encode(self, vector: AUVector) -> Tensor:
+        """Tokens [N, T, width] of N AU vectors.
+
+        A nonzero AU that the adapter does not know is a ValueError that names it.
+        """
+        weight = next(iter(self.to_v.values())).weight
+        return self.encoder(vector.dense(self.config.units).to(weight))
+
+    def encode_zero(self) -> Tensor:
+        """Tokens [1, T, width] of no AUs: the encoder's bias, not zero (FineFace's guidance)."""
+        return self.encode(AUVector.zeros(self.config.units))
+
+    def au_term(
+        self, path: str, tokens: Tensor, query: Tensor | None = None, heads: int | None = None
+    ) -> Tensor:
+        """What the AU tokens add to the cross-attention at `path`, before its output projection.
+
+        tokens [N, T, width]. T = 1: [N, 1, C], the same at every position (one key: softmax is 1).
+        T > 1: [N, L, C], attention of the layer's `query` [N, L, C] with its number of `heads`.
+        """
+        value = self.projection("v", path)(tokens)
+        if tokens.shape[1] == 1:
+            return value
+        if query is None or heads is None:
+            raise ValueError(f"{tokens.shape[1]} AU tokens need the query and the heads of {path}")
+        return attend(query, self.projection("k", path)(tokens), value, heads)
+
+    def lora_delta(self, path: str) -> Tensor:
+        """The change [out, in] of the weight at `path` at the trained scale alpha / rank."""
+        down, up = self.lora[path]
+        return self.config.lora_scale * (up @ down)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> AUAdapter:
+        """`.to()` and friends also move the LoRA, which is no parameter of this module."""
+        super()._apply(fn, recurse)
+        self.lora = {path: (fn(down), fn(up)) for path, (down, up) in self.lora.items()}
+        return self
+
+
+def attend(query: Tensor, key: Tensor, value: Tensor, heads: int) -> Tensor:
+    """softmax(q k^T / sqrt(d)) v, [N, L, C], of query [N, L, C], key and value [N or 1, T, C]."""
+
+    def split(x: Tensor) -> Tensor:
+        return x.expand(len(query), -1, -1).unflatten(-1, (heads, -1)).transpose(1, 2)
+
+    out = scaled_dot_product_attention(split(query.to(key)), split(key), split(value))
+    return out.transpose(1, 2).flatten(2)
+
+
+def module_key(path: str) -> str:
+    """A diffusers path as a ModuleDict key, which may not contain dots."""
+    return path.replace(".", "-")
+
+
+def lora_paths(layers: Iterable[str]) -> set[str]:
+    """Modules that a LoRA changes: the four projections of both attentions in each block."""
+    blocks = [path.removesuffix("attn2") for path in layers]
+    return {f"{b}{a}.{t}" for b in blocks for a in ("attn1", "attn2") for t in LORA_TARGETS}
+
+
+def cross_attentions(unet: nn.Module) -> dict[str, nn.Module]:
+    """Diffusers path -> module of every cross-attention, in the order of the UNet."""
+    found = {path: m for path, m in unet.named_modules() if path.endswith("attn2")}
+    if not found:
+        raise ValueError(
+            f"{type(unet).__name__} has no cross-attentions (attn2): an AU-Adapter needs a UNet of "
+            "the Stable Diffusion 1 or 2 kind"
+        )
+    return found
+
+
+def describe_layers(layers: dict[str, int], width: int) -> str:
+    """A set of cross-attention layers in one line, for messages about a base that does not fit."""
+    channels = "/".join(str(c) for c in sorted(set(layers.values())))
+    return f"{len(layers)} cross-attention layers of {channels} channels, text width {width}"
+
+
+def check_layers(config: AUAdapterConfig, layers: dict[str, int], width: int) -> None:
+    """A ValueError naming both unless the adapter fits a UNet of these layers and text width."""
+    if config.layers != layers or config.width != width:
+        raise ValueError(
+            f"this AU-Adapter was made for {config.base or 'another base'} "
+            f"({describe_layers(config.layers, config.width)}), "
+            f"the model has {describe_layers(layers, width)}: "
+            "load the base that the adapter was trained on, or an adapter for this base"
+        )
+
+
+def _projections(config: AUAdapterConfig, linear: Callable[..., nn.Module]) -> nn.ModuleDict:
+    return nn.ModuleDict(
+        {
+            module_key(path): linear(config.width, channels, bias=False)
+            for path, channels in config.layers.items()
+        }
+    )

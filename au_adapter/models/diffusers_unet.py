@@ -1,0 +1,216 @@
+"""The AU-Adapter in a diffusers UNet, for inference and for training.
+
+    handle = apply_to_unet(pipeline.unet, adapter)
+    tokens = torch.cat([adapter.encode_zero(), adapter.encode(vector)])  # classifier-free guidance
+    pipeline.unet(latents, t, text, cross_attention_kwargs={"au_tokens": tokens})
+    handle.remove()
+
+The attention that was there (diffusers' own, IP-Adapter's) runs first. FineFace adds its term
+before the output projection; that is affine, so adding the projected term after it is the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from .adapter import LORA_TARGETS, AUAdapter, LoRA, check_layers, cross_attentions
+from .masks import block_size, mask_for_block
+
+PEFT_NAME = "au_adapter"
+
+
+class AUAttention:
+    """An attention processor after which strength * AU term is added, FineFace Eq. 5.
+
+    Reads `au_tokens` [N, T, width] and optionally `au_mask` [N, 1, H, W] (H x W of the latent) from
+    diffusers' `cross_attention_kwargs`; N is 1 or the batch. Without tokens, or at strength 0
+    (every self-attention), it is the processor alone. Holds no state of a run.
+    """
+
+    def __init__(self, processor: object, adapter: AUAdapter, path: str, strength: float) -> None:
+        self.processor, self.adapter, self.path, self.strength = processor, adapter, path, strength
+
+    # Every argument by name: diffusers hands over only what it finds in this signature.
+    def __call__(
+        self,
+        attn: nn.Module,
+        hidden_states: Tensor,
+        encoder_hidden_states: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        temb: Tensor | None = None,
+        au_tokens: Tensor | None = None,
+        au_mask: Tensor | None = None,
+        ip_adapter_masks: list[Tensor] | None = None,
+    ) -> Tensor:
+        masks = {} if ip_adapter_masks is None else {"ip_adapter_masks": ip_adapter_masks}
+        inputs = (hidden_states, encoder_hidden_states, attention_mask, temb)
+        out = self.processor(attn, *inputs, **masks)
+        if au_tokens is None or not self.strength:
+            return out
+        _check_batch(au_tokens, len(hidden_states))
+        term = self._term(attn, hidden_states, au_tokens).to(out)
+        if au_mask is not None:
+            size = block_size(au_mask.shape[-2], au_mask.shape[-1], hidden_states.shape[1])
+            term = term * mask_for_block(au_mask, *size).to(term)
+        return out + term
+
+    def _term(self, attn: nn.Module, hidden_states: Tensor, tokens: Tensor) -> Tensor:
+        """strength * AU term, projected: [N, 1, C] of one token, else [N, L, C]."""
+        query = attn.to_q(hidden_states) if tokens.shape[1] > 1 else None
+        term = self.strength * self.adapter.au_term(self.path, tokens, query, attn.heads)
+        return _project(attn.to_out[0], term.to(hidden_states.dtype))
+
+
+def _check_batch(tokens: Tensor, batch: int) -> None:
+    if len(tokens) not in (1, batch):
+        raise ValueError(
+            f"{len(tokens)} AU vectors for a batch of {batch}: give one, or one for each row "
+            "(with classifier-free guidance also for the unconditional rows)"
+        )
+
+
+def _project(linear: nn.Module, term: Tensor) -> Tensor:
+    """W term, without the bias that `linear` adds to the attention already."""
+    return linear(term) if linear.bias is None else linear(term) - linear.bias
+
+
+@dataclass
+class AppliedAdapter:
+    """What `apply_to_unet` changed, so that `remove` can put it back exactly."""
+
+    unet: nn.Module
+    processors: dict[str, object] = field(default_factory=dict)
+    weights: dict[str, Tensor] = field(default_factory=dict)
+
+    def remove(self) -> None:
+        """Give the UNet its processors and weights back; a second call does nothing."""
+        with torch.no_grad():
+            for path, weight in self.weights.items():
+                self.unet.get_submodule(path).weight.copy_(weight)
+        for path, processor in self.processors.items():
+            self.unet.get_submodule(path).set_processor(processor)
+        self.processors, self.weights = {}, {}
+
+
+def apply_to_unet(
+    unet: nn.Module,
+    adapter: AUAdapter,
+    strength: float = 1.0,
+    lora_strength: float | None = None,
+) -> AppliedAdapter:
+    """Put the adapter on a diffusers UNet, which then reads `au_tokens` (see the module's example).
+
+    strength multiplies the AU term and the LoRA; 0 leaves the UNet as it is. lora_strength is 1 for
+    the LoRA as trained (alpha / rank), 0 for none, None for the adapter's own. Both can be any real
+    number. A UNet of other layers than the adapter's, or one that carries an adapter already, is a
+    ValueError.
+    """
+    attentions = cross_attentions(unet)
+    layers = {path: attn.to_v.out_features for path, attn in attentions.items()}
+    check_layers(adapter.config, layers, next(iter(attentions.values())).to_v.in_features)
+    if any(isinstance(attn.processor, AUAttention) for attn in attentions.values()):
+        raise ValueError("this UNet carries an AU-Adapter already: remove() that one first")
+    handle = AppliedAdapter(unet)
+    lora_strength = adapter.lora_strength if lora_strength is None else lora_strength
+    _install_processors(handle, adapter, strength)
+    if strength * lora_strength:
+        _merge_lora(handle, adapter, strength * lora_strength)
+    return handle
+
+
+@dataclass
+class TrainedAdapter:
+    """An adapter and a UNet in training together, made by `train_on_unet`."""
+
+    adapter: AUAdapter
+    applied: AppliedAdapter
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        """Every trainable parameter: encoder, projections, LoRA."""
+        yield from (p for p in self.adapter.parameters() if p.requires_grad)
+        yield from (p for p in self.applied.unet.parameters() if p.requires_grad)
+
+    def collect(self) -> AUAdapter:
+        """The adapter with the LoRA in its present state copied out of the UNet."""
+        self.adapter.lora = collect_lora(self.applied.unet)
+        return self.adapter
+
+    def remove(self) -> None:
+        """Collect the LoRA into the adapter and leave the UNet as it was before."""
+        self.collect()
+        if self.adapter.config.lora_rank:
+            self.applied.unet.delete_adapters(PEFT_NAME)
+            self.applied.unet.unload_lora()
+        self.applied.remove()
+
+
+def train_on_unet(unet: nn.Module, adapter: AUAdapter) -> TrainedAdapter:
+    """Freeze the UNet and make the adapter trainable on it: encoder, values, LoRA.
+
+    Keys train only where they have an effect, with more than one token. The LoRA starts from
+    `adapter.lora` where that is filled, else from FineFace's start: Gaussian A, zero B. Its scale
+    is alpha / rank.
+    """
+    unet.requires_grad_(False)
+    adapter.requires_grad_(True)
+    # With one token the keys have no effect: weight decay would be all that ever moved them.
+    adapter.to_k.requires_grad_(adapter.config.tokens > 1)
+    applied = apply_to_unet(unet, adapter, lora_strength=0.0)
+    if adapter.config.lora_rank:
+        _inject_lora(unet, adapter)
+    return TrainedAdapter(adapter, applied)
+
+
+def collect_lora(unet: nn.Module) -> LoRA:
+    """Copies of the LoRA being trained on `unet`: module path -> (A [rank, in], B [out, rank])."""
+    return {
+        path: (down.weight.detach().clone(), up.weight.detach().clone())
+        for path, down, up in _lora_layers(unet)
+    }
+
+
+def _install_processors(handle: AppliedAdapter, adapter: AUAdapter, strength: float) -> None:
+    """On self-attentions too, because diffusers hands the AU tokens to every attention."""
+    for path, module in handle.unet.named_modules():
+        if path.endswith(("attn1", "attn2")):
+            handle.processors[path] = module.processor
+            here = strength if path.endswith("attn2") else 0.0
+            module.set_processor(AUAttention(module.processor, adapter, path, here))
+
+
+def _merge_lora(handle: AppliedAdapter, adapter: AUAdapter, strength: float) -> None:
+    with torch.no_grad():
+        for path in adapter.lora:
+            weight = handle.unet.get_submodule(path).weight
+            handle.weights[path] = weight.clone()
+            weight.add_(adapter.lora_delta(path).to(weight), alpha=strength)
+
+
+def _inject_lora(unet: nn.Module, adapter: AUAdapter) -> None:
+    from peft import LoraConfig
+
+    config = adapter.config
+    unet.add_adapter(
+        LoraConfig(
+            r=config.lora_rank,
+            lora_alpha=config.lora_scale * config.lora_rank,
+            init_lora_weights="gaussian",
+            target_modules=list(LORA_TARGETS),
+        ),
+        adapter_name=PEFT_NAME,
+    )
+    with torch.no_grad():
+        for path, down, up in _lora_layers(unet):
+            if path in adapter.lora:
+                down.weight.copy_(adapter.lora[path][0])
+                up.weight.copy_(adapter.lora[path][1])
+
+
+def _lora_layers(unet: nn.Module) -> Iterator[tuple[str, nn.Module, nn.Module]]:
+    for path, module in unet.named_modules():
+        if PEFT_NAME in getattr(module, "lora_A", {}):
+            yield path, module.lora_A[PEFT_NAME], module.lora_B[PEFT_NAME]

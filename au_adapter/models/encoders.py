@@ -1,0 +1,136 @@
+"""AU encoders: a vector of AU intensities becomes tokens in the width of the text embedding.
+
+The six encoders compared in FineFace (arXiv 2407.20175) Table 2, defined in its supplement under
+"AU Encoders". `res_mlp64` is the published one; its "MLP" is a single Linear without a
+nonlinearity, and so it is here.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import pad
+
+
+class AUEncoder(nn.Module):
+    """Maps AU intensities float [N, K] (usually 0..5) to tokens float [N, T, width]."""
+
+    def __init__(self, unit_count: int, width: int) -> None:
+        super().__init__()
+        self.unit_count, self.width = unit_count, width
+
+    @property
+    def tokens(self) -> int:
+        """T, the number of tokens per AU vector."""
+        return 1
+
+    def _one_token(self, *parts: Tensor) -> Tensor:
+        """Parts [N, *] side by side, zeros after them, as one token [N, 1, width]."""
+        row = torch.cat(parts, dim=-1)
+        return pad(row, (0, self.width - row.shape[-1])).unsqueeze(1)
+
+    def _require(self, columns: int) -> None:
+        if columns > self.width:
+            raise ValueError(
+                f"{type(self).__name__} of {self.unit_count} AUs needs a width of at least "
+                f"{columns}, the cross-attention is {self.width} wide: choose another encoder "
+                "or fewer AUs"
+            )
+
+
+class NoEncoding(AUEncoder):
+    """The raw values, then zeros."""
+
+    def __init__(self, unit_count: int, width: int) -> None:
+        super().__init__(unit_count, width)
+        self._require(unit_count)
+
+    def forward(self, values: Tensor) -> Tensor:
+        return self._one_token(values)
+
+
+class MLPEncoder(AUEncoder):
+    """The values lifted to the whole width; no raw values."""
+
+    def __init__(self, unit_count: int, width: int) -> None:
+        super().__init__(unit_count, width)
+        self.mlp = nn.Linear(unit_count, width)
+
+    def forward(self, values: Tensor) -> Tensor:
+        return self._one_token(self.mlp(values))
+
+
+class ResidualEncoder(AUEncoder):
+    """The raw values, then what an MLP makes of them, then zeros."""
+
+    def __init__(self, unit_count: int, width: int, mlp: nn.Module, columns: int) -> None:
+        super().__init__(unit_count, width)
+        self._require(unit_count + columns)
+        self.mlp = mlp
+
+    def forward(self, values: Tensor) -> Tensor:
+        return self._one_token(values, self.mlp(values))
+
+
+class ResMLPEncoder(ResidualEncoder):
+    """The raw values, then a Linear that fills the rest of the width (FineFace's SD 1.5 file)."""
+
+    def __init__(self, unit_count: int, width: int) -> None:
+        columns = max(width - unit_count, 1)
+        super().__init__(unit_count, width, nn.Linear(unit_count, columns), columns)
+
+
+class ResMLP64Encoder(ResidualEncoder):
+    """The raw values, a Linear of 64 outputs, zeros (FineFace's SD 2.1 file, "Ours" in Table 2)."""
+
+    def __init__(self, unit_count: int, width: int) -> None:
+        super().__init__(unit_count, width, nn.Linear(unit_count, 64), 64)
+
+
+class Res3MLPEncoder(ResidualEncoder):
+    """The raw values, a three layer MLP with normalisation and leaky ReLUs, zeros.
+
+    The supplement leaves the widths open; 64 throughout, as in the encoder that it extends.
+    """
+
+    def __init__(self, unit_count: int, width: int) -> None:
+        mlp = nn.Sequential(
+            nn.Linear(unit_count, 64), nn.LayerNorm(64), nn.LeakyReLU(),
+            nn.Linear(64, 64), nn.LayerNorm(64), nn.LeakyReLU(),
+            nn.Linear(64, 64),
+        )  # fmt: skip
+        super().__init__(unit_count, width, mlp, 64)
+
+
+class IndividualEncoder(AUEncoder):
+    """One MLP for each AU and one for their interactions: K + 1 tokens, the interactions last."""
+
+    def __init__(self, unit_count: int, width: int) -> None:
+        super().__init__(unit_count, width)
+        self.individual = nn.ModuleList(nn.Linear(1, width) for _ in range(unit_count))
+        self.interactions = nn.Linear(unit_count, width)
+
+    @property
+    def tokens(self) -> int:
+        return self.unit_count + 1
+
+    def forward(self, values: Tensor) -> Tensor:
+        each = [mlp(values[:, i : i + 1]) for i, mlp in enumerate(self.individual)]
+        return torch.stack([*each, self.interactions(values)], dim=1)
+
+
+AU_ENCODERS: dict[str, type[AUEncoder]] = {
+    "none": NoEncoding,
+    "mlp": MLPEncoder,
+    "res_mlp": ResMLPEncoder,
+    "res_mlp64": ResMLP64Encoder,
+    "res_3mlp": Res3MLPEncoder,
+    "individual": IndividualEncoder,
+}
+
+
+def build_encoder(name: str, unit_count: int, width: int) -> AUEncoder:
+    """The encoder called `name` in AU_ENCODERS, for `unit_count` AUs and tokens of `width`."""
+    if name not in AU_ENCODERS:
+        raise ValueError(f"unknown AU encoder {name!r}, expected one of {', '.join(AU_ENCODERS)}")
+    return AU_ENCODERS[name](unit_count, width)

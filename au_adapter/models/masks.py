@@ -1,0 +1,29 @@
+"""Where in the picture the AU term acts: masks at the resolution of a UNet block."""
+
+from __future__ import annotations
+
+from torch import Tensor
+from torch.nn.functional import adaptive_avg_pool2d
+
+
+def resize_mask(mask: Tensor, height: int, width: int) -> Tensor:
+    """A mask [N, 1, H, W] averaged to [N, 1, height, width]; values 0..1 keep their mean."""
+    return adaptive_avg_pool2d(mask, (height, width))
+
+
+def mask_for_block(mask: Tensor, height: int, width: int) -> Tensor:
+    """A mask [N, 1, H, W] as one weight per token [N, height * width, 1], row by row."""
+    return resize_mask(mask, height, width).flatten(2).transpose(1, 2)
+
+
+def block_size(height: int, width: int, tokens: int) -> tuple[int, int]:
+    """The (height, width) of a block with `tokens` positions in a UNet on a latent of that size.
+
+    Every level halves both sides, rounding up; a number that is no level is a ValueError.
+    """
+    h, w = height, width
+    while h * w > tokens:
+        h, w = -(-h // 2), -(-w // 2)
+    if h * w != tokens:
+        raise ValueError(f"no level of a {height} x {width} latent has {tokens} positions")
+    return h, w

@@ -1,0 +1,1 @@
+"""Files and networks: one into the other."""

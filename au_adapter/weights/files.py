@@ -1,0 +1,173 @@
+"""AU-Adapters in safetensors files, with the config that describes them in the metadata.
+
+Tensors keep the names of FineFace's published files, so that a file can be read by eye:
+`au_encoder.*`, `<attn2 path>.processor.au_to_{k,v}.weight`, `unet.<module path>.lora_{A,B}.weight`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from ..models.adapter import AUAdapter, AUAdapterConfig, LoRA, lora_paths
+
+METADATA_KEY = "au_adapter"
+FORMAT = 1
+
+
+def save_adapter(
+    adapter: AUAdapter, path: str | Path, metadata: dict[str, str] | None = None
+) -> Path:
+    """Write `adapter` to a safetensors file, whole or not at all.
+
+    `metadata` is kept beside the config. Returns the path. Parent folders are made.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    described = {**(metadata or {}), METADATA_KEY: _config_json(adapter)}
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        save_file(adapter_tensors(adapter), partial, metadata=described)
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return path
+
+
+def load_adapter(path: str | Path) -> AUAdapter:
+    """Read an AU-Adapter written by `save_adapter`, on the CPU.
+
+    FileNotFoundError without the file; ValueError when it is truncated, incomplete or
+    something else.
+    """
+    metadata, tensors = _read(Path(path))
+    adapter = AUAdapter(_config(metadata, path))
+    _fill(adapter, tensors, path)
+    return adapter
+
+
+def read_metadata(path: str | Path) -> dict[str, str]:
+    """The metadata of a safetensors file, without reading its tensors."""
+    return _read(Path(path), tensors=False)[0]
+
+
+def adapter_hash(adapter: AUAdapter | str | Path) -> str:
+    """16 hex digits that name the weights and the config of an adapter, in memory or in a file."""
+    if not isinstance(adapter, AUAdapter):
+        adapter = load_adapter(adapter)
+    digest = hashlib.sha256(_config_json(adapter).encode())
+    for name, tensor in sorted(adapter_tensors(adapter).items()):
+        digest.update(name.encode())
+        digest.update(tensor.numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def adapter_tensors(adapter: AUAdapter) -> dict[str, Tensor]:
+    """Every weight under its name in the file, on the CPU in float32."""
+    named = {f"au_encoder.{name}": t for name, t in adapter.encoder.state_dict().items()}
+    for path in adapter.config.layers:
+        for kind in "kv":
+            named[_projection_name(path, kind)] = adapter.projection(kind, path).weight
+    for path, (down, up) in adapter.lora.items():
+        named[f"unet.{path}.lora_A.weight"], named[f"unet.{path}.lora_B.weight"] = down, up
+    return {name: t.detach().float().cpu().contiguous() for name, t in named.items()}
+
+
+def _config_json(adapter: AUAdapter) -> str:
+    return json.dumps({"format": FORMAT, **adapter.config.to_dict()}, sort_keys=True)
+
+
+def _config(metadata: dict[str, str], path: str | Path) -> AUAdapterConfig:
+    if METADATA_KEY not in metadata:
+        raise ValueError(
+            f"{path} is a safetensors file but not an AU-Adapter (no {METADATA_KEY!r} in its "
+            "metadata): choose a file written by Save AU-Adapter, or convert a published one with "
+            "`au-adapter convert SOURCE OUTPUT`"
+        )
+    described = json.loads(metadata[METADATA_KEY])
+    if described.pop("format", None) != FORMAT:
+        raise ValueError(f"{path} is in another AU-Adapter format than {FORMAT}: update AU-Adapter")
+    return AUAdapterConfig.from_dict(described)
+
+
+def _projection_name(path: str, kind: str) -> str:
+    return f"{path}.processor.au_to_{kind}.weight"
+
+
+def _read(path: Path, tensors: bool = True) -> tuple[dict[str, str], dict[str, Tensor]]:
+    if not path.is_file():
+        raise FileNotFoundError(f"no adapter file {path}")
+    try:
+        with safe_open(path, framework="pt") as file:
+            names = list(file.keys()) if tensors else []
+            named = {name: file.get_tensor(name) for name in names}
+            return file.metadata() or {}, named
+    except SafetensorError as error:
+        raise ValueError(
+            f"{path} ({path.stat().st_size} bytes) is not a whole safetensors file: it is "
+            "truncated or of another kind; copy or download it again"
+        ) from error
+
+
+def _fill(adapter: AUAdapter, tensors: dict[str, Tensor], path: str | Path) -> None:
+    """Copy the tensors into the adapter; a missing, misshapen or unknown one is a ValueError."""
+    expected = adapter_tensors(adapter)
+    lora = _take_lora(tensors)
+    if missing := sorted(set(expected) - set(tensors)):
+        raise ValueError(
+            f"{path} lacks {len(missing)} of {len(expected)} weights: {_some(missing)}"
+        )
+    if unknown := sorted(set(tensors) - set(expected)):
+        raise ValueError(f"{path} has weights that its config does not explain: {_some(unknown)}")
+    for name, tensor in tensors.items():
+        if tensor.shape != expected[name].shape:
+            raise ValueError(
+                f"{path}: {name} is {list(tensor.shape)}, "
+                f"its config says {list(expected[name].shape)}"
+            )
+    _check_lora(adapter, lora, path)
+    encoder = {n.removeprefix("au_encoder."): t for n, t in tensors.items() if "au_encoder." in n}
+    adapter.encoder.load_state_dict(encoder)
+    for layer in adapter.config.layers:
+        for kind in "kv":
+            weight = {"weight": tensors[_projection_name(layer, kind)]}
+            adapter.projection(kind, layer).load_state_dict(weight)
+    adapter.lora = lora
+
+
+def _take_lora(tensors: dict[str, Tensor]) -> LoRA:
+    """Move the LoRA out of `tensors`; an A without its B stays behind as an unexplained weight."""
+    paths = [n.removeprefix("unet.").removesuffix(".lora_A.weight") for n in list(tensors)]
+    pairs = {p: (f"unet.{p}.lora_A.weight", f"unet.{p}.lora_B.weight") for p in paths}
+    return {
+        path: (tensors.pop(down), tensors.pop(up))
+        for path, (down, up) in pairs.items()
+        if down in tensors and up in tensors
+    }
+
+
+def _check_lora(adapter: AUAdapter, lora: LoRA, path: str | Path) -> None:
+    """No LoRA at all is an untrained one; a part of one, or another rank, is a ValueError."""
+    rank = adapter.config.lora_rank
+    expected = lora_paths(adapter.config.layers) if lora else set()
+    if missing := sorted(expected - set(lora)):
+        raise ValueError(f"{path} lacks the LoRA of {len(missing)} layers: {_some(missing)}")
+    if unknown := sorted(set(lora) - expected):
+        raise ValueError(f"{path} has a LoRA of layers that it should not have: {_some(unknown)}")
+    for layer, (down, up) in lora.items():
+        if down.shape[0] != rank or up.shape[1] != rank:
+            raise ValueError(
+                f"{path}: the LoRA of {layer} has A {list(down.shape)} and B {list(up.shape)}, "
+                f"the config says rank {rank}"
+            )
+
+
+def _some(names: list[str]) -> str:
+    """The first few of many names."""
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

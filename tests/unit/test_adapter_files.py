@@ -1,0 +1,115 @@
+"""Adapters written to and read from safetensors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from au_adapter.models.adapter import AUAdapter
+from au_adapter.weights.files import adapter_hash, load_adapter, read_metadata, save_adapter
+from tests.tiny_unet import SD15, SD21, tiny_adapter, tiny_unet
+
+
+@pytest.fixture(scope="module")
+def adapter() -> AUAdapter:
+    return tiny_adapter(tiny_unet(SD21))
+
+
+@pytest.fixture
+def saved(adapter: AUAdapter, tmp_path: Path) -> Path:
+    return save_adapter(adapter, tmp_path / "deep" / "a.safetensors", {"note": "smiles"})
+
+
+def rewrite(path: Path, change: object) -> Path:
+    """The same file with its tensors changed."""
+    tensors, metadata = load_file(path), read_metadata(path)
+    change(tensors)
+    save_file(tensors, path, metadata=metadata)
+    return path
+
+
+@pytest.mark.parametrize("encoder", ["res_mlp64", "res_3mlp", "individual", "none"])
+@pytest.mark.parametrize("shape", [SD21, SD15], ids=["sd21", "sd15"])
+def test_round_trip_is_bit_equal(tmp_path: Path, shape: dict, encoder: str) -> None:
+    adapter = tiny_adapter(tiny_unet(shape), encoder)
+    read = load_adapter(save_adapter(adapter, tmp_path / "a.safetensors"))
+    assert read.config == adapter.config
+    for name, tensor in adapter.state_dict().items():
+        assert torch.equal(read.state_dict()[name], tensor)
+    for path, pair in adapter.lora.items():
+        assert all(torch.equal(a, b) for a, b in zip(read.lora[path], pair, strict=True))
+    assert adapter_hash(read) == adapter_hash(adapter)
+
+
+def test_an_untrained_lora_round_trips_as_none(tmp_path: Path) -> None:
+    adapter = AUAdapter.for_unet(tiny_unet(SD21))
+    read = load_adapter(save_adapter(adapter, tmp_path / "a.safetensors"))
+    assert read.lora == {} and read.config.lora_rank == 32
+
+
+def test_names_are_finefaces_and_metadata_is_kept(saved: Path) -> None:
+    names = set(load_file(saved))
+    block = "down_blocks.0.attentions.0.transformer_blocks.0"
+    assert f"{block}.attn2.processor.au_to_v.weight" in names
+    assert f"unet.{block}.attn1.to_out.0.lora_A.weight" in names
+    assert read_metadata(saved)["note"] == "smiles"
+
+
+def test_hash_follows_the_weights(adapter: AUAdapter, saved: Path) -> None:
+    assert adapter_hash(saved) == adapter_hash(adapter)
+    other = rewrite(saved, lambda t: next(iter(t.values())).view(-1)[:1].add_(1e-3))
+    assert adapter_hash(other) != adapter_hash(adapter)
+
+
+def test_nothing_is_left_of_a_failed_write(adapter: AUAdapter, tmp_path: Path) -> None:
+    with pytest.raises(TypeError):
+        save_adapter(adapter, tmp_path / "a.safetensors", {"note": object()})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_missing_file() -> None:
+    with pytest.raises(FileNotFoundError, match="no adapter file nowhere.safetensors"):
+        load_adapter("nowhere.safetensors")
+
+
+@pytest.mark.parametrize("size", [0, 5, 1000, -100])
+def test_truncated_file_is_said_so(saved: Path, size: int) -> None:
+    saved.write_bytes(saved.read_bytes()[:size])
+    with pytest.raises(ValueError, match="truncated or of another kind; copy or download it again"):
+        load_adapter(saved)
+
+
+def test_another_safetensors_file_is_no_adapter(tmp_path: Path) -> None:
+    save_file({"x": torch.zeros(1)}, tmp_path / "lora.safetensors")
+    with pytest.raises(ValueError, match="not an AU-Adapter .*au-adapter convert"):
+        load_adapter(tmp_path / "lora.safetensors")
+
+
+def test_a_missing_layer_is_named(saved: Path) -> None:
+    name = "mid_block.attentions.0.transformer_blocks.0.attn2.processor.au_to_v.weight"
+    with pytest.raises(ValueError, match=f"lacks 1 of 16 weights: {name}"):
+        load_adapter(rewrite(saved, lambda t: t.pop(name)))
+
+
+def test_a_missing_lora_layer_is_named(saved: Path) -> None:
+    layer = "mid_block.attentions.0.transformer_blocks.0.attn1.to_q"
+
+    def drop(tensors: dict) -> None:
+        del tensors[f"unet.{layer}.lora_A.weight"], tensors[f"unet.{layer}.lora_B.weight"]
+
+    with pytest.raises(ValueError, match=f"lacks the LoRA of 1 layers: {layer}"):
+        load_adapter(rewrite(saved, drop))
+
+
+def test_an_unknown_weight_and_a_wrong_shape_are_named(saved: Path) -> None:
+    with pytest.raises(ValueError, match="does not explain: extra"):
+        load_adapter(rewrite(saved, lambda t: t.update(extra=torch.zeros(1))))
+
+
+def test_a_wrong_shape_is_named_with_both(saved: Path) -> None:
+    wrong = {"au_encoder.mlp.weight": torch.zeros(64, 5)}
+    with pytest.raises(ValueError, match=r"au_encoder.mlp.weight is \[64, 5\], .* \[64, 12\]"):
+        load_adapter(rewrite(saved, lambda t: t.update(wrong)))
