@@ -22,6 +22,7 @@ DEFAULT_INTENSITY = 3.0  # a bare code is read as C, "marked"
 
 _CODE = re.compile(r"([A-Z]*)([0-9]+)")
 _DECIMAL = re.compile(r"[:=](-?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+))")
+_ALTERNATIVES = re.compile(r"@|\bOR\b")
 _TWO_GRADES = re.compile(r"[0-9]\s*([A-E]\s*/\s*[A-E])(?![A-Z0-9])")
 _DECIMAL_COMMA = re.compile(r"[:=]-?[0-9]+,[0-9]+(?![0-9.]*[A-Z:=])")
 _SEPARATORS = re.compile(r"[+,;/\s]+")
@@ -83,6 +84,8 @@ def split_code(item: str) -> tuple[str, str]:
 
 def _items(text: str) -> list[str]:
     text = text.upper()
+    if match := _ALTERNATIVES.search(text):
+        raise ValueError(f"'{match[0]}' stands between alternatives: write the one that is meant")
     if match := _TWO_GRADES.search(text):
         raise ValueError(f"'{match[1]}' leaves the intensity open: choose one letter")
     text = re.sub(r"\s*([:=])\s*", r"\1", text)
@@ -96,11 +99,11 @@ def _items(text: str) -> list[str]:
 
 def _intensity(rest: str, item: str, default: float) -> float:
     if not rest:
-        return float(default)
+        return _finite(default, item)
     if rest in LETTERS:
         return LETTERS[rest]
     if match := _DECIMAL.fullmatch(rest):
-        return float(match[1])
+        return _finite(match[1], item)
     if rest in ("X", "Y", "Z"):
         raise ValueError(
             f"'{item}': X, Y and Z are 1978 grades without an agreed value; use A to E"
@@ -110,6 +113,12 @@ def _intensity(rest: str, item: str, default: float) -> float:
     raise ValueError(
         f"'{item}': after the number comes a letter A to E or a decimal such as :3.5, not '{rest}'"
     )
+
+
+def _finite(value: float | str, item: str) -> float:
+    if not np.isfinite(number := float(value)):
+        raise ValueError(f"'{item}': the intensity is {number}; it must be a finite number")
+    return number
 
 
 def _refuse_overlap(code: str, found: Mapping[str, float], item: str) -> None:

@@ -13,6 +13,8 @@ from torch import Tensor
 from .notation import DEFAULT_INTENSITY, format_notation, parse_notation, split_code
 from .units import SET_A, scorable
 
+SCHEMA = 1  # of `AUVector.to_json`
+
 
 @dataclass(frozen=True, eq=False)
 class AUVector:
@@ -85,13 +87,12 @@ class AUVector:
     @classmethod
     def from_json(cls, data: str | Mapping) -> AUVector:
         """Read what `to_json` wrote. A plain object of codes, {"12": 3}, is one face."""
-        data = json.loads(data) if isinstance(data, str) else data
-        if not isinstance(data, Mapping):
-            raise ValueError(f"An AU vector in JSON is an object, not {type(data).__name__}")
+        data = _read_json(data)
         if "units" not in data:
             return cls.from_dict(data)
-        faces = [cls.from_dict(face, data["units"]) for face in data["faces"]]
-        vector = cls.stack(faces) if faces else cls.zeros(data["units"], 0)
+        units = tuple(data["units"])
+        faces = [cls.from_dict(face, units) for face in data["faces"]]
+        vector = cls.stack(faces) if faces else cls.zeros(units, 0)
         return vector._sided() if data.get("sides") else vector
 
     @classmethod
@@ -109,11 +110,11 @@ class AUVector:
         return len(self.values)
 
     def __eq__(self, other: object) -> bool:
-        if not isinstance(other, AUVector) or self.units != other.units:
-            return NotImplemented if not isinstance(other, AUVector) else False
-        return (self.left is None) == (other.left is None) and all(
-            torch.equal(a, b) for a, b in zip(self._tensors(), other._tensors(), strict=True)
-        )
+        if not isinstance(other, AUVector):
+            return NotImplemented
+        if self.units != other.units or (self.left is None) != (other.left is None):
+            return False
+        return all(map(torch.equal, self._tensors(), other._tensors()))
 
     def __hash__(self) -> int:
         return hash((self.units, len(self)))
@@ -138,7 +139,7 @@ class AUVector:
         """All faces as JSON that `from_json` reads back exactly."""
         return json.dumps(
             {
-                "schema": 1,
+                "schema": SCHEMA,
                 "units": list(self.units),
                 "sides": self.left is not None,
                 "faces": [self.dict(face) for face in range(len(self))],
@@ -280,6 +281,31 @@ def _read_codes(values: Mapping[str | int, float]) -> dict[tuple[str, int], floa
             )
         found[side, number] = float(value)
     return found
+
+
+def _read_json(data: str | Mapping) -> Mapping:
+    """The object of an AU vector, its outer layout checked; the codes in it are not."""
+    try:
+        data = json.loads(data) if isinstance(data, str) else data
+    except json.JSONDecodeError as error:
+        raise ValueError(f"The text of the AU vector is not JSON: {error}") from error
+    if not isinstance(data, Mapping):
+        raise ValueError(f"An AU vector in JSON is an object, not {type(data).__name__}")
+    if data.get("schema", SCHEMA) != SCHEMA:
+        raise ValueError(
+            f"The AU vector has schema {data['schema']!r}, and only {SCHEMA} is known here: "
+            "read it with the version that wrote it"
+        )
+    if "units" in data and not (_is_list(data["units"], int) and _is_list(data.get("faces"), dict)):
+        raise ValueError(
+            'An AU vector in JSON has "units", a list of AU numbers, and "faces", a list of '
+            'objects such as {"12": 3.0, "L4": 2.0}; one of them is missing or something else'
+        )
+    return data
+
+
+def _is_list(value: object, kind: type) -> bool:
+    return isinstance(value, list) and all(isinstance(entry, kind) for entry in value)
 
 
 def _shortest(value: Tensor) -> float:

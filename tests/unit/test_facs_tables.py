@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
+import au_adapter
 from au_adapter import AUVector
 from au_adapter.facs import ALL_UNITS, CONFLICTS, PRESETS, SET_A, SET_B_EXTRA, UNITS, check, preset
 from au_adapter.facs.units import unit
 
 DESCRIBED = (1, 2, 4, 5, 6, 7, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 20, 22, 23, 24, 25, 26, 27)
+
+
+def test_the_library_loads_a_module_when_its_name_is_used() -> None:
+    code = "import sys, au_adapter; assert 'torch' not in sys.modules; au_adapter.AUVector"
+    root = Path(au_adapter.__file__).parents[1]
+    subprocess.run([sys.executable, "-c", code], cwd=root, check=True, timeout=120)
+    assert "load_adapter" in dir(au_adapter) and au_adapter.__version__ == "0.1.0"
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = au_adapter.nothing
 
 
 def test_the_sets() -> None:
@@ -35,6 +49,13 @@ def test_every_preset_is_a_face() -> None:
             assert set(recipe.vector("set_a").units) <= set(SET_A)
         if recipe.set_b:
             assert set(recipe.vector("set_b").units) <= set(ALL_UNITS) - {5, 9, 20, 25, 26}
+
+
+def test_no_preset_asks_for_what_excludes_itself() -> None:
+    for recipe in PRESETS.values():
+        for form in ("full", "set_a", "set_b"):
+            if getattr(recipe, form):
+                assert not [found for found in check(recipe.vector(form)) if found.kind == "X"]
 
 
 def test_presets_of_the_literature() -> None:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from test_facs_notation import faces
+from test_facs_notation import faces, unhurried
 
 from au_adapter import AUVector
 from au_adapter.facs import ALL_UNITS, SET_A
@@ -116,6 +116,7 @@ def test_faces() -> None:
         AUVector.stack([])
 
 
+@unhurried
 @given(vectors)
 def test_json_is_the_identity(vector: AUVector) -> None:
     assert AUVector.from_json(vector.to_json()) == vector
@@ -123,6 +124,7 @@ def test_json_is_the_identity(vector: AUVector) -> None:
     assert hash(AUVector.from_json(vector.to_json())) == hash(vector)
 
 
+@unhurried
 @given(vectors)
 def test_notation_is_the_identity(vector: AUVector) -> None:
     for index in range(len(vector)):
@@ -131,6 +133,7 @@ def test_notation_is_the_identity(vector: AUVector) -> None:
         assert torch.equal(again.values, face.values) and again.dict() == face.dict()
 
 
+@unhurried
 @given(vectors, vectors, st.floats(0, 1))
 def test_lerp_and_arithmetic_agree(a: AUVector, b: AUVector, t: float) -> None:
     a, b = a.face(0), b.face(0)
@@ -143,6 +146,24 @@ def test_json_by_hand_and_without_faces() -> None:
     assert AUVector.from_json('{"12": 3, "L4": 0.5}') == AUVector.parse("12:3+L4:0.5")
     empty = AUVector.zeros(SET_A, 0)
     assert AUVector.from_json(empty.to_json()) == empty
-    for text in ('{"12": NaN}', "[1]", '{"12": "3"}'):
-        with pytest.raises(ValueError):
-            AUVector.from_json(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "not JSON"),
+        ("6C+12D", "not JSON"),
+        ("[1]", "an object, not list"),
+        ('{"12": NaN}', "finite"),
+        ('{"12": "3"}', "not a code and its intensity"),
+        ('{"units": [12]}', '"faces"'),
+        ('{"units": ["12"], "faces": []}', '"units"'),
+        ('{"units": [12], "faces": [[3]]}', '"faces"'),
+        ('{"units": [12], "faces": [{"6": 3}]}', "AU6 not among"),
+        ('{"schema": 2, "units": [12], "faces": []}', "schema 2"),
+    ],
+)
+def test_json_that_is_something_else(text: str, reason: str) -> None:
+    with pytest.raises(ValueError) as caught:
+        AUVector.from_json(text)
+    assert reason in str(caught.value)
