@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from diffusers import UNet2DConditionModel
 
-from au_adapter.models.adapter import AUAdapter, lora_paths
+from au_adapter.models.adapter import AUAdapter, lora_shapes
 
 SD21 = {"use_linear_projection": True, "attention_head_dim": (2, 4), "cross_attention_dim": 128}
 SD15 = {"use_linear_projection": False, "attention_head_dim": 4, "cross_attention_dim": 96}
@@ -33,14 +33,10 @@ def tiny_adapter(
     """An adapter whose AU term and LoRA both change the picture visibly."""
     torch.manual_seed(11)
     adapter = AUAdapter.for_unet(unet, encoder=encoder, lora_rank=rank, lora_alpha=2.0)
-    modules = dict(unet.named_modules())
     if rank:
         adapter.lora = {
-            path: (
-                0.3 * torch.randn(rank, modules[path].in_features),
-                0.3 * torch.randn(modules[path].out_features, rank),
-            )
-            for path in sorted(lora_paths(adapter.config.layers))
+            path: tuple(0.3 * torch.randn(shape) for shape in shapes)
+            for path, shapes in sorted(lora_shapes(adapter.config).items())
         }
     return adapter.eval()
 

@@ -204,6 +204,18 @@ def lora_paths(layers: Iterable[str]) -> set[str]:
     return {f"{b}{a}.{t}" for b in blocks for a in ("attn1", "attn2") for t in LORA_TARGETS}
 
 
+def lora_shapes(config: AUAdapterConfig) -> dict[str, tuple[tuple[int, int], tuple[int, int]]]:
+    """Module path -> shapes of A [rank, in] and B [out, rank], for every module in `lora_paths`."""
+
+    def shapes(path: str) -> tuple[tuple[int, int], tuple[int, int]]:
+        channels = config.layers[path.partition(".attn")[0] + ".attn2"]
+        from_text = path.endswith(("attn2.to_k", "attn2.to_v"))
+        inputs = config.width if from_text else channels
+        return (config.lora_rank, inputs), (channels, config.lora_rank)
+
+    return {path: shapes(path) for path in lora_paths(config.layers)}
+
+
 def cross_attentions(unet: nn.Module) -> dict[str, nn.Module]:
     """Diffusers path -> module of every cross-attention, in the order of the UNet."""
     found = {path: m for path, m in unet.named_modules() if path.endswith("attn2")}

@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from ..models.adapter import AUAdapter, AUAdapterConfig, LoRA, lora_paths
+from ..models.adapter import AUAdapter, AUAdapterConfig, LoRA, lora_shapes
 
 METADATA_KEY = "au_adapter"
 FORMAT = 1
@@ -90,10 +90,17 @@ def _config(metadata: dict[str, str], path: str | Path) -> AUAdapterConfig:
             "metadata): choose a file written by Save AU-Adapter, or convert a published one with "
             "`au-adapter convert SOURCE OUTPUT`"
         )
-    described = json.loads(metadata[METADATA_KEY])
-    if described.pop("format", None) != FORMAT:
-        raise ValueError(f"{path} is in another AU-Adapter format than {FORMAT}: update AU-Adapter")
-    return AUAdapterConfig.from_dict(described)
+    try:
+        described = json.loads(metadata[METADATA_KEY])
+        found = described.pop("format", None)
+        config = AUAdapterConfig.from_dict(described) if found == FORMAT else None
+    except (ValueError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path}: the config in its metadata is damaged ({error})") from error
+    if config is None:
+        raise ValueError(
+            f"{path} is AU-Adapter format {found}, known is {FORMAT}: update AU-Adapter"
+        )
+    return config
 
 
 def _projection_name(path: str, kind: str) -> str:
@@ -132,7 +139,9 @@ def _fill(adapter: AUAdapter, tensors: dict[str, Tensor], path: str | Path) -> N
                 f"its config says {list(expected[name].shape)}"
             )
     _check_lora(adapter, lora, path)
-    encoder = {n.removeprefix("au_encoder."): t for n, t in tensors.items() if "au_encoder." in n}
+    encoder = {
+        n.removeprefix("au_encoder."): t for n, t in tensors.items() if n.startswith("au_encoder.")
+    }
     adapter.encoder.load_state_dict(encoder)
     for layer in adapter.config.layers:
         for kind in "kv":
@@ -146,25 +155,25 @@ def _take_lora(tensors: dict[str, Tensor]) -> LoRA:
     paths = [n.removeprefix("unet.").removesuffix(".lora_A.weight") for n in list(tensors)]
     pairs = {p: (f"unet.{p}.lora_A.weight", f"unet.{p}.lora_B.weight") for p in paths}
     return {
-        path: (tensors.pop(down), tensors.pop(up))
+        path: (tensors.pop(down).float(), tensors.pop(up).float())
         for path, (down, up) in pairs.items()
         if down in tensors and up in tensors
     }
 
 
 def _check_lora(adapter: AUAdapter, lora: LoRA, path: str | Path) -> None:
-    """No LoRA at all is an untrained one; a part of one, or another rank, is a ValueError."""
-    rank = adapter.config.lora_rank
-    expected = lora_paths(adapter.config.layers) if lora else set()
-    if missing := sorted(expected - set(lora)):
+    """No LoRA at all is an untrained one; a part of one, or other shapes, is a ValueError."""
+    expected = lora_shapes(adapter.config) if lora else {}
+    if missing := sorted(set(expected) - set(lora)):
         raise ValueError(f"{path} lacks the LoRA of {len(missing)} layers: {_some(missing)}")
-    if unknown := sorted(set(lora) - expected):
+    if unknown := sorted(set(lora) - set(expected)):
         raise ValueError(f"{path} has a LoRA of layers that it should not have: {_some(unknown)}")
     for layer, (down, up) in lora.items():
-        if down.shape[0] != rank or up.shape[1] != rank:
+        found = (tuple(down.shape), tuple(up.shape))
+        if found != expected[layer]:
             raise ValueError(
-                f"{path}: the LoRA of {layer} has A {list(down.shape)} and B {list(up.shape)}, "
-                f"the config says rank {rank}"
+                f"{path}: the LoRA of {layer} has A and B of {found[0]} and {found[1]}, "
+                f"its config says {expected[layer][0]} and {expected[layer][1]}"
             )
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
+from diffusers.models.attention_processor import AttnProcessor
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from au_adapter.facs import SET_A, AUVector
 from au_adapter.models.adapter import AUAdapter, AUAdapterConfig, attend
@@ -280,3 +282,26 @@ def test_keys_do_train_when_there_are_several_tokens() -> None:
     adapter = AUAdapter.for_unet(unet, encoder="individual", lora_rank=0)
     train_on_unet(unet, adapter)
     assert all(p.requires_grad for p in adapter.to_k.parameters())
+
+
+def test_training_works_on_a_moving_average_in_mixed_precision() -> None:
+    unet = tiny_unet(SD21)
+    unet.set_attn_processor(AttnProcessor())
+    module = torch.nn.ModuleDict({"unet": unet, "adapter": AUAdapter.for_unet(unet, lora_rank=4)})
+    training = train_on_unet(module["unet"], module["adapter"])
+    average = AveragedModel(module, multi_avg_fn=get_ema_multi_avg_fn(0.5))
+    optimizer = torch.optim.SGD(training.parameters(), 0.1)
+    for _ in range(2):
+        with torch.autocast("cpu", torch.bfloat16):
+            call = {"au_tokens": module["adapter"].encode(SMILE)}
+            out = unet(*unet_inputs(unet), cross_attention_kwargs=call).sample
+        out.float().square().mean().backward()
+        optimizer.step()
+        average.update_parameters(module)
+    copy = average.module
+    copy["adapter"].lora = collect_lora(copy["unet"])
+    tokens = guided(copy["adapter"])
+    expected = run(copy["unet"], au_tokens=tokens)
+    assert not torch.equal(expected, run(unet, au_tokens=guided(module["adapter"])))
+    apply_to_unet(plain := tiny_unet(SD21), copy["adapter"])
+    torch.testing.assert_close(run(plain, au_tokens=tokens), expected, atol=1e-5, rtol=1e-5)

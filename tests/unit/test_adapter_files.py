@@ -75,10 +75,17 @@ def test_missing_file() -> None:
         load_adapter("nowhere.safetensors")
 
 
-@pytest.mark.parametrize("size", [0, 5, 1000, -100])
-def test_truncated_file_is_said_so(saved: Path, size: int) -> None:
-    saved.write_bytes(saved.read_bytes()[:size])
+@pytest.mark.parametrize("tenth", range(10))
+def test_truncated_file_is_said_so(saved: Path, tenth: int) -> None:
+    whole = saved.read_bytes()
+    saved.write_bytes(whole[: len(whole) * tenth // 10])
     with pytest.raises(ValueError, match="truncated or of another kind; copy or download it again"):
+        load_adapter(saved)
+
+
+def test_file_cut_by_one_byte_is_refused(saved: Path) -> None:
+    saved.write_bytes(saved.read_bytes()[:-1])
+    with pytest.raises(ValueError, match="truncated"):
         load_adapter(saved)
 
 
@@ -104,7 +111,7 @@ def test_a_missing_lora_layer_is_named(saved: Path) -> None:
         load_adapter(rewrite(saved, drop))
 
 
-def test_an_unknown_weight_and_a_wrong_shape_are_named(saved: Path) -> None:
+def test_an_unknown_weight_is_named(saved: Path) -> None:
     with pytest.raises(ValueError, match="does not explain: extra"):
         load_adapter(rewrite(saved, lambda t: t.update(extra=torch.zeros(1))))
 
@@ -113,3 +120,41 @@ def test_a_wrong_shape_is_named_with_both(saved: Path) -> None:
     wrong = {"au_encoder.mlp.weight": torch.zeros(64, 5)}
     with pytest.raises(ValueError, match=r"au_encoder.mlp.weight is \[64, 5\], .* \[64, 12\]"):
         load_adapter(rewrite(saved, lambda t: t.update(wrong)))
+
+
+def test_a_lora_of_wrong_shape_is_named_with_both(saved: Path) -> None:
+    layer = "mid_block.attentions.0.transformer_blocks.0.attn2.to_k"
+    wrong = {f"unet.{layer}.lora_A.weight": torch.zeros(4, 96)}
+    with pytest.raises(ValueError, match=rf"LoRA of {layer} has .*\(4, 96\).*\(4, 128\)"):
+        load_adapter(rewrite(saved, lambda t: t.update(wrong)))
+
+
+def test_a_file_in_half_precision_is_read_in_full(adapter: AUAdapter, saved: Path) -> None:
+    read = load_adapter(rewrite(saved, lambda t: t.update({n: x.half() for n, x in t.items()})))
+    pair = next(iter(read.lora.values()))
+    assert {x.dtype for x in (*read.parameters(), *pair)} == {torch.float32}
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        "",
+        "[]",
+        "{",
+        '{"format": 1}',
+        '{"format": 1, "units": [12], "encoder": "mlp", "width": 8, "layers": {}}',
+        '{"format": 1, "units": 12, "encoder": "mlp", "width": 8, "layers": {"x.attn2": 4}}',
+        '{"format": 1, "units": [12], "encoder": "mlp", "width": "8", "layers": {"x.attn2": 4}}',
+        '{"format": 1, "units": [12], "encoder": "mlp", "width": 8, "layers": {}, "new": 1}',
+    ],
+)
+def test_a_damaged_config_is_said_so(saved: Path, config: str) -> None:
+    save_file(load_file(saved), saved, metadata={"au_adapter": config})
+    with pytest.raises(ValueError, match="the config in its metadata is damaged"):
+        load_adapter(saved)
+
+
+def test_a_newer_format_asks_for_an_update(saved: Path) -> None:
+    save_file(load_file(saved), saved, metadata={"au_adapter": '{"format": 2}'})
+    with pytest.raises(ValueError, match="format 2, known is 1: update AU-Adapter"):
+        load_adapter(saved)
