@@ -1,0 +1,179 @@
+"""Apply AU-Adapter: the AUs on a MODEL and its CONDITIONING."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from torch import Tensor
+
+from au_adapter.models.adapter import AUAdapter, check_layers
+
+from .attention import AppliedAdapter
+from .compat import ModelPatcher, ModelType, WrappersMP, io, ui
+from .conditioning import Conditioning, with_conds
+from .lora import add_lora
+from .sd_unet import read_unet
+from .sockets import CATEGORY, AUAdapterSocket, AUTokensSocket
+
+logger = logging.getLogger("au_adapter")
+
+PREDICTIONS = {ModelType.EPS: "epsilon", ModelType.V_PREDICTION: "v_prediction"}
+
+
+class ApplyAUAdapter(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="AUA_ApplyAUAdapter",
+            display_name="Apply AU-Adapter",
+            category=CATEGORY,
+            description="Makes the faces of a picture follow Action Units. Connect its three "
+            "outputs to a sampler in place of the model, positive and negative that come in.",
+            search_aliases=["expression", "FACS", "action units", "FineFace", "smile", "emotion"],
+            inputs=[
+                io.Model.Input("model", tooltip="The base that the adapter was trained on."),
+                io.Conditioning.Input("positive", tooltip="The prompt; it gets the AUs."),
+                io.Conditioning.Input(
+                    "negative",
+                    tooltip="The negative prompt; it gets the encoded neutral face, against which "
+                    "guidance (CFG above 1) strengthens the AUs.",
+                ),
+                AUAdapterSocket.Input("au_adapter"),
+                AUTokensSocket.Input(
+                    "au_tokens",
+                    tooltip="From AU Encoder: one AU vector for all pictures of the batch, or one "
+                    "for each.",
+                ),
+                io.Float.Input(
+                    "strength",
+                    default=1.0,
+                    min=-10.0,
+                    max=10.0,
+                    step=0.05,
+                    tooltip="Factor on the adapter: 1 as trained, 0 off (everything passes through "
+                    "untouched). The LoRA is scaled with it: LoRA strength x strength.",
+                ),
+                io.Float.Input(
+                    "start",
+                    default=0.0,
+                    min=0.0,
+                    max=1.0,
+                    step=0.01,
+                    advanced=True,
+                    tooltip="Where in sampling the AUs begin to act, 0 = first step. The LoRA is "
+                    "not gated: it changes the weights for the whole run.",
+                ),
+                io.Float.Input(
+                    "end",
+                    default=1.0,
+                    min=0.0,
+                    max=1.0,
+                    step=0.01,
+                    advanced=True,
+                    tooltip="Where in sampling the AUs cease to act, 1 = last step. The LoRA is "
+                    "not gated.",
+                ),
+                io.Mask.Input(
+                    "mask",
+                    optional=True,
+                    tooltip="Where in the picture the AUs act: white fully, black not at all; any "
+                    "size. One mask, or one for each picture of the batch. The LoRA is not masked.",
+                ),
+            ],
+            outputs=[
+                io.Model.Output(),
+                io.Conditioning.Output(display_name="positive"),
+                io.Conditioning.Output(display_name="negative"),
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        model: ModelPatcher,
+        positive: Conditioning,
+        negative: Conditioning,
+        au_adapter: AUAdapter,
+        au_tokens: Tensor,
+        strength: float,
+        start: float = 0.0,
+        end: float = 1.0,
+        mask: Tensor | None = None,
+    ) -> io.NodeOutput:
+        if strength == 0 or (mask is not None and not mask.any()):
+            return io.NodeOutput(model, positive, negative)
+        unet = read_unet(model)
+        check_layers(au_adapter.config, unet.layers, unet.width)
+        _check_tokens(au_adapter, au_tokens)
+        patched = model.clone()
+        applied = AppliedAdapter(
+            key=_free_key(model, au_adapter),
+            adapter=au_adapter,
+            blocks=unet.blocks,
+            strength=strength,
+            mask=None if mask is None else mask.reshape(-1, 1, *mask.shape[-2:]),
+            **_sigma_range(model, start, end),
+        )
+        applied.attach(patched)
+        if au_adapter.lora and au_adapter.lora_strength:
+            add_lora(patched, unet, au_adapter, strength * au_adapter.lora_strength)
+        warning = _prediction_warning(model, au_adapter)
+        return io.NodeOutput(
+            patched,
+            with_conds(positive, applied.conds(au_tokens)),
+            with_conds(negative, applied.conds(au_adapter.encode_zero())),
+            ui=ui.PreviewText(warning) if warning else None,
+        )
+
+
+def _free_key(model: ModelPatcher, adapter: AUAdapter) -> str:
+    """The adapter's name in CONDITIONING; a second time on the same MODEL it takes another one.
+
+    It follows from the adapter, not from the node: CONDITIONING made by several of our nodes, for
+    regions say, works on a MODEL made by any of them.
+    """
+    name = key = f"au_adapter.{adapter.instance}"
+    count = 1
+    while model.get_wrappers(WrappersMP.DIFFUSION_MODEL, key):
+        count += 1
+        key = f"{name}.{count}"
+    return key
+
+
+def _sigma_range(model: ModelPatcher, start: float, end: float) -> dict[str, float]:
+    if start >= end:
+        raise ValueError(
+            f"Apply AU-Adapter: start {start:g} must be below end {end:g}; 0 and 1 are the whole run."
+        )
+    sampling = model.get_model_object("model_sampling")
+    return {
+        "start_sigma": float(sampling.percent_to_sigma(start)) if start > 0 else float("inf"),
+        "end_sigma": float(sampling.percent_to_sigma(end)) if end < 1 else 0.0,
+    }
+
+
+def _check_tokens(adapter: AUAdapter, tokens: Tensor) -> None:
+    expected = [adapter.config.tokens, adapter.config.width]
+    if list(tokens.shape[1:]) != expected:
+        raise ValueError(
+            f"Apply AU-Adapter: the AU_TOKENS are {list(tokens.shape[1:])} (tokens, width), this "
+            f"AU_ADAPTER needs {expected}: connect the same AU_ADAPTER to AU Encoder and here."
+        )
+
+
+def _prediction_warning(model: ModelPatcher, adapter: AUAdapter) -> str:
+    """A sentence when the base predicts something else than the base the adapter was trained on."""
+    found = PREDICTIONS.get(model.model.model_type, model.model.model_type.name)
+    expected: Any = adapter.config.prediction
+    if found == expected:
+        return ""
+    warning = (
+        f"This MODEL predicts {found}, the AU-Adapter was trained on one that predicts {expected}: "
+        "the AUs may act weakly or wrongly. Use a base with the adapter's prediction."
+    )
+    logger.warning("Apply AU-Adapter: %s", warning)
+    return warning
+
+
+NODES = (ApplyAUAdapter,)

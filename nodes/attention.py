@@ -1,0 +1,182 @@
+"""The AU term inside ComfyUI's UNet: wrappers that live on one clone of a MODEL and touch no module.
+
+At every call of the UNet each cross-attention gets a replacement that calls whatever replacement it
+finds there (another pack's, another adapter's), or core's attention, and adds the AU term to the
+result before the output projection. Composing at call time makes the order of the nodes irrelevant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from au_adapter.models.adapter import AUAdapter, attend
+from au_adapter.models.masks import mask_for_block
+
+from .compat import CallbacksMP, ModelPatcher, WrappersMP, optimized_attention
+from .conditioning import AUMaskCond, AUTokensCond
+from .sd_unet import BlockKey
+
+Replacement = Callable[[Tensor, Tensor, Tensor, dict], Tensor]
+REMEMBERED = 8  # compositions of a batch in one run: a few regions, with and without guidance
+
+
+@dataclass
+class AUTerm:
+    """What the AU tokens of one batch add to one cross-attention, strength included.
+
+    value: [N, T, C]. key: [N, T, C], or None with one token, where the softmax over one key is 1.
+    """
+
+    value: Tensor
+    key: Tensor | None
+
+    def __call__(self, query: Tensor, heads: int) -> Tensor:
+        """[N, 1 or L, C] for the query [N, L, C] of the layer."""
+        return self.value if self.key is None else attend(query, self.key, self.value, heads)
+
+
+@dataclass
+class AddAUTerm:
+    """A replacement of one cross-attention: the one that was there before, plus the AU term."""
+
+    previous: Replacement
+    term: AUTerm
+    mask: Tensor | None
+
+    def __call__(self, q: Tensor, k: Tensor, v: Tensor, extra_options: dict[str, Any]) -> Tensor:
+        out = self.previous(q, k, v, extra_options)
+        term = self.term(q, extra_options["n_heads"])
+        if self.mask is not None:
+            height, width = extra_options["activations_shape"][-2:]
+            term = term * mask_for_block(self.mask, height, width)
+        return out + term
+
+
+@dataclass(eq=False)
+class AppliedAdapter:
+    """One adapter on one MODEL.
+
+    key: the name of its AUs in CONDITIONING. blocks: diffusers path -> ComfyUI's key of the block.
+    strength: factor of the AU term. start_sigma >= sigma >= end_sigma: where in sampling it acts.
+    mask: [N, 1, H, W], for conditioning that brings no AUs of its own.
+    """
+
+    key: str
+    adapter: AUAdapter
+    blocks: dict[str, BlockKey]
+    strength: float
+    start_sigma: float
+    end_sigma: float
+    mask: Tensor | None = None
+    _known: list[tuple[Tensor, dict[str, AUTerm]]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.mask_key = f"{self.key}.mask"
+        self._neutral = self.conds(self.adapter.encode_zero())
+
+    def conds(self, tokens: Tensor) -> dict[str, Any]:
+        """What a CONDITIONING carries for this adapter."""
+        conds: dict[str, Any] = {self.key: AUTokensCond(tokens)}
+        return conds if self.mask is None else {**conds, self.mask_key: AUMaskCond(self.mask)}
+
+    def attach(self, model: ModelPatcher) -> None:
+        """Register the wrappers on `model`, which must be a clone of the caller's own."""
+        model.add_wrapper_with_key(WrappersMP.CALC_COND_BATCH, self.key, self.complete_conds)
+        model.add_wrapper_with_key(WrappersMP.DIFFUSION_MODEL, self.key, self.run_unet)
+        model.add_callback_with_key(CallbacksMP.ON_CLEANUP, self.key, self.forget)
+
+    def complete_conds(
+        self, executor: Callable, model: Any, conds: list, x_in: Tensor, *args: Any, **kwargs: Any
+    ) -> Any:
+        """Give conditioning without AUs the encoded zero vector, and every mask the latent's size."""
+        size = x_in.shape[-2:]
+        conds = [entries and [self._complete(entry, *size) for entry in entries] for entries in conds]
+        return executor(model, conds, x_in, *args, **kwargs)
+
+    def run_unet(
+        self,
+        executor: Callable,
+        x: Tensor,
+        timesteps: Tensor | None = None,
+        context: Tensor | None = None,
+        y: Tensor | None = None,
+        control: Any = None,
+        transformer_options: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """One call of the UNet, with the AU term in its cross-attentions while sigma is in range."""
+        options = transformer_options or {}
+        tokens, mask = kwargs.pop(self.key, None), kwargs.pop(self.mask_key, None)
+        if self._in_range(options):
+            if tokens is None:
+                tokens = self.adapter.encode_zero().to(x).expand(len(x), -1, -1)
+            options = self._with_replacements(options, self.terms(tokens), mask)
+        return executor(x, timesteps, context, y, control, options, **kwargs)
+
+    def terms(self, tokens: Tensor) -> dict[str, AUTerm]:
+        """The term of each layer for tokens [N, T, width]; computed once in a run, for all its steps."""
+        for known, terms in self._known:
+            if known.shape == tokens.shape and torch.equal(known, tokens):
+                return terms
+        terms = self._compute(tokens)
+        self._known = [*self._known[1 - REMEMBERED :], (tokens, terms)]
+        return terms
+
+    def forget(self, *_: Any) -> None:
+        """The run is over, whichever way: keep nothing of it."""
+        self._known = []
+
+    @torch.no_grad()
+    def _compute(self, tokens: Tensor) -> dict[str, AUTerm]:
+        """A few small products, done where the weights are: on the processor, in float32."""
+        project, attends = self.adapter.projection, tokens.shape[1] > 1
+        source = tokens.to("cpu", torch.float32)
+        return {
+            path: AUTerm(
+                value=(self.strength * project("v", path)(source)).to(tokens),
+                key=project("k", path)(source).to(tokens) if attends else None,
+            )
+            for path in self.blocks
+        }
+
+    def _with_replacements(
+        self, options: dict[str, Any], terms: dict[str, AUTerm], mask: Tensor | None
+    ) -> dict[str, Any]:
+        replaces = options.get("patches_replace", {})
+        found = replaces.get("attn2", {})
+        ours = {
+            block: AddAUTerm(found.get(block) or found.get(block[:2]) or _attention, terms[path], mask)
+            for path, block in self.blocks.items()
+        }
+        return {**options, "patches_replace": {**replaces, "attn2": {**found, **ours}}}
+
+    def _complete(self, entry: dict[str, Any], height: int, width: int) -> dict[str, Any]:
+        conds = entry["model_conds"]
+        if self.key not in conds:
+            conds = {**conds, **self._neutral}
+        if self.mask_key in conds:
+            conds = {**conds, self.mask_key: conds[self.mask_key].fit(height, width)}
+        return {**entry, "model_conds": conds}
+
+    def _in_range(self, options: dict[str, Any]) -> bool:
+        sigmas = options.get("sigmas")
+        if sigmas is None or (self.start_sigma == float("inf") and self.end_sigma <= 0):
+            return True
+        return self.start_sigma >= float(sigmas[0]) >= self.end_sigma
+
+
+def _attention(q: Tensor, k: Tensor, v: Tensor, extra_options: dict[str, Any]) -> Tensor:
+    """What the block would have computed without a replacement, other packs' overrides included."""
+    return optimized_attention(
+        q,
+        k,
+        v,
+        extra_options["n_heads"],
+        attn_precision=extra_options["attn_precision"],
+        transformer_options=extra_options,
+    )

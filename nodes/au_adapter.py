@@ -1,0 +1,128 @@
+"""AU Encoder, Load AU-Adapter and Save AU-Adapter."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from au_adapter.facs import AUVector
+from au_adapter.models.adapter import AUAdapter
+from au_adapter.weights.files import load_adapter, save_adapter
+
+from .compat import folder_paths, io, ui
+from .sockets import CATEGORY, AUAdapterSocket, AUTokensSocket, AUVectorSocket
+
+FOLDER = "au_adapter"
+ALIASES = ["FineFace", "FACS", "action units", "expression"]
+
+
+class AUEncoder(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="AUA_AUEncoder",
+            display_name="AU Encoder",
+            category=CATEGORY,
+            description="Turns AU vectors into the tokens that an AU-Adapter reads.",
+            search_aliases=ALIASES,
+            inputs=[
+                AUAdapterSocket.Input("au_adapter"),
+                AUVectorSocket.Input(
+                    "au_vector",
+                    tooltip="One face for the whole batch, or one for each of its pictures.",
+                ),
+            ],
+            outputs=[AUTokensSocket.Output()],
+        )
+
+    @classmethod
+    def execute(cls, au_adapter: AUAdapter, au_vector: AUVector) -> io.NodeOutput:
+        return io.NodeOutput(au_adapter.encode(au_vector).detach())
+
+
+class LoadAUAdapter(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="AUA_LoadAUAdapter",
+            display_name="Load AU-Adapter",
+            category=CATEGORY,
+            description="Loads an AU-Adapter (safetensors) from models/au_adapter.",
+            search_aliases=ALIASES,
+            inputs=[
+                io.Combo.Input("file", options=folder_paths.get_filename_list(FOLDER)),
+                io.Float.Input(
+                    "lora_strength",
+                    display_name="LoRA strength",
+                    default=1.0,
+                    min=-10.0,
+                    max=10.0,
+                    step=0.05,
+                    tooltip="Factor on the LoRA that comes with the adapter: 1 as it was trained "
+                    "(alpha / rank, for FineFace 0.25), 0 without it (what FineFace's own inference "
+                    "does), 4 for FineFace as loaders that ignore alpha apply it.",
+                ),
+            ],
+            outputs=[AUAdapterSocket.Output()],
+        )
+
+    @classmethod
+    def fingerprint_inputs(cls, file: str, lora_strength: float) -> tuple[str, float, float]:
+        return file, lora_strength, _path(file).stat().st_mtime
+
+    @classmethod
+    def execute(cls, file: str, lora_strength: float) -> io.NodeOutput:
+        adapter = load_adapter(_path(file)).requires_grad_(False).eval()
+        adapter.lora_strength = lora_strength
+        return io.NodeOutput(adapter)
+
+
+class SaveAUAdapter(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="AUA_SaveAUAdapter",
+            display_name="Save AU-Adapter",
+            category=CATEGORY,
+            description="Writes an AU-Adapter to models/au_adapter, where Load AU-Adapter finds it.",
+            search_aliases=ALIASES,
+            is_output_node=True,
+            inputs=[
+                AUAdapterSocket.Input("au_adapter"),
+                io.String.Input(
+                    "name",
+                    default="my_adapter",
+                    tooltip="File name without ending; it may name folders: people/anna. A number is "
+                    "added where the name is taken.",
+                ),
+            ],
+            outputs=[],
+        )
+
+    @classmethod
+    def execute(cls, au_adapter: AUAdapter, name: str) -> io.NodeOutput:
+        path = save_adapter(au_adapter, _free_path(name))
+        return io.NodeOutput(ui=ui.PreviewText(f"Saved {path}"))
+
+
+def _path(file: str) -> Path:
+    return Path(folder_paths.get_full_path_or_raise(FOLDER, file))
+
+
+def _free_path(name: str) -> Path:
+    """A path inside the model folder that no file has yet."""
+    folder = Path(folder_paths.get_folder_paths(FOLDER)[0]).resolve()
+    wanted = (folder / name.strip()).resolve()
+    if not name.strip() or folder not in wanted.parents:
+        raise ValueError(
+            f"Save AU-Adapter: {name!r} is not a name inside {folder}; write a file name such as "
+            "my_adapter or people/anna."
+        )
+    stem, count = wanted.name.removesuffix(".safetensors"), 1
+    path = wanted.with_name(f"{stem}.safetensors")
+    while path.exists():
+        count += 1
+        path = wanted.with_name(f"{stem}_{count}.safetensors")
+    return path
+
+
+NODES = (AUEncoder, LoadAUAdapter, SaveAUAdapter)

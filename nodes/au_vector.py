@@ -1,0 +1,120 @@
+"""AU Vector and AU Sweep: intensities of Action Units."""
+
+from __future__ import annotations
+
+import torch
+
+from au_adapter.facs import ALL_UNITS, SET_A, SET_B_EXTRA, UNITS, AUVector
+
+from .compat import io
+from .sockets import CATEGORY, AUVectorSocket
+
+RANGE = {"min": -10.0, "max": 10.0, "step": 0.1}  # beyond FACS's 0..5 an adapter extrapolates
+RANGE_TOOLTIP = "0 = absent, 1 trace .. 5 maximum (FACS A..E). Below 0 and above 5 extrapolates."
+ALIASES = ["FACS", "action units", "expression", "face", "smile", "frown", "emotion"]
+
+
+def _title(number: int) -> str:
+    return f"AU{number} {UNITS[number].name.lower()}"
+
+
+def _slider(number: int) -> io.Float.Input:
+    return io.Float.Input(
+        f"au{number}",
+        display_name=_title(number),
+        default=0.0,
+        optional=True,
+        display_mode=io.NumberDisplay.slider,
+        advanced=number in SET_B_EXTRA,
+        tooltip=f"{UNITS[number].seen}. {RANGE_TOOLTIP}",
+        **RANGE,
+    )
+
+
+class AUVectorNode(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="AUA_AUVector",
+            display_name="AU Vector",
+            category=CATEGORY,
+            description="A facial expression as intensities of Action Units (FACS), one slider each.",
+            search_aliases=ALIASES,
+            inputs=[
+                *map(_slider, SET_A),
+                *map(_slider, SET_B_EXTRA),
+                io.String.Input(
+                    "notation",
+                    default="",
+                    optional=True,
+                    placeholder="FACS notation: 6C+12D, L14B, AU6:3.5",
+                    tooltip="Added to the sliders, in FACS notation: 6C+12D, L14B+R12A, AU6:3.5. "
+                    "Letters A..E are 1..5, a bare code is 3; L and R are the sides of the person.",
+                ),
+                AUVectorSocket.Input(
+                    "au_vector",
+                    optional=True,
+                    tooltip="Added to the sliders; one face, or N faces that each get them.",
+                ),
+            ],
+            outputs=[AUVectorSocket.Output()],
+        )
+
+    @classmethod
+    def execute(
+        cls, notation: str = "", au_vector: AUVector | None = None, **sliders: float
+    ) -> io.NodeOutput:
+        values = {int(name.removeprefix("au")): float(value) for name, value in sliders.items()}
+        vector = AUVector.from_dict(values, units=ALL_UNITS) + AUVector.parse(notation)
+        return io.NodeOutput(vector if au_vector is None else vector + au_vector)
+
+
+class AUSweep(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="AUA_AUSweep",
+            display_name="AU Sweep",
+            category=CATEGORY,
+            description="N AU vectors in which one Action Unit runs from one intensity to another. "
+            "Set the batch size of the latent to the number of steps: all its pictures then "
+            "differ only in that AU.",
+            search_aliases=[*ALIASES, "grid", "batch", "range", "interpolate"],
+            inputs=[
+                io.Combo.Input(
+                    "unit",
+                    options=[_title(number) for number in ALL_UNITS],
+                    default=_title(12),
+                    tooltip="The Action Unit that changes.",
+                ),
+                io.Float.Input("start", display_name="from", default=0.0, tooltip=RANGE_TOOLTIP, **RANGE),
+                io.Float.Input("stop", display_name="to", default=5.0, tooltip=RANGE_TOOLTIP, **RANGE),
+                io.Int.Input(
+                    "steps", default=6, min=1, max=4096, tooltip="How many AU vectors, ends included."
+                ),
+                AUVectorSocket.Input(
+                    "au_vector",
+                    optional=True,
+                    tooltip="The other Action Units, the same in every step; one face.",
+                ),
+            ],
+            outputs=[
+                AUVectorSocket.Output(),
+                io.String.Output(display_name="labels", tooltip="One line for each step."),
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls, unit: str, start: float, stop: float, steps: int, au_vector: AUVector | None = None
+    ) -> io.NodeOutput:
+        number = int(unit.split()[0].removeprefix("AU"))
+        sweep = AUVector((number,), torch.linspace(start, stop, steps).unsqueeze(1))
+        labels = "\n".join(f"AU{number} {value:g}" for value in sweep.values[:, 0].tolist())
+        if au_vector is not None:
+            others = tuple(other for other in au_vector.units if other != number)
+            sweep = au_vector.select(others, strict=False) + sweep if others else sweep
+        return io.NodeOutput(sweep, labels)
+
+
+NODES = (AUVectorNode, AUSweep)

@@ -1,0 +1,49 @@
+"""Everything of ComfyUI that these nodes use and that may move between its releases, in one place."""
+
+from __future__ import annotations
+
+import folder_paths
+from comfy import model_management
+from comfy.clip_model import CLIPTextModel
+from comfy.conds import CONDNoiseShape, CONDRegular
+from comfy.ldm.modules.attention import optimized_attention
+from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
+from comfy.lora import load_lora
+from comfy.model_base import ModelType
+from comfy.model_patcher import CoreModelPatcher, ModelPatcher
+from comfy.patcher_extension import CallbacksMP, WrappersMP
+from comfy.sd import CLIP, VAE
+from comfy.sd1_clip import SD1ClipModel, SD1Tokenizer, SDClipModel, SDTokenizer
+from comfy.supported_models import SD20
+from comfy.supported_models_base import ClipTarget
+from comfy.taesd.taesd import TAESD
+from comfy.utils import unet_to_diffusers
+from comfy_api.latest import io, ui
+
+__all__ = [
+    "CLIP",
+    "CLIPTextModel",
+    "CONDNoiseShape",
+    "CONDRegular",
+    "CallbacksMP",
+    "ClipTarget",
+    "CoreModelPatcher",
+    "ModelPatcher",
+    "ModelType",
+    "SD1ClipModel",
+    "SD1Tokenizer",
+    "SD20",
+    "SDClipModel",
+    "SDTokenizer",
+    "TAESD",
+    "UNetModel",
+    "VAE",
+    "WrappersMP",
+    "folder_paths",
+    "io",
+    "load_lora",
+    "model_management",
+    "optimized_attention",
+    "ui",
+    "unet_to_diffusers",
+]

@@ -1,0 +1,52 @@
+"""AU tokens and masks in CONDITIONING, where areas, masks, timestep ranges and batches reach them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+
+from au_adapter.models.masks import resize_mask
+
+from .compat import CONDNoiseShape, CONDRegular
+
+Conditioning = list[tuple[Tensor, dict[str, Any]]]
+
+
+class AUTokensCond(CONDRegular):
+    """Tokens [N, T, width]: one for all pictures of the latent batch, or one for each."""
+
+    def process_cond(self, batch_size: int, **kwargs: Any) -> CONDRegular:
+        check_count(len(self.cond), batch_size, "AU vectors")
+        return super().process_cond(batch_size, **kwargs)
+
+
+class AUMaskCond(CONDNoiseShape):
+    """A mask [N, 1, H, W]; core crops it with areas once it has the size of the latent."""
+
+    def process_cond(self, batch_size: int, area: Any, **kwargs: Any) -> CONDNoiseShape:
+        check_count(len(self.cond), batch_size, "masks")
+        return super().process_cond(batch_size, area, **kwargs)
+
+    def fit(self, height: int, width: int) -> AUMaskCond:
+        """This mask at the size of the latent."""
+        if tuple(self.cond.shape[-2:]) == (height, width):
+            return self
+        return AUMaskCond(resize_mask(self.cond, height, width))
+
+
+def check_count(found: int, batch: int, what: str) -> None:
+    """Core would repeat or cut what does not match the batch, silently; here it is a ValueError."""
+    if found not in (1, batch):
+        raise ValueError(
+            f"Apply AU-Adapter: {found} {what} for a latent batch of {batch} pictures. Give one for "
+            f"all of them, or {batch}, or set the batch size of the latent to {found}."
+        )
+
+
+def with_conds(conditioning: Conditioning, conds: dict[str, CONDRegular]) -> Conditioning:
+    """A copy of CONDITIONING whose every entry carries `conds` as well."""
+    return [
+        (text, {**extra, "model_conds": {**extra.get("model_conds", {}), **conds}})
+        for text, extra in conditioning
+    ]

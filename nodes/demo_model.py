@@ -1,0 +1,96 @@
+"""Load Demo Model: the bundled model, small enough to run anywhere in seconds."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from au_adapter.models.autoencoder import AutoencoderConfig, DemoAutoencoder
+from au_adapter.weights.files import load_adapter
+
+from .compat import CLIP, TAESD, VAE, ModelPatcher, ModelType, io, model_management
+from .demo_text import build_clip
+from .diffusers_model import build_model
+from .sockets import CATEGORY, AUAdapterSocket
+
+FOLDER_VARIABLE = "AU_ADAPTER_DEMO"  # names another folder of the same files, for those who train one
+
+
+class LoadDemoModel(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="AUA_LoadDemoModel",
+            display_name="Load Demo Model",
+            category=CATEGORY,
+            description="The model that comes with AU-Adapter: draws faces of 128 x 128 pixels on "
+            "any machine in seconds. For trying things; it knows rendered heads and little else.",
+            search_aliases=["FACS", "action units", "example", "tiny", "checkpoint"],
+            inputs=[],
+            outputs=[
+                io.Model.Output(),
+                io.Clip.Output(),
+                io.Vae.Output(),
+                AUAdapterSocket.Output(),
+            ],
+        )
+
+    @classmethod
+    def execute(cls) -> io.NodeOutput:
+        folder = demo_folder()
+        adapter = load_adapter(folder / "adapter.safetensors").requires_grad_(False).eval()
+        return io.NodeOutput(load_model(folder), load_clip(folder), load_vae(folder), adapter)
+
+
+def demo_folder() -> Path:
+    """The folder of the bundled model."""
+    bundled = Path(__file__).resolve().parents[1] / "au_adapter" / "demo"
+    return Path(os.environ.get(FOLDER_VARIABLE) or bundled)
+
+
+def load_model(folder: Path, disable_dynamic: bool = False) -> ModelPatcher:
+    """The MODEL of a folder with unet.json and unet.safetensors."""
+    config, weights = _read(folder, "unet")
+    model = build_model(config, weights, ModelType.EPS, disable_dynamic)
+    model.cached_patcher_init = (load_model, (folder,))  # how core makes a fresh copy, for training
+    return model
+
+
+def load_clip(folder: Path) -> CLIP:
+    """The CLIP of a folder with text_encoder.json, text_encoder.safetensors and tokenizer/."""
+    return build_clip(*_read(folder, "text_encoder"), folder / "tokenizer")
+
+
+def load_vae(folder: Path) -> VAE:
+    """The VAE of a folder with vae.json and vae.safetensors."""
+    config, weights = _read(folder, "vae")
+    network = DemoAutoencoder(AutoencoderConfig(**{k: tuple(v) for k, v in config.items()}))
+    network.load_state_dict(weights)
+    # Core's VAE knows its own networks alone: it starts as the smallest of them, which ours replaces.
+    vae = VAE(sd=TAESD().state_dict(), dtype=torch.float32)
+    vae.first_stage_model = network.requires_grad_(False).eval()
+    vae.patcher = ModelPatcher(network, vae.device, model_management.vae_offload_device())
+    vae.size = None
+    vae.disable_offload = True
+    vae.memory_used_encode = lambda shape, dtype: 1024 * shape[-1] * shape[-2]
+    vae.memory_used_decode = lambda shape, dtype: 64 * 2048 * shape[-1] * shape[-2]
+    return vae
+
+
+def _read(folder: Path, name: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    config, weights = folder / f"{name}.json", folder / f"{name}.safetensors"
+    for path in (config, weights):
+        if not path.is_file():
+            raise FileNotFoundError(
+                f"Load Demo Model: {path} is missing; install AU-Adapter again, with its weights."
+            )
+    return json.loads(config.read_text(encoding="utf-8")), load_file(weights)
+
+
+NODES = (LoadDemoModel,)

@@ -1,0 +1,97 @@
+"""A ComfyUI MODEL from a diffusers UNet of the Stable Diffusion kind and any size.
+
+Core's own loaders recognise only the sizes that were published.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .compat import (
+    SD20,
+    CoreModelPatcher,
+    ModelPatcher,
+    ModelType,
+    model_management,
+    unet_to_diffusers,
+)
+
+
+class SmallUNetConfig(SD20):
+    """Core's description of Stable Diffusion 2, with the size and the heads left to the instance."""
+
+    unet_extra_config: dict[str, Any] = {}
+    prediction = ModelType.EPS
+
+    def model_type(self, state_dict: dict[str, Tensor], prefix: str = "") -> ModelType:
+        return self.prediction
+
+
+def build_model(
+    config: dict[str, Any],
+    weights: dict[str, Tensor],
+    prediction: ModelType = ModelType.EPS,
+    disable_dynamic: bool = False,
+) -> ModelPatcher:
+    """A MODEL, in float32, from a UNet2DConditionModel's config and state dict.
+
+    ValueError when the weights are not those of the config.
+    """
+    description = SmallUNetConfig(unet_config(config))
+    description.prediction = prediction
+    description.set_inference_dtype(torch.float32, None)
+    offload = model_management.unet_offload_device()
+    model = description.get_model({}, device=offload)
+    patcher_class = ModelPatcher if disable_dynamic else CoreModelPatcher
+    patcher = patcher_class(model, model_management.get_torch_device(), offload)
+    renamed = _rename(weights, description.unet_config)
+    model.diffusion_model.load_state_dict(renamed, assign=patcher.is_dynamic())
+    return patcher
+
+
+def unet_config(config: dict[str, Any]) -> dict[str, Any]:
+    """ComfyUI's description of the UNet that a UNet2DConditionModel's config describes."""
+    channels = config["block_out_channels"]
+    blocks = config["layers_per_block"]
+    attends = ["CrossAttn" in kind for kind in config["down_block_types"]]
+    return {
+        "image_size": config["sample_size"],
+        "in_channels": config["in_channels"],
+        "out_channels": config["out_channels"],
+        "model_channels": channels[0],
+        "channel_mult": [c // channels[0] for c in channels],
+        "num_res_blocks": [blocks] * len(channels),
+        "transformer_depth": [int(a) for a in attends for _ in range(blocks)],
+        "transformer_depth_middle": 1,
+        "transformer_depth_output": [int(a) for a in attends for _ in range(blocks + 1)],
+        "context_dim": config["cross_attention_dim"],
+        "use_spatial_transformer": True,
+        "use_linear_in_transformer": config["use_linear_projection"],
+        "legacy": False,
+        "adm_in_channels": None,
+        "use_temporal_resblock": False,
+        "use_temporal_attention": False,
+        **_heads(config["attention_head_dim"], channels),
+    }
+
+
+def _heads(counts: int | list[int], channels: list[int]) -> dict[str, int]:
+    """diffusers' "attention_head_dim" counts heads: one number for all levels, or one for each."""
+    if isinstance(counts, int):
+        return {"num_heads": counts, "num_head_channels": -1}
+    sizes = {c // count for c, count in zip(channels, counts, strict=True)}
+    if len(sizes) > 1:
+        raise ValueError(f"the heads of the levels have {sorted(sizes)} channels; they must be equal")
+    return {"num_heads": -1, "num_head_channels": sizes.pop()}
+
+
+def _rename(weights: dict[str, Tensor], config: dict[str, Any]) -> dict[str, Tensor]:
+    names = unet_to_diffusers(config)
+    if unknown := sorted(set(weights) - set(names)):
+        raise ValueError(
+            f"the UNet's weights do not fit its config: {len(unknown)} are unknown, {unknown[0]} first"
+        )
+    return {names[name]: tensor for name, tensor in weights.items()}

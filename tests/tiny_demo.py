@@ -1,0 +1,78 @@
+"""A bundled model with random weights, quick to make: the shapes of the real one, in a folder."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from diffusers import UNet2DConditionModel
+from safetensors.torch import save_file
+from tiny_unet import tiny_adapter
+from torch import nn
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
+from au_adapter.models.autoencoder import DemoAutoencoder
+from au_adapter.training.tokenizer import END, START, write_tokenizer
+from au_adapter.weights.files import save_adapter
+
+WORDS = ["a", "young", "old", "man", "woman", "smiling", "green", "background", ","]
+WIDTH = 128
+
+
+def write_demo(folder: Path) -> Path:
+    """Write all files of a bundled model into `folder` and return it; the same weights every time."""
+    torch.manual_seed(5)
+    write_tokenizer(WORDS, folder / "tokenizer")
+    tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer")
+    unet = demo_unet()
+    autoencoder = DemoAutoencoder()
+    autoencoder.set_latent_statistics(torch.randn(2, 4, 4, 4))
+    _write(folder, "text_encoder", text_encoder(tokenizer))
+    _write(folder, "unet", unet)
+    save_file(autoencoder.state_dict(), folder / "vae.safetensors")
+    (folder / "vae.json").write_text(json.dumps(asdict(autoencoder.config)))
+    save_adapter(tiny_adapter(unet), folder / "adapter.safetensors")
+    return folder
+
+
+def demo_unet() -> UNet2DConditionModel:
+    """The UNet of the bundled model."""
+    return UNet2DConditionModel(
+        sample_size=16,
+        layers_per_block=1,
+        block_out_channels=(64, 128, 128),
+        cross_attention_dim=WIDTH,
+        attention_head_dim=[2, 4, 4],
+        use_linear_projection=True,
+        down_block_types=("CrossAttnDownBlock2D",) * 3,
+        up_block_types=("CrossAttnUpBlock2D",) * 3,
+    ).eval()
+
+
+def text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
+    """A text encoder of three layers for the tokenizer's vocabulary."""
+    start, end = tokenizer.convert_tokens_to_ids([START, END])
+    config = CLIPTextConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=WIDTH,
+        intermediate_size=4 * WIDTH,
+        num_hidden_layers=3,
+        num_attention_heads=4,
+        max_position_embeddings=77,
+        hidden_act="gelu",
+        projection_dim=WIDTH,
+        bos_token_id=start,
+        eos_token_id=end,
+        pad_token_id=end,
+    )
+    return CLIPTextModel(config).eval()
+
+
+def _write(folder: Path, name: str, network: nn.Module) -> None:
+    weights = {key: tensor.contiguous() for key, tensor in network.state_dict().items()}
+    save_file(weights, folder / f"{name}.safetensors")
+    config = network.config
+    values = config.to_dict() if hasattr(config, "to_dict") else dict(config)
+    (folder / f"{name}.json").write_text(json.dumps(values, default=str))
