@@ -1,0 +1,162 @@
+"""What can be fetched from the network: where from, under which licence, how large, with hashes.
+
+Nothing is fetched unless `fetch` is called. A file is resumed where it stopped, and kept only when
+its SHA-256 is the one in the table.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import requests
+from tqdm import tqdm
+
+LOGGER = logging.getLogger("au_adapter")
+CHUNK = 1 << 20
+TIMEOUT = 30  # seconds without an answer
+
+
+@dataclass(frozen=True)
+class Download:
+    """One thing to fetch. `manifest` is a JSON file beside this one, {path: [bytes, SHA-256]};
+    every path is fetched from `files` + path."""
+
+    name: str
+    title: str
+    licence: str
+    source: str
+    files: str
+    manifest: str
+
+    def table(self) -> dict[str, tuple[int, str]]:
+        """{path: (size in bytes, SHA-256)} of every file."""
+        text = _manifest_path(self.manifest).read_text(encoding="utf-8")
+        return {path: (size, digest) for path, (size, digest) in json.loads(text).items()}
+
+    def size(self) -> int:
+        """Bytes in all."""
+        return sum(size for size, _ in self.table().values())
+
+    def describe(self) -> str:
+        """Name, size, licence, source and hash in a few lines, for a person to decide by."""
+        table = self.table()
+        manifest = sha256(_manifest_path(self.manifest))
+        return (
+            f"{self.name}: {self.title}\n"
+            f"  size      {self.size() / 1e6:.0f} MB in {len(table)} files\n"
+            f"  licence   {self.licence}\n"
+            f"  source    {self.source}\n"
+            f"  SHA-256   of every file in {self.manifest} (itself {manifest})\n"
+            f"  kept in   {cache_folder(self.name)}"
+        )
+
+
+_ICT_COMMIT = "da5f95a607f5e6b37755b38d3385d7f2853732e5"
+
+DOWNLOADS: dict[str, Download] = {
+    entry.name: entry
+    for entry in (
+        Download(
+            name="ict-facekit",
+            title="ICT Face Model Light: a morphable head with FACS shapes (USC ICT, 2020)",
+            licence="MIT",
+            source=f"https://github.com/ICT-VGL/ICT-FaceKit/tree/{_ICT_COMMIT}",
+            files=f"https://raw.githubusercontent.com/ICT-VGL/ICT-FaceKit/{_ICT_COMMIT}/",
+            manifest="ict_facekit.json",
+        ),
+    )
+}
+
+
+def find(name: str) -> Download:
+    """The entry of a name. ValueError naming those that exist."""
+    if name not in DOWNLOADS:
+        raise ValueError(f"There is no download '{name}'; known are {', '.join(DOWNLOADS)}")
+    return DOWNLOADS[name]
+
+
+def cache_folder(name: str = "") -> Path:
+    """Where downloads go: AU_ADAPTER_CACHE if set, else `.cache/au-adapter` in the user's home."""
+    root = os.environ.get("AU_ADAPTER_CACHE") or Path.home() / ".cache" / "au-adapter"
+    return Path(root) / name
+
+
+def fetch(download: Download, folder: str | Path | None = None) -> Path:
+    """Fetch every file of a download that is not there yet, and return its folder.
+
+    Raises ConnectionError, saying what to copy where by hand, when the source does not answer, and
+    ValueError when a file is not the one in the table.
+    """
+    folder = Path(folder) if folder else cache_folder(download.name)
+    table = download.table()
+    missing = {path: facts for path, facts in table.items() if not _complete(folder / path, facts)}
+    with tqdm(total=download.size(), unit="B", unit_scale=True, desc=download.name) as progress:
+        progress.update(download.size() - sum(size for size, _ in missing.values()))
+        for path, facts in missing.items():
+            try:
+                _fetch_file(download.files + path, folder / path, facts, progress)
+            except requests.RequestException as error:
+                raise ConnectionError(_offline(download, path, folder, error)) from error
+    LOGGER.info("%s is complete in %s", download.name, folder)
+    return folder
+
+
+def sha256(path: str | Path) -> str:
+    """The SHA-256 of a file in hexadecimal."""
+    digest = hashlib.sha256()
+    with Path(path).open("rb") as file:
+        while chunk := file.read(CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _manifest_path(name: str) -> Path:
+    return Path(__file__).parent / name
+
+
+def _complete(path: Path, facts: tuple[int, str]) -> bool:
+    size, digest = facts
+    return path.is_file() and path.stat().st_size == size and sha256(path) == digest
+
+
+def _fetch_file(url: str, path: Path, facts: tuple[int, str], progress: tqdm) -> None:
+    partial = path.with_name(path.name + ".part")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _append(url, partial, progress)
+    if not _complete(partial, facts):
+        found = f"{partial.stat().st_size} bytes, SHA-256 {sha256(partial)}"
+        partial.unlink()
+        raise ValueError(
+            f"{url} is not the file expected ({facts[0]} bytes, SHA-256 {facts[1]}) but {found}; "
+            "it was thrown away. Try again; if that does not help, report it"
+        )
+    os.replace(partial, path)
+
+
+def _append(url: str, partial: Path, progress: tqdm) -> None:
+    """Go on with a partial file, or begin again where the server sends the whole."""
+    start = partial.stat().st_size if partial.is_file() else 0
+    headers = {"Range": f"bytes={start}-"} if start else {}
+    with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT) as answer:
+        if answer.status_code == requests.codes.requested_range_not_satisfiable:
+            return  # nothing is left to fetch; the hash decides
+        answer.raise_for_status()
+        resumed = answer.status_code == requests.codes.partial_content
+        progress.update(start if resumed else 0)
+        with partial.open("ab" if resumed else "wb") as file:
+            for chunk in answer.iter_content(CHUNK):
+                file.write(chunk)
+                progress.update(len(chunk))
+
+
+def _offline(download: Download, path: str, folder: Path, error: Exception) -> str:
+    return (
+        f"{download.files}{path} could not be fetched ({error}). What came so far is kept, so try "
+        f"again later. Without a network: get {download.source} on another machine, copy "
+        f"its files into {folder} so that {folder / path} exists, and run this once more"
+    )

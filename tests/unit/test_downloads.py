@@ -1,0 +1,134 @@
+"""Downloads from a server on this machine: resumed, verified, clear without a network."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from au_adapter.weights.downloads import DOWNLOADS, Download, cache_folder, fetch, find
+
+FILES = {"mesh/a.obj": b"vertices " * 1000, "LICENSE": b"as you like"}
+
+
+@dataclass
+class Server:
+    """What a small HTTP server offers and has been asked for."""
+
+    url: str = ""
+    files: dict[str, bytes] = field(default_factory=lambda: dict(FILES))
+    ranges: bool = True
+    asked: list[tuple[str, str | None]] = field(default_factory=list)
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    state = Server()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            wanted = self.headers["Range"]
+            state.asked.append((self.path[1:], wanted))
+            content = state.files.get(self.path[1:])
+            start = int(re.findall(r"\d+", wanted)[0]) if wanted and state.ranges else 0
+            if content is None:
+                self.send_error(404)
+            elif start and start >= len(content):
+                self.send_error(416)
+            else:
+                self.send_response(206 if start else 200)
+                self.send_header("Content-Length", str(len(content) - start))
+                self.end_headers()
+                self.wfile.write(content[start:])
+
+        def log_message(self, *_: object) -> None:
+            """Tests stay quiet."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
+        threading.Thread(target=http.serve_forever, daemon=True).start()
+        state.url = f"http://127.0.0.1:{http.server_port}/"
+        yield state
+        http.shutdown()
+
+
+@pytest.fixture
+def download(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Download:
+    table = {path: [len(c), hashlib.sha256(c).hexdigest()] for path, c in FILES.items()}
+    manifest = tmp_path / "manifest.json"
+    manifest.write_text(json.dumps(table))
+    monkeypatch.setenv("AU_ADAPTER_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    return Download("mesh", "A mesh", "MIT", "a page", server.url, str(manifest))
+
+
+def _content(folder: Path) -> dict[str, bytes]:
+    found = (path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in found}
+
+
+def test_fetches_once(server: Server, download: Download) -> None:
+    folder = fetch(download)
+    assert folder == cache_folder("mesh") and _content(folder) == FILES
+    fetch(download)
+    assert len(server.asked) == len(FILES)
+
+
+@pytest.mark.parametrize("ranges", [True, False])
+def test_goes_on_where_it_stopped(
+    server: Server, download: Download, tmp_path: Path, ranges: bool
+) -> None:
+    server.ranges = ranges
+    partial = tmp_path / "here" / "mesh" / "a.obj.part"
+    partial.parent.mkdir(parents=True)
+    partial.write_bytes(FILES["mesh/a.obj"][:4000])
+    assert _content(fetch(download, tmp_path / "here")) == FILES
+    assert server.asked[0] == ("mesh/a.obj", "bytes=4000-")
+
+
+def test_a_partial_file_that_is_whole(server: Server, download: Download, tmp_path: Path) -> None:
+    (tmp_path / "LICENSE.part").write_bytes(FILES["LICENSE"])
+    assert fetch(download, tmp_path) and (tmp_path / "LICENSE").read_bytes() == FILES["LICENSE"]
+
+
+def test_another_file_than_expected_is_thrown_away(
+    server: Server, download: Download, tmp_path: Path
+) -> None:
+    server.files["LICENSE"] = b"as we like!"
+    with pytest.raises(ValueError, match="LICENSE is not the file expected .* thrown away"):
+        fetch(download, tmp_path / "here")
+    assert list(_content(tmp_path / "here")) == ["mesh/a.obj"]
+    server.files["LICENSE"] = FILES["LICENSE"]
+    assert _content(fetch(download, tmp_path / "here")) == FILES
+
+
+def test_without_a_network_it_says_what_to_copy_where(
+    server: Server, download: Download, tmp_path: Path
+) -> None:
+    del server.files["LICENSE"]
+    with pytest.raises(ConnectionError, match="get a page on another machine, copy") as caught:
+        fetch(download, tmp_path / "here")
+    assert str(tmp_path / "here" / "LICENSE") in str(caught.value)
+
+
+def test_the_table_is_complete() -> None:
+    for name, entry in DOWNLOADS.items():
+        assert find(name) is entry and entry.licence and entry.source.startswith("https://")
+        for path, (size, digest) in entry.table().items():
+            assert size > 0 and re.fullmatch("[0-9a-f]{64}", digest), path
+        text = entry.describe()
+        assert all(fact in text for fact in (name, entry.licence, entry.source, "MB", "SHA-256"))
+    assert find("ict-facekit").size() > 400e6
+    with pytest.raises(ValueError, match="no download 'faces'; known are ict-facekit"):
+        find("faces")
+
+
+def test_the_cache_is_in_the_home_unless_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AU_ADAPTER_CACHE", raising=False)
+    assert cache_folder("x") == Path.home() / ".cache" / "au-adapter" / "x"
