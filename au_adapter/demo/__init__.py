@@ -1,0 +1,38 @@
+"""The bundled demo model: a small Stable Diffusion that draws rendered heads, 128 x 128 pixels.
+
+    pipeline = load_diffusers_pipeline()
+    adapter = load_adapter(demo_folder() / "adapter.safetensors")
+
+Files, in this folder: unet, vae and text_encoder as .json (config) and .safetensors (weights),
+tokenizer/, adapter.safetensors, regressor.safetensors.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from diffusers import StableDiffusionPipeline
+
+FOLDER_VARIABLE = (
+    "AU_ADAPTER_DEMO"  # names another folder of the same files, for those who train one
+)
+
+
+def demo_folder() -> Path:
+    """The demo model's folder: the one in the environment's AU_ADAPTER_DEMO, else the bundled."""
+    return Path(os.environ.get(FOLDER_VARIABLE) or Path(__file__).parent)
+
+
+def load_diffusers_pipeline(folder: str | Path | None = None) -> StableDiffusionPipeline:
+    """The demo model as a diffusers pipeline, on the CPU, without adapter.
+
+    `folder` holds the same files as `demo_folder()`, the default. A missing file is a
+    FileNotFoundError, weights that do not belong to their config are a ValueError; both name the
+    file. Needs diffusers and transformers.
+    """
+    from .pipeline import load_pipeline
+
+    return load_pipeline(Path(folder) if folder is not None else demo_folder())
