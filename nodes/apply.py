@@ -144,7 +144,8 @@ def _free_key(model: ModelPatcher, adapter: AUAdapter) -> str:
 def _sigma_range(model: ModelPatcher, start: float, end: float) -> dict[str, float]:
     if start >= end:
         raise ValueError(
-            f"Apply AU-Adapter: start {start:g} must be below end {end:g}; 0 and 1 are the whole run."
+            f"Apply AU-Adapter: start {start:g} must be below end {end:g}; "
+            "0 and 1 are the whole run."
         )
     sampling = model.get_model_object("model_sampling")
     return {

@@ -1,4 +1,4 @@
-"""The AU term inside ComfyUI's UNet: wrappers that live on one clone of a MODEL and touch no module.
+"""The AU term inside ComfyUI's UNet: wrappers on one clone of a MODEL that touch no module.
 
 At every call of the UNet each cross-attention gets a replacement that calls whatever replacement it
 finds there (another pack's, another adapter's), or core's attention, and adds the AU term to the
@@ -93,9 +93,9 @@ class AppliedAdapter:
     def complete_conds(
         self, executor: Callable, model: Any, conds: list, x_in: Tensor, *args: Any, **kwargs: Any
     ) -> Any:
-        """Give conditioning without AUs the encoded zero vector, and every mask the latent's size."""
+        """Give the encoded zero vector where AUs are absent, and every mask the latent's size."""
         size = x_in.shape[-2:]
-        conds = [entries and [self._complete(entry, *size) for entry in entries] for entries in conds]
+        conds = [entries and [self._complete(e, *size) for e in entries] for entries in conds]
         return executor(model, conds, x_in, *args, **kwargs)
 
     def run_unet(
@@ -109,7 +109,7 @@ class AppliedAdapter:
         transformer_options: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> Any:
-        """One call of the UNet, with the AU term in its cross-attentions while sigma is in range."""
+        """One call of the UNet, with the AU term in its cross-attentions where sigma allows."""
         options = transformer_options or {}
         tokens, mask = kwargs.pop(self.key, None), kwargs.pop(self.mask_key, None)
         if self._in_range(options):
@@ -119,7 +119,7 @@ class AppliedAdapter:
         return executor(x, timesteps, context, y, control, options, **kwargs)
 
     def terms(self, tokens: Tensor) -> dict[str, AUTerm]:
-        """The term of each layer for tokens [N, T, width]; computed once in a run, for all its steps."""
+        """The term of each layer for tokens [N, T, width]; computed once for all steps of a run."""
         for known, terms in self._known:
             if known.shape == tokens.shape and torch.equal(known, tokens):
                 return terms
@@ -149,10 +149,10 @@ class AppliedAdapter:
     ) -> dict[str, Any]:
         replaces = options.get("patches_replace", {})
         found = replaces.get("attn2", {})
-        ours = {
-            block: AddAUTerm(found.get(block) or found.get(block[:2]) or _attention, terms[path], mask)
-            for path, block in self.blocks.items()
-        }
+        ours = {}
+        for path, block in self.blocks.items():
+            previous = found.get(block) or found.get(block[:2]) or _attention
+            ours[block] = AddAUTerm(previous, terms[path], mask)
         return {**options, "patches_replace": {**replaces, "attn2": {**found, **ours}}}
 
     def _complete(self, entry: dict[str, Any], height: int, width: int) -> dict[str, Any]:

@@ -57,9 +57,9 @@ class LoadAUAdapter(io.ComfyNode):
                     min=-10.0,
                     max=10.0,
                     step=0.05,
-                    tooltip="Factor on the LoRA that comes with the adapter: 1 as it was trained "
-                    "(alpha / rank, for FineFace 0.25), 0 without it (what FineFace's own inference "
-                    "does), 4 for FineFace as loaders that ignore alpha apply it.",
+                    tooltip="Factor on the LoRA that comes with the adapter: 1 as trained (alpha / "
+                    "rank, for FineFace 0.25), 0 without it (as FineFace's own inference does), 4 "
+                    "for FineFace as loaders that ignore alpha apply it.",
                 ),
             ],
             outputs=[AUAdapterSocket.Output()],
@@ -83,7 +83,7 @@ class SaveAUAdapter(io.ComfyNode):
             node_id="AUA_SaveAUAdapter",
             display_name="Save AU-Adapter",
             category=CATEGORY,
-            description="Writes an AU-Adapter to models/au_adapter, where Load AU-Adapter finds it.",
+            description="Writes an AU-Adapter into models/au_adapter, for Load AU-Adapter.",
             search_aliases=ALIASES,
             is_output_node=True,
             inputs=[
@@ -91,8 +91,8 @@ class SaveAUAdapter(io.ComfyNode):
                 io.String.Input(
                     "name",
                     default="my_adapter",
-                    tooltip="File name without ending; it may name folders: people/anna. A number is "
-                    "added where the name is taken.",
+                    tooltip="File name without ending; it may name folders: people/anna. A taken "
+                    "name gets a number.",
                 ),
             ],
             outputs=[],

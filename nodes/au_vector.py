@@ -38,7 +38,7 @@ class AUVectorNode(io.ComfyNode):
             node_id="AUA_AUVector",
             display_name="AU Vector",
             category=CATEGORY,
-            description="A facial expression as intensities of Action Units (FACS), one slider each.",
+            description="A facial expression: the intensity of each Action Unit (FACS).",
             search_aliases=ALIASES,
             inputs=[
                 *map(_slider, SET_A),
@@ -87,10 +87,18 @@ class AUSweep(io.ComfyNode):
                     default=_title(12),
                     tooltip="The Action Unit that changes.",
                 ),
-                io.Float.Input("start", display_name="from", default=0.0, tooltip=RANGE_TOOLTIP, **RANGE),
-                io.Float.Input("stop", display_name="to", default=5.0, tooltip=RANGE_TOOLTIP, **RANGE),
+                io.Float.Input(
+                    "start", display_name="from", default=0.0, tooltip=RANGE_TOOLTIP, **RANGE
+                ),
+                io.Float.Input(
+                    "stop", display_name="to", default=5.0, tooltip=RANGE_TOOLTIP, **RANGE
+                ),
                 io.Int.Input(
-                    "steps", default=6, min=1, max=4096, tooltip="How many AU vectors, ends included."
+                    "steps",
+                    default=6,
+                    min=1,
+                    max=4096,
+                    tooltip="How many AU vectors, ends included.",
                 ),
                 AUVectorSocket.Input(
                     "au_vector",

@@ -1,4 +1,4 @@
-"""Everything of ComfyUI that these nodes use and that may move between its releases, in one place."""
+"""What these nodes use of ComfyUI and what may move between its releases, in one place."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""AU tokens and masks in CONDITIONING, where areas, masks, timestep ranges and batches reach them."""
+"""AU tokens and masks in CONDITIONING, so that areas, timestep ranges and batches reach them."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ def check_count(found: int, batch: int, what: str) -> None:
     """Core would repeat or cut what does not match the batch, silently; here it is a ValueError."""
     if found not in (1, batch):
         raise ValueError(
-            f"Apply AU-Adapter: {found} {what} for a latent batch of {batch} pictures. Give one for "
-            f"all of them, or {batch}, or set the batch size of the latent to {found}."
+            f"Apply AU-Adapter: {found} {what} for a latent batch of {batch} pictures. Give one "
+            f"for all of them, or {batch}, or set the batch size of the latent to {found}."
         )
 
 

@@ -19,7 +19,7 @@ from .demo_text import build_clip
 from .diffusers_model import build_model
 from .sockets import CATEGORY, AUAdapterSocket
 
-FOLDER_VARIABLE = "AU_ADAPTER_DEMO"  # names another folder of the same files, for those who train one
+FOLDER_VARIABLE = "AU_ADAPTER_DEMO"  # another folder of the same files, for those who train one
 
 
 class LoadDemoModel(io.ComfyNode):
@@ -72,7 +72,7 @@ def load_vae(folder: Path) -> VAE:
     config, weights = _read(folder, "vae")
     network = DemoAutoencoder(AutoencoderConfig(**{k: tuple(v) for k, v in config.items()}))
     network.load_state_dict(weights)
-    # Core's VAE knows its own networks alone: it starts as the smallest of them, which ours replaces.
+    # Core's VAE knows only networks of its own: it starts as the smallest, which ours replaces.
     vae = VAE(sd=TAESD().state_dict(), dtype=torch.float32)
     vae.first_stage_model = network.requires_grad_(False).eval()
     vae.patcher = ModelPatcher(network, vae.device, model_management.vae_offload_device())

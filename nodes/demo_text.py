@@ -49,7 +49,9 @@ def build_clip(config: dict[str, Any], weights: dict[str, Tensor], tokenizer: Pa
         special_tokens={"start": config["bos_token_id"], "end": end, "pad": end},
         return_projected_pooled=False,
     )
-    tokens = partial(SDTokenizer, tokenizer_path=str(tokenizer), embedding_size=config["hidden_size"])
+    tokens = partial(
+        SDTokenizer, tokenizer_path=str(tokenizer), embedding_size=config["hidden_size"]
+    )
     target = ClipTarget(
         partial(SD1Tokenizer, tokenizer=tokens), partial(SD1ClipModel, clip_model=text)
     )
@@ -57,6 +59,4 @@ def build_clip(config: dict[str, Any], weights: dict[str, Tensor], tokenizer: Pa
     named = {PREFIX + name.removeprefix(PREFIX): tensor for name, tensor in weights.items()}
     # Nothing reads the projection of the pooled state, but its memory must not hold NaN.
     named["text_projection.weight"] = torch.eye(config["hidden_size"])
-    return CLIP(
-        target, parameters=size, state_dict=[named], model_options={"dtype": torch.float32}
-    )
+    return CLIP(target, parameters=size, state_dict=[named], model_options={"dtype": torch.float32})

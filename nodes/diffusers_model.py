@@ -21,7 +21,7 @@ from .compat import (
 
 
 class SmallUNetConfig(SD20):
-    """Core's description of Stable Diffusion 2, with the size and the heads left to the instance."""
+    """Core's description of Stable Diffusion 2, size and heads left to the instance."""
 
     unet_extra_config: dict[str, Any] = {}
     prediction = ModelType.EPS
@@ -84,7 +84,7 @@ def _heads(counts: int | list[int], channels: list[int]) -> dict[str, int]:
         return {"num_heads": counts, "num_head_channels": -1}
     sizes = {c // count for c, count in zip(channels, counts, strict=True)}
     if len(sizes) > 1:
-        raise ValueError(f"the heads of the levels have {sorted(sizes)} channels; they must be equal")
+        raise ValueError(f"the heads have {sorted(sizes)} channels; all levels must have the same")
     return {"num_heads": -1, "num_head_channels": sizes.pop()}
 
 
@@ -92,6 +92,7 @@ def _rename(weights: dict[str, Tensor], config: dict[str, Any]) -> dict[str, Ten
     names = unet_to_diffusers(config)
     if unknown := sorted(set(weights) - set(names)):
         raise ValueError(
-            f"the UNet's weights do not fit its config: {len(unknown)} are unknown, {unknown[0]} first"
+            f"the UNet's weights do not fit its config: {len(unknown)} are unknown, "
+            f"{unknown[0]} first"
         )
     return {names[name]: tensor for name, tensor in weights.items()}

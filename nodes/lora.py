@@ -11,7 +11,7 @@ from .sd_unet import SDUNet
 
 
 def add_lora(model: ModelPatcher, unet: SDUNet, adapter: AUAdapter, strength: float) -> None:
-    """Patch the weights of `model`, a clone of the caller's own; strength 1 is the LoRA as trained."""
+    """Patch the weights of `model`, a clone of the caller's; strength 1 is the LoRA as trained."""
     config, names, tensors = adapter.config, {}, {}
     for path, (down, up) in adapter.lora.items():
         weight = "diffusion_model." + unet.weights[f"{path}.weight"]

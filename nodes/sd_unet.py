@@ -1,4 +1,4 @@
-"""What an AU-Adapter must know of a Stable Diffusion UNet in ComfyUI: its cross-attentions and weight names."""
+"""What an AU-Adapter must know of a UNet in ComfyUI: its cross-attentions and weight names."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def read_unet(model: ModelPatcher) -> SDUNet:
 
 
 def _block_key(module: str) -> BlockKey:
-    """ "input_blocks.4.1.transformer_blocks.0.attn2" -> ("input", 4, 0). The middle block counts as 0."""
+    """input_blocks.4.1.transformer_blocks.0.attn2 -> ("input", 4, 0); the middle block is 0."""
     parts = module.split(".")
     kind = parts[0].split("_")[0]
     return kind, 0 if kind == "middle" else int(parts[1]), int(parts[-2])

@@ -22,7 +22,7 @@ WIDTH = 128
 
 
 def write_demo(folder: Path) -> Path:
-    """Write all files of a bundled model into `folder` and return it; the same weights every time."""
+    """Write all files of a bundled model into `folder`, the same weights every time."""
     torch.manual_seed(5)
     write_tokenizer(WORDS, folder / "tokenizer")
     tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer")
