@@ -1,0 +1,39 @@
+"""Stable Diffusion's noise schedule and the losses on it."""
+
+from __future__ import annotations
+
+import torch
+from diffusers import DDPMScheduler
+from torch import Tensor
+
+TRAIN_TIMESTEPS = 1000
+
+
+def stable_diffusion_schedule() -> DDPMScheduler:
+    """1000 steps, betas 0.00085..0.012 scaled-linear, epsilon: SD 1.5, SD 2.1-base and the demo model."""
+    return DDPMScheduler(num_train_timesteps=TRAIN_TIMESTEPS, beta_start=0.00085, beta_end=0.012,
+                         beta_schedule="scaled_linear", prediction_type="epsilon", clip_sample=False)
+
+
+def signal_to_noise(schedule: DDPMScheduler, timesteps: Tensor) -> Tensor:
+    """alpha_bar / (1 - alpha_bar) at timesteps [N]."""
+    alpha_bar = schedule.alphas_cumprod.to(timesteps.device)[timesteps]
+    return alpha_bar / (1 - alpha_bar)
+
+
+def min_snr_weights(schedule: DDPMScheduler, timesteps: Tensor, gamma: float) -> Tensor:
+    """min(SNR, gamma) / SNR for epsilon prediction (Hang et al. 2023, section 3.4), [N]."""
+    snr = signal_to_noise(schedule, timesteps)
+    return snr.clamp(max=gamma) / snr
+
+
+def noise_loss(predicted: Tensor, noise: Tensor, weights: Tensor | None = None) -> Tensor:
+    """Mean squared error of the predicted noise [N, 4, H, W], weighted by weights that broadcast to it."""
+    error = (predicted.float() - noise.float()) ** 2
+    return error.mean() if weights is None else (error * weights).mean()
+
+
+def draw_noise(shape: tuple[int, ...], generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Noise of the shape and uniform timesteps [N], both from the generator."""
+    noise = torch.randn(shape, generator=generator)
+    return noise, torch.randint(TRAIN_TIMESTEPS, (shape[0],), generator=generator)

@@ -1,0 +1,84 @@
+"""Rendered faces as tensors for training: pictures, weights by face part, cached latents."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from ..data.rendered import RenderedSet, load
+from ..models.autoencoder import SCALING_FACTOR, AutoencoderConfig, DemoAutoencoder
+
+PART_MARGIN = 3  # pixels around a part's box: lids, lips and brows end outside their landmarks
+
+
+def load_autoencoder(folder: str | Path) -> DemoAutoencoder:
+    """The autoencoder in vae.safetensors and vae.json of a folder, frozen."""
+    stages = json.loads((Path(folder) / "vae.json").read_text())
+    config = AutoencoderConfig(**{name: tuple(value) for name, value in stages.items()})
+    autoencoder = DemoAutoencoder(config)
+    autoencoder.load_state_dict(load_file(Path(folder) / "vae.safetensors"))
+    return autoencoder.eval().requires_grad_(False)
+
+
+def load_faces(folders: list[Path], limit: int | None = None) -> list[RenderedSet]:
+    """The renders of each folder, at most limit per folder."""
+    return [load(folder, limit=limit) for folder in folders]
+
+
+def to_unit_range(images: Tensor) -> Tensor:
+    """uint8 [N, H, W, 3] -> float32 [N, 3, H, W] in -1..1."""
+    return images.movedim(-1, 1).float() / 127.5 - 1
+
+
+def part_weights(boxes: np.ndarray, size: int, cells: int, part_weight: float) -> Tensor:
+    """Weights [N, 1, cells, cells] of the loss: part_weight on eyes, brows and mouth, 1 elsewhere.
+
+    boxes is [N, parts, x0 y0 x1 y1] in pixels of a picture size pixels wide. The weights of a picture
+    have mean 1, so that the loss keeps its scale.
+    """
+    weights = torch.ones(len(boxes), 1, cells, cells)
+    scale = cells / size
+    for row, parts in enumerate(boxes):
+        for x0, y0, x1, y1 in parts:
+            left, right = _cells(x0, x1, scale, cells)
+            top, bottom = _cells(y0, y1, scale, cells)
+            weights[row, :, top:bottom, left:right] = part_weight
+    return weights / weights.mean((1, 2, 3), keepdim=True)
+
+
+def _cells(low: float, high: float, scale: float, cells: int) -> tuple[int, int]:
+    first = max(0, int(np.floor((low - PART_MARGIN) * scale)))
+    return first, min(cells, int(np.ceil((high + PART_MARGIN) * scale)))
+
+
+def cached_latents(faces: RenderedSet, autoencoder: DemoAutoencoder, cache: Path) -> Tensor:
+    """Scaled latents [N, 4, H/8, W/8] float32 of the pictures, computed once per autoencoder and set."""
+    path = Path(cache) / f"latents-{_fingerprint(faces, autoencoder)}.safetensors"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_file({"latents": _encode(faces, autoencoder)}, path)
+    return load_file(path)["latents"]
+
+
+def _encode(faces: RenderedSet, autoencoder: DemoAutoencoder) -> Tensor:
+    rows = []
+    with torch.no_grad():
+        for images in torch.from_numpy(faces.images).split(64):
+            rows.append(autoencoder.encode(to_unit_range(images)) * SCALING_FACTOR)
+    return torch.cat(rows).contiguous()
+
+
+def _fingerprint(faces: RenderedSet, autoencoder: DemoAutoencoder) -> str:
+    digest = hashlib.sha256()
+    for name, tensor in autoencoder.state_dict().items():
+        if not name.startswith("decoder."):
+            digest.update(tensor.numpy().tobytes())
+    digest.update(faces.images[::97].tobytes())
+    digest.update(str(faces.images.shape).encode())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,202 @@
+"""The one training loop: accelerate for devices and processes, exact resume, moving average, clean stop.
+
+A recipe draws the whole batch of a step from a generator seeded by (seed, step), and every process takes
+its own rows. So nothing about the data has to be saved: a resumed run, and a run on two processes with
+half the batch each, see the same numbers as an unbroken run on one.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+import signal
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+logger = logging.getLogger("au_adapter")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a run may choose. batch_size counts the examples of one step over all processes."""
+
+    steps: int
+    batch_size: int = 32
+    learning_rate: float = 1e-4
+    weight_decay: float = 1e-2
+    warmup_steps: int = 0
+    decay_steps: int = 0  # the last steps, over which the learning rate falls linearly to a tenth
+    gradient_clip: float = 1.0
+    average_decay: float = 0.0  # 0 = no moving average of the weights
+    mixed_precision: str = "no"  # "no", "bf16" or "fp16"
+    seed: int = 0
+    save_every: int = 500
+    log_every: int = 50
+
+
+class Recipe(Protocol):
+    """What a recipe brings. The trainable module's forward takes a batch and returns the loss."""
+
+    module: nn.Module
+
+    def batch(self, size: int, generator: torch.Generator) -> dict[str, Tensor]:
+        """The examples of one step, each tensor with size rows, drawn from the generator alone."""
+
+    def save(self, module: nn.Module, folder: Path) -> None:
+        """Write the files that the trained module is for."""
+
+
+def learning_rate_factor(step: int, settings: Settings) -> float:
+    """Linear warm-up, constant, linear fall to a tenth over the last decay_steps."""
+    factor = min(1.0, (step + 1) / settings.warmup_steps) if settings.warmup_steps else 1.0
+    left = settings.steps - step
+    if left < settings.decay_steps:
+        factor *= 0.1 + 0.9 * left / settings.decay_steps
+    return factor
+
+
+class Trainer:
+    """Trains a recipe's module for settings.steps steps into a folder, and can go on where it stopped."""
+
+    def __init__(self, recipe: Recipe, settings: Settings, output: Path):
+        self.recipe, self.settings, self.output = recipe, settings, Path(output)
+        self.accelerator = Accelerator(mixed_precision=settings.mixed_precision)
+        parameters = [p for p in recipe.module.parameters() if p.requires_grad]
+        optimizer = torch.optim.AdamW(
+            parameters, settings.learning_rate, weight_decay=settings.weight_decay)
+        self.module, self.optimizer = self.accelerator.prepare(recipe.module, optimizer)
+        self.average = self._make_average()
+        self.step = 0
+        self._stop = False
+
+    def run(self) -> None:
+        """Train to the last step, or to the first interrupt or termination signal; save either way."""
+        self._resume()
+        handlers = {s: signal.signal(s, self._ask_to_stop) for s in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            self._loop()
+        finally:
+            for which, handler in handlers.items():
+                signal.signal(which, handler)
+        self._save()
+
+    def trained(self) -> nn.Module:
+        """The module to use: the moving average where there is one."""
+        if self.average is not None:
+            return self.average.module
+        return self.accelerator.unwrap_model(self.module)
+
+    def _loop(self) -> None:
+        losses, started, first = [], time.monotonic(), self.step
+        while self.step < self.settings.steps and not self._stop:
+            losses.append(self._train_step())
+            self.step += 1
+            if self.step % self.settings.log_every == 0:
+                rate = (time.monotonic() - started) / (self.step - first)
+                self._log(torch.stack(losses).mean().item(), rate)
+                losses = []
+            if self.step % self.settings.save_every == 0:
+                self._save()
+
+    def _train_step(self) -> Tensor:
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.settings.learning_rate * learning_rate_factor(self.step, self.settings)
+        batch = self._rows(self.recipe.batch(self.settings.batch_size, self._generator()))
+        with self.accelerator.autocast():
+            loss = self.module(batch)
+        self.accelerator.backward(loss)
+        self.accelerator.clip_grad_norm_(
+            [p for p in self.module.parameters() if p.requires_grad], self.settings.gradient_clip)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        if self.average is not None:
+            self.average.update_parameters(self.accelerator.unwrap_model(self.module))
+        return loss.detach()
+
+    def _generator(self) -> torch.Generator:
+        return torch.Generator().manual_seed(self.settings.seed * 1_000_003 + self.step)
+
+    def _rows(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """This process's share of the step's batch, on its device."""
+        count, index = self.accelerator.num_processes, self.accelerator.process_index
+        return {k: v.chunk(count)[index].to(self.accelerator.device) for k, v in batch.items()}
+
+    def _make_average(self) -> AveragedModel | None:
+        decay = self.settings.average_decay
+        if not decay:
+            return None
+        module = self.accelerator.unwrap_model(self.module)
+        return AveragedModel(module, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
+
+    def _ask_to_stop(self, number: int, frame: object) -> None:
+        logger.info("signal %d: saving after step %d", number, self.step)
+        self._stop = True
+
+    def _log(self, loss: float, seconds: float) -> None:
+        if not self.accelerator.is_main_process:
+            return
+        row = {"step": self.step, "loss": loss, "seconds_per_step": round(seconds, 4)}
+        with (self.output / "log.jsonl").open("a", encoding="utf-8") as log:
+            log.write(json.dumps(row) + "\n")
+        logger.info("step %(step)d  loss %(loss).5f  %(seconds_per_step).3f s/step", row)
+
+    def _save(self) -> None:
+        """Write state and result beside the old ones, then swap, so that a cut leaves one of them whole."""
+        self.accelerator.wait_for_everyone()
+        if self.accelerator.is_main_process:
+            self.output.mkdir(parents=True, exist_ok=True)
+            state = self.output / "state.pt"
+            torch.save(self._state(), state.with_suffix(".partial"))
+            os.replace(state.with_suffix(".partial"), state)
+            self._save_result()
+        self.accelerator.wait_for_everyone()
+
+    def _save_result(self) -> None:
+        fresh, result = self.output / "result.partial", self.output / "result"
+        shutil.rmtree(fresh, ignore_errors=True)
+        fresh.mkdir()
+        self.recipe.save(self.trained(), fresh)
+        (fresh / "training.json").write_text(
+            json.dumps({"step": self.step, "settings": asdict(self.settings)}, indent=1))
+        shutil.rmtree(result, ignore_errors=True)
+        os.replace(fresh, result)
+
+    def _state(self) -> dict:
+        module = self.accelerator.unwrap_model(self.module)
+        names = {n for n, p in module.named_parameters() if p.requires_grad}
+        return {
+            "step": self.step,
+            "module": {k: v for k, v in module.state_dict().items() if k in names},
+            "average": self._average_state(names),
+            "optimizer": self.optimizer.state_dict(),
+            "random": torch.get_rng_state(),
+        }
+
+    def _average_state(self, names: set[str]) -> dict | None:
+        if self.average is None:
+            return None
+        kept = {f"module.{n}" for n in names} | {"n_averaged"}
+        return {k: v for k, v in self.average.state_dict().items() if k in kept}
+
+    def _resume(self) -> None:
+        self.output.mkdir(parents=True, exist_ok=True)
+        path = self.output / "state.pt"
+        if not path.exists():
+            return
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        self.accelerator.unwrap_model(self.module).load_state_dict(state["module"], strict=False)
+        if self.average is not None and state["average"] is not None:
+            self.average.load_state_dict(state["average"], strict=False)
+        self.optimizer.load_state_dict(state["optimizer"])
+        torch.set_rng_state(state["random"])
+        self.step = state["step"]
+        logger.info("resumed at step %d", self.step)

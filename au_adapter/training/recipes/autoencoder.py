@@ -1,0 +1,77 @@
+"""The demo model's autoencoder, trained on rendered faces."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from ...models.autoencoder import DemoAutoencoder
+from ..faces import load_faces, part_weights, to_unit_range
+from ..loop import Settings
+
+LATENT_NOISE = 0.1  # of the latent's deviation: the decoder must bear what the UNet gets slightly wrong
+LATENT_PENALTY = 1e-4
+EDGE_WEIGHT = 2.0  # edges carry lids and lip lines, which a squared error hardly notices
+PART_WEIGHT = 5.0
+
+SETTINGS = Settings(steps=6000, batch_size=16, learning_rate=1e-3, weight_decay=0.0, warmup_steps=100,
+                    decay_steps=2000, average_decay=0.99, mixed_precision="bf16", save_every=250)
+
+
+class AutoencoderLoss(nn.Module):
+    """Absolute error of pixels and of their differences, weighted by face part, through a noisy latent."""
+
+    def __init__(self, autoencoder: DemoAutoencoder):
+        super().__init__()
+        self.autoencoder = autoencoder
+
+    def forward(self, batch: dict[str, Tensor]) -> Tensor:
+        pictures, weights = batch["pictures"], batch["weights"]
+        raw = self.autoencoder.encode_raw(pictures)
+        noise = LATENT_NOISE * raw.detach().std() * batch["noise"]
+        error = self.autoencoder.decode_raw(raw + noise).float() - pictures
+        pixels = (weights * error.abs()).mean()
+        return pixels + EDGE_WEIGHT * _edge_error(error, weights) + LATENT_PENALTY * (raw.float() ** 2).mean()
+
+
+def _edge_error(error: Tensor, weights: Tensor) -> Tensor:
+    across = (weights[..., 1:] * error.diff(dim=-1).abs()).mean()
+    down = (weights[..., 1:, :] * error.diff(dim=-2).abs()).mean()
+    return across + down
+
+
+class AutoencoderRecipe:
+    """Reads pictures from one or more folders of renders."""
+
+    def __init__(self, data: list[Path]):
+        sets = load_faces(data)
+        self.images = torch.from_numpy(np.concatenate([faces.images for faces in sets]))
+        self.boxes = np.concatenate([faces.boxes for faces in sets])
+        autoencoder = DemoAutoencoder()
+        autoencoder.start_from_principal_components(to_unit_range(self.images[::len(self.images) // 256]))
+        self.module = AutoencoderLoss(autoencoder)
+
+    def batch(self, size: int, generator: torch.Generator) -> dict[str, Tensor]:
+        rows = torch.randint(len(self.images), (size,), generator=generator)
+        pictures = to_unit_range(self.images[rows])
+        side = pictures.shape[-1]
+        weights = part_weights(self.boxes[rows.numpy()], side, side, PART_WEIGHT)
+        if torch.rand((), generator=generator) < 0.5:  # labels are not used: mirrored faces are more faces
+            pictures, weights = pictures.flip(-1), weights.flip(-1)
+        noise = torch.randn(size, 4, side // 8, side // 8, generator=generator)
+        return {"pictures": pictures, "weights": weights, "noise": noise}
+
+    def save(self, module: AutoencoderLoss, folder: Path) -> None:
+        autoencoder = module.autoencoder
+        with torch.no_grad():
+            raw = [autoencoder.encode_raw(to_unit_range(part)) for part in self.images[:1024].split(64)]
+            autoencoder.set_latent_statistics(torch.cat(raw))
+        tensors = {k: v.detach().contiguous() for k, v in autoencoder.state_dict().items()}
+        save_file(tensors, folder / "vae.safetensors")
+        (folder / "vae.json").write_text(json.dumps(asdict(autoencoder.config), indent=1))

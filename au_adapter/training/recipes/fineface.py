@@ -1,0 +1,106 @@
+"""FineFace's recipe on the demo model: frozen base; encoder, values and LoRA learn from labelled faces.
+
+Departures from the paper, each a keyword of the recipe: the loss weighs face parts and timesteps
+(plain_loss=True is FineFace's), and captions are dropped now and then (caption_dropout=0 is FineFace's),
+because the tiny base has no habit of unprompted pictures to fall back on.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from diffusers.models.attention_processor import AttnProcessor
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from transformers import CLIPTextModel, CLIPTokenizer
+
+from ...models.adapter import AUAdapter
+from ...models.diffusers_unet import train_on_unet
+from ..diffusion import (
+    draw_noise,
+    min_snr_weights,
+    noise_loss,
+    stable_diffusion_schedule,
+)
+from ..faces import cached_latents, load_autoencoder, load_faces, part_weights
+from ..loop import Settings
+from ..recipes.base import make_text_encoder, make_unet, tokenize
+from ..smoothing import SMOOTHING
+from ...weights.files import load_adapter, save_adapter
+
+PART_WEIGHT = 3.0
+MIN_SNR_GAMMA = 5.0
+
+SETTINGS = Settings(steps=20000, batch_size=32, learning_rate=1e-3, weight_decay=1e-2, warmup_steps=200,
+                    decay_steps=2000, average_decay=0.998, mixed_precision="bf16", save_every=250)
+
+
+class AdapterLoss(nn.Module):
+    """Noise error of the adapted, otherwise frozen base."""
+
+    def __init__(self, base: Path, encoder: str, lora_rank: int, plain: bool):
+        super().__init__()
+        self.unet = make_unet()
+        self.unet.load_state_dict(load_file(base / "unet.safetensors"))
+        self.tokenizer = CLIPTokenizer.from_pretrained(base / "tokenizer")
+        self.text_encoder: CLIPTextModel = make_text_encoder(self.tokenizer)
+        self.text_encoder.load_state_dict(load_file(base / "text_encoder.safetensors"))
+        self.text_encoder.requires_grad_(False)
+        self.schedule, self.plain = stable_diffusion_schedule(), plain
+        self.adapter = AUAdapter.for_unet(
+            self.unet, encoder=encoder, lora_rank=lora_rank, base="AU-Adapter demo")
+
+    def start(self) -> None:
+        """Freeze the base and make the adapter trainable on it."""
+        self.unet.set_attn_processor(AttnProcessor())
+        self.training_pair = train_on_unet(self.unet, self.adapter)
+
+    def forward(self, batch: dict[str, Tensor]) -> Tensor:
+        noisy = self.schedule.add_noise(batch["latents"], batch["noise"], batch["timesteps"])
+        with torch.no_grad():
+            text = self.text_encoder(batch["tokens"]).last_hidden_state
+        tokens = self.adapter.encoder(batch["aus"])
+        predicted = self.unet(noisy, batch["timesteps"], text,
+                              cross_attention_kwargs={"au_tokens": tokens}).sample
+        return noise_loss(predicted, batch["noise"], None if self.plain else self._weights(batch))
+
+    def _weights(self, batch: dict[str, Tensor]) -> Tensor:
+        snr = min_snr_weights(self.schedule, batch["timesteps"], MIN_SNR_GAMMA)
+        return batch["weights"] * snr.reshape(-1, 1, 1, 1)
+
+
+class FineFaceRecipe:
+    """Trains an AU-Adapter on cached latents, captions and AU labels of folders of renders."""
+
+    def __init__(self, data: list[Path], base: str, encoder: str = "res_mlp64", lora_rank: int = 32,
+                 smoothing: str = "released", caption_dropout: float = 0.1, plain_loss: bool = False,
+                 start: str | None = None):
+        self.smooth, self.caption_dropout = SMOOTHING[smoothing], caption_dropout
+        self.module = AdapterLoss(Path(base), encoder, lora_rank, plain_loss)
+        if start:
+            self.module.adapter = load_adapter(start)
+        self.module.start()
+        self._load(data, base)
+
+    def _load(self, data: list[Path], base: str) -> None:
+        autoencoder = load_autoencoder(base)
+        latents, tokens, weights, aus = [], [], [], []
+        for faces in load_faces(data):
+            latents.append(cached_latents(faces, autoencoder, data[0] / "cache"))
+            tokens.append(tokenize(self.module.tokenizer, faces.captions))
+            weights.append(part_weights(faces.boxes, faces.images.shape[1], latents[-1].shape[-1], PART_WEIGHT))
+            aus.append(torch.from_numpy(faces.aus))
+        self.latents, self.tokens, self.weights, self.aus = map(torch.cat, (latents, tokens, weights, aus))
+        self.empty = tokenize(self.module.tokenizer, [""])
+
+    def batch(self, size: int, generator: torch.Generator) -> dict[str, Tensor]:
+        rows = torch.randint(len(self.latents), (size,), generator=generator)
+        noise, timesteps = draw_noise(self.latents[rows].shape, generator)
+        dropped = torch.rand(size, 1, generator=generator) < self.caption_dropout
+        return {"latents": self.latents[rows], "noise": noise, "timesteps": timesteps,
+                "tokens": torch.where(dropped, self.empty, self.tokens[rows]),
+                "weights": self.weights[rows], "aus": self.smooth(self.aus[rows], generator)}
+
+    def save(self, module: AdapterLoss, folder: Path) -> None:
+        save_adapter(module.training_pair.collect(), folder / "adapter.safetensors")

@@ -1,0 +1,40 @@
+"""Start a recipe by name: `au-adapter train --recipe NAME --data DATA --steps N --output DIR`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from importlib import import_module
+from pathlib import Path
+
+from .loop import Settings, Trainer
+
+RECIPES = {
+    "demo-autoencoder": ("autoencoder", "AutoencoderRecipe"),
+    "demo-base": ("base", "BaseRecipe"),
+    "fineface": ("fineface", "FineFaceRecipe"),
+    "regressor": ("regressor", "RegressorRecipe"),
+}
+
+
+def find_recipe(name: str) -> tuple[Callable, Settings]:
+    """The recipe class of a name and its default settings. Raises ValueError for a name not in RECIPES."""
+    if name not in RECIPES:
+        raise ValueError(f"recipe {name!r} is not known: choose one of {', '.join(RECIPES)}")
+    module_name, class_name = RECIPES[name]
+    module = import_module(f".recipes.{module_name}", __package__)
+    return getattr(module, class_name), module.SETTINGS
+
+
+def train(recipe: str, data: list[str | Path], output: str | Path, **changes: object) -> Path:
+    """Train a recipe on folders of renders; resumes when output holds a state. Returns the result folder.
+
+    changes replaces fields of the recipe's Settings (steps, batch_size, ...) by name; fields that Settings
+    does not have go to the recipe (base=, smoothing=, ...).
+    """
+    make, settings = find_recipe(recipe)
+    chosen = {k: v for k, v in changes.items() if v is not None}
+    fields = {k: chosen.pop(k) for k in list(chosen) if k in Settings.__dataclass_fields__}
+    trainer = Trainer(make([Path(d) for d in data], **chosen), replace(settings, **fields), Path(output))
+    trainer.run()
+    return Path(output) / "result"

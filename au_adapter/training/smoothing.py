@@ -1,0 +1,30 @@
+"""Distribution smoothing of AU labels (FineFace, section 4.3): small noise, and rounding now and then."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+ROUNDING_PROBABILITY = 0.2
+
+
+def smooth_as_released(values: Tensor, generator: torch.Generator) -> Tensor:
+    """AU values [N, K]: noise of deviation 0.2, clipped to 0..5; one batch in five is rounded whole."""
+    noisy = (values + 0.2 * torch.randn(values.shape, generator=generator)).clamp(0, 5)
+    rounded = torch.rand((), generator=generator) < ROUNDING_PROBABILITY
+    return noisy.round() if rounded else noisy
+
+
+def smooth_as_in_paper(values: Tensor, generator: torch.Generator) -> Tensor:
+    """AU values [N, K]: noise of variance 0.2, clipped to 0..5; every value is rounded with chance 0.2."""
+    noisy = (values + 0.2**0.5 * torch.randn(values.shape, generator=generator)).clamp(0, 5)
+    rounded = torch.rand(values.shape, generator=generator) < ROUNDING_PROBABILITY
+    return torch.where(rounded, noisy.round(), noisy)
+
+
+def keep(values: Tensor, generator: torch.Generator) -> Tensor:
+    """No smoothing (the ablation of FineFace's Table 3)."""
+    return values
+
+
+SMOOTHING = {"released": smooth_as_released, "paper": smooth_as_in_paper, "none": keep}
