@@ -1,5 +1,6 @@
-"""`python -m au_adapter`: the command line."""
+"""`python -m au_adapter` is the command `au-adapter`."""
 
-from .cli import main
+from au_adapter.cli import main
 
-main(prog_name="au-adapter")
+if __name__ == "__main__":
+    main()

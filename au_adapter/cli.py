@@ -27,6 +27,8 @@ class Sentences(click.Group):
     def invoke(self, context: click.Context) -> Any:
         try:
             return super().invoke(context)
+        except (click.exceptions.Exit, click.Abort, BrokenPipeError):  # click ends by these
+            raise
         except ModuleNotFoundError as error:
             raise click.ClickException(_missing_module(error)) from error
         except (OSError, ValueError, RuntimeError) as error:

@@ -13,13 +13,13 @@ UNWANTED = ("skipped", "xfailed", "xpassed")
 
 @pytest.hookimpl(trylast=True)
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Write one line for each folder of tests: how many passed, how many not, how long they took."""
+    """Write one line for each folder of tests: how many passed or not, and how long it took."""
     rows: dict[str, list[float]] = defaultdict(lambda: [0, 0, 0.0])
     for outcome in ("passed", "failed", "error", *UNWANTED):
         for report in terminalreporter.stats.get(outcome, []):
             row = rows[_folder(report.nodeid)]
             row[0 if outcome == "passed" else 1] += 1
-            row[2] += report.duration
+            row[2] += getattr(report, "duration", 0.0)  # a failed collection has none
     terminalreporter.section("summary")
     for folder, (passed, other, seconds) in sorted(rows.items()):
         line = f"{folder:10} {passed:5} passed {other:5} not passed {seconds:7.0f} s"
