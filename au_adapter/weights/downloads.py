@@ -24,7 +24,7 @@ TIMEOUT = 30  # seconds without an answer
 @dataclass(frozen=True)
 class Download:
     """One thing to fetch. `manifest` is a JSON file beside this one, {path: [bytes, SHA-256]};
-    every path is fetched from `files` + path."""
+    every path is fetched from `files` + path. `after` is the command to go on with."""
 
     name: str
     title: str
@@ -32,6 +32,7 @@ class Download:
     source: str
     files: str
     manifest: str
+    after: str
 
     def table(self) -> dict[str, tuple[int, str]]:
         """{path: (size in bytes, SHA-256)} of every file."""
@@ -41,19 +42,6 @@ class Download:
     def size(self) -> int:
         """Bytes in all."""
         return sum(size for size, _ in self.table().values())
-
-    def describe(self) -> str:
-        """Name, size, licence, source and hash in a few lines, for a person to decide by."""
-        table = self.table()
-        manifest = sha256(_manifest_path(self.manifest))
-        return (
-            f"{self.name}: {self.title}\n"
-            f"  size      {self.size() / 1e6:.0f} MB in {len(table)} files\n"
-            f"  licence   {self.licence}\n"
-            f"  source    {self.source}\n"
-            f"  SHA-256   of every file in {self.manifest} (itself {manifest})\n"
-            f"  kept in   {cache_folder(self.name)}"
-        )
 
 
 _ICT_COMMIT = "da5f95a607f5e6b37755b38d3385d7f2853732e5"
@@ -68,6 +56,7 @@ DOWNLOADS: dict[str, Download] = {
             source=f"https://github.com/ICT-VGL/ICT-FaceKit/tree/{_ICT_COMMIT}",
             files=f"https://raw.githubusercontent.com/ICT-VGL/ICT-FaceKit/{_ICT_COMMIT}/",
             manifest="ict_facekit.json",
+            after="au-adapter convert FOLDER ict_facekit_light.npz, then au-adapter render",
         ),
     )
 }

@@ -65,7 +65,7 @@ def download(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     manifest.write_text(json.dumps(table))
     monkeypatch.setenv("AU_ADAPTER_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    return Download("mesh", "A mesh", "MIT", "a page", server.url, str(manifest))
+    return Download("mesh", "A mesh", "MIT", "a page", server.url, str(manifest), "look")
 
 
 def _content(folder: Path) -> dict[str, bytes]:
@@ -122,8 +122,6 @@ def test_the_table_is_complete() -> None:
         assert find(name) is entry and entry.licence and entry.source.startswith("https://")
         for path, (size, digest) in entry.table().items():
             assert size > 0 and re.fullmatch("[0-9a-f]{64}", digest), path
-        text = entry.describe()
-        assert all(fact in text for fact in (name, entry.licence, entry.source, "MB", "SHA-256"))
     assert find("ict-facekit").size() > 400e6
     with pytest.raises(ValueError, match="no download 'faces'; known are ict-facekit"):
         find("faces")
