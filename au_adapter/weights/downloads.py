@@ -56,7 +56,7 @@ DOWNLOADS: dict[str, Download] = {
             source=f"https://github.com/ICT-VGL/ICT-FaceKit/tree/{_ICT_COMMIT}",
             files=f"https://raw.githubusercontent.com/ICT-VGL/ICT-FaceKit/{_ICT_COMMIT}/",
             manifest="ict_facekit.json",
-            after="au-adapter convert FOLDER ict_facekit_light.npz, then au-adapter render",
+            after="au-adapter convert FOLDER ict_facekit_light.npz",
         ),
     )
 }
@@ -143,9 +143,11 @@ def _append(url: str, partial: Path, progress: tqdm) -> None:
                 progress.update(len(chunk))
 
 
-def _offline(download: Download, path: str, folder: Path, error: Exception) -> str:
+def _offline(download: Download, path: str, folder: Path, error: requests.RequestException) -> str:
+    answered = error.response is not None
+    reason = f"HTTP {error.response.status_code}" if answered else type(error).__name__
     return (
-        f"{download.files}{path} could not be fetched ({error}). What came so far is kept, so try "
+        f"{download.files}{path} could not be fetched ({reason}). What came so far is kept, so try "
         f"again later. Without a network: get {download.source} on another machine, copy "
         f"its files into {folder} so that {folder / path} exists, and run this once more"
     )
