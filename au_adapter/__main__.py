@@ -1,6 +1,5 @@
-"""`python -m au_adapter` is the command `au-adapter`."""
+"""`python -m au_adapter`: the command line."""
 
-from au_adapter.cli import main
+from .cli import main
 
-if __name__ == "__main__":
-    main()
+main(prog_name="au-adapter")

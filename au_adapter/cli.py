@@ -1,151 +1,202 @@
-"""The command `au-adapter`, also `python -m au_adapter`: one function for each verb.
+"""The command line: `au-adapter VERB`, also `python -m au_adapter VERB`.
 
-A verb imports what it needs when it runs, so that `--help` is quick and a missing extra of one verb
-keeps no other from working.
+One function a verb. Each imports what it needs when it runs, so that `--help` is quick and a
+missing extra is named by the verb that asked for it.
 """
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
 import os
+from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import click
 
-from au_adapter import __version__
+from . import __version__
 
 LOGGER = logging.getLogger("au_adapter")
-EXTRAS = {"accelerate": "train", "diffusers": "train", "peft": "train", "transformers": "train",
-          "moderngl": "render", "matplotlib": "eval"}  # fmt: skip
+PACKED_MODEL = "ict_facekit_light.npz"
+# Which extra of pyproject.toml brings a package.
+EXTRAS = {
+    "accelerate": "train",
+    "diffusers": "train",
+    "peft": "train",
+    "transformers": "train",
+    "moderngl": "render",
+    "matplotlib": "eval",
+}
+# What a person can mend; anything else is a bug and keeps its traceback.
+USER_ERRORS = (ValueError, OSError, RuntimeError)
+EXPRESSIONS = ("neutral", "base", "au", "full")
 
 
-class Sentences(click.Group):
-    """A group of verbs whose foreseen errors end in one sentence; `--verbose` adds where."""
-
-    def invoke(self, context: click.Context) -> Any:
-        try:
-            return super().invoke(context)
-        except (click.exceptions.Exit, click.Abort, BrokenPipeError):  # click ends by these
-            raise
-        except ModuleNotFoundError as error:
-            raise click.ClickException(_missing_module(error)) from error
-        except (OSError, ValueError, RuntimeError) as error:
-            LOGGER.debug("Where it happened:", exc_info=True)
-            raise click.ClickException(str(error)) from error
-
-
-def _missing_module(error: ModuleNotFoundError) -> str:
-    module = (error.name or "").split(".")[0]
-    extra = EXTRAS.get(module)
-    package = f"'au-adapter[{extra}]'" if extra else module
-    return f"The Python package {module} is missing. Install it with: pip install {package}"
-
-
-@click.group(cls=Sentences)
-@click.version_option(__version__)
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, package_name="au-adapter")
 @click.option("--verbose", is_flag=True, help="Say more, and where an error happened.")
 def main(verbose: bool) -> None:
-    """Facial expression by Action Units."""
+    """Facial expression under muscle-level control, by FACS Action Units."""
     logging.basicConfig(format="%(message)s")
     LOGGER.setLevel(logging.DEBUG if verbose else logging.INFO)
 
 
-@main.command()
+def verb(function: Callable) -> Callable:
+    """Register a function as a verb; its ValueError and the like end in one sentence."""
+
+    @functools.wraps(function)
+    def guarded(*arguments: object, **options: object) -> None:
+        try:
+            function(*arguments, **options)
+        except BrokenPipeError:  # whoever read our output has enough; click knows what to do
+            raise
+        except USER_ERRORS as error:
+            LOGGER.debug("It happened here:", exc_info=True)
+            raise click.ClickException(str(error)) from error
+
+    return main.command()(guarded)
+
+
+def load(module: str) -> ModuleType:
+    """Import a module of the library. An optional package that is missing is named with its
+    extra, in one sentence."""
+    try:
+        return import_module(f".{module}", __package__)
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package not in EXTRAS:
+            raise
+        raise click.ClickException(
+            f"This needs the package {package}. Install it with: "
+            f'pip install "au-adapter[{EXTRAS[package]}]"'
+        ) from error
+
+
+@verb
 def demo() -> None:
-    """Make faces that follow their AU values in a real ComfyUI, with figures, in demo/."""
-    from au_adapter.demo.run import main as run_demo
-
-    run_demo()
+    """Show faces that follow their AU values, made by a real ComfyUI, in the folder demo."""
+    load("demo.run").main()
 
 
-@main.command()
-@click.argument("model", type=click.Path(path_type=Path))
-@click.option("--output", type=click.Path(path_type=Path), required=True, help="Folder to fill.")
-@click.option("--count", default=100, show_default=True, help="How many pictures.")
-@click.option("--size", default=128, show_default=True, help="Width and height in pixels.")
-@click.option("--seed", default=0, show_default=True, help="Same seed, same pictures.")
+@verb
+@click.option("--recipe", required=True, help="Name of a recipe, such as fineface.")
 @click.option(
-    "--expressions", default="au", show_default=True,
-    type=click.Choice(["neutral", "base", "au", "full"]),
-    help="neutral: none; base: everyday faces; au: the 12 AUs of set A; full: every AU.",
-)  # fmt: skip
-@click.option("--first-identity", default=0, show_default=True, help="Number of the first person.")
-@click.option("--workers", default=os.cpu_count() or 1, show_default=True, help="Processes.")
-def render(model: Path, output: Path, **settings: Any) -> None:
-    """Draw heads with known Action Units from the face model MODEL, an npz file."""
-    from au_adapter.data.rendering.dataset import render_dataset
-
-    shards = render_dataset(model, output, **settings)
-    click.echo(f"{settings['count']} pictures in {len(shards)} files in {output}")
-
-
-@main.command()
-@click.option("--recipe", required=True, help="Such as fineface; a wrong name lists them all.")
+    "--data",
+    required=True,
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="A folder of labelled faces; may be given more than once.",
+)
+@click.option("--steps", type=click.IntRange(1), help="Default: the recipe's.")
+@click.option("--output", required=True, type=click.Path(path_type=Path), help="Result and state.")
 @click.option(
-    "--data", type=click.Path(exists=True, path_type=Path), required=True, multiple=True,
-    help="Folder that `render` wrote; may be given several times.",
-)  # fmt: skip
-@click.option("--output", type=click.Path(path_type=Path), required=True, help="Folder of the run.")
-@click.option("--steps", type=int, help="How many; without, what the recipe says.")
-@click.option(
-    "--set", "changes", multiple=True, metavar="NAME=VALUE",
-    help="Another setting of the recipe, such as batch_size=8 or base=FOLDER.",
-)  # fmt: skip
+    "--set",
+    "changes",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Another setting of the recipe, such as batch_size=16.",
+)
 def train(
-    recipe: str, data: tuple[Path, ...], output: Path, steps: int | None, changes: tuple[str, ...]
+    recipe: str, data: tuple[Path, ...], steps: int | None, output: Path, changes: tuple[str, ...]
 ) -> None:
-    """Train by a recipe; a run that was interrupted goes on where it stopped."""
-    from au_adapter.training.run import train as run_training
-
-    result = run_training(recipe, list(data), output, steps=steps, **_settings(changes))
+    """Train by a recipe. Goes on where an earlier run into the same folder stopped."""
+    result = load("training.run").train(
+        recipe, list(data), output, steps=steps, **dict(map(_setting, changes))
+    )
     click.echo(f"The result is in {result}")
 
 
-def _settings(changes: tuple[str, ...]) -> dict[str, Any]:
-    """Read NAME=VALUE pairs; a value is JSON (8, 1e-4, true) or else the text itself."""
-    settings: dict[str, Any] = {}
-    for change in changes:
-        name, equals, value = change.partition("=")
-        if not equals:
-            raise ValueError(f"--set {change}: expected NAME=VALUE, such as batch_size=8")
-        try:
-            settings[name] = json.loads(value)
-        except json.JSONDecodeError:
-            settings[name] = value
-    return settings
+@verb
+@click.argument("model", required=False, type=click.Path(path_type=Path))
+@click.option("--output", required=True, type=click.Path(path_type=Path), help="Folder for shards.")
+@click.option("--count", default=1000, show_default=True, help="Pictures in all.")
+@click.option("--size", default=128, show_default=True, help="Pixels of a side.")
+@click.option("--seed", default=0, show_default=True)
+@click.option(
+    "--expressions",
+    default="au",
+    show_default=True,
+    type=click.Choice(EXPRESSIONS),
+    help="neutral; base: as people look; au: the 12 AUs of set A; full: every AU, sides apart.",
+)
+@click.option("--first-identity", default=0, show_default=True, help="Number of the first person.")
+@click.option("--workers", default=os.cpu_count() or 1, show_default=True, help="Processes.")
+def render(model: Path | None, output: Path, **settings: Any) -> None:
+    """Draw labelled faces from MODEL, ICT-FaceKit as one npz; see download and convert.
+
+    Without MODEL, the one made by `au-adapter download ict-facekit` is taken.
+    """
+    render_dataset = load("data.rendering.dataset").render_dataset
+    shards = render_dataset(model or _downloaded_model(), output, **settings)
+    click.echo(f"{settings['count']} faces are in {output}, {len(shards)} shards")
 
 
-@main.command()
-@click.argument("source", type=click.Path(exists=True, path_type=Path))
+@verb
+@click.argument("source", type=click.Path(path_type=Path))
 @click.argument("output", type=click.Path(path_type=Path))
 def convert(source: Path, output: Path) -> None:
-    """Turn SOURCE as published into the one file OUTPUT that we read.
+    """Turn SOURCE as published into the one file OUTPUT that this project reads.
 
-    SOURCE is the folder of ICT-FaceKit; OUTPUT an npz file for `render`.
+    Known so far: the folder of ICT-FaceKit's OBJ files, into an npz for `au-adapter render`.
     """
-    from au_adapter.data.rendering.ict import convert_folder
-
-    click.echo(f"Written: {convert_folder(source, output)}")
+    click.echo(f"Wrote {load('data.rendering.ict').convert_folder(source, output)}")
 
 
-@main.command()
+@verb
 @click.argument("name", required=False)
-@click.option("--output", type=click.Path(path_type=Path), help="Folder; else the user's cache.")
+@click.option("--output", type=click.Path(path_type=Path), help="Folder; default: the cache.")
 @click.option("--files", is_flag=True, help="Only list its files with size and SHA-256.")
 def download(name: str | None, output: Path | None, files: bool) -> None:
-    """Fetch NAME, going on where an earlier try stopped; without NAME, list what there is."""
-    from au_adapter.weights import downloads
+    """Fetch NAME and make it ready to use; without NAME, list what there is.
 
-    for entry in downloads.DOWNLOADS.values() if name is None else [downloads.find(name)]:
-        click.echo(
-            f"{entry.name}: {entry.title}\n  licence {entry.licence}, {entry.size() / 1e6:.0f} MB "
-            f"in {len(entry.table())} files, from {entry.source}"
+    Resumes where it stopped and checks every file's SHA-256.
+    """
+    downloads = load("weights.downloads")
+    for entry in [downloads.find(name)] if name else downloads.DOWNLOADS.values():
+        click.echo(_description(entry, files))
+    if name is None or files:
+        return
+    folder = downloads.fetch(downloads.find(name), output)
+    click.echo(f"Everything is in {folder}")
+    if name == "ict-facekit":
+        model = load("data.rendering.ict").convert_folder(folder, folder / PACKED_MODEL)
+        click.echo(f"Packed for `au-adapter render`: {model}")
+
+
+def _description(entry: Any, files: bool) -> str:
+    """What a person decides by: title, licence, size and source; on request, every file."""
+    table = entry.table()
+    lines = [
+        f"{entry.name}: {entry.title}",
+        f"  licence {entry.licence}, {entry.size() / 1e6:.0f} MB in {len(table)} files "
+        "(their SHA-256: --files)",
+        f"  from {entry.source}",
+    ]
+    if files:
+        lines += [f"  {digest} {size:9} {path}" for path, (size, digest) in table.items()]
+    return "\n".join(lines)
+
+
+def _downloaded_model() -> Path:
+    path = load("weights.downloads").cache_folder("ict-facekit") / PACKED_MODEL
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"There is no face model in {path}: run `au-adapter download ict-facekit`, or name "
+            "the npz made by `au-adapter convert`"
         )
-        if files:
-            for path, (size, digest) in entry.table().items():
-                click.echo(f"  {digest} {size:9} {path}")
-        elif name:
-            folder = downloads.fetch(entry, output)
-            click.echo(f"It is in {folder}\nNext: {entry.after.replace('FOLDER', str(folder))}")
+    return path
+
+
+def _setting(text: str) -> tuple[str, Any]:
+    """A name and its value: JSON such as 8, 1e-4 and true, or else the text itself."""
+    name, equals, value = text.partition("=")
+    if not (name and equals):
+        raise ValueError(f"--set takes NAME=VALUE such as batch_size=16, found '{text}'")
+    try:
+        return name, json.loads(value)
+    except json.JSONDecodeError:
+        return name, value
