@@ -77,9 +77,10 @@ def load(module: str) -> ModuleType:
 
 
 @verb
-def demo() -> None:
-    """Show faces that follow their AU values, made by a real ComfyUI, in the folder demo."""
-    load("demo.run").main()
+@click.option("--output", type=click.Path(path_type=Path), default="demo", show_default=True)
+def demo(output: Path) -> None:
+    """Show faces that follow their AU values, made by a real ComfyUI."""
+    load("demo.run").main(output)
 
 
 @verb
