@@ -12,7 +12,7 @@ import os
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from ..models.adapter import AUAdapter, AUAdapterConfig, LoRA, lora_shapes
@@ -33,7 +33,7 @@ def save_adapter(
     described = {**(metadata or {}), METADATA_KEY: _config_json(adapter)}
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        save_file(adapter_tensors(adapter), partial, metadata=described)
+        partial.write_bytes(save(adapter_tensors(adapter), metadata=described))
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)

@@ -64,6 +64,11 @@ def test_hash_follows_the_weights(adapter: AUAdapter, saved: Path) -> None:
     assert adapter_hash(other) != adapter_hash(adapter)
 
 
+def test_the_file_is_as_readable_as_any_other(saved: Path, tmp_path: Path) -> None:
+    (other := tmp_path / "other").touch()
+    assert saved.stat().st_mode == other.stat().st_mode
+
+
 def test_nothing_is_left_of_a_failed_write(adapter: AUAdapter, tmp_path: Path) -> None:
     with pytest.raises(TypeError):
         save_adapter(adapter, tmp_path / "a.safetensors", {"note": object()})
