@@ -21,7 +21,9 @@ def load_regressor(path: str | Path) -> AURegressor:
     with safe_open(path, framework="pt") as file:
         text = (file.metadata() or {}).get("au_regressor")
     if text is None:
-        raise ValueError(f"{path} is no AU regressor: its metadata lacks 'au_regressor'; give regressor.safetensors")
+        raise ValueError(
+            f"{path} is no AU regressor: its metadata lacks 'au_regressor'; give regressor.safetensors"
+        )
     config = json.loads(text)
     regressor = AURegressor(tuple(config["units"]), config["size"])
     regressor.load_state_dict(load_file(path))
@@ -33,6 +35,9 @@ def read_files(regressor: AURegressor, files: list[Path]) -> list[dict[str, floa
     images = np.stack([np.asarray(Image.open(file).convert("RGB")) for file in files])
     values = regressor.read(torch.from_numpy(images).float() / 255)
     return [
-        {str(unit): round(float(value), 3) for unit, value in zip(regressor.units, row, strict=True)}
+        {
+            str(unit): round(float(value), 3)
+            for unit, value in zip(regressor.units, row, strict=True)
+        }
         for row in values
     ]

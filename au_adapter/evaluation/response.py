@@ -39,7 +39,8 @@ def prompted_error(rows: list[dict], method: str) -> float:
     read as prompted units only: facts on the protocol say why)."""
     errors = [
         (wanted - row["measured"][unit]) ** 2
-        for row in rows if row["method"] == method
+        for row in rows
+        if row["method"] == method
         for unit, wanted in row["requested"].items()
     ]
     return float(np.mean(errors))
@@ -49,7 +50,8 @@ def full_error(rows: list[dict], method: str) -> float:
     """Mean squared error over all measured units, those not asked for being asked for at 0."""
     errors = [
         (row["requested"].get(unit, 0.0) - value) ** 2
-        for row in rows if row["method"] == method
+        for row in rows
+        if row["method"] == method
         for unit, value in row["measured"].items()
     ]
     return float(np.mean(errors))
@@ -62,16 +64,23 @@ def side_effects(rows: list[dict]) -> dict[str, dict[str, float]]:
     """
     neutral = {
         (row["prompt"], row["seed"], unit): row["measured"]
-        for row in rows if row["method"] == "adapter" and not any(row["requested"].values())
+        for row in rows
+        if row["method"] == "adapter" and not any(row["requested"].values())
         for unit in row["requested"]
     }
     changes: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for row in rows:
-        if row["method"] != "adapter" or len(row["requested"]) != 1 or not any(row["requested"].values()):
+        if (
+            row["method"] != "adapter"
+            or len(row["requested"]) != 1
+            or not any(row["requested"].values())
+        ):
             continue
         (unit,) = row["requested"]
         before = neutral[row["prompt"], row["seed"], unit]
         for other, value in row["measured"].items():
             if other != unit:
                 changes[unit][other].append(abs(value - before[other]))
-    return {unit: {o: float(np.mean(v)) for o, v in others.items()} for unit, others in changes.items()}
+    return {
+        unit: {o: float(np.mean(v)) for o, v in others.items()} for unit, others in changes.items()
+    }

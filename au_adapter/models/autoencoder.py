@@ -56,17 +56,27 @@ class DemoAutoencoder(nn.Module):
         self.config = config or AutoencoderConfig()
         fine, coarse = self.config.encoder
         self.encoder = nn.Sequential(
-            nn.PixelUnshuffle(4), nn.Conv2d(48, fine, 3, padding=1),
+            nn.PixelUnshuffle(4),
+            nn.Conv2d(48, fine, 3, padding=1),
             *_stage(fine, self.config.encoder_blocks[0]),
             nn.Conv2d(fine, coarse, 3, stride=2, padding=1),
             *_stage(coarse, self.config.encoder_blocks[1]),
-            nn.GroupNorm(8, coarse), nn.SiLU(), nn.Conv2d(coarse, LATENT_CHANNELS, 3, padding=1))
+            nn.GroupNorm(8, coarse),
+            nn.SiLU(),
+            nn.Conv2d(coarse, LATENT_CHANNELS, 3, padding=1),
+        )
         low, middle, high = self.config.decoder
         self.decoder = nn.Sequential(
-            nn.Conv2d(LATENT_CHANNELS, low, 3, padding=1), *_stage(low, self.config.decoder_blocks[0]),
-            *_upsample(low, middle), *_stage(middle, self.config.decoder_blocks[1]),
-            *_upsample(middle, high), *_stage(high, self.config.decoder_blocks[2]),
-            nn.SiLU(), nn.Conv2d(high, 12, 3, padding=1), nn.PixelShuffle(2))
+            nn.Conv2d(LATENT_CHANNELS, low, 3, padding=1),
+            *_stage(low, self.config.decoder_blocks[0]),
+            *_upsample(low, middle),
+            *_stage(middle, self.config.decoder_blocks[1]),
+            *_upsample(middle, high),
+            *_stage(high, self.config.decoder_blocks[2]),
+            nn.SiLU(),
+            nn.Conv2d(high, 12, 3, padding=1),
+            nn.PixelShuffle(2),
+        )
         # A linear path beside the networks: it starts as the best linear code of 8 x 8 patches, so that the
         # networks only have to learn what a linear code cannot say.
         self.patches_in = nn.Conv2d(3, LATENT_CHANNELS, 8, stride=8)
@@ -77,11 +87,17 @@ class DemoAutoencoder(nn.Module):
     def encode(self, pictures: Tensor) -> Tensor:
         """Latents [N, 4, H/8, W/8] of pictures [N, 3, H, W] in -1..1; times 0.18215 they have unit variance."""
         raw = self.encode_raw(pictures)
-        return (raw - self._channel(self.latent_mean)) / self._channel(self.latent_deviation) / SCALING_FACTOR
+        return (
+            (raw - self._channel(self.latent_mean))
+            / self._channel(self.latent_deviation)
+            / SCALING_FACTOR
+        )
 
     def decode(self, latents: Tensor) -> Tensor:
         """Pictures [N, 3, 8H, 8W], about -1..1, of latents [N, 4, H, W] as encode returns them."""
-        raw = latents * SCALING_FACTOR * self._channel(self.latent_deviation) + self._channel(self.latent_mean)
+        raw = latents * SCALING_FACTOR * self._channel(self.latent_deviation) + self._channel(
+            self.latent_mean
+        )
         return self.decode_raw(raw)
 
     def encode_raw(self, pictures: Tensor) -> Tensor:

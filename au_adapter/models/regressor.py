@@ -11,8 +11,13 @@ from ..facs import SET_A
 
 def _downsample(source: int, target: int) -> nn.Sequential:
     return nn.Sequential(
-        nn.Conv2d(source, target, 3, stride=2, padding=1), nn.GroupNorm(8, target), nn.SiLU(),
-        nn.Conv2d(target, target, 3, padding=1), nn.GroupNorm(8, target), nn.SiLU())
+        nn.Conv2d(source, target, 3, stride=2, padding=1),
+        nn.GroupNorm(8, target),
+        nn.SiLU(),
+        nn.Conv2d(target, target, 3, padding=1),
+        nn.GroupNorm(8, target),
+        nn.SiLU(),
+    )
 
 
 class AURegressor(nn.Module):
@@ -24,16 +29,23 @@ class AURegressor(nn.Module):
         self.size = size
         widths = [width, 2 * width, 3 * width, 4 * width]
         self.features = nn.Sequential(
-            nn.Conv2d(3, width, 4, stride=2, padding=1), nn.SiLU(),
-            *(_downsample(a, b) for a, b in zip([width, *widths[:-1]], widths, strict=True)))
+            nn.Conv2d(3, width, 4, stride=2, padding=1),
+            nn.SiLU(),
+            *(_downsample(a, b) for a, b in zip([width, *widths[:-1]], widths, strict=True)),
+        )
         self.head = nn.Sequential(
-            nn.Flatten(), nn.Dropout(0.2), nn.Linear(widths[-1] * (size // 32) ** 2, 256), nn.SiLU(),
-            nn.Linear(256, len(self.units)))
+            nn.Flatten(),
+            nn.Dropout(0.2),
+            nn.Linear(widths[-1] * (size // 32) ** 2, 256),
+            nn.SiLU(),
+            nn.Linear(256, len(self.units)),
+        )
 
     def forward(self, pictures: Tensor) -> Tensor:
         if pictures.shape[-2:] != (self.size, self.size):
             pictures = functional.interpolate(
-                pictures, (self.size, self.size), mode="bilinear", antialias=True)
+                pictures, (self.size, self.size), mode="bilinear", antialias=True
+            )
         return self.head(self.features(pictures * 2 - 1))
 
     @torch.no_grad()

@@ -11,8 +11,14 @@ TRAIN_TIMESTEPS = 1000
 
 def stable_diffusion_schedule() -> DDPMScheduler:
     """1000 steps, betas 0.00085..0.012 scaled-linear, epsilon: SD 1.5, SD 2.1-base and the demo model."""
-    return DDPMScheduler(num_train_timesteps=TRAIN_TIMESTEPS, beta_start=0.00085, beta_end=0.012,
-                         beta_schedule="scaled_linear", prediction_type="epsilon", clip_sample=False)
+    return DDPMScheduler(
+        num_train_timesteps=TRAIN_TIMESTEPS,
+        beta_start=0.00085,
+        beta_end=0.012,
+        beta_schedule="scaled_linear",
+        prediction_type="epsilon",
+        clip_sample=False,
+    )
 
 
 def signal_to_noise(schedule: DDPMScheduler, timesteps: Tensor) -> Tensor:

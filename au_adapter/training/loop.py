@@ -72,7 +72,8 @@ class Trainer:
         self.accelerator = Accelerator(mixed_precision=settings.mixed_precision)
         parameters = [p for p in recipe.module.parameters() if p.requires_grad]
         optimizer = torch.optim.AdamW(
-            parameters, settings.learning_rate, weight_decay=settings.weight_decay)
+            parameters, settings.learning_rate, weight_decay=settings.weight_decay, fused=True
+        )
         self.module, self.optimizer = self.accelerator.prepare(recipe.module, optimizer)
         self.average = self._make_average()
         self.step = 0
@@ -109,13 +110,16 @@ class Trainer:
 
     def _train_step(self) -> Tensor:
         for group in self.optimizer.param_groups:
-            group["lr"] = self.settings.learning_rate * learning_rate_factor(self.step, self.settings)
+            group["lr"] = self.settings.learning_rate * learning_rate_factor(
+                self.step, self.settings
+            )
         batch = self._rows(self.recipe.batch(self.settings.batch_size, self._generator()))
         with self.accelerator.autocast():
             loss = self.module(batch)
         self.accelerator.backward(loss)
         self.accelerator.clip_grad_norm_(
-            [p for p in self.module.parameters() if p.requires_grad], self.settings.gradient_clip)
+            [p for p in self.module.parameters() if p.requires_grad], self.settings.gradient_clip
+        )
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         if self.average is not None:
@@ -166,7 +170,8 @@ class Trainer:
         fresh.mkdir()
         self.recipe.save(self.trained(), fresh)
         (fresh / "training.json").write_text(
-            json.dumps({"step": self.step, "settings": asdict(self.settings)}, indent=1))
+            json.dumps({"step": self.step, "settings": asdict(self.settings)}, indent=1)
+        )
         shutil.rmtree(result, ignore_errors=True)
         os.replace(fresh, result)
 

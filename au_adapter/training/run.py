@@ -35,6 +35,8 @@ def train(recipe: str, data: list[str | Path], output: str | Path, **changes: ob
     make, settings = find_recipe(recipe)
     chosen = {k: v for k, v in changes.items() if v is not None}
     fields = {k: chosen.pop(k) for k in list(chosen) if k in Settings.__dataclass_fields__}
-    trainer = Trainer(make([Path(d) for d in data], **chosen), replace(settings, **fields), Path(output))
+    trainer = Trainer(
+        make([Path(d) for d in data], **chosen), replace(settings, **fields), Path(output)
+    )
     trainer.run()
     return Path(output) / "result"

@@ -33,12 +33,19 @@ def _merges(words: list[str]) -> list[tuple[str, str]]:
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     pieces = sorted({piece for word in words for piece in word.replace("-", " - ").split()})
     trainer = trainers.BpeTrainer(
-        vocab_size=100_000, min_frequency=1, end_of_word_suffix="</w>", show_progress=False)
+        vocab_size=100_000, min_frequency=1, end_of_word_suffix="</w>", show_progress=False
+    )
     tokenizer.train_from_iterator(pieces, trainer)
     pairs = json.loads(tokenizer.to_str())["model"]["merges"]
     return [tuple(pair) if isinstance(pair, list) else tuple(pair.split(" ")) for pair in pairs]
 
 
 def _configuration() -> dict:
-    return {"tokenizer_class": "CLIPTokenizer", "model_max_length": MAX_LENGTH, "bos_token": START,
-            "eos_token": END, "unk_token": END, "pad_token": END}
+    return {
+        "tokenizer_class": "CLIPTokenizer",
+        "model_max_length": MAX_LENGTH,
+        "bos_token": START,
+        "eos_token": END,
+        "unk_token": END,
+        "pad_token": END,
+    }

@@ -15,13 +15,24 @@ from ...models.autoencoder import DemoAutoencoder
 from ..faces import load_faces, part_weights, to_unit_range
 from ..loop import Settings
 
-LATENT_NOISE = 0.1  # of the latent's deviation: the decoder must bear what the UNet gets slightly wrong
+LATENT_NOISE = (
+    0.1  # of the latent's deviation: the decoder must bear what the UNet gets slightly wrong
+)
 LATENT_PENALTY = 1e-4
 EDGE_WEIGHT = 2.0  # edges carry lids and lip lines, which a squared error hardly notices
 PART_WEIGHT = 5.0
 
-SETTINGS = Settings(steps=6000, batch_size=16, learning_rate=1e-3, weight_decay=0.0, warmup_steps=100,
-                    decay_steps=2000, average_decay=0.99, mixed_precision="bf16", save_every=250)
+SETTINGS = Settings(
+    steps=6000,
+    batch_size=16,
+    learning_rate=1e-3,
+    weight_decay=0.0,
+    warmup_steps=100,
+    decay_steps=2000,
+    average_decay=0.99,
+    mixed_precision="bf16",
+    save_every=250,
+)
 
 
 class AutoencoderLoss(nn.Module):
@@ -37,7 +48,11 @@ class AutoencoderLoss(nn.Module):
         noise = LATENT_NOISE * raw.detach().std() * batch["noise"]
         error = self.autoencoder.decode_raw(raw + noise).float() - pictures
         pixels = (weights * error.abs()).mean()
-        return pixels + EDGE_WEIGHT * _edge_error(error, weights) + LATENT_PENALTY * (raw.float() ** 2).mean()
+        return (
+            pixels
+            + EDGE_WEIGHT * _edge_error(error, weights)
+            + LATENT_PENALTY * (raw.float() ** 2).mean()
+        )
 
 
 def _edge_error(error: Tensor, weights: Tensor) -> Tensor:
@@ -54,7 +69,9 @@ class AutoencoderRecipe:
         self.images = torch.from_numpy(np.concatenate([faces.images for faces in sets]))
         self.boxes = np.concatenate([faces.boxes for faces in sets])
         autoencoder = DemoAutoencoder()
-        autoencoder.start_from_principal_components(to_unit_range(self.images[::len(self.images) // 256]))
+        autoencoder.start_from_principal_components(
+            to_unit_range(self.images[:: len(self.images) // 256])
+        )
         self.module = AutoencoderLoss(autoencoder)
 
     def batch(self, size: int, generator: torch.Generator) -> dict[str, Tensor]:
@@ -62,7 +79,9 @@ class AutoencoderRecipe:
         pictures = to_unit_range(self.images[rows])
         side = pictures.shape[-1]
         weights = part_weights(self.boxes[rows.numpy()], side, side, PART_WEIGHT)
-        if torch.rand((), generator=generator) < 0.5:  # labels are not used: mirrored faces are more faces
+        if (
+            torch.rand((), generator=generator) < 0.5
+        ):  # labels are not used: mirrored faces are more faces
             pictures, weights = pictures.flip(-1), weights.flip(-1)
         noise = torch.randn(size, 4, side // 8, side // 8, generator=generator)
         return {"pictures": pictures, "weights": weights, "noise": noise}
@@ -70,7 +89,9 @@ class AutoencoderRecipe:
     def save(self, module: AutoencoderLoss, folder: Path) -> None:
         autoencoder = module.autoencoder
         with torch.no_grad():
-            raw = [autoencoder.encode_raw(to_unit_range(part)) for part in self.images[:1024].split(64)]
+            raw = [
+                autoencoder.encode_raw(to_unit_range(part)) for part in self.images[:1024].split(64)
+            ]
             autoencoder.set_latent_statistics(torch.cat(raw))
         tensors = {k: v.detach().contiguous() for k, v in autoencoder.state_dict().items()}
         save_file(tensors, folder / "vae.safetensors")

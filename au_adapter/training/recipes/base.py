@@ -28,31 +28,57 @@ CAPTION_DROPOUT = 0.1
 PART_WEIGHT = 2.5
 MIN_SNR_GAMMA = 5.0
 
-SETTINGS = Settings(steps=20000, batch_size=32, learning_rate=6e-4, warmup_steps=300, decay_steps=2500,
-                    average_decay=0.998, mixed_precision="bf16", save_every=250)
+SETTINGS = Settings(
+    steps=20000,
+    batch_size=32,
+    learning_rate=6e-4,
+    warmup_steps=300,
+    decay_steps=2500,
+    average_decay=0.998,
+    mixed_precision="bf16",
+    save_every=250,
+)
 
 
 def make_unet() -> UNet2DConditionModel:
     """Stable Diffusion 2.1's layout in small: 7 M parameters, attention at 16, 8 and 4 cells."""
     return UNet2DConditionModel(
-        sample_size=16, block_out_channels=(64, 128, 128), layers_per_block=1, cross_attention_dim=WIDTH,
-        attention_head_dim=[2, 4, 4], use_linear_projection=True,
-        down_block_types=("CrossAttnDownBlock2D",) * 3, up_block_types=("CrossAttnUpBlock2D",) * 3)
+        sample_size=16,
+        block_out_channels=(64, 128, 128),
+        layers_per_block=1,
+        cross_attention_dim=WIDTH,
+        attention_head_dim=[2, 4, 4],
+        use_linear_projection=True,
+        down_block_types=("CrossAttnDownBlock2D",) * 3,
+        up_block_types=("CrossAttnUpBlock2D",) * 3,
+    )
 
 
 def make_text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
     """A CLIP-shaped text encoder of 3 layers for the tokenizer's vocabulary."""
     ids = tokenizer.convert_tokens_to_ids
-    return CLIPTextModel(CLIPTextConfig(
-        vocab_size=len(tokenizer), hidden_size=WIDTH, intermediate_size=4 * WIDTH, num_hidden_layers=3,
-        num_attention_heads=4, max_position_embeddings=MAX_LENGTH, hidden_act="gelu", projection_dim=WIDTH,
-        bos_token_id=ids(START), eos_token_id=ids(END), pad_token_id=ids(END)))
+    return CLIPTextModel(
+        CLIPTextConfig(
+            vocab_size=len(tokenizer),
+            hidden_size=WIDTH,
+            intermediate_size=4 * WIDTH,
+            num_hidden_layers=3,
+            num_attention_heads=4,
+            max_position_embeddings=MAX_LENGTH,
+            hidden_act="gelu",
+            projection_dim=WIDTH,
+            bos_token_id=ids(START),
+            eos_token_id=ids(END),
+            pad_token_id=ids(END),
+        )
+    )
 
 
 def tokenize(tokenizer: CLIPTokenizer, captions: list[str]) -> Tensor:
     """Token ids [N, 77], padded with the end token as Stable Diffusion does."""
-    return tokenizer(captions, padding="max_length", max_length=MAX_LENGTH, truncation=True,
-                     return_tensors="pt").input_ids
+    return tokenizer(
+        captions, padding="max_length", max_length=MAX_LENGTH, truncation=True, return_tensors="pt"
+    ).input_ids
 
 
 class BaseLoss(nn.Module):
@@ -83,17 +109,26 @@ class BaseRecipe:
         self.module = BaseLoss(make_unet(), make_text_encoder(self.tokenizer))
         if start:
             self.module.unet.load_state_dict(load_file(Path(start) / "unet.safetensors"))
-            self.module.text_encoder.load_state_dict(load_file(Path(start) / "text_encoder.safetensors"))
+            self.module.text_encoder.load_state_dict(
+                load_file(Path(start) / "text_encoder.safetensors")
+            )
         # On a processor the plain formulation trains a third faster than the fused one, whose backward is slow.
         self.module.unet.set_attn_processor(AttnProcessor())
+        self.module.text_encoder.set_attn_implementation("eager")
 
     def _load(self, data: list[Path]) -> None:
         latents, tokens, weights = [], [], []
         for faces in load_faces(data):
             latents.append(cached_latents(faces, self.autoencoder, data[0] / "cache"))
             tokens.append(tokenize(self.tokenizer, faces.captions))
-            weights.append(part_weights(faces.boxes, faces.images.shape[1], latents[-1].shape[-1], PART_WEIGHT))
-        self.latents, self.tokens, self.weights = torch.cat(latents), torch.cat(tokens), torch.cat(weights)
+            weights.append(
+                part_weights(faces.boxes, faces.images.shape[1], latents[-1].shape[-1], PART_WEIGHT)
+            )
+        self.latents, self.tokens, self.weights = (
+            torch.cat(latents),
+            torch.cat(tokens),
+            torch.cat(weights),
+        )
         self.empty = tokenize(self.tokenizer, [""])
 
     def batch(self, size: int, generator: torch.Generator) -> dict[str, Tensor]:
@@ -101,8 +136,13 @@ class BaseRecipe:
         noise, timesteps = draw_noise(self.latents[rows].shape, generator)
         dropped = torch.rand(size, 1, generator=generator) < CAPTION_DROPOUT
         tokens = torch.where(dropped, self.empty, self.tokens[rows])
-        return {"latents": self.latents[rows], "tokens": tokens, "weights": self.weights[rows],
-                "noise": noise, "timesteps": timesteps}
+        return {
+            "latents": self.latents[rows],
+            "tokens": tokens,
+            "weights": self.weights[rows],
+            "noise": noise,
+            "timesteps": timesteps,
+        }
 
     def save(self, module: BaseLoss, folder: Path) -> None:
         save_network(module.unet, folder, "unet")
@@ -114,7 +154,12 @@ class BaseRecipe:
 
 def save_network(network: nn.Module, folder: Path, name: str) -> None:
     """Write <name>.safetensors and <name>.json (the network's config)."""
-    save_file({k: v.detach().contiguous() for k, v in network.state_dict().items()}, folder / f"{name}.safetensors")
-    config = network.config.to_dict() if hasattr(network.config, "to_dict") else dict(network.config)
+    save_file(
+        {k: v.detach().contiguous() for k, v in network.state_dict().items()},
+        folder / f"{name}.safetensors",
+    )
+    config = (
+        network.config.to_dict() if hasattr(network.config, "to_dict") else dict(network.config)
+    )
     config = {k: v for k, v in config.items() if not k.startswith("_")}
     (folder / f"{name}.json").write_text(json.dumps(config, indent=1, default=str))

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from ...models.adapter import AUAdapter
-from ...models.diffusers_unet import train_on_unet
+from ...models.diffusers_unet import collect_lora, train_on_unet
 from ..diffusion import (
     draw_noise,
     min_snr_weights,
@@ -32,8 +32,17 @@ from ...weights.files import load_adapter, save_adapter
 PART_WEIGHT = 3.0
 MIN_SNR_GAMMA = 5.0
 
-SETTINGS = Settings(steps=20000, batch_size=32, learning_rate=1e-3, weight_decay=1e-2, warmup_steps=200,
-                    decay_steps=2000, average_decay=0.998, mixed_precision="bf16", save_every=250)
+SETTINGS = Settings(
+    steps=20000,
+    batch_size=32,
+    learning_rate=1e-3,
+    weight_decay=1e-2,
+    warmup_steps=200,
+    decay_steps=2000,
+    average_decay=0.998,
+    mixed_precision="bf16",
+    save_every=250,
+)
 
 
 class AdapterLoss(nn.Module):
@@ -49,20 +58,22 @@ class AdapterLoss(nn.Module):
         self.text_encoder.requires_grad_(False)
         self.schedule, self.plain = stable_diffusion_schedule(), plain
         self.adapter = AUAdapter.for_unet(
-            self.unet, encoder=encoder, lora_rank=lora_rank, base="AU-Adapter demo")
+            self.unet, encoder=encoder, lora_rank=lora_rank, base="AU-Adapter demo"
+        )
 
     def start(self) -> None:
         """Freeze the base and make the adapter trainable on it."""
         self.unet.set_attn_processor(AttnProcessor())
-        self.training_pair = train_on_unet(self.unet, self.adapter)
+        train_on_unet(self.unet, self.adapter)
 
     def forward(self, batch: dict[str, Tensor]) -> Tensor:
         noisy = self.schedule.add_noise(batch["latents"], batch["noise"], batch["timesteps"])
         with torch.no_grad():
             text = self.text_encoder(batch["tokens"]).last_hidden_state
         tokens = self.adapter.encoder(batch["aus"])
-        predicted = self.unet(noisy, batch["timesteps"], text,
-                              cross_attention_kwargs={"au_tokens": tokens}).sample
+        predicted = self.unet(
+            noisy, batch["timesteps"], text, cross_attention_kwargs={"au_tokens": tokens}
+        ).sample
         return noise_loss(predicted, batch["noise"], None if self.plain else self._weights(batch))
 
     def _weights(self, batch: dict[str, Tensor]) -> Tensor:
@@ -73,9 +84,17 @@ class AdapterLoss(nn.Module):
 class FineFaceRecipe:
     """Trains an AU-Adapter on cached latents, captions and AU labels of folders of renders."""
 
-    def __init__(self, data: list[Path], base: str, encoder: str = "res_mlp64", lora_rank: int = 32,
-                 smoothing: str = "released", caption_dropout: float = 0.1, plain_loss: bool = False,
-                 start: str | None = None):
+    def __init__(
+        self,
+        data: list[Path],
+        base: str,
+        encoder: str = "res_mlp64",
+        lora_rank: int = 32,
+        smoothing: str = "released",
+        caption_dropout: float = 0.1,
+        plain_loss: bool = False,
+        start: str | None = None,
+    ):
         self.smooth, self.caption_dropout = SMOOTHING[smoothing], caption_dropout
         self.module = AdapterLoss(Path(base), encoder, lora_rank, plain_loss)
         if start:
@@ -89,18 +108,28 @@ class FineFaceRecipe:
         for faces in load_faces(data):
             latents.append(cached_latents(faces, autoencoder, data[0] / "cache"))
             tokens.append(tokenize(self.module.tokenizer, faces.captions))
-            weights.append(part_weights(faces.boxes, faces.images.shape[1], latents[-1].shape[-1], PART_WEIGHT))
+            weights.append(
+                part_weights(faces.boxes, faces.images.shape[1], latents[-1].shape[-1], PART_WEIGHT)
+            )
             aus.append(torch.from_numpy(faces.aus))
-        self.latents, self.tokens, self.weights, self.aus = map(torch.cat, (latents, tokens, weights, aus))
+        self.latents, self.tokens, self.weights, self.aus = map(
+            torch.cat, (latents, tokens, weights, aus)
+        )
         self.empty = tokenize(self.module.tokenizer, [""])
 
     def batch(self, size: int, generator: torch.Generator) -> dict[str, Tensor]:
         rows = torch.randint(len(self.latents), (size,), generator=generator)
         noise, timesteps = draw_noise(self.latents[rows].shape, generator)
         dropped = torch.rand(size, 1, generator=generator) < self.caption_dropout
-        return {"latents": self.latents[rows], "noise": noise, "timesteps": timesteps,
-                "tokens": torch.where(dropped, self.empty, self.tokens[rows]),
-                "weights": self.weights[rows], "aus": self.smooth(self.aus[rows], generator)}
+        return {
+            "latents": self.latents[rows],
+            "noise": noise,
+            "timesteps": timesteps,
+            "tokens": torch.where(dropped, self.empty, self.tokens[rows]),
+            "weights": self.weights[rows],
+            "aus": self.smooth(self.aus[rows], generator),
+        }
 
     def save(self, module: AdapterLoss, folder: Path) -> None:
-        save_adapter(module.training_pair.collect(), folder / "adapter.safetensors")
+        module.adapter.lora = collect_lora(module.unet)
+        save_adapter(module.adapter, folder / "adapter.safetensors")

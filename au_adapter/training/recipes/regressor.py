@@ -15,8 +15,17 @@ from ...models.regressor import AURegressor
 from ..faces import load_faces
 from ..loop import Settings
 
-SETTINGS = Settings(steps=6000, batch_size=32, learning_rate=1e-3, weight_decay=1e-2, warmup_steps=100,
-                    decay_steps=3000, average_decay=0.995, mixed_precision="bf16", save_every=250)
+SETTINGS = Settings(
+    steps=6000,
+    batch_size=32,
+    learning_rate=1e-3,
+    weight_decay=1e-2,
+    warmup_steps=100,
+    decay_steps=3000,
+    average_decay=0.995,
+    mixed_precision="bf16",
+    save_every=250,
+)
 
 
 class RegressorLoss(nn.Module):
@@ -37,7 +46,8 @@ def blemish(pictures: Tensor, generator: torch.Generator) -> Tensor:
         pictures = v2.functional.gaussian_blur(pictures, [5, 5], [0.3 + 0.9 * float(draw[1])])
     shift = torch.randint(-6, 7, (2,), generator=generator).tolist()
     pictures = v2.functional.affine(
-        pictures, angle=0.0, translate=shift, scale=0.94 + 0.12 * float(draw[2]), shear=[0.0])
+        pictures, angle=0.0, translate=shift, scale=0.94 + 0.12 * float(draw[2]), shear=[0.0]
+    )
     gain = 0.85 + 0.3 * torch.rand(len(pictures), 3, 1, 1, generator=generator)
     noise = 0.02 * draw[3] * torch.randn(pictures.shape, generator=generator)
     return (pictures * gain + noise).clamp(0, 1)
@@ -56,7 +66,9 @@ class RegressorRecipe:
         rows = torch.randint(len(self.images), (size,), generator=generator)
         pictures = blemish(self.images[rows].movedim(-1, 1).float() / 255, generator)
         aus = self.aus[rows]
-        if torch.rand((), generator=generator) < 0.5:  # the units are bilateral, so a mirrored face keeps its label
+        if (
+            torch.rand((), generator=generator) < 0.5
+        ):  # the units are bilateral, so a mirrored face keeps its label
             pictures = pictures.flip(-1)
         return {"pictures": pictures, "aus": aus}
 

@@ -1,0 +1,44 @@
+"""Contact sheets: pictures in labelled rows and columns."""
+
+from __future__ import annotations
+
+from PIL import Image, ImageDraw, ImageFont
+
+MARGIN, CAPTION, SIDE = 6, 20, 190
+INK, PAPER = (30, 30, 34), (250, 250, 248)
+
+
+def contact_sheet(
+    rows: list[tuple[str, list[Image.Image]]], columns: list[str], title: str
+) -> Image.Image:
+    """A sheet of rows (label, pictures of one size) under column labels, with a title on top."""
+    width, height = rows[0][1][0].size
+    size = (
+        SIDE + len(columns) * (width + MARGIN) + MARGIN,
+        2 * CAPTION + 2 * MARGIN + len(rows) * (height + MARGIN),
+    )
+    sheet = Image.new("RGB", size, PAPER)
+    draw = ImageDraw.Draw(sheet)
+    draw.text((MARGIN, MARGIN), title, INK, _font(14))
+    for column, label in enumerate(columns):
+        draw.text(
+            (_left(column, width) + width / 2, CAPTION + 2 * MARGIN),
+            label,
+            INK,
+            _font(13),
+            anchor="ma",
+        )
+    for row, (label, pictures) in enumerate(rows):
+        top = 2 * CAPTION + 2 * MARGIN + row * (height + MARGIN)
+        draw.multiline_text((MARGIN, top + height / 2), label, INK, _font(13), anchor="lm")
+        for column, picture in enumerate(pictures):
+            sheet.paste(picture, (_left(column, width), top))
+    return sheet
+
+
+def _left(column: int, width: int) -> int:
+    return SIDE + column * (width + MARGIN)
+
+
+def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    return ImageFont.load_default(size)

@@ -1,0 +1,21 @@
+"""`python -m benchmarks [NAME ...]`: run the named benchmarks, or all; results go to benchmarks/results/."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+
+NAMES = ("au_response", "cost", "landmarker")
+
+
+def main(names: list[str]) -> None:
+    """Run each benchmark's main. Raises SystemExit naming the choices for an unknown name."""
+    unknown = [name for name in names if name not in NAMES]
+    if unknown:
+        raise SystemExit(f"no benchmark named {', '.join(unknown)}: choose from {', '.join(NAMES)}")
+    for name in names or NAMES:
+        import_module(f"benchmarks.{name}").main()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,225 @@
+"""Does the face do what the sliders say? 12 AUs x 0..5 x 8 prompts and seeds that nothing was tuned on.
+
+Drawn by a real ComfyUI from the shipped au_sweep graph, read by the shipped regressor. Beside it: the same
+prompts and seeds without the adapter, what happens to the AUs that were not asked for, and how close a
+picture stays to the one without AUs.
+
+    python -m benchmarks au_response
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from au_adapter.demo import demo_folder
+from au_adapter.demo.graphs import SWEEP_LEVELS, face_graph, sweep_graph
+from au_adapter.evaluation.regressor import ESTIMATOR, load_regressor, read_files
+from au_adapter.evaluation.response import (
+    full_error,
+    prompted_error,
+    response_curve,
+    rise,
+    side_effects,
+    spearman,
+)
+from au_adapter.facs import SET_A, UNITS
+from tools.server import ComfyServer
+
+RESULTS = Path(__file__).parent / "results"
+PICTURES = Path(__file__).parents[1] / ".cache" / "benchmarks" / "au_response"
+CASES = (
+    (
+        "a photo of a young man with dark skin and short black hair, in a red shirt, green background",
+        101,
+    ),
+    (
+        "a portrait of an old woman with pale skin and short white hair, wearing a purple jacket",
+        102,
+    ),
+    ("a close-up of a middle-aged man with tan skin, in a blue sweater, office background", 103),
+    (
+        "a headshot of a woman with olive skin and long black hair, facing the camera, pink background",
+        104,
+    ),
+    ("a young woman with black skin and brown eyes, wearing a yellow shirt, in a park", 105),
+    (
+        "a picture of a man with fair skin and short blond hair, in a black turtleneck, grey background",
+        106,
+    ),
+    (
+        "a photo of an old man with light skin and short grey hair, wearing glasses, on a white background",
+        107,
+    ),
+    (
+        "a portrait of a young woman with tan skin and long brown hair, in a white sweater, at the beach",
+        108,
+    ),
+)
+COUPLED = 0.6  # an unprompted AU that changes by more than this on average is listed
+
+
+def main() -> None:
+    """Draw, read, and write results/au_response.{json,md}."""
+    rows = draw()
+    RESULTS.mkdir(exist_ok=True)
+    text = report(rows)
+    (RESULTS / "au_response.md").write_text(text, encoding="utf-8")
+    content = {"schema": 1, "estimator": ESTIMATOR, "rows": rows}
+    (RESULTS / "au_response.json").write_text(json.dumps(content), encoding="utf-8")
+    print(text)
+
+
+def draw() -> list[dict]:
+    """Rows as demo/report.json has them; the pictures stay in .cache/ for other readers."""
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    rows = []
+    with ComfyServer() as server:
+        for prompt, seed in CASES:
+            plain = _save(
+                server.run(face_graph("", prompt, seed, "plain", strength=0.0)), f"{seed}_plain"
+            )
+            for unit in SET_A:
+                name = f"{seed}_au{unit}"
+                files = _save(server.run(sweep_graph(unit, prompt, seed, name)), name)
+                rows += [
+                    _row(prompt, seed, unit, level, file, plain[0])
+                    for level, file in zip(SWEEP_LEVELS, files, strict=True)
+                ]
+    return _with_readings(rows)
+
+
+def _save(pictures: list[Image.Image], name: str) -> list[str]:
+    files = [f"{name}_{number}.png" for number in range(len(pictures))]
+    for file, picture in zip(files, pictures, strict=True):
+        picture.save(PICTURES / file)
+    return files
+
+
+def _row(prompt: str, seed: int, unit: int, level: float, file: str, plain: str) -> dict:
+    return {
+        "file": file,
+        "plain": plain,
+        "prompt": prompt,
+        "seed": seed,
+        "requested": {str(unit): level},
+    }
+
+
+def _with_readings(rows: list[dict]) -> list[dict]:
+    regressor = load_regressor(demo_folder() / "regressor.safetensors")
+    names = sorted({row[key] for row in rows for key in ("file", "plain")})
+    readings = dict(
+        zip(names, read_files(regressor, [PICTURES / name for name in names]), strict=True)
+    )
+    adapted = [{**row, "method": "adapter", "measured": readings[row["file"]]} for row in rows]
+    plain = [
+        {**row, "method": "none", "file": row["plain"], "measured": readings[row["plain"]]}
+        for row in rows
+    ]
+    return adapted + plain
+
+
+def report(rows: list[dict]) -> str:
+    """The whole result as Markdown."""
+    command = "`python -m benchmarks au_response`, seeds " + ", ".join(
+        str(seed) for _, seed in CASES
+    )
+    return "\n".join(
+        [
+            "# AU response of the bundled model",
+            "",
+            f"{command}. Reader: {ESTIMATOR}.",
+            "",
+            *_responses(rows),
+            "",
+            *_errors(rows),
+            "",
+            *_side_effects(rows),
+            "",
+            *_similarity(rows),
+            "",
+        ]
+    )
+
+
+def _responses(rows: list[dict]) -> list[str]:
+    lines = [
+        "| AU | "
+        + " | ".join(f"asked {level:g}" for level in SWEEP_LEVELS)
+        + " | rise | Spearman |",
+        "|" + "---|" * (len(SWEEP_LEVELS) + 3),
+    ]
+    for unit in map(str, SET_A):
+        curve = response_curve(rows, unit)
+        cells = " | ".join(f"{value:.2f}" for value in curve.values())
+        lines.append(
+            f"| {unit} {UNITS[int(unit)].name} | {cells} | {rise(curve):.2f} | {spearman(curve):.2f} |"
+        )
+    return lines
+
+
+def _errors(rows: list[dict]) -> list[str]:
+    prompted = [row for row in rows if any(row["requested"].values())]
+    lines = [
+        "| Mean squared error, requests 1..5 | with adapter | without | ratio |",
+        "|---|---|---|---|",
+    ]
+    for label, error in (("prompted AU", prompted_error), ("all 12 AUs", full_error)):
+        ours, plain = error(prompted, "adapter"), error(prompted, "none")
+        lines.append(f"| {label} | {ours:.3f} | {plain:.3f} | {ours / plain:.2f} |")
+    return lines
+
+
+def _side_effects(rows: list[dict]) -> list[str]:
+    effects = side_effects(rows)
+    every = [value for others in effects.values() for value in others.values()]
+    coupled = [
+        f"AU{unit} moves AU{other} by {value:.2f}"
+        for unit, others in effects.items()
+        for other, value in others.items()
+        if value > COUPLED
+    ]
+    return [
+        f"Mean absolute change of unprompted AUs: {np.mean(every):.2f}.",
+        f"Coupled by more than {COUPLED}: {'; '.join(coupled) or 'none'}.",
+    ]
+
+
+def _similarity(rows: list[dict]) -> list[str]:
+    neutral = {
+        (row["seed"], unit): row["file"]
+        for row in rows
+        if row["method"] == "adapter"
+        for unit, level in row["requested"].items()
+        if level == 0
+    }
+    differences = [
+        _rmse(row["file"], neutral[row["seed"], unit])
+        for row in rows
+        if row["method"] == "adapter"
+        for unit, level in row["requested"].items()
+        if level > 0
+    ]
+    first = next(iter(neutral.values()))
+    other = [_rmse(first, file) for file in sorted(set(neutral.values())) if file[:3] != first[:3]]
+    return [
+        f"RMSE (0..1) to the picture that asks for nothing, same prompt and seed: {np.mean(differences):.3f}; "
+        f"between pictures of different prompts, for scale: {np.mean(other):.3f}."
+    ]
+
+
+def _rmse(first: str, second: str) -> float:
+    a, b = (
+        torch.from_numpy(np.asarray(Image.open(PICTURES / f))).float() / 255
+        for f in (first, second)
+    )
+    return float(((a - b) ** 2).mean().sqrt())
+
+
+if __name__ == "__main__":
+    main()
