@@ -24,7 +24,7 @@ TIMEOUT = 30  # seconds without an answer
 @dataclass(frozen=True)
 class Download:
     """One thing to fetch. `manifest` is a JSON file beside this one, {path: [bytes, SHA-256]};
-    every path is fetched from `files` + path. `after` is the command to go on with."""
+    every path is fetched from `files` + path."""
 
     name: str
     title: str
@@ -32,7 +32,6 @@ class Download:
     source: str
     files: str
     manifest: str
-    after: str
 
     def table(self) -> dict[str, tuple[int, str]]:
         """{path: (size in bytes, SHA-256)} of every file."""
@@ -56,7 +55,6 @@ DOWNLOADS: dict[str, Download] = {
             source=f"https://github.com/ICT-VGL/ICT-FaceKit/tree/{_ICT_COMMIT}",
             files=f"https://raw.githubusercontent.com/ICT-VGL/ICT-FaceKit/{_ICT_COMMIT}/",
             manifest="ict_facekit.json",
-            after="au-adapter convert FOLDER ict_facekit_light.npz",
         ),
     )
 }

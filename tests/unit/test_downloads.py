@@ -65,7 +65,7 @@ def download(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     manifest.write_text(json.dumps(table))
     monkeypatch.setenv("AU_ADAPTER_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    return Download("mesh", "A mesh", "MIT", "a page", server.url, str(manifest), "look")
+    return Download("mesh", "A mesh", "MIT", "a page", server.url, str(manifest))
 
 
 def _content(folder: Path) -> dict[str, bytes]:
