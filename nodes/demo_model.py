@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from au_adapter.demo import demo_folder
 from au_adapter.models.autoencoder import AutoencoderConfig, DemoAutoencoder
 from au_adapter.weights.files import load_adapter
 
@@ -18,8 +18,6 @@ from .compat import CLIP, TAESD, VAE, ModelPatcher, ModelType, io, model_managem
 from .demo_text import build_clip
 from .diffusers_model import build_model
 from .sockets import CATEGORY, AUAdapterSocket
-
-FOLDER_VARIABLE = "AU_ADAPTER_DEMO"  # another folder of the same files, for those who train one
 
 
 class LoadDemoModel(io.ComfyNode):
@@ -46,12 +44,6 @@ class LoadDemoModel(io.ComfyNode):
         folder = demo_folder()
         adapter = load_adapter(folder / "adapter.safetensors").requires_grad_(False).eval()
         return io.NodeOutput(load_model(folder), load_clip(folder), load_vae(folder), adapter)
-
-
-def demo_folder() -> Path:
-    """The folder of the bundled model."""
-    bundled = Path(__file__).resolve().parents[1] / "au_adapter" / "demo"
-    return Path(os.environ.get(FOLDER_VARIABLE) or bundled)
 
 
 def load_model(folder: Path, disable_dynamic: bool = False) -> ModelPatcher:
