@@ -6,6 +6,7 @@ import json
 import shutil
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +23,10 @@ from .sheets import contact_sheet
 
 ROOT = Path(__file__).parents[2]
 OUTPUT = ROOT / "demo"
-PROMPT = "a portrait of a young woman with light skin and short brown hair, wearing a green sweater, blue background"
+PROMPT = (
+    "a portrait of a young woman with light skin and short brown hair, wearing a green sweater, "
+    "blue background"
+)
 SEED = 7
 COMBINATION_PROMPT = (
     "a photo of a man with tan skin and short black hair, in a white shirt, park background"
@@ -41,14 +45,14 @@ COMBINATIONS = (
 
 @dataclass(frozen=True)
 class Job:
-    """One graph and what its pictures are: a row of report.json for each, without file and reading."""
+    """One graph and its pictures: a row of report.json for each, without file and reading."""
 
     graph: Graph
     rows: list[dict]
 
 
 def main(output: Path = OUTPUT) -> None:
-    """Draw, read and report. Raises click.ClickException with a sentence when ComfyUI is not set up."""
+    """Draw, read and report. Outside a clone of the project: click.ClickException."""
     started = time.monotonic()
     rows = draw(jobs(), output)
     measure(rows)
@@ -116,7 +120,10 @@ def measure(rows: list[dict]) -> None:
 
 
 def shared_baselines(rows: list[dict]) -> list[dict]:
-    """For each picture with adapter, the picture of its prompt and seed without, asked for the same AUs."""
+    """Take the pictures without adapter out of rows; return one for each picture with it.
+
+    It is that of the same prompt and seed, as if asked for the same AUs.
+    """
     plain = {(row["prompt"], row["seed"]): row for row in rows if row["method"] == "none"}
     rows[:] = [row for row in rows if row["method"] == "adapter"]
     return [{**plain[row["prompt"], row["seed"]], "requested": row["requested"]} for row in rows]
@@ -155,11 +162,15 @@ def table(rows: list[dict]) -> str:
         "",
         "| Mean squared error | with adapter | without |",
         "|---|---|---|",
-        f"| over the AUs asked for | {prompted_error(rows, 'adapter'):.2f} | {prompted_error(rows, 'none'):.2f} |",
-        f"| over all 12 AUs | {full_error(rows, 'adapter'):.2f} | {full_error(rows, 'none'):.2f} |",
+        _error_line("the AUs asked for", prompted_error, rows),
+        _error_line("all 12 AUs", full_error, rows),
         "",
     ]
     return "\n".join(lines)
+
+
+def _error_line(label: str, error: Callable[[list[dict], str], float], rows: list[dict]) -> str:
+    return f"| over {label} | {error(rows, 'adapter'):.2f} | {error(rows, 'none'):.2f} |"
 
 
 def _grid(rows: list[dict]) -> Image.Image:

@@ -17,12 +17,13 @@ ESTIMATOR = "au-adapter demo regressor"
 
 
 def load_regressor(path: str | Path) -> AURegressor:
-    """The regressor in a safetensors file, ready to read. Raises ValueError for another kind of file."""
+    """The regressor in a safetensors file, ready to read; another kind of file: ValueError."""
     with safe_open(path, framework="pt") as file:
         text = (file.metadata() or {}).get("au_regressor")
     if text is None:
         raise ValueError(
-            f"{path} is no AU regressor: its metadata lacks 'au_regressor'; give regressor.safetensors"
+            f"{path} is no AU regressor: its metadata lacks 'au_regressor'; "
+            "give regressor.safetensors"
         )
     config = json.loads(text)
     regressor = AURegressor(tuple(config["units"]), config["size"])

@@ -1,8 +1,8 @@
-"""How a face answers its sliders: rows of requested and measured AUs -> response, error, side effects.
+"""How a face answers its sliders: requested and measured AUs -> response, error, side effects.
 
-A row is {"method": "adapter" | "none", "prompt", "seed", "requested": {"12": 3.0}, "measured": {"1": 0.1, ...}}
-as demo/report.json holds it. A "none" row repeats prompt and seed without the adapter, with the AUs that
-its twin was asked for.
+A row is {"method": "adapter" | "none", "prompt", "seed", "requested": {"12": 3.0}, "measured":
+{"1": 0.1, ...}}, as demo/report.json holds it. A "none" row repeats prompt and seed without the
+adapter, with the AUs that its twin was asked for.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from scipy.stats import spearmanr
 
 
 def response_curve(rows: list[dict], unit: str) -> dict[float, float]:
-    """Requested intensity -> mean measured intensity of a unit, over rows that ask for this unit alone."""
+    """Requested -> mean measured intensity of a unit, over rows that ask for this unit alone."""
     measured = defaultdict(list)
     for row in rows:
         if row["method"] == "adapter" and list(row["requested"]) == [unit]:
@@ -35,8 +35,11 @@ def rise(curve: dict[float, float]) -> float:
 
 
 def prompted_error(rows: list[dict], method: str) -> float:
-    """Mean squared error, in intensity units squared, over the units that each row asks for (FineFace Eq. 3,
-    read as prompted units only: facts on the protocol say why)."""
+    """Mean squared error over the units that each row asks for, in intensity units squared.
+
+    FineFace Eq. 3, read as prompted units only: over all 12, a picture that answers no slider would
+    do better than every figure that the paper gives.
+    """
     errors = [
         (wanted - row["measured"][unit]) ** 2
         for row in rows
@@ -58,9 +61,9 @@ def full_error(rows: list[dict], method: str) -> float:
 
 
 def side_effects(rows: list[dict]) -> dict[str, dict[str, float]]:
-    """Prompted unit -> unprompted unit -> mean absolute change against the picture that asks for nothing.
+    """Prompted unit -> unprompted unit -> mean absolute change that asking brought about.
 
-    That picture is the row of the same prompt and seed whose requested values are all 0.
+    The change is from the row of the same prompt, seed and unit whose requested value is 0.
     """
     neutral = {
         (row["prompt"], row["seed"], unit): row["measured"]

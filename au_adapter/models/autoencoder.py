@@ -1,4 +1,4 @@
-"""The demo model's autoencoder: pictures of 8 n pixels a side <-> latents of n cells with 4 channels.
+"""The demo model's autoencoder: pictures of 8 n pixels a side <-> n cells of 4 channels.
 
 A stock autoencoder spends most of its time in convolutions at full resolution. This one folds 4 x 4
 pixels into channels first, so that all its convolutions run at a quarter of the resolution or below
@@ -18,7 +18,7 @@ SCALING_FACTOR = 0.18215  # Stable Diffusion's: latent * factor has unit varianc
 
 @dataclass(frozen=True)
 class AutoencoderConfig:
-    """Channels of the stages, from fine to coarse in the encoder and coarse to fine in the decoder."""
+    """Channels and blocks of the stages: encoder from fine to coarse, decoder back to fine."""
 
     encoder: tuple[int, int] = (64, 128)
     decoder: tuple[int, int, int] = (160, 64, 32)
@@ -49,7 +49,7 @@ def _upsample(source: int, target: int) -> list[nn.Module]:
 
 
 class DemoAutoencoder(nn.Module):
-    """8x down, 4 latent channels. Pictures are -1..1; latents follow Stable Diffusion's convention."""
+    """8x down, 4 latent channels. Pictures are -1..1; latents follow Stable Diffusion's scale."""
 
     def __init__(self, config: AutoencoderConfig | None = None):
         super().__init__()
@@ -77,15 +77,18 @@ class DemoAutoencoder(nn.Module):
             nn.Conv2d(high, 12, 3, padding=1),
             nn.PixelShuffle(2),
         )
-        # A linear path beside the networks: it starts as the best linear code of 8 x 8 patches, so that the
-        # networks only have to learn what a linear code cannot say.
+        # A linear path beside the networks: it starts as the best linear code of 8 x 8 patches, so
+        # that the networks only have to learn what a linear code cannot say.
         self.patches_in = nn.Conv2d(3, LATENT_CHANNELS, 8, stride=8)
         self.patches_out = nn.ConvTranspose2d(LATENT_CHANNELS, 3, 8, stride=8)
         self.register_buffer("latent_mean", torch.zeros(LATENT_CHANNELS))
         self.register_buffer("latent_deviation", torch.ones(LATENT_CHANNELS))
 
     def encode(self, pictures: Tensor) -> Tensor:
-        """Latents [N, 4, H/8, W/8] of pictures [N, 3, H, W] in -1..1; times 0.18215 they have unit variance."""
+        """Latents [N, 4, H/8, W/8] of pictures [N, 3, H, W] in -1..1.
+
+        Times SCALING_FACTOR they have unit variance.
+        """
         raw = self.encode_raw(pictures)
         return (
             (raw - self._channel(self.latent_mean))
@@ -110,7 +113,10 @@ class DemoAutoencoder(nn.Module):
 
     @torch.no_grad()
     def start_from_principal_components(self, pictures: Tensor) -> None:
-        """Make encode and decode the principal components of the pictures' 8 x 8 patches, to train from there."""
+        """Start training from the principal components of 8 x 8 patches of pictures [N, 3, H, W].
+
+        Afterwards encode_raw and decode_raw are linear, and raw latents have unit variance.
+        """
         patches = nn.functional.pixel_unshuffle(pictures, 8).movedim(1, -1).flatten(0, 2)
         mean = patches.mean(0)
         _, deviations, components = torch.linalg.svd(patches - mean, full_matrices=False)
@@ -126,7 +132,7 @@ class DemoAutoencoder(nn.Module):
 
     @torch.no_grad()
     def set_latent_statistics(self, raw: Tensor) -> None:
-        """Normalise by the mean and deviation of raw latents [N, 4, H, W], so that encode has unit variance."""
+        """Make encode normalise by the mean and deviation of raw latents [N, 4, H, W]."""
         self.latent_mean.copy_(raw.mean((0, 2, 3)))
         self.latent_deviation.copy_(raw.std((0, 2, 3)))
 

@@ -1,4 +1,4 @@
-"""A small network that reads AU intensities off a picture of one face, trained on rendered heads."""
+"""A small network that reads AU intensities off a picture of one rendered head."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def _downsample(source: int, target: int) -> nn.Sequential:
 
 
 class AURegressor(nn.Module):
-    """Pictures [N, 3, H, W] in 0..1, one tightly framed face each -> intensities [N, K], about 0..5."""
+    """Pictures [N, 3, H, W] in 0..1, one tightly framed face each -> [N, K], about 0..5."""
 
     def __init__(self, units: tuple[int, ...] = SET_A, size: int = 128, width: int = 32):
         super().__init__()
@@ -50,5 +50,5 @@ class AURegressor(nn.Module):
 
     @torch.no_grad()
     def read(self, images: Tensor) -> Tensor:
-        """Intensities [N, K], clamped to 0..5, of images [N, H, W, 3] in 0..1 as ComfyUI holds them."""
+        """Intensities [N, K], clamped to 0..5, of images [N, H, W, 3] in 0..1, ComfyUI's layout."""
         return self(images.movedim(-1, 1)).clamp(0, 5)

@@ -1,1 +1,1 @@
-"""Training: one loop on accelerate (loop.py), and recipes that name networks, loss and data (recipes/)."""
+"""Training: one loop on accelerate (loop.py), and recipes of network, loss and data (recipes/)."""

@@ -10,7 +10,7 @@ TRAIN_TIMESTEPS = 1000
 
 
 def stable_diffusion_schedule() -> DDPMScheduler:
-    """1000 steps, betas 0.00085..0.012 scaled-linear, epsilon: SD 1.5, SD 2.1-base and the demo model."""
+    """1000 steps, scaled-linear betas 0.00085..0.012, epsilon: SD 1.5, SD 2.1-base, the demo."""
     return DDPMScheduler(
         num_train_timesteps=TRAIN_TIMESTEPS,
         beta_start=0.00085,
@@ -34,7 +34,7 @@ def min_snr_weights(schedule: DDPMScheduler, timesteps: Tensor, gamma: float) ->
 
 
 def noise_loss(predicted: Tensor, noise: Tensor, weights: Tensor | None = None) -> Tensor:
-    """Mean squared error of the predicted noise [N, 4, H, W], weighted by weights that broadcast to it."""
+    """Mean squared error of the predicted noise [N, 4, H, W]; weights, if any, broadcast to it."""
     error = (predicted.float() - noise.float()) ** 2
     return error.mean() if weights is None else (error * weights).mean()
 

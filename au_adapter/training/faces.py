@@ -39,8 +39,8 @@ def to_unit_range(images: Tensor) -> Tensor:
 def part_weights(boxes: np.ndarray, size: int, cells: int, part_weight: float) -> Tensor:
     """Weights [N, 1, cells, cells] of the loss: part_weight on eyes, brows and mouth, 1 elsewhere.
 
-    boxes is [N, parts, x0 y0 x1 y1] in pixels of a picture size pixels wide. The weights of a picture
-    have mean 1, so that the loss keeps its scale.
+    boxes is [N, parts, x0 y0 x1 y1] in pixels of a picture size pixels wide. The weights of a
+    picture have mean 1, so that the loss keeps its scale.
     """
     weights = torch.ones(len(boxes), 1, cells, cells)
     scale = cells / size
@@ -58,7 +58,7 @@ def _cells(low: float, high: float, scale: float, cells: int) -> tuple[int, int]
 
 
 def cached_latents(faces: RenderedSet, autoencoder: DemoAutoencoder, cache: Path) -> Tensor:
-    """Scaled latents [N, 4, H/8, W/8] float32 of the pictures, computed once per autoencoder and set."""
+    """Scaled latents [N, 4, H/8, W/8] float32 of the pictures, computed once per autoencoder."""
     path = Path(cache) / f"latents-{_fingerprint(faces, autoencoder)}.safetensors"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)

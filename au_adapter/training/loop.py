@@ -1,8 +1,8 @@
-"""The one training loop: accelerate for devices and processes, exact resume, moving average, clean stop.
+"""The one training loop: accelerate for devices and processes, exact resume, clean stop.
 
-A recipe draws the whole batch of a step from a generator seeded by (seed, step), and every process takes
-its own rows. So nothing about the data has to be saved: a resumed run, and a run on two processes with
-half the batch each, see the same numbers as an unbroken run on one.
+A recipe draws the whole batch of a step from a generator seeded by (seed, step), and every process
+takes its own rows. So nothing about the data has to be saved: a resumed run, and a run on two
+processes with half the batch each, see the same numbers as an unbroken run on one.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def learning_rate_factor(step: int, settings: Settings) -> float:
 
 
 class Trainer:
-    """Trains a recipe's module for settings.steps steps into a folder, and can go on where it stopped."""
+    """Trains a recipe's module for settings.steps steps; goes on from the folder's state."""
 
     def __init__(self, recipe: Recipe, settings: Settings, output: Path):
         self.recipe, self.settings, self.output = recipe, settings, Path(output)
@@ -80,7 +80,7 @@ class Trainer:
         self._stop = False
 
     def run(self) -> None:
-        """Train to the last step, or to the first interrupt or termination signal; save either way."""
+        """Train to the last step, or to an interrupt or termination signal; save either way."""
         self._resume()
         handlers = {s: signal.signal(s, self._ask_to_stop) for s in (signal.SIGINT, signal.SIGTERM)}
         try:
@@ -154,7 +154,7 @@ class Trainer:
         logger.info("step %(step)d  loss %(loss).5f  %(seconds_per_step).3f s/step", row)
 
     def _save(self) -> None:
-        """Write state and result beside the old ones, then swap, so that a cut leaves one of them whole."""
+        """Write state and result beside the old ones, then swap: a cut leaves one of them whole."""
         self.accelerator.wait_for_everyone()
         if self.accelerator.is_main_process:
             self.output.mkdir(parents=True, exist_ok=True)

@@ -18,7 +18,7 @@ RECIPES = {
 
 
 def find_recipe(name: str) -> tuple[Callable, Settings]:
-    """The recipe class of a name and its default settings. Raises ValueError for a name not in RECIPES."""
+    """The recipe class of a name and its default settings; a name not in RECIPES: ValueError."""
     if name not in RECIPES:
         raise ValueError(f"recipe {name!r} is not known: choose one of {', '.join(RECIPES)}")
     module_name, class_name = RECIPES[name]
@@ -27,10 +27,11 @@ def find_recipe(name: str) -> tuple[Callable, Settings]:
 
 
 def train(recipe: str, data: list[str | Path], output: str | Path, **changes: object) -> Path:
-    """Train a recipe on folders of renders; resumes when output holds a state. Returns the result folder.
+    """Train a recipe on folders of renders; resumes when output holds a state.
 
-    changes replaces fields of the recipe's Settings (steps, batch_size, ...) by name; fields that Settings
-    does not have go to the recipe (base=, smoothing=, ...).
+    changes replaces fields of the recipe's Settings (steps, batch_size, ...) by name; those that
+    Settings does not have go to the recipe (base=, smoothing=, ...), and None leaves the default.
+    Returns the result folder.
     """
     make, settings = find_recipe(recipe)
     chosen = {k: v for k, v in changes.items() if v is not None}

@@ -1,4 +1,4 @@
-"""Distribution smoothing of AU labels (FineFace, section 4.3): small noise, and rounding now and then."""
+"""Distribution smoothing of AU labels (FineFace, section 4.3): small noise, rounding at times."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ ROUNDING_PROBABILITY = 0.2
 
 
 def smooth_as_released(values: Tensor, generator: torch.Generator) -> Tensor:
-    """AU values [N, K]: noise of deviation 0.2, clipped to 0..5; one batch in five is rounded whole."""
+    """AU values [N, K]: noise of deviation 0.2, clipped to 0..5; a batch in five is all rounded."""
     noisy = (values + 0.2 * torch.randn(values.shape, generator=generator)).clamp(0, 5)
     rounded = torch.rand((), generator=generator) < ROUNDING_PROBABILITY
     return noisy.round() if rounded else noisy
 
 
 def smooth_as_in_paper(values: Tensor, generator: torch.Generator) -> Tensor:
-    """AU values [N, K]: noise of variance 0.2, clipped to 0..5; every value is rounded with chance 0.2."""
+    """AU values [N, K]: noise of variance 0.2, clipped to 0..5; each rounded with chance 0.2."""
     noisy = (values + 0.2**0.5 * torch.randn(values.shape, generator=generator)).clamp(0, 5)
     rounded = torch.rand(values.shape, generator=generator) < ROUNDING_PROBABILITY
     return torch.where(rounded, noisy.round(), noisy)

@@ -1,4 +1,4 @@
-"""The demo model's tokenizer: CLIP's algorithm on a small vocabulary, every caption word one token."""
+"""The demo model's tokenizer: CLIP's algorithm, a small vocabulary, a token per caption word."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ MAX_LENGTH = 77
 def write_tokenizer(words: list[str], folder: Path) -> None:
     """Write vocab.json, merges.txt and tokenizer_config.json that CLIPTokenizer reads.
 
-    Bytes come first, alone and as word ends, so that any text can be encoded; then the merges that make
-    each of the words one token.
+    Bytes come first, alone and as word ends, so that any text can be encoded; then the merges that
+    make each of the words one token (a hyphen and the words around it: one each).
     """
     folder.mkdir(parents=True, exist_ok=True)
     merges = _merges(words)

@@ -1,1 +1,1 @@
-"""Recipes: each file names a network, its loss and its data; au_adapter.training.run lists them by name."""
+"""Recipes: each file brings a network, its loss and its data; training/run.py names them all."""

@@ -15,9 +15,8 @@ from ...models.autoencoder import DemoAutoencoder
 from ..faces import load_faces, part_weights, to_unit_range
 from ..loop import Settings
 
-LATENT_NOISE = (
-    0.1  # of the latent's deviation: the decoder must bear what the UNet gets slightly wrong
-)
+# Of the latent's deviation: the decoder must bear what the UNet gets slightly wrong.
+LATENT_NOISE = 0.1
 LATENT_PENALTY = 1e-4
 EDGE_WEIGHT = 2.0  # edges carry lids and lip lines, which a squared error hardly notices
 PART_WEIGHT = 5.0
@@ -36,7 +35,7 @@ SETTINGS = Settings(
 
 
 class AutoencoderLoss(nn.Module):
-    """Absolute error of pixels and of their differences, weighted by face part, through a noisy latent."""
+    """Absolute error of pixels and of edges, weighted by face part, through a noisy latent."""
 
     def __init__(self, autoencoder: DemoAutoencoder):
         super().__init__()
@@ -79,9 +78,8 @@ class AutoencoderRecipe:
         pictures = to_unit_range(self.images[rows])
         side = pictures.shape[-1]
         weights = part_weights(self.boxes[rows.numpy()], side, side, PART_WEIGHT)
-        if (
-            torch.rand((), generator=generator) < 0.5
-        ):  # labels are not used: mirrored faces are more faces
+        # Labels are not used, so mirrored faces are more faces.
+        if torch.rand((), generator=generator) < 0.5:
             pictures, weights = pictures.flip(-1), weights.flip(-1)
         noise = torch.randn(size, 4, side // 8, side // 8, generator=generator)
         return {"pictures": pictures, "weights": weights, "noise": noise}

@@ -13,12 +13,7 @@ from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from ...data.rendering.captions import vocabulary
-from ..diffusion import (
-    draw_noise,
-    min_snr_weights,
-    noise_loss,
-    stable_diffusion_schedule,
-)
+from ..diffusion import draw_noise, min_snr_weights, noise_loss, stable_diffusion_schedule
 from ..faces import cached_latents, load_autoencoder, load_faces, part_weights
 from ..loop import Settings
 from ..tokenizer import END, MAX_LENGTH, START, write_tokenizer
@@ -112,7 +107,7 @@ class BaseRecipe:
             self.module.text_encoder.load_state_dict(
                 load_file(Path(start) / "text_encoder.safetensors")
             )
-        # On a processor the plain formulation trains a third faster than the fused one, whose backward is slow.
+        # On a CPU plain attention trains a third faster than the fused one: its backward is slow.
         self.module.unet.set_attn_processor(AttnProcessor())
         self.module.text_encoder.set_attn_implementation("eager")
 

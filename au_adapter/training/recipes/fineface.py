@@ -1,8 +1,8 @@
-"""FineFace's recipe on the demo model: frozen base; encoder, values and LoRA learn from labelled faces.
+"""FineFace's recipe on the demo model: encoder, values and LoRA learn on a frozen base.
 
 Departures from the paper, each a keyword of the recipe: the loss weighs face parts and timesteps
-(plain_loss=True is FineFace's), and captions are dropped now and then (caption_dropout=0 is FineFace's),
-because the tiny base has no habit of unprompted pictures to fall back on.
+(plain_loss=True is FineFace's), and captions are dropped now and then (caption_dropout=0 is
+FineFace's), because the tiny base has no habit of unprompted pictures to fall back on.
 """
 
 from __future__ import annotations
@@ -17,17 +17,12 @@ from transformers import CLIPTextModel, CLIPTokenizer
 
 from ...models.adapter import AUAdapter
 from ...models.diffusers_unet import collect_lora, train_on_unet
-from ..diffusion import (
-    draw_noise,
-    min_snr_weights,
-    noise_loss,
-    stable_diffusion_schedule,
-)
+from ...weights.files import load_adapter, save_adapter
+from ..diffusion import draw_noise, min_snr_weights, noise_loss, stable_diffusion_schedule
 from ..faces import cached_latents, load_autoencoder, load_faces, part_weights
 from ..loop import Settings
 from ..recipes.base import make_text_encoder, make_unet, tokenize
 from ..smoothing import SMOOTHING
-from ...weights.files import load_adapter, save_adapter
 
 PART_WEIGHT = 3.0
 MIN_SNR_GAMMA = 5.0

@@ -40,7 +40,7 @@ class RegressorLoss(nn.Module):
 
 
 def blemish(pictures: Tensor, generator: torch.Generator) -> Tensor:
-    """Pictures [N, 3, H, W] in 0..1 as a generator might draw them: softer, noisier, other light, shifted."""
+    """Pictures [N, 3, H, W] in 0..1 as a model may draw them: softer, noisier, shifted, tinted."""
     draw = torch.rand(5, generator=generator)
     if draw[0] < 0.5:
         pictures = v2.functional.gaussian_blur(pictures, [5, 5], [0.3 + 0.9 * float(draw[1])])
@@ -66,9 +66,8 @@ class RegressorRecipe:
         rows = torch.randint(len(self.images), (size,), generator=generator)
         pictures = blemish(self.images[rows].movedim(-1, 1).float() / 255, generator)
         aus = self.aus[rows]
-        if (
-            torch.rand((), generator=generator) < 0.5
-        ):  # the units are bilateral, so a mirrored face keeps its label
+        # The units are bilateral, so a mirrored face keeps its label.
+        if torch.rand((), generator=generator) < 0.5:
             pictures = pictures.flip(-1)
         return {"pictures": pictures, "aus": aus}
 
