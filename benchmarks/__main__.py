@@ -1,4 +1,4 @@
-"""`python -m benchmarks [NAME ...]`: run the named benchmarks, or all; results go to benchmarks/results/."""
+"""`python -m benchmarks [NAME ...]`: run the named benchmarks, or all, into benchmarks/results/."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Does the face do what the sliders say? 12 AUs x 0..5 x 8 prompts and seeds that nothing was tuned on.
+"""Does the face do what the sliders say? 12 AUs x 0..5 x 8 prompts that nothing was tuned on.
 
-Drawn by a real ComfyUI from the shipped au_sweep graph, read by the shipped regressor. Beside it: the same
-prompts and seeds without the adapter, what happens to the AUs that were not asked for, and how close a
-picture stays to the one without AUs.
+Drawn by a real ComfyUI from the shipped au_sweep graph, read by the shipped regressor. Beside it:
+the same prompts and seeds without the adapter, what happens to the AUs that were not asked for, and
+how close a picture stays to the one without AUs.
 
     python -m benchmarks au_response
 """
@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import click
 import numpy as np
 import torch
 from PIL import Image
@@ -32,34 +33,17 @@ from tools.server import ComfyServer
 
 RESULTS = Path(__file__).parent / "results"
 PICTURES = Path(__file__).parents[1] / ".cache" / "benchmarks" / "au_response"
-CASES = (
-    (
-        "a photo of a young man with dark skin and short black hair, in a red shirt, green background",
-        101,
-    ),
-    (
-        "a portrait of an old woman with pale skin and short white hair, wearing a purple jacket",
-        102,
-    ),
-    ("a close-up of a middle-aged man with tan skin, in a blue sweater, office background", 103),
-    (
-        "a headshot of a woman with olive skin and long black hair, facing the camera, pink background",
-        104,
-    ),
-    ("a young woman with black skin and brown eyes, wearing a yellow shirt, in a park", 105),
-    (
-        "a picture of a man with fair skin and short blond hair, in a black turtleneck, grey background",
-        106,
-    ),
-    (
-        "a photo of an old man with light skin and short grey hair, wearing glasses, on a white background",
-        107,
-    ),
-    (
-        "a portrait of a young woman with tan skin and long brown hair, in a white sweater, at the beach",
-        108,
-    ),
-)
+PROMPTS = """\
+a photo of a young man with dark skin and short black hair, in a red shirt, green background
+a portrait of an old woman with pale skin and short white hair, wearing a purple jacket
+a close-up of a middle-aged man with tan skin, in a blue sweater, office background
+a headshot of a woman with olive skin and long black hair, facing the camera, pink background
+a young woman with black skin and brown eyes, wearing a yellow shirt, in a park
+a picture of a man with fair skin and short blond hair, in a black turtleneck, grey background
+a photo of an old man with light skin and short grey hair, wearing glasses, on a white background
+a portrait of a young woman with tan skin and long brown hair, in a white sweater, at the beach
+"""
+CASES = tuple(zip(PROMPTS.splitlines(), range(101, 109), strict=True))  # prompt, seed
 COUPLED = 0.6  # an unprompted AU that changes by more than this on average is listed
 
 
@@ -71,7 +55,7 @@ def main() -> None:
     (RESULTS / "au_response.md").write_text(text, encoding="utf-8")
     content = {"schema": 1, "estimator": ESTIMATOR, "rows": rows}
     (RESULTS / "au_response.json").write_text(json.dumps(content), encoding="utf-8")
-    print(text)
+    click.echo(text)
 
 
 def draw() -> list[dict]:
@@ -157,9 +141,8 @@ def _responses(rows: list[dict]) -> list[str]:
     for unit in map(str, SET_A):
         curve = response_curve(rows, unit)
         cells = " | ".join(f"{value:.2f}" for value in curve.values())
-        lines.append(
-            f"| {unit} {UNITS[int(unit)].name} | {cells} | {rise(curve):.2f} | {spearman(curve):.2f} |"
-        )
+        title = f"{unit} {UNITS[int(unit)].name}"
+        lines.append(f"| {title} | {cells} | {rise(curve):.2f} | {spearman(curve):.2f} |")
     return lines
 
 
@@ -208,7 +191,8 @@ def _similarity(rows: list[dict]) -> list[str]:
     first = next(iter(neutral.values()))
     other = [_rmse(first, file) for file in sorted(set(neutral.values())) if file[:3] != first[:3]]
     return [
-        f"RMSE (0..1) to the picture that asks for nothing, same prompt and seed: {np.mean(differences):.3f}; "
+        "RMSE (0..1) to the picture that asks for nothing, same prompt and seed: "
+        f"{np.mean(differences):.3f}; "
         f"between pictures of different prompts, for scale: {np.mean(other):.3f}."
     ]
 
