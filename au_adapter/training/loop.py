@@ -13,6 +13,7 @@ import os
 import shutil
 import signal
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Protocol
@@ -20,7 +21,7 @@ from typing import Protocol
 import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 
 logger = logging.getLogger("au_adapter")
 
@@ -62,6 +63,25 @@ def learning_rate_factor(step: int, settings: Settings) -> float:
     if left < settings.decay_steps:
         factor *= 0.1 + 0.9 * left / settings.decay_steps
     return factor
+
+
+def warmed_average(decay: float) -> Callable[[list[Tensor], list[Tensor], Tensor], None]:
+    """A moving average that forgets the first weights quickly: decay grows as (1 + n) / (10 + n).
+
+    Without the warm-up, a short run's average is mostly what the weights were at its first step.
+    """
+
+    @torch.no_grad()
+    def update(averages: list[Tensor], weights: list[Tensor], updates: Tensor) -> None:
+        count = int(updates)
+        share = 1 - min(decay, (1 + count) / (10 + count))
+        for average, weight in zip(averages, weights, strict=True):
+            if average.is_floating_point():
+                average.lerp_(weight.to(average), share)
+            else:
+                average.copy_(weight)
+
+    return update
 
 
 class Trainer:
@@ -139,7 +159,7 @@ class Trainer:
         if not decay:
             return None
         module = self.accelerator.unwrap_model(self.module)
-        return AveragedModel(module, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
+        return AveragedModel(module, multi_avg_fn=warmed_average(decay), use_buffers=True)
 
     def _ask_to_stop(self, number: int, frame: object) -> None:
         logger.info("signal %d: saving after step %d", number, self.step)

@@ -7,6 +7,8 @@ from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
+import torch
+
 from .loop import Settings, Trainer
 
 RECIPES = {
@@ -36,8 +38,7 @@ def train(recipe: str, data: list[str | Path], output: str | Path, **changes: ob
     make, settings = find_recipe(recipe)
     chosen = {k: v for k, v in changes.items() if v is not None}
     fields = {k: chosen.pop(k) for k in list(chosen) if k in Settings.__dataclass_fields__}
-    trainer = Trainer(
-        make([Path(d) for d in data], **chosen), replace(settings, **fields), Path(output)
-    )
-    trainer.run()
+    settings = replace(settings, **fields)
+    torch.manual_seed(settings.seed)  # the networks start from the seed too
+    Trainer(make([Path(d) for d in data], **chosen), settings, Path(output)).run()
     return Path(output) / "result"
