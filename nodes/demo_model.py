@@ -82,7 +82,9 @@ def _read(folder: Path, name: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
             raise FileNotFoundError(
                 f"Load Demo Model: {path} is missing; install AU-Adapter again, with its weights."
             )
-    return json.loads(config.read_text(encoding="utf-8")), load_file(weights)
+    tensors = load_file(weights)  # half precision on disk, to be small; single to compute with
+    single = {k: v.float() if v.is_floating_point() else v for k, v in tensors.items()}
+    return json.loads(config.read_text(encoding="utf-8")), single
 
 
 NODES = (LoadDemoModel,)
