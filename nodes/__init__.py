@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
-from . import apply, au_adapter, au_vector, demo_model
+from . import apply, au_adapter, au_vector, demo_model, picture_record
 
 NODES = (*au_vector.NODES, *au_adapter.NODES, *apply.NODES, *demo_model.NODES)
+
+picture_record.register()

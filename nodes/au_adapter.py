@@ -67,11 +67,11 @@ class LoadAUAdapter(io.ComfyNode):
 
     @classmethod
     def fingerprint_inputs(cls, file: str, lora_strength: float) -> tuple[str, float, float]:
-        return file, lora_strength, _path(file).stat().st_mtime
+        return file, lora_strength, adapter_path(file).stat().st_mtime
 
     @classmethod
     def execute(cls, file: str, lora_strength: float) -> io.NodeOutput:
-        adapter = load_adapter(_path(file)).requires_grad_(False).eval()
+        adapter = load_adapter(adapter_path(file)).requires_grad_(False).eval()
         adapter.lora_strength = lora_strength
         return io.NodeOutput(adapter)
 
@@ -104,7 +104,8 @@ class SaveAUAdapter(io.ComfyNode):
         return io.NodeOutput(ui=ui.PreviewText(f"Saved {path}"))
 
 
-def _path(file: str) -> Path:
+def adapter_path(file: str) -> Path:
+    """The path of a file that Load AU-Adapter offers; FileNotFoundError without it."""
     return Path(folder_paths.get_full_path_or_raise(FOLDER, file))
 
 

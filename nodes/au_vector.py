@@ -9,8 +9,11 @@ from au_adapter.facs import ALL_UNITS, SET_A, SET_B_EXTRA, UNITS, AUVector
 from .compat import io
 from .sockets import CATEGORY, AUVectorSocket
 
-RANGE = {"min": -10.0, "max": 10.0, "step": 0.1}  # beyond FACS's 0..5 an adapter extrapolates
-RANGE_TOOLTIP = "0 = absent, 1 trace .. 5 maximum (FACS A..E). Below 0 and above 5 extrapolates."
+# FACS's own range, so that the bar of a slider is the intensity: empty when absent, full at most.
+SLIDER = {"min": 0.0, "max": 5.0, "step": 0.1}
+SLIDER_TOOLTIP = "0 = absent, 1 trace .. 5 maximum (FACS A..E)."
+RANGE = {"min": -10.0, "max": 10.0, "step": 0.1}  # beyond 0..5 an adapter extrapolates
+RANGE_TOOLTIP = f"{SLIDER_TOOLTIP} Below 0 and above 5 extrapolates."
 ALIASES = ["FACS", "action units", "expression", "face", "smile", "frown", "emotion"]
 
 
@@ -26,8 +29,8 @@ def _slider(number: int) -> io.Float.Input:
         optional=True,
         display_mode=io.NumberDisplay.slider,
         advanced=number in SET_B_EXTRA,
-        tooltip=f"{UNITS[number].seen}. {RANGE_TOOLTIP}",
-        **RANGE,
+        tooltip=f"{UNITS[number].seen}. {SLIDER_TOOLTIP}",
+        **SLIDER,
     )
 
 
@@ -49,7 +52,8 @@ class AUVectorNode(io.ComfyNode):
                     optional=True,
                     placeholder="FACS notation: 6C+12D, L14B, AU6:3.5",
                     tooltip="Added to the sliders, in FACS notation: 6C+12D, L14B+R12A, AU6:3.5. "
-                    "Letters A..E are 1..5, a bare code is 3; L and R are the sides of the person.",
+                    "Letters A..E are 1..5, a bare code is 3; L and R are the sides of the person. "
+                    "Numbers may leave 0..5: AU12:-5.",
                 ),
                 AUVectorSocket.Input(
                     "au_vector",

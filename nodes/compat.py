@@ -19,6 +19,7 @@ from comfy.supported_models_base import ClipTarget
 from comfy.taesd.taesd import TAESD
 from comfy.utils import unet_to_diffusers
 from comfy_api.latest import io, ui
+from server import PromptServer
 
 __all__ = [
     "CLIP",
@@ -30,6 +31,7 @@ __all__ = [
     "CoreModelPatcher",
     "ModelPatcher",
     "ModelType",
+    "PromptServer",
     "SD1ClipModel",
     "SD1Tokenizer",
     "SD20",

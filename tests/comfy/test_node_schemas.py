@@ -45,7 +45,7 @@ def test_the_sliders_are_the_units_in_their_order() -> None:
     assert sorted(int(f.id.removeprefix("au")) for f in sliders) == list(ALL_UNITS)
     assert [f.id for f in sliders[:12]] == [f"au{number}" for number in SET_A]
     assert [f.advanced for f in sliders] == [False] * 12 + [True] * 5
-    assert {(f.min, f.max, f.default) for f in sliders} == {(-10, 10, 0)}
+    assert {(f.min, f.max, f.default) for f in sliders} == {(0, 5, 0)}
 
 
 def test_sliders_notation_and_a_vector_are_added() -> None:

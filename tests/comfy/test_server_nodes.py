@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import time
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 from tiny_unet import SD15, tiny_adapter, tiny_unet
 
+from au_adapter import AUVector
 from au_adapter.weights.files import save_adapter
 from tools.server import ComfyServer, PromptError, PromptInterrupted
 
@@ -207,6 +209,15 @@ def test_one_prompt_with_both_keeps_them_apart(server: ComfyServer, plain: np.nd
 
 def test_strength_zero_is_the_vanilla_picture(server: ComfyServer, plain: np.ndarray) -> None:
     assert np.array_equal(draw(server, changed(graph(), "6", strength=0.0)), plain)
+
+
+def test_pictures_say_what_made_them(server: ComfyServer) -> None:
+    (picture,) = server.run(graph("12E+L4B"))
+    (record,) = json.loads(picture.info["au_adapter"])
+    assert record["strength"] == 1.0 and len(record["adapter"]) == 16
+    assert AUVector.from_json(record["aus"]).dict() == {"12": 5.0, "L4": 2.0}
+    (plain,) = server.run(graph(adapter=False))
+    assert "au_adapter" not in plain.info and "prompt" in plain.info
 
 
 def test_an_adapter_from_a_file_draws_the_same(server: ComfyServer) -> None:

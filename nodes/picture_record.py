@@ -1,0 +1,108 @@
+"""What pictures say about themselves: the AUs, the adapter and its strengths, beside the workflow.
+
+A node that is cached does not run again, so the record is read off the graph when it is queued.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from au_adapter.demo import demo_folder
+from au_adapter.weights.files import adapter_hash
+
+from .au_adapter import adapter_path
+from .au_vector import AUSweep, AUVectorNode
+from .compat import PromptServer
+
+logger = logging.getLogger("au_adapter")
+
+Graph = dict[str, dict[str, Any]]
+KEY = "au_adapter"  # the name of the record in a picture's metadata
+VECTOR_NODES = {"AUA_AUVector": AUVectorNode, "AUA_AUSweep": AUSweep}
+
+
+def register() -> None:
+    """Have every queued graph described; without a server there is nothing to do."""
+    if server := getattr(PromptServer, "instance", None):
+        server.add_on_prompt_handler(add_record)
+
+
+def add_record(request: dict[str, Any]) -> dict[str, Any]:
+    """Put the record of a queued graph where core's nodes that save pictures find it."""
+    try:
+        record = describe(request.get("prompt") or {})
+    except (AttributeError, KeyError, TypeError, ValueError, OSError) as error:
+        logger.debug("a graph that cannot run gets no record: %s", error)
+        return request
+    if record:
+        extra = request.setdefault("extra_data", {})
+        extra["extra_pnginfo"] = {**(extra.get("extra_pnginfo") or {}), KEY: record}
+    return request
+
+
+def describe(graph: Graph) -> list[dict[str, Any]]:
+    """One entry for each Apply AU-Adapter of a graph in API format.
+
+    Its names: node, adapter (hash), lora_strength, strength, start, end, aus (AUVector's JSON).
+    Null is what the graph alone does not tell, such as AUs read off a picture.
+    """
+    return [
+        {
+            "node": key,
+            **_adapter(_source(graph, node, "au_adapter")),
+            **{name: _constant(node, name) for name in ("strength", "start", "end")},
+            "aus": _aus(graph, _source(graph, node, "au_tokens")),
+        }
+        for key, node in graph.items()
+        if node.get("class_type") == "AUA_ApplyAUAdapter"
+    ]
+
+
+def _source(graph: Graph, node: dict[str, Any], name: str) -> dict[str, Any]:
+    """The node that is connected to an input; empty if none is."""
+    link = node.get("inputs", {}).get(name)
+    return graph.get(link[0], {}) if isinstance(link, list) else {}
+
+
+def _constant(node: dict[str, Any], name: str) -> Any:
+    value = node["inputs"].get(name)
+    return None if isinstance(value, list) else value
+
+
+def _adapter(node: dict[str, Any]) -> dict[str, Any]:
+    if node.get("class_type") == "AUA_LoadDemoModel":
+        path, strength = demo_folder() / "adapter.safetensors", 1.0
+    elif node.get("class_type") == "AUA_LoadAUAdapter" and _constant(node, "file"):
+        path, strength = adapter_path(node["inputs"]["file"]), _constant(node, "lora_strength")
+    else:
+        return {"adapter": None, "lora_strength": None}
+    return {"adapter": _hash(path, path.stat().st_mtime_ns), "lora_strength": strength}
+
+
+@lru_cache(maxsize=16)
+def _hash(path: Path, changed: int) -> str:
+    """Of a file as it was when it `changed`."""
+    return adapter_hash(path)
+
+
+def _aus(graph: Graph, encoder: dict[str, Any]) -> dict[str, Any] | None:
+    vector = _evaluate(graph, _source(graph, encoder, "au_vector"))
+    return None if vector is None else json.loads(vector.to_json())
+
+
+def _evaluate(graph: Graph, node: dict[str, Any]) -> Any:
+    """The AU vector that a node will make, as far as constants determine it."""
+    if node.get("class_type") not in VECTOR_NODES:
+        return None
+    inputs = {name: value for name, value in node["inputs"].items() if name != "au_vector"}
+    if any(isinstance(value, list) for value in inputs.values()):
+        return None
+    if "au_vector" in node["inputs"]:
+        inputs["au_vector"] = _evaluate(graph, _source(graph, node, "au_vector"))
+        if inputs["au_vector"] is None:
+            return None
+    return VECTOR_NODES[node["class_type"]].execute(**inputs).args[0]

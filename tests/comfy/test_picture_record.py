@@ -1,0 +1,92 @@
+"""The AUs, the adapter's hash and its strengths in a picture's metadata."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from au_adapter_pack.nodes.compat import folder_paths
+from au_adapter_pack.nodes.picture_record import add_record, describe
+
+from au_adapter import AUVector
+from au_adapter.weights.files import adapter_hash
+
+Graph = dict[str, dict]
+
+
+@pytest.fixture(autouse=True)
+def adapters(demo_files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The bundled model, and a model folder with an adapter in it."""
+    monkeypatch.setenv("AU_ADAPTER_DEMO", str(demo_files))
+    (tmp_path / "file.safetensors").write_bytes((demo_files / "adapter.safetensors").read_bytes())
+    folder = ([str(tmp_path)], {".safetensors"})
+    monkeypatch.setitem(folder_paths.folder_names_and_paths, "au_adapter", folder)
+    return tmp_path
+
+
+def graph(source: tuple[str, dict] = ("AUA_LoadDemoModel", {}), slot: int = 3) -> Graph:
+    adapter, strengths = ["1", slot], {"strength": 0.8, "start": 0.0, "end": 1.0}
+    nodes = {
+        "1": source,
+        "4": ("AUA_AUVector", {"au12": 4.0, "notation": "L4B"}),
+        "5": ("AUA_AUEncoder", {"au_adapter": adapter, "au_vector": ["4", 0]}),
+        "6": ("AUA_ApplyAUAdapter", {"au_adapter": adapter, "au_tokens": ["5", 0], **strengths}),
+    }
+    return {key: {"class_type": kind, "inputs": inputs} for key, (kind, inputs) in nodes.items()}
+
+
+def test_the_aus_the_adapter_and_the_strengths(demo_files: Path) -> None:
+    (record,) = describe(graph())
+    assert AUVector.from_json(record.pop("aus")).dict() == {"12": 4.0, "L4": 2.0}
+    assert record == {
+        "node": "6",
+        "adapter": adapter_hash(demo_files / "adapter.safetensors"),
+        "lora_strength": 1.0,
+        "strength": 0.8,
+        "start": 0.0,
+        "end": 1.0,
+    }
+
+
+def test_an_adapter_from_a_file(demo_files: Path) -> None:
+    source = ("AUA_LoadAUAdapter", {"file": "file.safetensors", "lora_strength": 0.25})
+    (record,) = describe(graph(source, 0))
+    assert record["adapter"] == adapter_hash(demo_files / "adapter.safetensors")
+    assert record["lora_strength"] == 0.25
+
+
+def test_a_sweep_on_a_vector() -> None:
+    swept = graph()
+    inputs = {"unit": "AU6 cheek raiser and lid compressor", "start": 0, "stop": 2, "steps": 2}
+    swept["7"] = {"class_type": "AUA_AUSweep", "inputs": {**inputs, "au_vector": ["4", 0]}}
+    swept["5"]["inputs"]["au_vector"] = ["7", 0]
+    vector = AUVector.from_json(describe(swept)[0]["aus"])
+    assert [vector.dict(face).get("6", 0.0) for face in (0, 1)] == [0.0, 2.0]
+    assert vector.dict(1)["12"] == 4.0
+
+
+def test_what_the_graph_does_not_tell_is_null() -> None:
+    linked = graph(("SomeTrainer", {}))
+    linked["4"]["inputs"]["au12"] = ["9", 0]
+    linked["6"]["inputs"]["strength"] = ["9", 0]
+    (record,) = describe(linked)
+    assert record["adapter"] is record["aus"] is record["strength"] is None
+
+
+def test_the_record_is_added_beside_the_workflow() -> None:
+    request = add_record({"prompt": graph(), "extra_data": {"extra_pnginfo": {"workflow": 1}}})
+    information = request["extra_data"]["extra_pnginfo"]
+    assert information["workflow"] == 1 and json.dumps(information["au_adapter"])
+
+
+@pytest.mark.parametrize("notation", ["99E", None])
+def test_a_graph_that_cannot_run_is_left_alone(notation: str | None) -> None:
+    wrong = graph()
+    wrong["4"]["inputs"]["notation"] = notation
+    assert add_record({"prompt": wrong}) == {"prompt": wrong}
+
+
+def test_a_graph_without_adapter_is_left_alone() -> None:
+    request = {"prompt": {"1": {"class_type": "EmptyImage", "inputs": {}}}}
+    assert add_record(dict(request)) == request
