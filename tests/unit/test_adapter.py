@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 import torch
 from diffusers.models.attention_processor import AttnProcessor
+from tiny_unet import SD15, SD21, tiny_adapter, tiny_unet, unet_inputs
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from au_adapter.facs import SET_A, AUVector
 from au_adapter.models.adapter import AUAdapter, AUAdapterConfig, attend
 from au_adapter.models.diffusers_unet import apply_to_unet, collect_lora, train_on_unet
-from tests.tiny_unet import SD15, SD21, tiny_adapter, tiny_unet, unet_inputs
 
 SMILE = AUVector.from_dict({12: 4.0, 6: 3.0})
 
