@@ -121,7 +121,7 @@ class AppliedAdapter:
     def terms(self, tokens: Tensor) -> dict[str, AUTerm]:
         """The term of each layer for tokens [N, T, width]; computed once for all steps of a run."""
         for known, terms in self._known:
-            if known.shape == tokens.shape and torch.equal(known, tokens):
+            if _same(known, tokens):
                 return terms
         terms = self._compute(tokens)
         self._known = [*self._known[1 - REMEMBERED :], (tokens, terms)]
@@ -168,6 +168,10 @@ class AppliedAdapter:
         if sigmas is None or (self.start_sigma == float("inf") and self.end_sigma <= 0):
             return True
         return self.start_sigma >= float(sigmas[0]) >= self.end_sigma
+
+
+def _same(a: Tensor, b: Tensor) -> bool:
+    return (a.shape, a.dtype, a.device) == (b.shape, b.dtype, b.device) and torch.equal(a, b)
 
 
 def _attention(q: Tensor, k: Tensor, v: Tensor, extra_options: dict[str, Any]) -> Tensor:
