@@ -12,6 +12,7 @@ import logging
 import os
 import shutil
 import signal
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -90,6 +91,11 @@ class Trainer:
     def __init__(self, recipe: Recipe, settings: Settings, output: Path):
         self.recipe, self.settings, self.output = recipe, settings, Path(output)
         self.accelerator = Accelerator(mixed_precision=settings.mixed_precision)
+        if settings.batch_size % self.accelerator.num_processes:
+            raise ValueError(
+                f"batch_size {settings.batch_size} does not split evenly over "
+                f"{self.accelerator.num_processes} processes: choose a multiple"
+            )
         parameters = [p for p in recipe.module.parameters() if p.requires_grad]
         optimizer = torch.optim.AdamW(
             parameters, settings.learning_rate, weight_decay=settings.weight_decay, fused=True
@@ -100,15 +106,20 @@ class Trainer:
         self._stop = False
 
     def run(self) -> None:
-        """Train to the last step, or to an interrupt or termination signal; save either way."""
+        """Train to the last step, or to an interrupt or termination signal; save either way.
+
+        Raises ValueError when the folder holds the state of another kind of run, RuntimeError when
+        the weights stop being finite. Signals are heeded only where Python allows it: in the main
+        thread.
+        """
         self._resume()
-        handlers = {s: signal.signal(s, self._ask_to_stop) for s in (signal.SIGINT, signal.SIGTERM)}
+        handlers = self._catch_signals()
         try:
             self._loop()
+            self._save()
         finally:
             for which, handler in handlers.items():
                 signal.signal(which, handler)
-        self._save()
 
     def trained(self) -> nn.Module:
         """The module to use: the moving average where there is one."""
@@ -118,7 +129,7 @@ class Trainer:
 
     def _loop(self) -> None:
         losses, started, first = [], time.monotonic(), self.step
-        while self.step < self.settings.steps and not self._stop:
+        while self.step < self.settings.steps and not self._stopping():
             losses.append(self._train_step())
             self.step += 1
             if self.step % self.settings.log_every == 0:
@@ -161,6 +172,19 @@ class Trainer:
         module = self.accelerator.unwrap_model(self.module)
         return AveragedModel(module, multi_avg_fn=warmed_average(decay), use_buffers=True)
 
+    def _catch_signals(self) -> dict[int, object]:
+        """Handlers that were there before, by signal."""
+        if threading.current_thread() is not threading.main_thread():
+            return {}
+        return {s: signal.signal(s, self._ask_to_stop) for s in (signal.SIGINT, signal.SIGTERM)}
+
+    def _stopping(self) -> bool:
+        """Whether any process was asked to stop: all have to stop after the same step."""
+        if self.accelerator.num_processes == 1:
+            return self._stop
+        asked = torch.tensor(float(self._stop), device=self.accelerator.device)
+        return self.accelerator.reduce(asked, "sum").item() > 0
+
     def _ask_to_stop(self, number: int, frame: object) -> None:
         logger.info("signal %d: saving after step %d", number, self.step)
         self._stop = True
@@ -175,6 +199,7 @@ class Trainer:
 
     def _save(self) -> None:
         """Write state and result beside the old ones, then swap: a cut leaves one of them whole."""
+        self._refuse_broken_weights()
         self.accelerator.wait_for_everyone()
         if self.accelerator.is_main_process:
             self.output.mkdir(parents=True, exist_ok=True)
@@ -185,25 +210,39 @@ class Trainer:
         self.accelerator.wait_for_everyone()
 
     def _save_result(self) -> None:
-        fresh, result = self.output / "result.partial", self.output / "result"
+        fresh = self.output / "result.partial"
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir()
         self.recipe.save(self.trained(), fresh)
         (fresh / "training.json").write_text(
             json.dumps({"step": self.step, "settings": asdict(self.settings)}, indent=1)
         )
-        shutil.rmtree(result, ignore_errors=True)
-        os.replace(fresh, result)
+        replace_folder(fresh, self.output / "result")
+
+    def _trainable(self) -> dict[str, nn.Parameter]:
+        module = self.accelerator.unwrap_model(self.module)
+        return {name: p for name, p in module.named_parameters() if p.requires_grad}
+
+    def _refuse_broken_weights(self) -> None:
+        broken = [name for name, p in self._trainable().items() if not torch.isfinite(p).all()]
+        if broken:
+            raise RuntimeError(
+                f"after step {self.step}, {broken[0]} and {len(broken) - 1} other weights are not "
+                f"finite; {self.output} keeps what was saved before. Lower learning_rate, or train "
+                "with mixed_precision=no"
+            )
 
     def _state(self) -> dict:
         module = self.accelerator.unwrap_model(self.module)
-        names = {n for n, p in module.named_parameters() if p.requires_grad}
+        names = set(self._trainable())
+        cuda = self.accelerator.device.type == "cuda"  # where dropout draws from
         return {
             "step": self.step,
             "module": {k: v for k, v in module.state_dict().items() if k in names},
             "average": self._average_state(names),
             "optimizer": self.optimizer.state_dict(),
             "random": torch.get_rng_state(),
+            **({"random_cuda": torch.cuda.get_rng_state()} if cuda else {}),
         }
 
     def _average_state(self, names: set[str]) -> dict | None:
@@ -214,14 +253,46 @@ class Trainer:
 
     def _resume(self) -> None:
         self.output.mkdir(parents=True, exist_ok=True)
+        if self.accelerator.is_main_process:
+            restore_folder(self.output / "result")
         path = self.output / "state.pt"
         if not path.exists():
             return
         state = torch.load(path, map_location="cpu", weights_only=True)
+        if state["module"].keys() != self._trainable().keys():
+            raise ValueError(
+                f"{path} is the state of a run that trains other weights: choose another output "
+                "folder, or the recipe and settings that this one was started with"
+            )
         self.accelerator.unwrap_model(self.module).load_state_dict(state["module"], strict=False)
         if self.average is not None and state["average"] is not None:
             self.average.load_state_dict(state["average"], strict=False)
         self.optimizer.load_state_dict(state["optimizer"])
         torch.set_rng_state(state["random"])
+        if "random_cuda" in state and self.accelerator.device.type == "cuda":
+            torch.cuda.set_rng_state(state["random_cuda"])
         self.step = state["step"]
         logger.info("resumed at step %d", self.step)
+
+
+def replace_folder(fresh: Path, folder: Path) -> None:
+    """Put fresh in the place of folder. At every moment one of the two is whole on the disk.
+
+    A cut between the two renames leaves the old one as <name>.previous; see restore_folder.
+    """
+    previous = _previous(folder)
+    if folder.exists():
+        shutil.rmtree(previous, ignore_errors=True)
+        os.replace(folder, previous)
+    os.replace(fresh, folder)
+    shutil.rmtree(previous, ignore_errors=True)
+
+
+def restore_folder(folder: Path) -> None:
+    """Undo a replace_folder that was cut off between its two renames."""
+    if not folder.exists() and _previous(folder).exists():
+        os.replace(_previous(folder), folder)
+
+
+def _previous(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name}.previous")

@@ -1,0 +1,300 @@
+"""The training loop: exact resume, clean stop, two processes as one, no result ever lost."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+import toy_training
+from safetensors.torch import load_file
+from toy_training import SETTINGS, ToyRecipe
+
+from au_adapter.training.loop import (
+    Settings,
+    Trainer,
+    learning_rate_factor,
+    replace_folder,
+    restore_folder,
+    warmed_average,
+)
+
+ROOT = Path(__file__).parents[2]
+
+
+class PowerCut(Exception):
+    """What ends a run without warning."""
+
+
+def cut() -> None:
+    raise PowerCut
+
+
+def terminate() -> None:
+    signal.raise_signal(signal.SIGTERM)
+
+
+def train(output: Path, settings: Settings = SETTINGS, **recipe: object) -> Trainer:
+    trainer = Trainer(ToyRecipe(**recipe), settings, output)
+    trainer.run()
+    return trainer
+
+
+def losses(output: Path) -> dict[int, float]:
+    """Step -> loss; of a step that was done twice, the later."""
+    rows = map(json.loads, (output / "log.jsonl").read_text().splitlines())
+    return {row["step"]: row["loss"] for row in rows}
+
+
+def state(output: Path) -> dict:
+    return torch.load(output / "state.pt", weights_only=True)
+
+
+def network(output: Path) -> dict[str, torch.Tensor]:
+    return load_file(output / "result" / "network.safetensors")
+
+
+def assert_same(found: object, expected: object) -> None:
+    """Equal to the last bit, tensors in dicts and lists included."""
+    if isinstance(expected, torch.Tensor):
+        assert torch.equal(found, expected)
+    elif isinstance(expected, dict):
+        assert found.keys() == expected.keys()
+        for key, value in expected.items():
+            assert_same(found[key], value)
+    elif isinstance(expected, list):
+        for one, other in zip(found, expected, strict=True):
+            assert_same(one, other)
+    else:
+        assert found == expected
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    output = tmp_path_factory.mktemp("unbroken")
+    train(output)
+    return output
+
+
+@pytest.fixture(scope="module")
+def one_process(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    output = tmp_path_factory.mktemp("one")
+    train(output, dropout=0.0)
+    return output
+
+
+@pytest.fixture(scope="module")
+def two_processes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The output of toy_training as two processes, as `accelerate launch` starts them."""
+    output = tmp_path_factory.mktemp("two")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    shared = {
+        "PYTHONPATH": str(ROOT),
+        "ACCELERATE_USE_CPU": "true",
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+        "WORLD_SIZE": "2",
+        "OMP_NUM_THREADS": "1",
+    }
+    command = [sys.executable, toy_training.__file__, str(output)]
+    ranks = [{"RANK": rank, "LOCAL_RANK": rank} for rank in "01"]
+    environments = [{**os.environ, **shared, **rank} for rank in ranks]
+    processes = [subprocess.Popen(command, env=environment) for environment in environments]
+    try:
+        assert [process.wait(timeout=600) for process in processes] == [0, 0]
+    finally:
+        for process in processes:
+            process.kill()
+    return output
+
+
+def test_the_toy_learns(unbroken: Path) -> None:
+    rows = losses(unbroken)
+    assert list(rows) == list(range(1, 31))
+    first, last = ([rows[step] for step in steps] for steps in (range(1, 6), range(26, 31)))
+    assert sum(last) < 0.85 * sum(first)
+
+
+def test_a_run_cut_off_goes_on_as_if_nothing_had_happened(tmp_path: Path, unbroken: Path) -> None:
+    with pytest.raises(PowerCut):
+        train(tmp_path, events={14: cut})
+    assert state(tmp_path)["step"] == 10
+    train(tmp_path, seed=1)  # other first weights: all that counts is the state
+    assert list(losses(tmp_path).values())[10:] == list(losses(unbroken).values())[10:]
+    assert_same(state(tmp_path), state(unbroken))
+    assert_same(network(tmp_path), network(unbroken))
+
+
+@pytest.mark.parametrize("which", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_stops_cleanly_and_saves(
+    tmp_path: Path, unbroken: Path, which: signal.Signals
+) -> None:
+    before = signal.getsignal(which)
+    trainer = train(tmp_path, events={7: lambda: signal.raise_signal(which)})
+    assert trainer.step == state(tmp_path)["step"] == 7
+    assert json.loads((tmp_path / "result" / "training.json").read_text())["step"] == 7
+    assert signal.getsignal(which) is before
+    train(tmp_path, seed=1)
+    assert losses(tmp_path) == losses(unbroken)
+    assert_same(state(tmp_path), state(unbroken))
+
+
+def test_a_signal_during_the_last_save_does_not_cut_it(tmp_path: Path) -> None:
+    class Recipe(ToyRecipe):
+        def save(self, module: torch.nn.Module, folder: Path) -> None:
+            terminate()
+            super().save(module, folder)
+
+    Trainer(Recipe(), replace(SETTINGS, steps=2), tmp_path).run()
+    assert state(tmp_path)["step"] == 2
+    assert network(tmp_path)
+
+
+def test_a_run_outside_the_main_thread_leaves_signals_alone(tmp_path: Path) -> None:
+    thread = threading.Thread(target=train, args=(tmp_path, replace(SETTINGS, steps=2)))
+    thread.start()
+    thread.join()
+    assert state(tmp_path)["step"] == 2
+
+
+def test_two_processes_learn_what_one_learns(two_processes: Path, one_process: Path) -> None:
+    for name, weight in network(one_process).items():
+        torch.testing.assert_close(
+            network(two_processes / "whole")[name], weight, atol=1e-5, rtol=0
+        )
+    for name, weight in state(one_process)["module"].items():
+        found = state(two_processes / "whole")["module"][name]
+        torch.testing.assert_close(found, weight, atol=1e-5, rtol=0)
+
+
+def test_all_processes_stop_when_one_is_asked_and_one_can_go_on(
+    two_processes: Path, one_process: Path
+) -> None:
+    assert state(two_processes / "stopped")["step"] == 12
+    train(two_processes / "stopped", dropout=0.0, seed=1)
+    for name, weight in network(one_process).items():
+        found = network(two_processes / "stopped")[name]
+        torch.testing.assert_close(found, weight, atol=1e-5, rtol=0)
+
+
+def test_a_batch_that_does_not_split_is_refused(two_processes: Path) -> None:
+    for process in (0, 1):
+        text = (two_processes / f"uneven{process}.txt").read_text()
+        assert text.startswith("batch_size 7 does not split evenly over 2 processes")
+
+
+def test_half_a_state_never_replaces_a_whole_one(tmp_path: Path, unbroken: Path) -> None:
+    trainer = Trainer(ToyRecipe(), SETTINGS, tmp_path)
+
+    def spoil() -> None:
+        trainer.optimizer.param_groups[0]["note"] = lambda: None  # cannot be written
+
+    trainer.recipe.events[15] = spoil
+    with pytest.raises((AttributeError, TypeError, RuntimeError)):
+        trainer.run()
+    assert (tmp_path / "state.partial").stat().st_size > 0
+    assert state(tmp_path)["step"] == 10
+    train(tmp_path, seed=1)
+    assert_same(state(tmp_path), state(unbroken))
+
+
+def test_half_a_result_never_replaces_a_whole_one(tmp_path: Path) -> None:
+    class Recipe(ToyRecipe):
+        def save(self, module: torch.nn.Module, folder: Path) -> None:
+            super().save(module, folder)
+            if self.drawn > 10:
+                raise OSError("no space left")
+
+    with pytest.raises(OSError, match="no space left"):
+        Trainer(Recipe(), SETTINGS, tmp_path).run()
+    assert json.loads((tmp_path / "result" / "training.json").read_text())["step"] == 10
+    train(tmp_path, seed=1)
+    assert json.loads((tmp_path / "result" / "training.json").read_text())["step"] == 30
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {"state.pt", "result", "log.jsonl"}
+
+
+def _folder(path: Path, text: str) -> Path:
+    path.mkdir()
+    (path / "file").write_text(text)
+    return path
+
+
+def test_a_swap_of_folders_cut_in_the_middle_is_undone(tmp_path: Path) -> None:
+    result = _folder(tmp_path / "result", "old")
+    result.rename(tmp_path / "result.previous")  # where a cut leaves it
+    restore_folder(result)
+    assert (result / "file").read_text() == "old"
+    restore_folder(result)
+    replace_folder(_folder(tmp_path / "fresh", "new"), result)
+    assert (result / "file").read_text() == "new"
+    assert [path.name for path in tmp_path.iterdir()] == ["result"]
+
+
+def test_a_resumed_run_finds_the_result_of_a_cut_swap(tmp_path: Path) -> None:
+    train(tmp_path, replace(SETTINGS, steps=2))
+    (tmp_path / "result").rename(tmp_path / "result.previous")
+    with pytest.raises(PowerCut):
+        train(tmp_path, events={1: cut})
+    assert network(tmp_path)
+
+
+def test_weights_that_are_not_finite_are_never_saved(tmp_path: Path) -> None:
+    trainer = Trainer(ToyRecipe(), SETTINGS, tmp_path)
+
+    def spoil() -> None:
+        with torch.no_grad():
+            trainer.module.network[0].weight.fill_(float("nan"))
+
+    trainer.recipe.events[13] = spoil
+    with pytest.raises(RuntimeError, match="after step 20, .* not finite.*learning_rate"):
+        trainer.run()
+    assert state(tmp_path)["step"] == 10
+
+
+def test_the_state_of_another_run_is_refused(tmp_path: Path) -> None:
+    train(tmp_path, replace(SETTINGS, steps=1))
+    other = ToyRecipe()
+    other.module.frozen.requires_grad_(True)
+    with pytest.raises(ValueError, match="trains other weights: choose another output folder"):
+        Trainer(other, SETTINGS, tmp_path).run()
+
+
+@pytest.mark.parametrize(
+    ("step", "expected"),
+    [(0, 1 / 3), (1, 2 / 3), (2, 1.0), (19, 1.0), (20, 1.0), (21, 0.91), (25, 0.55), (29, 0.19)],
+)
+def test_the_learning_rate_warms_up_and_falls(step: int, expected: float) -> None:
+    assert learning_rate_factor(step, SETTINGS) == pytest.approx(expected)
+
+
+def test_the_learning_rate_is_constant_by_default() -> None:
+    assert {learning_rate_factor(step, Settings(steps=9)) for step in range(9)} == {1.0}
+
+
+@pytest.mark.parametrize(("updates", "decay"), [(1, 2 / 11), (8, 0.5), (1000, 0.9)])
+def test_the_moving_average_forgets_the_first_weights(updates: int, decay: float) -> None:
+    averages = [torch.tensor([1.0]), torch.tensor([3])]
+    update: Callable = warmed_average(0.9)
+    update(averages, [torch.tensor([2.0]), torch.tensor([4])], torch.tensor(updates))
+    torch.testing.assert_close(averages[0], torch.tensor([2.0 - decay]))
+    assert averages[1] == 4
+
+
+def test_only_what_trains_is_in_the_state(unbroken: Path) -> None:
+    names = {f"network.{i}.{kind}" for i in (0, 3) for kind in ("weight", "bias")}
+    found = state(unbroken)
+    assert set(found["module"]) == names
+    assert set(found["average"]) == {"n_averaged", *(f"module.{name}" for name in names)}
+    assert found["average"]["n_averaged"] == 30
