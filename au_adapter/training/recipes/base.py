@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import torch
 from diffusers import UNet2DConditionModel
@@ -69,6 +70,19 @@ def make_text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
     )
 
 
+def make_tokenizer() -> tuple[CLIPTokenizer, dict[str, bytes]]:
+    """The tokenizer of all caption words, and its files by name."""
+    with TemporaryDirectory() as folder:
+        write_tokenizer(vocabulary(), Path(folder))
+        return read_tokenizer(Path(folder))
+
+
+def read_tokenizer(folder: Path) -> tuple[CLIPTokenizer, dict[str, bytes]]:
+    """The tokenizer in a folder, and its files by name."""
+    files = {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+    return CLIPTokenizer.from_pretrained(folder), files
+
+
 def tokenize(tokenizer: CLIPTokenizer, captions: list[str]) -> Tensor:
     """Token ids [N, 77], padded with the end token as Stable Diffusion does."""
     return tokenizer(
@@ -97,9 +111,10 @@ class BaseRecipe:
 
     def __init__(self, data: list[Path], autoencoder: str, start: str | None = None):
         self.autoencoder, self.autoencoder_folder = load_autoencoder(autoencoder), Path(autoencoder)
-        self.tokenizer_folder = data[0] / "tokenizer"
-        write_tokenizer(vocabulary(), self.tokenizer_folder)
-        self.tokenizer = CLIPTokenizer.from_pretrained(self.tokenizer_folder)
+        # Weights to start from know the words by the ids of their own tokenizer.
+        self.tokenizer, self.tokenizer_files = (
+            read_tokenizer(Path(start) / "tokenizer") if start else make_tokenizer()
+        )
         self._load(data)
         self.module = BaseLoss(make_unet(), make_text_encoder(self.tokenizer))
         if start:
@@ -142,7 +157,9 @@ class BaseRecipe:
     def save(self, module: BaseLoss, folder: Path) -> None:
         save_network(module.unet, folder, "unet")
         save_network(module.text_encoder, folder, "text_encoder")
-        write_tokenizer(vocabulary(), folder / "tokenizer")
+        (folder / "tokenizer").mkdir()
+        for name, content in self.tokenizer_files.items():
+            (folder / "tokenizer" / name).write_bytes(content)
         for name in ("vae.safetensors", "vae.json"):
             (folder / name).write_bytes((self.autoencoder_folder / name).read_bytes())
 
