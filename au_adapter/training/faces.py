@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -62,7 +63,9 @@ def cached_latents(faces: RenderedSet, autoencoder: DemoAutoencoder, cache: Path
     path = Path(cache) / f"latents-{_fingerprint(faces, autoencoder)}.safetensors"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        save_file({"latents": _encode(faces, autoencoder)}, path)
+        partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+        save_file({"latents": _encode(faces, autoencoder)}, partial)
+        os.replace(partial, path)  # a cut never leaves half a cache under the final name
     return load_file(path)["latents"]
 
 

@@ -68,9 +68,8 @@ class AutoencoderRecipe:
         self.images = torch.from_numpy(np.concatenate([faces.images for faces in sets]))
         self.boxes = np.concatenate([faces.boxes for faces in sets])
         autoencoder = DemoAutoencoder()
-        autoencoder.start_from_principal_components(
-            to_unit_range(self.images[:: len(self.images) // 256])
-        )
+        every = max(1, len(self.images) // 256)
+        autoencoder.start_from_principal_components(to_unit_range(self.images[::every]))
         self.module = AutoencoderLoss(autoencoder)
 
     def batch(self, size: int, generator: torch.Generator) -> dict[str, Tensor]:
@@ -86,10 +85,10 @@ class AutoencoderRecipe:
 
     def save(self, module: AutoencoderLoss, folder: Path) -> None:
         autoencoder = module.autoencoder
+        device = autoencoder.latent_mean.device
         with torch.no_grad():
-            raw = [
-                autoencoder.encode_raw(to_unit_range(part)) for part in self.images[:1024].split(64)
-            ]
+            parts = (to_unit_range(part).to(device) for part in self.images[:1024].split(64))
+            raw = [autoencoder.encode_raw(part) for part in parts]
             autoencoder.set_latent_statistics(torch.cat(raw))
         tensors = {k: v.detach().contiguous() for k, v in autoencoder.state_dict().items()}
         save_file(tensors, folder / "vae.safetensors")

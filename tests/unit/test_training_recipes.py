@@ -1,0 +1,240 @@
+"""Every recipe on a few committed renders: it trains, changes what it should, the result loads."""
+
+from __future__ import annotations
+
+import json
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+from tiny_demo import write_demo
+
+from au_adapter import AUVector, apply_to_unet, load_adapter
+from au_adapter.data.rendered import RenderedSet, load
+from au_adapter.demo import load_diffusers_pipeline
+from au_adapter.evaluation.regressor import load_regressor, read_files
+from au_adapter.facs import SET_A
+from au_adapter.training.faces import (
+    PART_MARGIN,
+    cached_latents,
+    load_autoencoder,
+    part_weights,
+    to_unit_range,
+)
+from au_adapter.training.recipes.base import BaseRecipe
+from au_adapter.training.recipes.fineface import FineFaceRecipe
+from au_adapter.training.run import RECIPES, find_recipe, train
+
+SAMPLE = Path(__file__).parents[1] / "data" / "rendered"
+FACES = 6  # of each shard
+TINY = {
+    "steps": 2,
+    "batch_size": 2,
+    "mixed_precision": "no",
+    "warmup_steps": 0,
+    "decay_steps": 0,
+    "log_every": 1,
+}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The first faces of the committed sample, where a run may write its caches."""
+    folder = tmp_path_factory.mktemp("faces")
+    for shard in sorted(SAMPLE.glob("*.tar")):
+        with tarfile.open(shard) as whole, tarfile.open(folder / shard.name, "w") as part:
+            for entry in whole.getmembers()[: 3 * FACES]:
+                part.addfile(entry, whole.extractfile(entry))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def faces(data: Path) -> RenderedSet:
+    return load(data)
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_demo(tmp_path_factory.mktemp("base"))
+
+
+@pytest.fixture(scope="module")
+def results(data: Path, base: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The result folder of two steps of every recipe, by its name."""
+    needs = {"demo-base": {"autoencoder": str(base)}, "fineface": {"base": str(base)}}
+    output = tmp_path_factory.mktemp("results")
+    return {
+        name: train(name, [data], output / name, **TINY, **needs.get(name, {})) for name in RECIPES
+    }
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_recipe_trains_on_renders(results: dict[str, Path], name: str) -> None:
+    rows = (results[name].parent / "log.jsonl").read_text().splitlines()
+    losses = [json.loads(row)["loss"] for row in rows]
+    assert len(losses) == 2 and np.isfinite(losses).all()
+    described = json.loads((results[name] / "training.json").read_text())
+    assert described["step"] == 2 and described["settings"]["batch_size"] == 2
+
+
+def test_an_unknown_recipe_names_the_known_ones() -> None:
+    with pytest.raises(ValueError, match="'fine-face' is not known: choose .*fineface"):
+        find_recipe("fine-face")
+
+
+def test_a_trained_base_is_a_pipeline(results: dict[str, Path]) -> None:
+    pipeline = load_diffusers_pipeline(results["demo-base"])
+    pipeline.set_progress_bar_config(disable=True)
+    pictures = pipeline("a young man", num_inference_steps=1, output_type="np").images
+    assert pictures.shape == (1, 128, 128, 3) and np.isfinite(pictures).all()
+
+
+def test_a_base_keeps_the_tokenizer_that_it_learned_with(
+    data: Path, base: Path, results: dict[str, Path], tmp_path: Path
+) -> None:
+    fresh = BaseRecipe([data], str(base))
+    again = BaseRecipe([data], str(base), start=str(base))  # of a vocabulary of its own
+    assert len(again.tokenizer) < len(fresh.tokenizer)
+    for recipe, folder in ((fresh, results["demo-base"]), (again, base)):
+        (tmp_path / folder.name).mkdir()
+        recipe.save(recipe.module, tmp_path / folder.name)
+        for path in (folder / "tokenizer").iterdir():
+            assert (tmp_path / folder.name / "tokenizer" / path.name).read_bytes() == (
+                path.read_bytes()
+            )
+    assert {path.name for path in data.iterdir() if path.suffix != ".tar"} == {"cache"}
+
+
+def test_a_trained_autoencoder_loads(results: dict[str, Path], faces: RenderedSet) -> None:
+    autoencoder = load_autoencoder(results["demo-autoencoder"])
+    assert not any(p.requires_grad for p in autoencoder.parameters())
+    pictures = to_unit_range(torch.from_numpy(faces.images))
+    again = autoencoder.decode(autoencoder.encode(pictures))
+    assert (again - pictures).abs().mean() < 0.12  # principal components already do that
+
+
+def test_a_trained_regressor_reads_files(
+    results: dict[str, Path], base: Path, tmp_path: Path, faces: RenderedSet
+) -> None:
+    regressor = load_regressor(results["regressor"] / "regressor.safetensors")
+    Image.fromarray(faces.images[0]).save(tmp_path / "face.png")
+    (reading,) = read_files(regressor, [tmp_path / "face.png"])
+    assert list(reading) == [str(unit) for unit in SET_A]
+    assert all(0 <= value <= 5 for value in reading.values())
+    with pytest.raises(ValueError, match="is no AU regressor: .*give regressor.safetensors"):
+        load_regressor(base / "vae.safetensors")
+
+
+def test_a_trained_adapter_goes_on_its_base(results: dict[str, Path], base: Path) -> None:
+    adapter = load_adapter(results["fineface"] / "adapter.safetensors")
+    assert adapter.config.units == SET_A and adapter.config.lora_rank == 32
+    assert adapter.config.base == "AU-Adapter demo"
+    assert torch.isfinite(adapter.encode(AUVector.from_dict({12: 3.0}))).all()
+    unet = load_diffusers_pipeline(base).unet
+    apply_to_unet(unet, adapter).remove()
+
+
+def test_fineface_changes_the_adapter_and_nothing_else(data: Path, base: Path) -> None:
+    torch.manual_seed(0)
+    recipe = FineFaceRecipe([data], str(base))
+    before = {k: v.clone() for k, v in recipe.module.state_dict().items()}
+    _descend(recipe, recipe.batch(2, torch.Generator().manual_seed(0)), steps=2)
+    after = recipe.module.state_dict()
+    changed = {name for name in after if not torch.equal(after[name], before[name])}
+    trained = {name for name, p in recipe.module.named_parameters() if p.requires_grad}
+    assert changed == trained
+    parts = ("adapter.encoder.", "adapter.to_v.", ".lora_A.", ".lora_B.")
+    assert all(sum(part in name for part in parts) == 1 for name in trained)
+    assert all(any(part in name for name in trained) for part in parts)
+    for kind, network in (
+        ("unet", recipe.module.unet),
+        ("text_encoder", recipe.module.text_encoder),
+    ):
+        shipped = load_file(base / f"{kind}.safetensors")
+        now = {k.replace(".base_layer", ""): v for k, v in network.state_dict().items()}
+        assert all(torch.equal(now[name], weight) for name, weight in shipped.items())
+
+
+def test_fineface_learns_one_batch(data: Path, base: Path) -> None:
+    torch.manual_seed(0)
+    recipe = FineFaceRecipe([data], str(base), lora_rank=4, smoothing="none", caption_dropout=0.0)
+    batch = recipe.batch(2, torch.Generator().manual_seed(0))
+    losses = _descend(recipe, batch, steps=8)
+    assert losses[-1] < 0.9 * losses[0]
+    assert np.isfinite(losses).all()
+
+
+def _descend(recipe: FineFaceRecipe, batch: dict[str, torch.Tensor], steps: int) -> list[float]:
+    trained = [p for p in recipe.module.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(trained, lr=2e-3)
+    losses = []
+    for _ in range(steps):
+        loss = recipe.module(batch)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    return losses
+
+
+def test_fineface_goes_on_from_an_adapter(
+    data: Path, base: Path, results: dict[str, Path], tmp_path: Path
+) -> None:
+    path = results["fineface"] / "adapter.safetensors"
+    recipe = FineFaceRecipe([data], str(base), start=str(path))
+    recipe.save(recipe.module, tmp_path)
+    found, expected = load_file(tmp_path / "adapter.safetensors"), load_file(path)
+    assert all(torch.equal(found[name], tensor) for name, tensor in expected.items())
+
+
+def test_fineface_batches_say_what_is_asked(data: Path, base: Path, faces: RenderedSet) -> None:
+    recipe = FineFaceRecipe(
+        [data], str(base), smoothing="none", caption_dropout=0.5, plain_loss=True
+    )
+    batch = recipe.batch(64, torch.Generator().manual_seed(0))
+    again = recipe.batch(64, torch.Generator().manual_seed(0))
+    assert all(torch.equal(batch[name], again[name]) for name in batch)
+    labels = {tuple(row) for row in faces.aus.tolist()}
+    assert {tuple(row) for row in batch["aus"].tolist()} <= labels
+    dropped = (batch["tokens"] == recipe.empty).all(1).float().mean()
+    assert 0.3 < dropped < 0.7
+    unweighted = {**batch, "weights": 7 * batch["weights"]}
+    recipe.module.eval()
+    with torch.no_grad():
+        few = [{k: v[:1] for k, v in one.items()} for one in (batch, unweighted)]
+        assert recipe.module(few[0]) == recipe.module(few[1])
+
+
+def test_latents_are_computed_once_and_have_unit_scale(
+    base: Path, tmp_path: Path, faces: RenderedSet
+) -> None:
+    autoencoder = load_autoencoder(base)
+    first = cached_latents(faces, autoencoder, tmp_path / "cache")
+    assert first.shape == (2 * FACES, 4, 16, 16) and first.dtype == torch.float32
+    (file,) = (tmp_path / "cache").iterdir()
+    written = file.stat().st_mtime_ns
+    assert torch.equal(cached_latents(faces, autoencoder, tmp_path / "cache"), first)
+    assert file.stat().st_mtime_ns == written
+    with torch.no_grad():
+        autoencoder.patches_in.bias.add_(1)
+    assert not torch.equal(cached_latents(faces, autoencoder, tmp_path / "cache"), first)
+    assert len(list((tmp_path / "cache").iterdir())) == 2
+
+
+def test_part_weights_cover_the_part_and_average_to_one() -> None:
+    boxes = np.array([[[32, 40, 48, 56]], [[-20, -20, 500, 8]]], np.float32)
+    weights = part_weights(boxes, size=128, cells=16, part_weight=3.0)
+    assert weights.shape == (2, 1, 16, 16)
+    torch.testing.assert_close(weights.mean((1, 2, 3)), torch.ones(2))
+    # 32 - 3 = 29 px is in cell 3, 48 + 3 = 51 px ends in cell 6; rows 37 to 59 px: cells 4 to 7.
+    assert PART_MARGIN == 3
+    marked = weights[0, 0] > weights[0, 0, 0, 0]
+    expected = torch.zeros(16, 16, dtype=torch.bool)
+    expected[4:8, 3:7] = True
+    assert torch.equal(marked, expected)
+    torch.testing.assert_close(weights[0, 0, 4, 3], 3 * weights[0, 0, 0, 0])
+    assert (weights[1, 0, :2] == weights[1, 0, 0, 0]).all()  # a box may leave the picture
