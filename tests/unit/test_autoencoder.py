@@ -1,0 +1,124 @@
+"""The demo model's autoencoder and AU regressor."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from au_adapter.facs import SET_A
+from au_adapter.models.autoencoder import SCALING_FACTOR, AutoencoderConfig, DemoAutoencoder
+from au_adapter.models.regressor import AURegressor
+
+SMALL = AutoencoderConfig(
+    encoder=(8, 8), decoder=(16, 8, 8), encoder_blocks=(1, 1), decoder_blocks=(1, 1, 1)
+)
+
+
+@pytest.fixture
+def autoencoder() -> DemoAutoencoder:
+    torch.manual_seed(0)
+    return DemoAutoencoder(SMALL).eval().requires_grad_(False)
+
+
+@pytest.fixture(scope="module")
+def pictures() -> torch.Tensor:
+    """[6, 3, 48, 32] in -1..1: slow changes of brightness and colour, as in pictures."""
+    coarse = torch.randn(6, 3, 6, 4, generator=torch.Generator().manual_seed(1))
+    smooth = torch.nn.functional.interpolate(coarse, (48, 32), mode="bicubic")
+    return (0.4 * smooth + torch.tensor([0.3, 0.0, -0.2]).reshape(1, 3, 1, 1)).clamp(-1, 1)
+
+
+def error(autoencoder: DemoAutoencoder, pictures: torch.Tensor) -> float:
+    return ((autoencoder.decode(autoencoder.encode(pictures)) - pictures) ** 2).mean().item()
+
+
+def test_pictures_become_latents_of_an_eighth(
+    autoencoder: DemoAutoencoder, pictures: torch.Tensor
+) -> None:
+    latents = autoencoder.encode(pictures)
+    assert latents.shape == (6, 4, 6, 4)
+    assert autoencoder.decode(latents).shape == pictures.shape
+
+
+def test_the_default_is_the_bundled_layout() -> None:
+    latents = DemoAutoencoder().encode(torch.zeros(1, 3, 128, 128))
+    assert latents.shape == (1, 4, 16, 16)
+
+
+def test_principal_components_are_a_better_start_than_chance(
+    autoencoder: DemoAutoencoder, pictures: torch.Tensor
+) -> None:
+    chance = error(autoencoder, pictures)
+    autoencoder.start_from_principal_components(pictures)
+    assert error(autoencoder, pictures) < 0.2 * chance
+    mean = pictures.mean((0, 2, 3), keepdim=True)
+    assert error(autoencoder, pictures) < ((pictures - mean) ** 2).mean()
+
+
+def test_the_start_is_the_best_linear_code(
+    autoencoder: DemoAutoencoder, pictures: torch.Tensor
+) -> None:
+    """What four components cannot say is in the other singular values (Eckart and Young)."""
+    patches = torch.nn.functional.unfold(pictures, 8, stride=8).movedim(1, -1).flatten(0, 1)
+    values = torch.linalg.svdvals(patches - patches.mean(0))
+    best = (values[4:] ** 2).sum() / patches.numel()
+    autoencoder.start_from_principal_components(pictures)
+    found = error(autoencoder, pictures)
+    assert best * (1 - 1e-4) <= found < 1.1 * best  # its bias is one mean a colour, not a pixel
+
+
+def test_raw_latents_start_with_unit_variance(
+    autoencoder: DemoAutoencoder, pictures: torch.Tensor
+) -> None:
+    autoencoder.start_from_principal_components(pictures)
+    raw = autoencoder.encode_raw(pictures)
+    torch.testing.assert_close(raw.std((0, 2, 3)), torch.ones(4), atol=0.01, rtol=0)
+    torch.testing.assert_close(raw.mean((0, 2, 3)), torch.zeros(4), atol=1e-4, rtol=0)
+
+
+def test_latents_have_unit_variance_by_their_statistics(
+    autoencoder: DemoAutoencoder, pictures: torch.Tensor
+) -> None:
+    raw = autoencoder.encode_raw(pictures)
+    assert (raw.std((0, 2, 3)) - 1).abs().min() > 0.01
+    autoencoder.set_latent_statistics(raw)
+    scaled = autoencoder.encode(pictures) * SCALING_FACTOR
+    torch.testing.assert_close(scaled.std((0, 2, 3)), torch.ones(4))
+    torch.testing.assert_close(scaled.mean((0, 2, 3)), torch.zeros(4), atol=1e-5, rtol=0)
+
+
+def test_statistics_do_not_change_the_picture(
+    autoencoder: DemoAutoencoder, pictures: torch.Tensor
+) -> None:
+    before = autoencoder.decode(autoencoder.encode(pictures))
+    autoencoder.set_latent_statistics(autoencoder.encode_raw(pictures))
+    after = autoencoder.decode(autoencoder.encode(pictures))
+    torch.testing.assert_close(after, before, atol=1e-5, rtol=0)
+
+
+def test_statistics_travel_with_the_weights(
+    autoencoder: DemoAutoencoder, pictures: torch.Tensor
+) -> None:
+    autoencoder.set_latent_statistics(autoencoder.encode_raw(pictures))
+    other = DemoAutoencoder(SMALL).eval().requires_grad_(False)
+    other.load_state_dict(autoencoder.state_dict())
+    assert torch.equal(other.encode(pictures), autoencoder.encode(pictures))
+
+
+def test_the_regressor_reads_intensities_in_range() -> None:
+    torch.manual_seed(0)
+    regressor = AURegressor(width=8).eval()
+    with torch.no_grad():
+        regressor.head[-1].weight.mul_(200)
+    values = regressor.read(torch.rand(3, 128, 128, 3))
+    assert regressor.units == SET_A and values.shape == (3, 12)
+    assert values.min() == 0 and values.max() == 5
+
+
+def test_the_regressor_takes_any_size_and_any_units() -> None:
+    torch.manual_seed(0)
+    regressor = AURegressor(units=(1, 12), size=64, width=8).eval()
+    picture = torch.rand(1, 1, 1, 3).expand(1, 64, 64, 3)
+    large = torch.nn.functional.interpolate(picture.movedim(-1, 1), (200, 150)).movedim(1, -1)
+    assert regressor.read(picture).shape == (1, 2)
+    torch.testing.assert_close(regressor(large.movedim(-1, 1)), regressor(picture.movedim(-1, 1)))
