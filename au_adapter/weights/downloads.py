@@ -44,6 +44,7 @@ class Download:
 
 
 _ICT_COMMIT = "da5f95a607f5e6b37755b38d3385d7f2853732e5"
+_MEDIAPIPE = "https://storage.googleapis.com"
 
 DOWNLOADS: dict[str, Download] = {
     entry.name: entry
@@ -55,6 +56,30 @@ DOWNLOADS: dict[str, Download] = {
             source=f"https://github.com/ICT-VGL/ICT-FaceKit/tree/{_ICT_COMMIT}",
             files=f"https://raw.githubusercontent.com/ICT-VGL/ICT-FaceKit/{_ICT_COMMIT}/",
             manifest="ict_facekit.json",
+        ),
+        Download(
+            name="face-landmarker",
+            title="face landmarker: 478 points, 52 expression scores, head pose (Google, 2023)",
+            licence="Apache-2.0",
+            source="https://ai.google.dev/edge/mediapipe/solutions/vision/face_landmarker",
+            files=f"{_MEDIAPIPE}/mediapipe-models/face_landmarker/face_landmarker/float16/1/",
+            manifest="face_landmarker.json",
+        ),
+        Download(
+            name="full-range-face-detector",
+            title="face detector for small faces, up to 5 m away (Google, 2021)",
+            licence="Apache-2.0",
+            source="https://ai.google.dev/edge/mediapipe/solutions/vision/face_detector",
+            files=f"{_MEDIAPIPE}/mediapipe-assets/",
+            manifest="full_range_face_detector.json",
+        ),
+        Download(
+            name="person-segmenter",
+            title="selfie segmenter: the mask of the people in a picture (Google, 2023)",
+            licence="Apache-2.0",
+            source="https://ai.google.dev/edge/mediapipe/solutions/vision/image_segmenter",
+            files=f"{_MEDIAPIPE}/mediapipe-models/image_segmenter/selfie_segmenter/float16/1/",
+            manifest="person_segmenter.json",
         ),
     )
 }

@@ -1,0 +1,26 @@
+"""Faces in pictures: 478 points, 52 expression scores, head pose and the mask of people.
+
+Google's published models, read straight from their files and run by torch: nothing of MediaPipe is
+installed, and nothing is sent anywhere.
+"""
+
+from __future__ import annotations
+
+from .face import Face, from_face_landmarks, to_face_landmarks
+from .landmarker import FaceLandmarker
+from .locate import FACE_LANDMARKER, FULL_RANGE_DETECTOR, PERSON_SEGMENTER, locate
+from .pose import head_angles
+from .segmenter import PersonSegmenter
+
+__all__ = [
+    "FACE_LANDMARKER",
+    "FULL_RANGE_DETECTOR",
+    "PERSON_SEGMENTER",
+    "Face",
+    "FaceLandmarker",
+    "PersonSegmenter",
+    "from_face_landmarks",
+    "head_angles",
+    "locate",
+    "to_face_landmarks",
+]

@@ -1,0 +1,239 @@
+"""Runs a TFLite graph on torch: any device, any number of pictures at once.
+
+Tensors keep TFLite's layout [N, H, W, C]; what torch wants as [N, C, H, W] is a view, so that
+convolutions run on torch's channels-last memory without a copy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import torch
+import torch.nn.functional as functional
+from torch import Tensor, nn
+
+from .tflite import Graph, Operation
+
+VALID = 1  # TFLite's padding without padding; the other, 0, keeps ceil(size / stride)
+Argument = Tensor | list[int] | None
+
+
+class Network(nn.Module):
+    """A graph as a module: [N, ...] float32 in, one tensor [N, ...] for each output of the graph.
+
+    The files are made for one picture; every operation here leaves the first axis alone.
+    """
+
+    def __init__(self, graph: Graph):
+        super().__init__()
+        self.graph = graph
+        self._lists: dict[int, list[int]] = {}
+        for index, array in graph.constants.items():
+            if array.dtype.kind == "f":
+                self.register_buffer(f"constant_{index}", torch.tensor(array, dtype=torch.float32))
+            else:
+                self._lists[index] = array.reshape(-1).tolist()
+        self._last_use = {
+            index: number
+            for number, operation in enumerate(graph.operations)
+            for index in operation.inputs
+        }
+
+    @property
+    def input_size(self) -> int:
+        """Pixels of a side of the square picture that the network takes."""
+        return self.graph.shapes[self.graph.inputs[0]][1]
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.buffers()).device
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        values = {self.graph.inputs[0]: x}
+        for number, operation in enumerate(self.graph.operations):
+            arguments = [self._argument(index, values) for index in operation.inputs]
+            shape = self.graph.shapes[operation.outputs[0]]
+            values[operation.outputs[0]] = RUN[operation.name](operation, shape, *arguments)
+            self._forget(values, operation, number)
+        return [values[index] for index in self.graph.outputs]
+
+    def _argument(self, index: int, values: dict[int, Tensor]) -> Argument:
+        if index < 0:  # an input that may be left out, such as a bias
+            return None
+        if index in values:
+            return values[index]
+        return self._lists[index] if index in self._lists else getattr(self, f"constant_{index}")
+
+    def _forget(self, values: dict[int, Tensor], operation: Operation, number: int) -> None:
+        for index in set(operation.inputs) - set(self.graph.outputs):
+            if self._last_use[index] == number:
+                values.pop(index, None)
+
+
+def _channels_first(x: Tensor) -> Tensor:
+    """[N, H, W, C] -> [N, C, H, W], a view."""
+    return x.permute(0, 3, 1, 2)
+
+
+def _channels_last(x: Tensor) -> Tensor:
+    """[N, C, H, W] -> [N, H, W, C], a view."""
+    return x.permute(0, 2, 3, 1)
+
+
+def _activate(x: Tensor, operation: Operation) -> Tensor:
+    kind = operation.options.get("activation", 0)
+    if kind == 0:
+        return x
+    low, high = {1: (0, None), 2: (-1, 1), 3: (0, 6)}[kind]
+    return x.clamp(low, high)
+
+
+def _padding(operation: Operation, size: torch.Size, kernel: tuple[int, int]) -> list[int]:
+    """Pixels to add [left, right, top, bottom]; an odd one goes right and below."""
+    sides = []
+    for axis, name in ((1, "x"), (0, "y")):
+        stride = operation.options[f"stride_{name}"]
+        reach = (kernel[axis] - 1) * operation.options.get(f"dilation_{name}", 1) + 1
+        places = -(-size[axis] // stride)
+        total = max((places - 1) * stride + reach - size[axis], 0)
+        total = 0 if operation.options["padding"] == VALID else total
+        sides += [total // 2, total - total // 2]
+    return sides
+
+
+def _convolve(
+    operation: Operation, x: Tensor, weight: Tensor, bias: Tensor | None, groups: int
+) -> Tensor:
+    """Convolve [N, H, W, C] with torch's weight [out, in / groups, height, width]."""
+    options = operation.options
+    left, right, top, bottom = _padding(operation, x.shape[1:3], weight.shape[2:])
+    x = _channels_first(x)
+    if left != right or top != bottom:
+        x, left, top = functional.pad(x, (left, right, top, bottom)), 0, 0
+    stride = (options["stride_y"], options["stride_x"])
+    dilation = (options["dilation_y"], options["dilation_x"])
+    y = functional.conv2d(x, weight, bias, stride, (top, left), dilation, groups)
+    return _activate(_channels_last(y), operation)
+
+
+def _conv_2d(operation: Operation, _: tuple, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    return _convolve(operation, x, weight.permute(0, 3, 1, 2), bias, 1)
+
+
+def _depthwise(operation: Operation, _: tuple, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    return _convolve(operation, x, weight.permute(3, 0, 1, 2), bias, x.shape[-1])
+
+
+def _transposed(operation: Operation, _: tuple, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """MediaPipe's own operation; its kernels tile the result, so that no padding is left."""
+    stride = (operation.options["stride_y"], operation.options["stride_x"])
+    weight = weight.permute(3, 0, 1, 2)
+    return _channels_last(
+        functional.conv_transpose2d(_channels_first(x), weight, bias, stride=stride)
+    )
+
+
+def _pool(function: Callable, operation: Operation, _: tuple, x: Tensor) -> Tensor:
+    options = operation.options
+    kernel = (options["height"], options["width"])
+    if any(_padding(operation, x.shape[1:3], kernel)):
+        raise NotImplementedError("pooling over a border")
+    stride = (options["stride_y"], options["stride_x"])
+    return _activate(_channels_last(function(_channels_first(x), kernel, stride)), operation)
+
+
+def _resize(operation: Operation, _: tuple, x: Tensor, size: list[int]) -> Tensor:
+    if not operation.options["half_pixel_centers"]:
+        raise NotImplementedError("resizing from corner to corner")
+    y = functional.interpolate(_channels_first(x), size=size, mode="bilinear")
+    return _channels_last(y)
+
+
+def _depth_to_space(operation: Operation, _: tuple, x: Tensor) -> Tensor:
+    """Channels become blocks of pixels; the block's position is the slower part of a channel."""
+    block, (count, height, width, channels) = operation.options["block"], x.shape
+    x = x.reshape(count, height, width, block, block, channels // block**2)
+    return x.permute(0, 1, 3, 2, 4, 5).reshape(count, height * block, width * block, -1)
+
+
+def _pad(_: Operation, __: tuple, x: Tensor, sides: list[int]) -> Tensor:
+    pairs = [sides[i : i + 2] for i in range(0, len(sides), 2)]
+    return functional.pad(x, [side for pair in reversed(pairs) for side in pair])
+
+
+def _concatenate(operation: Operation, shape: tuple, *parts: Tensor) -> Tensor:
+    count = max(len(part) for part in parts)  # a constant part has one row, for every picture
+    parts = [part.expand(count, *part.shape[1:]) for part in parts]
+    return _activate(torch.cat(parts, operation.options["axis"]), operation)
+
+
+def _slice(operation: Operation, _: tuple, x: Tensor, *bounds: list[int]) -> Tensor:
+    """x[begin:end:step] on every axis but the first, which belongs to the pictures."""
+    masks = operation.options
+    parts: list[slice | int] = [slice(None)]
+    for axis, (begin, end, step) in list(enumerate(zip(*bounds, strict=True)))[1:]:
+        begin = None if masks["begin_mask"] >> axis & 1 else begin
+        end = None if masks["end_mask"] >> axis & 1 else end
+        parts.append(begin if masks["shrink_axis_mask"] >> axis & 1 else slice(begin, end, step))
+    return x[tuple(parts)]
+
+
+def _reduce(function: Callable, operation: Operation, _: tuple, x: Tensor, axes: list) -> Tensor:
+    return function(x, dim=axes, keepdim=bool(operation.options["keep_axes"]))
+
+
+def _combine(function: Callable, operation: Operation, _: tuple, a: Tensor, b: Tensor) -> Tensor:
+    return _activate(function(a, b), operation)
+
+
+def _map(function: Callable, _: Operation, __: tuple, x: Tensor) -> Tensor:
+    return function(x)
+
+
+def _prelu(_: Operation, __: tuple, x: Tensor, slopes: Tensor) -> Tensor:
+    return _channels_last(functional.prelu(_channels_first(x), slopes.reshape(-1)))
+
+
+def _reshape(_: Operation, shape: tuple, x: Tensor, *__: list[int]) -> Tensor:
+    return x.reshape(len(x), *shape[1:])
+
+
+def _transpose(_: Operation, __: tuple, x: Tensor, axes: list[int]) -> Tensor:
+    return x.permute(axes)
+
+
+def _squared_difference(a: Tensor, b: Tensor) -> Tensor:
+    return (a - b).square()
+
+
+# Each takes the operation, its output's shape in the file, and its inputs.
+RUN: dict[str, Callable[..., Tensor]] = {
+    "Convolution2DTransposeBias": _transposed,
+    "add": partial(_combine, torch.add),
+    "average_pool_2d": partial(_pool, functional.avg_pool2d),
+    "concatenation": _concatenate,
+    "conv_2d": _conv_2d,
+    "depth_to_space": _depth_to_space,
+    "depthwise_conv_2d": _depthwise,
+    "div": partial(_combine, torch.div),
+    "hard_swish": partial(_map, functional.hardswish),
+    "logistic": partial(_map, torch.sigmoid),
+    "max_pool_2d": partial(_pool, functional.max_pool2d),
+    "mean": partial(_reduce, torch.mean),
+    "mul": partial(_combine, torch.mul),
+    "neg": partial(_map, torch.neg),
+    "pad": _pad,
+    "prelu": _prelu,
+    "relu": partial(_map, torch.relu),
+    "reshape": _reshape,
+    "resize_bilinear": _resize,
+    "rsqrt": partial(_map, torch.rsqrt),
+    "squared_difference": partial(_combine, _squared_difference),
+    "sqrt": partial(_map, torch.sqrt),
+    "strided_slice": _slice,
+    "sub": partial(_combine, torch.sub),
+    "sum": partial(_reduce, torch.sum),
+    "transpose": _transpose,
+}

@@ -1,0 +1,116 @@
+"""One face that was read in a picture, and the layout in which ComfyUI's core nodes pass it on."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .topology import connection_sets
+
+CORE_CROP = 192  # core's landmarks_3d count the crop's side as so many units
+KEYS = ("landmarks_xy", "landmarks_3d", "blendshapes", "presence", "score", "transformation_matrix")
+
+
+@dataclass(frozen=True, eq=False)
+class Face:
+    """A face. Left and right are the subject's.
+
+    points [478, 3]: pixels of the picture, x to the right, y down, and a depth in the same unit
+    that grows away from the camera; the last ten are the irises. crop_points [478, 3]: the same
+    with 0..1 across the turned crop that the mesh looked at. score, presence: 0..1, of the
+    detector and of the mesh. blendshapes: 52 scores in 0..1 by ARKit's names. pose [4, 4]: puts
+    the canonical face, in centimetres, before the camera (see pose.head_angles).
+    """
+
+    points: Tensor
+    crop_points: Tensor
+    score: float
+    presence: float
+    blendshapes: dict[str, float]
+    pose: Tensor
+
+    @property
+    def box(self) -> Tensor:
+        """The smallest upright box around the points, [4] = x0 y0 x1 y1 in pixels."""
+        flat = self.points[:, :2]
+        return torch.cat([flat.amin(0), flat.amax(0)])
+
+
+def to_face_landmarks(
+    frames: Sequence[Sequence[Face]], size: tuple[int, int], triangles: Tensor
+) -> dict[str, Any]:
+    """Faces by picture -> core's FACE_LANDMARKS, for pictures of `size` (height, width).
+
+    triangles [T, 3]: those of the landmarker's geometry, for the net that core can draw.
+    """
+    return {
+        "frames": [[_to_core(face) for face in faces] for faces in frames],
+        "image_size": tuple(size),
+        "connection_sets": connection_sets(triangles),
+    }
+
+
+def _to_core(face: Face) -> dict[str, Any]:
+    return {
+        "bbox_xyxy": face.box.numpy(),
+        "blendshapes": dict(face.blendshapes),
+        "landmarks_xy": face.points[:, :2].numpy().copy(),
+        "landmarks_3d": (face.crop_points * CORE_CROP).numpy(),
+        "presence": _logit(face.presence),
+        "score": face.score,
+        "transformation_matrix": face.pose.numpy().copy(),
+    }
+
+
+def from_face_landmarks(landmarks: dict[str, Any]) -> list[list[Face]]:
+    """Core's FACE_LANDMARKS -> faces by picture. ValueError naming what it lacks."""
+    if not isinstance(landmarks, dict) or "frames" not in landmarks:
+        raise ValueError(
+            "These are not FACE_LANDMARKS: expected a dictionary with 'frames'. Connect Detect "
+            "Face Landmarks (MediaPipe) or AU Estimator"
+        )
+    return [
+        [_from_core(face, f"Face {j} of picture {i}") for j, face in enumerate(faces)]
+        for i, faces in enumerate(landmarks["frames"])
+    ]
+
+
+def _from_core(face: dict[str, Any], name: str) -> Face:
+    missing = [key for key in KEYS if key not in face]
+    if missing:
+        raise ValueError(f"{name} in FACE_LANDMARKS lacks {', '.join(missing)}")
+    flat, crop = _array(face["landmarks_xy"]), _array(face["landmarks_3d"]) / CORE_CROP
+    if flat.shape != (478, 2) or crop.shape != (478, 3):
+        raise ValueError(
+            f"{name} in FACE_LANDMARKS has points {tuple(flat.shape)} and {tuple(crop.shape)}, "
+            "expected (478, 2) and (478, 3)"
+        )
+    side = _spread(flat) / _spread(crop[:, :2])  # pixels of the crop's side
+    return Face(
+        points=torch.cat([flat, crop[:, 2:] * side], -1),
+        crop_points=crop,
+        score=float(face["score"]),
+        presence=1 / (1 + math.exp(-float(face["presence"]))),
+        blendshapes={key: float(value) for key, value in face["blendshapes"].items()},
+        pose=_array(face["transformation_matrix"]),
+    )
+
+
+def _array(values: np.ndarray) -> Tensor:
+    return torch.tensor(np.asarray(values, np.float32))
+
+
+def _spread(points: Tensor) -> Tensor:
+    return (points - points.mean(0)).norm()
+
+
+def _logit(probability: float) -> float:
+    """The inverse of the sigmoid, finite at 0 and 1 too."""
+    inside = min(max(probability, 1e-9), 1 - 1e-9)
+    return math.log(inside / (1 - inside))

@@ -1,0 +1,113 @@
+"""Faces in pictures: detector, mesh, expression scores and pose, from Google's .task file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from . import bundle
+from .blendshapes import NAMES, Blendshapes
+from .crop import to_picture
+from .detector import FaceDetector
+from .executor import Network
+from .face import Face
+from .mesh import FaceMesh, face_boxes
+from .pictures import BATCH, checked
+from .pose import head_pose, read_geometry
+from .tflite import read_graph
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """A face that the detector saw: the picture's index, its turned box [5] and its score."""
+
+    picture: int
+    box: Tensor
+    score: float
+
+
+class FaceLandmarker(nn.Module):
+    """Reads the faces of pictures. Equal to MediaPipe's FaceLandmarker for single pictures.
+
+    `.to(device)` moves the networks; pictures may stay where they are.
+    """
+
+    def __init__(self, path: str | Path, full_range: str | Path | None = None):
+        """Open face_landmarker.task; see locate.py for where it may be.
+
+        full_range: face_detection_full_range_sparse.tflite, which also finds faces smaller than
+        about a fifth of the picture; it then takes the place of the detector in the .task.
+        Raises ValueError when a file is damaged or another one.
+        """
+        super().__init__()
+        parts = bundle.read_task(path)
+
+        def network(name: str) -> Network:
+            return Network(read_graph(parts[name], f"{name} in {path}"))
+
+        near = network(bundle.DETECTOR)
+        self.detector = FaceDetector(bundle.read_network(full_range) if full_range else near)
+        self.mesh = FaceMesh(network(bundle.MESH))
+        self.blendshapes = Blendshapes(network(bundle.BLENDSHAPES))
+        self.geometry = read_geometry(parts[bundle.GEOMETRY], f"{bundle.GEOMETRY} in {path}")
+
+    @torch.no_grad()
+    def detect(
+        self,
+        images: Tensor,
+        maximum_faces: int | None = None,
+        minimum_confidence: float = 0.5,
+        minimum_presence: float = 0.5,
+    ) -> list[list[Face]]:
+        """The faces of each picture, the surest first, none being an empty list.
+
+        images: [N, H, W, 3], 0..1, on any device. maximum_faces: per picture; None is all.
+        minimum_confidence, minimum_presence: 0..1, of the detector and of the mesh. From a picture
+        with NaN or infinity no face is read; the log names it.
+        """
+        images, finite = checked(images)
+        found: list[list[Face]] = [[] for _ in images]
+        for chosen in finite.nonzero()[:, 0].split(BATCH):
+            candidates = self._candidates(
+                images, chosen.tolist(), maximum_faces, minimum_confidence
+            )
+            for start in range(0, len(candidates), BATCH):
+                self._read(images, candidates[start : start + BATCH], minimum_presence, found)
+        return found
+
+    def _candidates(
+        self, images: Tensor, chosen: list[int], maximum: int | None, minimum: float
+    ) -> list[Candidate]:
+        candidates = []
+        for picture, faces in zip(chosen, self.detector(images, chosen, minimum), strict=True):
+            rows = zip(face_boxes(faces), faces.scores.tolist(), strict=True)
+            candidates += [Candidate(picture, *row) for row in list(rows)[:maximum]]
+        return candidates
+
+    def _read(
+        self,
+        images: Tensor,
+        candidates: list[Candidate],
+        minimum_presence: float,
+        found: list[list[Face]],
+    ) -> None:
+        boxes = torch.stack([candidate.box for candidate in candidates])
+        pictures = [candidate.picture for candidate in candidates]
+        crop_points, presence = self.mesh(images, pictures, boxes)
+        points = to_picture(crop_points, boxes)
+        scores = self.blendshapes(points)
+        poses = head_pose(points, images.shape[1:3], self.geometry)
+        for i, candidate in enumerate(candidates):
+            if presence[i] > minimum_presence:
+                face = Face(
+                    points=points[i],
+                    crop_points=crop_points[i],
+                    score=candidate.score,
+                    presence=float(presence[i]),
+                    blendshapes=dict(zip(NAMES, scores[i].tolist(), strict=True)),
+                    pose=poses[i],
+                )
+                found[candidate.picture].append(face)

@@ -1,0 +1,80 @@
+"""Where the model files of this package lie, and what to do when they do not.
+
+Looked at in this order: the path given, an environment variable, the folders given (ComfyUI's
+models/face_analysis), the cache that `au-adapter download` fills.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..weights.downloads import cache_folder
+
+MODEL_FOLDER = "face_analysis"  # under ComfyUI's models
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """One model: what it is, the names its file goes by, the variable that may name it, and the
+    download that brings it."""
+
+    title: str
+    names: tuple[str, ...]
+    variable: str
+    download: str
+
+
+FACE_LANDMARKER = ModelFile(
+    title="face landmarker",
+    names=(
+        "face_landmarker.task",
+        "face_landmarker_v2.task",
+        "face_landmarker_v2_with_blendshapes.task",
+    ),
+    variable="AU_ADAPTER_FACE_LANDMARKER",
+    download="face-landmarker",
+)
+FULL_RANGE_DETECTOR = ModelFile(
+    title="full-range face detector",
+    names=("face_detection_full_range_sparse.tflite",),
+    variable="AU_ADAPTER_FULL_RANGE_DETECTOR",
+    download="full-range-face-detector",
+)
+PERSON_SEGMENTER = ModelFile(
+    title="person segmenter",
+    names=("selfie_segmenter.tflite",),
+    variable="AU_ADAPTER_PERSON_SEGMENTER",
+    download="person-segmenter",
+)
+
+
+def locate(
+    model: ModelFile, path: str | Path | None = None, folders: Iterable[str | Path] = ()
+) -> Path:
+    """The file of a model. FileNotFoundError says where it was looked for and how to get it."""
+    named = {"The path given": path, model.variable: os.environ.get(model.variable)}
+    for who, place in named.items():
+        if place and Path(place).is_file():
+            return Path(place)
+        if place:
+            raise FileNotFoundError(
+                f"{who} is {place}, but there is no such file. {_advice(model)}"
+            )
+    searched = [*map(Path, folders), cache_folder(model.download)]
+    for folder in searched:
+        for name in model.names:
+            if (folder / name).is_file():
+                return folder / name
+    raise FileNotFoundError(
+        f"There is no {model.names[0]} in {', '.join(map(str, searched))}. {_advice(model)}"
+    )
+
+
+def _advice(model: ModelFile) -> str:
+    return (
+        f"Get the {model.title} by `au-adapter download {model.download}`, put {model.names[0]} "
+        f"into ComfyUI's models/{MODEL_FOLDER}, or name the file in {model.variable}"
+    )

@@ -1,0 +1,35 @@
+"""What a picture must be before faces are looked for in it."""
+
+from __future__ import annotations
+
+import logging
+
+import torch
+from torch import Tensor
+
+LOGGER = logging.getLogger("au_adapter")
+BATCH = 16  # pictures or faces that go through a network together
+
+
+def checked(images: Tensor) -> tuple[Tensor, Tensor]:
+    """Pictures [N, H, W, 3] (an alpha channel is left out) and which of them are finite, bool [N].
+
+    Pictures with NaN or infinity are named in the log. Raises ValueError for other shapes, and
+    TypeError for values that are not floating point.
+    """
+    if images.ndim != 4 or images.shape[-1] not in (3, 4) or 0 in images.shape[1:3]:
+        raise ValueError(
+            f"Pictures are [N, height, width, 3] with values 0..1, found {tuple(images.shape)}"
+        )
+    if not images.is_floating_point():
+        raise TypeError(f"Pictures are floating point in 0..1, found {images.dtype}; divide by 255")
+    images = images[..., :3]
+    finite = torch.tensor([bool(picture.isfinite().all()) for picture in images], dtype=torch.bool)
+    for index in (~finite).nonzero()[:, 0].tolist():
+        LOGGER.warning(
+            "Picture %d of %d has values that are not finite (NaN or infinity); nothing is read "
+            "from it. They come from the step that made it",
+            index + 1,
+            len(images),
+        )
+    return images, finite

@@ -1,0 +1,43 @@
+"""Where people are in a picture: MediaPipe's selfie segmenter (256 pixels)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+import torch.nn.functional as functional
+from torch import Tensor, nn
+
+from .bundle import read_network
+from .crop import cut, whole
+from .pictures import BATCH, checked
+
+
+class PersonSegmenter(nn.Module):
+    """Masks of the people in pictures: hair, neck, clothes and what they hold, all in one."""
+
+    def __init__(self, path: str | Path):
+        """Open selfie_segmenter.tflite. ValueError when the file is another one."""
+        super().__init__()
+        self.network = read_network(path)
+        shapes = self.network.graph.shapes
+        found = shapes[self.network.graph.outputs[0]]
+        if len(found) != 4 or found[-1] != 1:
+            raise ValueError(f"{path} is not the person segmenter: its output is {found}")
+
+    @torch.no_grad()
+    def mask(self, images: Tensor) -> Tensor:
+        """Pictures [N, H, W, 3] of 0..1 -> how sure a person is at each pixel, [N, H, W] in 0..1.
+
+        The mask of a picture with values that are not finite is 0; the log names it.
+        """
+        images, finite = checked(images)
+        masks = torch.zeros(images.shape[:3])
+        box = whole(*images.shape[1:3])
+        for chosen in finite.nonzero()[:, 0].split(BATCH):
+            boxes = box.expand(len(chosen), 5)
+            crops = cut(images, chosen.tolist(), boxes, self.network.input_size, "edge")
+            small = self.network(crops.to(self.network.device))[0].permute(0, 3, 1, 2).cpu()
+            full = functional.interpolate(small, images.shape[1:3], mode="bilinear")
+            masks[chosen] = full[:, 0]
+        return masks
