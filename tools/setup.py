@@ -4,8 +4,8 @@
     python tools/setup.py --for test        # that, and what `make test` needs
 
 It makes `.venv/` with the pinned packages and, unless COMFYUI_PATH names a ComfyUI, a pinned copy
-of it in `.comfyui/`. What is there already is left alone: the second run takes a fraction of a
-second. Only the standard library is used here.
+of it in `.comfyui/`; for tests also model files and photos in `.cache/`. What is there already is
+left alone: the second run takes a fraction of a second. Only the standard library is used here.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ import sys
 import tarfile
 import tempfile
 from pathlib import Path
+
+import face_files
 
 ROOT = Path(__file__).resolve().parent.parent
 ENVIRONMENT = ROOT / ".venv"
@@ -50,8 +52,14 @@ def main() -> None:
     purpose = parser.parse_args().purpose
     if sys.version_info < OLDEST_PYTHON:
         sys.exit(f"Python 3.10 or newer is needed, this is {platform.python_version()}.")
-    if is_ready(purpose):
-        return
+    if not is_ready(purpose):
+        install(purpose)
+    if purpose == "test":
+        fetch_face_files()
+
+
+def install(purpose: str) -> None:
+    """Install all that a purpose needs, and leave a stamp that says so."""
     if purpose == "test":
         install_system_packages()
     make_environment()
@@ -203,6 +211,17 @@ def unpack(archive: Path, folder: Path) -> None:
                 target = folder / name
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_bytes(tar.extractfile(member).read())
+
+
+def fetch_face_files() -> None:
+    """Fetch the model files and photos of the tests of faces, unless they are there."""
+    if face_files.are_complete():
+        return
+    say("Fetching model files and photos for the tests (78 MB) into .cache/.")
+    try:
+        face_files.fetch(PYTHON)
+    except (subprocess.CalledProcessError, ValueError) as error:
+        sys.exit(f"[setup] The files for the tests of faces could not be fetched: {error}")
 
 
 def install_python_packages(comfyui: Path, purpose: str) -> None:
