@@ -1,0 +1,215 @@
+"""The papers' test protocols: data files of what is asked for, expanded into rows.
+
+What a paper does not publish (prompts, combinations, pairs) is chosen here and named in the file
+under "ours". A file of your own in the same form works as well. `run` carries a protocol out,
+`..report` says what came of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+from ...facs.notation import format_notation, parse_notation
+
+FOLDER = Path(__file__).parent
+NAMES = tuple(sorted(path.stem for path in FOLDER.glob("*.json")))
+SCHEMA = 1
+REFERENCE = "reference"  # the group of pictures that others are compared with
+
+
+@dataclass(frozen=True)
+class Row:
+    """One picture to make.
+
+    id: unique in its protocol, fit for a file name. group: "single", "combination", "target",
+    "removal", or "reference". requested: AU code -> intensity, or change on the scale "change".
+    reference: id of the row it is compared with. prompt: of a picture made from text. source: file
+    of a photo to edit. target: file that shows what is asked for, where there is one.
+    """
+
+    id: str
+    group: str
+    requested: dict[str, float]
+    seed: int
+    reference: str
+    prompt: str = ""
+    source: str = ""
+    target: str = ""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A labelled photo: file, who it shows, and AU number as text -> intensity 0..5."""
+
+    file: str
+    subject: str
+    aus: dict[str, float] = field(hash=False)
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """Rows to make, and the references they are compared with, which are not counted as rows.
+
+    A reference asks for nothing: the picture without AU condition, or the photo itself. scale:
+    "absolute" where a request is the intensity to show, "change" where it is added to what the
+    reference shows. published: the paper's figures by group and metric, with its estimator.
+    """
+
+    name: str
+    title: str
+    scale: str
+    units: tuple[int, ...]
+    rows: tuple[Row, ...]
+    references: tuple[Row, ...]
+    published: dict
+    ours: tuple[str, ...]
+
+    def fingerprint(self) -> str:
+        """SHA-256 of everything that is asked for: two runs with the same one may be compared."""
+        asked = [asdict(row) for row in (*self.references, *self.rows)]
+        return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+
+
+def load_protocol(
+    name: str | Path, photos: Sequence[str | Path] = (), frames: Iterable[Frame] = ()
+) -> Protocol:
+    """A protocol by its name (aueditnet, fineface, magicface) or its JSON file, expanded.
+
+    photos: for "magicface", its 20 files, one for each person. frames: for "aueditnet", the
+    labelled photos of the test people. The same input gives the same rows. ValueError for an
+    unknown name, another file, or another number of photos.
+    """
+    data = _read(name)
+    if "prompts" in data:
+        references, rows = _from_prompts(data)
+    elif "photos" in data:
+        references, rows = _from_photos(data, [str(photo) for photo in photos])
+    else:
+        references, rows = _from_frames(data, list(frames))
+    known = {key: data[key] for key in ("name", "title", "scale")}
+    return Protocol(
+        **known,
+        units=tuple(data["units"]),
+        rows=tuple(rows),
+        references=tuple(references),
+        published=data.get("published", {}),
+        ours=tuple(data.get("ours", ())),
+    )
+
+
+def _read(name: str | Path) -> dict:
+    path = FOLDER / f"{name}.json" if str(name) in NAMES else Path(name)
+    if not path.is_file():
+        raise ValueError(
+            f"There is no protocol '{name}': choose {', '.join(NAMES)}, or give a JSON file"
+        )
+    data = json.loads(path.read_text(encoding="utf-8"))
+    kinds = [kind for kind in ("prompts", "photos", "pairs") if kind in data]
+    if data.get("schema") != SCHEMA or data.get("scale") not in ("absolute", "change") or not kinds:
+        raise ValueError(
+            f"{path} is no protocol: it needs schema {SCHEMA}, the scale absolute or change, and "
+            f"prompts, photos or pairs; see {FOLDER / 'fineface.json'}"
+        )
+    return data
+
+
+def _requests(data: Mapping) -> list[tuple[str, dict[str, float]]]:
+    """Every AU at every level, then the combinations: (group, code -> intensity)."""
+    singles = [
+        ("single", {str(u): float(level)}) for u in data["units"] for level in data["levels"]
+    ]
+    return singles + [("combination", parse_notation(text)) for text in data["combinations"]]
+
+
+def _from_prompts(data: Mapping) -> tuple[list[Row], list[Row]]:
+    """FineFace: each prompt with each request, one seed a prompt."""
+    references = [
+        Row(f"{i:02d}_reference", REFERENCE, {}, data["seed"] + i, f"{i:02d}_reference", prompt)
+        for i, prompt in enumerate(data["prompts"], 1)
+    ]
+    return references, [_asked(r, *request) for r in references for request in _requests(data)]
+
+
+def _from_photos(data: Mapping, photos: list[str]) -> tuple[list[Row], list[Row]]:
+    """MagicFace: each photo with each change."""
+    if len(photos) != data["photos"] or len(set(photos)) != len(photos):
+        raise ValueError(
+            f"The protocol '{data['name']}' edits {data['photos']} different photos, one for each "
+            f"person; found {len(set(photos))}"
+        )
+    references = [
+        Row(f"{i:02d}_reference", REFERENCE, {}, data["seed"], f"{i:02d}_reference", source=photo)
+        for i, photo in enumerate(photos, 1)
+    ]
+    return references, [_asked(r, *request) for r in references for request in _requests(data)]
+
+
+def _asked(reference: Row, group: str, requested: dict[str, float]) -> Row:
+    """The same prompt, photo and seed as the reference, with AUs; named by FACS code."""
+    name = format_notation(requested).replace(":", "=")
+    return Row(
+        id=reference.id.removesuffix(REFERENCE) + name,
+        group=group,
+        requested=requested,
+        seed=reference.seed,
+        reference=reference.id,
+        prompt=reference.prompt,
+        source=reference.source,
+    )
+
+
+def _from_frames(data: Mapping, frames: list[Frame]) -> tuple[list[Row], list[Row]]:
+    """AUEditNet: a frame to the labels of another frame of that person, and to no AU at all."""
+    if not frames:
+        raise ValueError(
+            f"The protocol '{data['name']}' needs labelled frames of the test people (DISFA, or "
+            "rendered faces), found none"
+        )
+    references, rows = [], []
+    for subject in sorted({frame.subject for frame in frames}):
+        own = [frame for frame in frames if frame.subject == subject]
+        for i, (source, target) in enumerate(_pairs(own, data["pairs"], data["seed"]), 1):
+            name = f"{subject}_{i:03d}_reference"
+            row = Row(name, REFERENCE, {}, data["seed"], name, source=source.file)
+            references.append(row)
+            rows += _target_and_removal(row, target, data["units"])
+    return references, rows
+
+
+def _target_and_removal(reference: Row, target: Frame, units: Sequence[int]) -> list[Row]:
+    wanted = {str(unit): float(target.aus.get(str(unit), 0.0)) for unit in units}
+    nothing = dict.fromkeys(wanted, 0.0)
+    return [
+        replace(
+            reference,
+            id=reference.id.removesuffix(REFERENCE) + group,
+            group=group,
+            requested=requested,
+            target=target.file if group == "target" else "",
+        )
+        for group, requested in (("target", wanted), ("removal", nothing))
+    ]
+
+
+def _pairs(frames: list[Frame], count: int, seed: int) -> list[tuple[Frame, Frame]]:
+    """`count` pairs of different frames, or one for every frame where there are fewer.
+
+    The order comes from hashes of the file names, so that it depends on neither the order of the
+    listing nor a version of a random generator.
+    """
+    if len(frames) < 2:
+        raise ValueError(f"{frames[0].subject} has one frame: a target needs another one")
+    sources = _scattered(frames, f"{seed} source")[:count]
+    targets = _scattered(frames, f"{seed} target")
+    return [
+        (source, targets[i] if targets[i] is not source else targets[i - 1])
+        for i, source in enumerate(sources)
+    ]
+
+
+def _scattered(frames: list[Frame], salt: str) -> list[Frame]:
+    return sorted(frames, key=lambda f: hashlib.sha256(f"{salt} {f.file}".encode()).hexdigest())
