@@ -51,7 +51,8 @@ def head_pose_rmse(poses: Tensor, references: Tensor) -> Tensor:
 
         sqrt( 1/3 sum_i (pose_i - reference_i)^2 ),  each difference the short way round
 
-    poses, references: [N, 3] in radians, both from one estimator. MagicFace section IV-A takes
+    poses, references: [N, 3] in radians, both from one estimator; small degrees cannot be told from
+    radians, so convert what `faces.pose` gives (torch.deg2rad). MagicFace section IV-A takes
     FLAME's pose coefficients, by an estimator that it does not name; name yours.
     """
     poses, references = checks.pair("head_pose_rmse", poses, references, "N 3")
