@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from .crop import cut, letterbox, to_picture
+from .crop import cut, to_picture
 from .executor import Network
 
 # By the network's input size: (pixels between anchors, anchors at each place), and the overlap
@@ -34,6 +34,10 @@ class Detections:
     def __len__(self) -> int:
         return len(self.scores)
 
+    def only(self, which: Tensor) -> Detections:
+        """Those that an index or mask [K] names."""
+        return Detections(self.boxes[which], self.keypoints[which], self.scores[which])
+
 
 class FaceDetector(nn.Module):
     """Boxes of the faces in pictures."""
@@ -49,14 +53,16 @@ class FaceDetector(nn.Module):
         self.network = network
         self.anchors = anchors(size)
 
-    def forward(self, images: Tensor, chosen: list[int], minimum: float) -> list[Detections]:
-        """Faces with a score of at least `minimum` in each chosen picture of [N, H, W, 3], 0..1."""
+    def forward(
+        self, images: Tensor, chosen: list[int], windows: Tensor, minimum: float
+    ) -> list[Detections]:
+        """Faces with a score of at least `minimum`, in window i of windows [K, 5] (boxes, see
+        crop.py) of picture chosen[i] of images [N, H, W, 3], 0..1."""
         size = self.network.input_size
-        boxes = letterbox(*images.shape[1:3]).expand(len(chosen), 5)
-        squares = cut(images, chosen, boxes, size, "black").to(self.network.device)
+        squares = cut(images, chosen, windows, size, "black").to(self.network.device)
         values, logits = self.network(2 * squares - 1)
         scores = logits[..., 0].clamp(-LOGIT_LIMIT, LOGIT_LIMIT).sigmoid().cpu()
-        points = to_picture(self._decode(values.cpu()).flatten(1, 2), boxes)
+        points = to_picture(self._decode(values.cpu()).flatten(1, 2), windows)
         points = points.reshape(len(chosen), -1, 8, 2)
         return [
             _separate(*pair, minimum, OVERLAP[size]) for pair in zip(points, scores, strict=True)

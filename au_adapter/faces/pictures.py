@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import logging
 
-import torch
 from torch import Tensor
 
 LOGGER = logging.getLogger("au_adapter")
 BATCH = 16  # pictures or faces that go through a network together
 
 
-def checked(images: Tensor) -> tuple[Tensor, Tensor]:
-    """Pictures [N, H, W, 3] (an alpha channel is left out) and which of them are finite, bool [N].
+def checked(images: Tensor) -> tuple[Tensor, list[list[int]]]:
+    """Pictures [N, H, W, 3] (an alpha channel is left out), and the indices of those that are
+    finite, in groups that go through a network together.
 
     Pictures with NaN or infinity are named in the log. Raises ValueError for other shapes, and
     TypeError for values that are not floating point.
@@ -23,13 +23,13 @@ def checked(images: Tensor) -> tuple[Tensor, Tensor]:
         )
     if not images.is_floating_point():
         raise TypeError(f"Pictures are floating point in 0..1, found {images.dtype}; divide by 255")
-    images = images[..., :3]
-    finite = torch.tensor([bool(picture.isfinite().all()) for picture in images], dtype=torch.bool)
-    for index in (~finite).nonzero()[:, 0].tolist():
+    images = images[..., :3].contiguous()  # crops address its pixels by one number
+    finite = [index for index, picture in enumerate(images) if picture.isfinite().all()]
+    for index in sorted({*range(len(images))} - {*finite}):
         LOGGER.warning(
             "Picture %d of %d has values that are not finite (NaN or infinity); nothing is read "
             "from it. They come from the step that made it",
             index + 1,
             len(images),
         )
-    return images, finite
+    return images, [finite[start : start + BATCH] for start in range(0, len(finite), BATCH)]

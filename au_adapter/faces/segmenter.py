@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from .bundle import read_network
 from .crop import cut, whole
-from .pictures import BATCH, checked
+from .pictures import checked
 
 
 class PersonSegmenter(nn.Module):
@@ -31,12 +31,12 @@ class PersonSegmenter(nn.Module):
 
         The mask of a picture with values that are not finite is 0; the log names it.
         """
-        images, finite = checked(images)
+        images, groups = checked(images)
         masks = torch.zeros(images.shape[:3])
         box = whole(*images.shape[1:3])
-        for chosen in finite.nonzero()[:, 0].split(BATCH):
+        for chosen in groups:
             boxes = box.expand(len(chosen), 5)
-            crops = cut(images, chosen.tolist(), boxes, self.network.input_size, "edge")
+            crops = cut(images, chosen, boxes, self.network.input_size, "edge")
             small = self.network(crops.to(self.network.device))[0].permute(0, 3, 1, 2).cpu()
             full = functional.interpolate(small, images.shape[1:3], mode="bilinear")
             masks[chosen] = full[:, 0]

@@ -16,6 +16,8 @@ from face_pictures import (
 )
 from torch import Tensor
 
+from au_adapter.faces.search import search
+
 FIELDS = 8
 
 
@@ -53,10 +55,10 @@ def test_blendshapes_and_pose(name: str) -> None:
 
 @pytest.mark.parametrize("name", REFERENCE)
 def test_detections(name: str) -> None:
-    near = landmarker().detector(picture(name), [0], 0.5)[0]
+    near = search(landmarker().detector, picture(name), [0], 0.5, levels=1)[0]
     # mediapipe gives these boxes in whole pixels.
     _same_boxes(near.boxes, near.scores, REFERENCE[name]["short"], pixels=2)
-    far = far_landmarker().detector(picture(name), [0], 0.6)[0]
+    far = search(far_landmarker().detector, picture(name), [0], 0.6, levels=1)[0]
     _same_boxes(far.boxes, far.scores, REFERENCE[name]["full"], pixels=0.05)
 
 

@@ -1,0 +1,89 @@
+"""Where in a picture the detector looks: the whole, then smaller windows for smaller faces.
+
+The detector sees a picture at 128 or 192 pixels, so a face must fill about a fifth or a tenth of
+it. Each further level looks through windows of half the side, which overlap by half: whatever is
+smaller than half a window lies whole in one of them.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from .detector import Detections, FaceDetector, overlaps
+from .pictures import BATCH
+
+OVERLAP = 0.3  # from which two boxes of different windows are one face
+
+
+def search(
+    detector: FaceDetector, images: Tensor, chosen: list[int], minimum: float, levels: int
+) -> list[Detections]:
+    """The faces in each chosen picture of images [N, H, W, 3], 0..1, the surest first.
+
+    With one level this is what the detector finds in the whole picture, as MediaPipe does.
+    """
+    height, width = images.shape[1:3]
+    frames = windows(height, width, levels)
+    jobs = [(picture, frame) for picture in chosen for frame in frames]
+    found: list[Detections] = []
+    for start in range(0, len(jobs), BATCH):
+        pictures, boxes = zip(*jobs[start : start + BATCH], strict=True)
+        found += detector(images, list(pictures), torch.stack(boxes), minimum)
+    if levels == 1:
+        return found
+    whole = [
+        _whole_faces(faces, job[1], height, width) for job, faces in zip(jobs, found, strict=True)
+    ]
+    groups = range(0, len(jobs), len(frames))
+    return [_merge(whole[start : start + len(frames)]) for start in groups]
+
+
+def windows(height: int, width: int, levels: int) -> Tensor:
+    """Square windows [K, 5] (boxes, see crop.py): the smallest around the picture, then smaller."""
+    rows = []
+    for level in range(levels):
+        side = max(height, width) / 2**level
+        for y in _centres(height, side):
+            rows += [[x, y, side, side, 0.0] for x in _centres(width, side)]
+    return torch.tensor(rows)
+
+
+def _centres(length: int, side: float) -> list[float]:
+    """Centres, evenly spread, of windows that cover a length and overlap by half or more."""
+    if length <= side:
+        return [length / 2]
+    count = math.ceil((length - side) / (side / 2)) + 1
+    return torch.linspace(side / 2, length - side / 2, count).tolist()
+
+
+def _whole_faces(faces: Detections, window: Tensor, height: int, width: int) -> Detections:
+    """Without those that a window's edge may have cut; the picture's own edge does not count."""
+    low, high = window[:2] - window[2] / 2, window[:2] + window[2] / 2
+    size = window.new_tensor([width, height])
+    inside = ((faces.boxes[:, :2] > low) | (low <= 0)) & (
+        (faces.boxes[:, 2:] < high) | (high >= size)
+    )
+    return faces.only(inside.all(-1))
+
+
+def _merge(parts: list[Detections]) -> Detections:
+    """One list of faces from all windows; of those that overlap, the surest stays."""
+    faces = Detections(
+        torch.cat([part.boxes for part in parts]),
+        torch.cat([part.keypoints for part in parts]),
+        torch.cat([part.scores for part in parts]),
+    )
+    faces = faces.only(faces.scores.argsort(descending=True, stable=True))
+    return faces.only(torch.tensor(distinct(faces.boxes, OVERLAP), dtype=torch.long))
+
+
+def distinct(boxes: Tensor, overlap: float) -> list[int]:
+    """Which of boxes [K, 4], the surest first, overlap none before them by more than that."""
+    kept: list[int] = []
+    for index, box in enumerate(boxes):
+        if not (overlaps(box, boxes[kept]) > overlap).any():
+            kept.append(index)
+    return kept
