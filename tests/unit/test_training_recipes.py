@@ -117,6 +117,17 @@ def test_a_trained_autoencoder_loads(results: dict[str, Path], faces: RenderedSe
     assert (again - pictures).abs().mean() < 0.12  # principal components already do that
 
 
+def test_a_continued_autoencoder_keeps_its_latents(
+    results: dict[str, Path], data: Path, tmp_path: Path
+) -> None:
+    start = results["demo-autoencoder"]
+    result = train("demo-autoencoder", [data], tmp_path / "run", start=str(start), **TINY)
+    before, after = (load_file(folder / "vae.safetensors") for folder in (start, result))
+    changed = {name for name, tensor in before.items() if not torch.equal(tensor, after[name])}
+    assert changed
+    assert all(name.startswith(("decoder.", "patches_out.")) for name in changed)
+
+
 def test_a_trained_regressor_reads_files(
     results: dict[str, Path], base: Path, tmp_path: Path, faces: RenderedSet
 ) -> None:

@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from ...models.autoencoder import DemoAutoencoder
-from ..faces import load_faces, part_weights, to_unit_range
+from ..faces import load_autoencoder, load_faces, part_weights, to_unit_range
 from ..loop import Settings
 
 # Of the latent's deviation: the decoder must bear what the UNet gets slightly wrong.
@@ -61,16 +61,31 @@ def _edge_error(error: Tensor, weights: Tensor) -> Tensor:
 
 
 class AutoencoderRecipe:
-    """Reads pictures from one or more folders of renders."""
+    """Reads pictures from one or more folders of renders.
 
-    def __init__(self, data: list[Path]):
+    With start, a folder with vae.safetensors, only its decoder learns on: latents stay what they
+    were, so that a UNet trained on them, or in training, needs nothing new.
+    """
+
+    def __init__(self, data: list[Path], start: str | None = None):
         sets = load_faces(data)
         self.images = torch.from_numpy(np.concatenate([faces.images for faces in sets]))
         self.boxes = np.concatenate([faces.boxes for faces in sets])
+        self.module = AutoencoderLoss(self._continued(start) if start else self._fresh())
+        self.latents_are_fixed = bool(start)
+
+    def _fresh(self) -> DemoAutoencoder:
         autoencoder = DemoAutoencoder()
         every = max(1, len(self.images) // 256)
         autoencoder.start_from_principal_components(to_unit_range(self.images[::every]))
-        self.module = AutoencoderLoss(autoencoder)
+        return autoencoder
+
+    @staticmethod
+    def _continued(start: str) -> DemoAutoencoder:
+        autoencoder = load_autoencoder(start)
+        for part in (autoencoder.decoder, autoencoder.patches_out):
+            part.requires_grad_(True)
+        return autoencoder
 
     def batch(self, size: int, generator: torch.Generator) -> dict[str, Tensor]:
         rows = torch.randint(len(self.images), (size,), generator=generator)
@@ -85,11 +100,14 @@ class AutoencoderRecipe:
 
     def save(self, module: AutoencoderLoss, folder: Path) -> None:
         autoencoder = module.autoencoder
-        device = autoencoder.latent_mean.device
-        with torch.no_grad():
-            parts = (to_unit_range(part).to(device) for part in self.images[:1024].split(64))
-            raw = [autoencoder.encode_raw(part) for part in parts]
-            autoencoder.set_latent_statistics(torch.cat(raw))
+        if not self.latents_are_fixed:
+            self._normalise(autoencoder)
         tensors = {k: v.detach().contiguous() for k, v in autoencoder.state_dict().items()}
         save_file(tensors, folder / "vae.safetensors")
         (folder / "vae.json").write_text(json.dumps(asdict(autoencoder.config), indent=1))
+
+    @torch.no_grad()
+    def _normalise(self, autoencoder: DemoAutoencoder) -> None:
+        device = autoencoder.latent_mean.device
+        parts = (to_unit_range(part).to(device) for part in self.images[:1024].split(64))
+        autoencoder.set_latent_statistics(torch.cat([autoencoder.encode_raw(p) for p in parts]))
