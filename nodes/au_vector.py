@@ -22,14 +22,15 @@ def _title(number: int) -> str:
 
 
 def _slider(number: int) -> io.Float.Input:
+    seen = UNITS[number].seen
     return io.Float.Input(
         f"au{number}",
-        display_name=_title(number),
+        display_name=_title(number).split(" and ")[0],  # AU6's second half would squeeze the bars
         default=0.0,
         optional=True,
         display_mode=io.NumberDisplay.slider,
         advanced=number in SET_B_EXTRA,
-        tooltip=f"{UNITS[number].seen}. {SLIDER_TOOLTIP}",
+        tooltip=f"{seen[0].upper()}{seen[1:]}. {SLIDER_TOOLTIP}",
         **SLIDER,
     )
 
