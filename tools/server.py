@@ -350,6 +350,11 @@ def _raise_failure(entry: dict[str, Any]) -> None:
     raise PromptError(f"The prompt ended as {status['status_str']!r} without a message.")
 
 
+def template_path(name: str) -> str:
+    """What follows a server's address so that its page opens a shipped workflow."""
+    return f"/?template={name}&source=au-adapter"
+
+
 def main() -> None:
     """Open ComfyUI with this project's nodes in a browser until Ctrl-C."""
     parser = argparse.ArgumentParser(description=main.__doc__)
@@ -358,7 +363,7 @@ def main() -> None:
     parser.add_argument("--no-browser", action="store_true", help="only say the address")
     options, extra_arguments = parser.parse_known_args()
     with ComfyServer(extra_arguments, port=options.port) as server:
-        address = f"{server.url}/?template={options.template}&source=au-adapter"
+        address = server.url + template_path(options.template)
         print(f"ComfyUI runs at {address}\nIts log: {server.log_file}\nCtrl-C ends it.", flush=True)
         if not options.no_browser:
             webbrowser.open(address)
