@@ -1,0 +1,48 @@
+"""What the project ships: its workflows, and a server on its bundled model."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from au_adapter.demo import FOLDER_VARIABLE, demo_folder
+from tools.server import ROOT, ComfyServer
+
+WORKFLOWS = ROOT / "workflows"
+NAMES = sorted(path.stem for path in (WORKFLOWS / "api").glob("*.json"))
+PICTURES = {"au_generate": 1, "au_sweep": 6}
+
+
+def api_graph(name: str) -> dict[str, dict[str, Any]]:
+    """A shipped workflow in API format."""
+    return json.loads((WORKFLOWS / "api" / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def ui_graph(name: str) -> dict[str, Any]:
+    """A shipped workflow as ComfyUI's page saves it."""
+    return json.loads((WORKFLOWS / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def is_link(value: Any) -> bool:
+    """Whether an input of an API graph comes from another node."""
+    return isinstance(value, list)
+
+
+@contextmanager
+def shipped_server(base: Path) -> Iterator[ComfyServer]:
+    """A server that caches nothing, on the bundled model, or on random weights in a clone without.
+
+    `base` is an empty folder for it.
+    """
+    with pytest.MonkeyPatch.context() as environment:
+        if not (demo_folder() / "unet.safetensors").is_file():
+            from tiny_demo import write_demo  # which takes seconds to import
+
+            environment.setenv(FOLDER_VARIABLE, str(write_demo(base / "demo")))
+        with ComfyServer(base=base) as server:
+            yield server
