@@ -19,7 +19,7 @@ from ..evaluation.response import full_error, prompted_error, response_curve, sp
 from ..facs import SET_A, UNITS, AUVector
 from . import demo_folder
 from .graphs import SWEEP_LEVELS, Graph, face_graph, sweep_graph
-from .sheets import contact_sheet
+from .sheets import contact_sheet, picture_strip
 
 ROOT = Path(__file__).parents[2]
 OUTPUT = ROOT / "demo"
@@ -130,9 +130,10 @@ def shared_baselines(rows: list[dict]) -> list[dict]:
 
 
 def report(rows: list[dict], output: Path) -> None:
-    """Write grid.png, combinations.png, report.json and report.md."""
+    """Write grid.png, combinations.png, faces.png, report.json and report.md."""
     _grid(rows).save(output / "grid.png")
     _combinations(rows).save(output / "combinations.png")
+    _strip(rows).save(output / "faces.png")
     public = [{k: v for k, v in row.items() if k != "_path"} for row in rows]
     content = {"schema": 1, "estimator": ESTIMATOR, "rows": public}
     (output / "report.json").write_text(json.dumps(content, indent=1), encoding="utf-8")
@@ -179,7 +180,12 @@ def _grid(rows: list[dict]) -> Image.Image:
         cells = [
             row for row in rows if row["method"] == "adapter" and list(row["requested"]) == [unit]
         ]
-        lines.append((_title(int(unit)).replace(" ", "\n", 1), [_open(row) for row in cells]))
+        lines.append(
+            (
+                _title(int(unit)).replace(" ", "\n", 1).replace(" and", "\nand"),
+                [_open(row) for row in cells],
+            )
+        )
     return contact_sheet(
         lines, [f"{level:g}" for level in SWEEP_LEVELS], f'"{PROMPT}", seed {SEED}'
     )
@@ -194,6 +200,19 @@ def _combinations(rows: list[dict]) -> Image.Image:
     return contact_sheet(
         lines, list(COMBINATIONS), f'"{COMBINATION_PROMPT}", seed {COMBINATION_SEED}'
     )
+
+
+def _strip(rows: list[dict]) -> Image.Image:
+    """Each AU at its strongest, in two lines, without much text: for the README."""
+    cells = [
+        (f"AU{unit}", _open(row))
+        for row in rows
+        if row["method"] == "adapter" and row["prompt"] == PROMPT
+        for unit, level in row["requested"].items()
+        if level == max(SWEEP_LEVELS)
+    ]
+    half = len(cells) // 2
+    return picture_strip([cells[:half], cells[half:]])
 
 
 def _row(method: str, prompt: str, seed: int, requested: dict[str, float]) -> dict:

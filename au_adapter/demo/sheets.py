@@ -36,6 +36,22 @@ def contact_sheet(
     return sheet
 
 
+def picture_strip(lines: list[list[tuple[str, Image.Image]]]) -> Image.Image:
+    """Lines of (label, picture), the label under its picture; all pictures of one size."""
+    width, height = lines[0][0][1].size
+    columns = max(map(len, lines))
+    size = (columns * (width + MARGIN) + MARGIN, len(lines) * (height + CAPTION + MARGIN) + MARGIN)
+    strip = Image.new("RGB", size, PAPER)
+    draw = ImageDraw.Draw(strip)
+    for row, line in enumerate(lines):
+        top = MARGIN + row * (height + CAPTION + MARGIN)
+        for column, (label, picture) in enumerate(line):
+            left = MARGIN + column * (width + MARGIN)
+            strip.paste(picture, (left, top))
+            draw.text((left + width / 2, top + height + 2), label, INK, _font(13), anchor="ma")
+    return strip
+
+
 def _left(column: int, width: int) -> int:
     return SIDE + column * (width + MARGIN)
 
