@@ -58,12 +58,14 @@ def save_renders(folder: Path, step: int) -> list[Path]:
     return files
 
 
-def read(files: list[Path], every_point: int) -> dict[str, dict]:
-    """File name -> what mediapipe reads in it; see landmarker_reference_reader.py."""
+def read(files: list[Path], every_point: int, seconds: bool = False) -> dict[str, dict]:
+    """File name -> what mediapipe reads in it, and on request the landmarker's CPU time; see
+    landmarker_reference_reader.py."""
     job = {
         "files": list(map(str, files)),
         "models": str(face_files.MODELS),
         "every_point": every_point,
+        "seconds": seconds,
     }
     answer = subprocess.run(
         [environment(), READER], input=json.dumps(job), capture_output=True, text=True, check=True

@@ -6,6 +6,7 @@ rows; a detection is [x0, y0, x1, y1, score]; `person` is the mask at the centre
 
 import json
 import sys
+import time
 import zipfile
 from pathlib import Path
 
@@ -21,9 +22,9 @@ FULL_CONFIDENCE = 0.6  # what the full-range graph uses, whatever it is asked fo
 
 def main():
     job = json.load(sys.stdin)
-    models, every_point = Path(job["models"]), job["every_point"]
+    models, every_point, seconds = Path(job["models"]), job["every_point"], job["seconds"]
     readers = [
-        lambda picture: read_faces(landmarker, picture, every_point),
+        lambda picture: read_faces(landmarker, picture, every_point, seconds),
         lambda picture: {"short": read_short(short, picture)},
         lambda picture: {"full": read_full(full, picture)},
         lambda picture: {"person": read_person(segmenter, picture)},
@@ -74,16 +75,18 @@ def image(picture):
     return mp.Image(mp.ImageFormat.SRGB, np.ascontiguousarray(picture))
 
 
-def read_faces(landmarker, picture, every_point):
+def read_faces(landmarker, picture, every_point, seconds):
     height, width = picture.shape[:2]
+    start = time.process_time()
     found = landmarker.detect(image(picture))
+    spent = {"seconds": time.process_time() - start} if seconds else {}
     faces = zip(
         found.face_landmarks,
         found.face_blendshapes,
         found.facial_transformation_matrixes,
         strict=True,
     )
-    return {
+    return spent | {
         "faces": [
             {
                 "points": rounded(
