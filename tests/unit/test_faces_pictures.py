@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 
+import av
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as functional
@@ -12,6 +14,7 @@ from torch import Tensor
 
 from au_adapter.faces import Face, head_angles
 from au_adapter.faces.search import windows
+from tools import face_files
 
 ASTRONAUT, GROUP, LANDSCAPE = "astronaut.png", "multi_face.jpg", "free-mountain-vector-01.jpg"
 
@@ -155,6 +158,35 @@ def test_a_mirrored_face_turns_the_other_way(name: str) -> None:
     for name in ("eyeSquint", "mouthSmile", "browDown"):
         difference = left.blendshapes[f"{name}Left"] - right.blendshapes[f"{name}Right"]
         assert abs(difference) < 0.25
+
+
+def _drawn_over(rows: slice, columns: slice) -> Tensor:
+    image = picture(ASTRONAUT).clone()
+    image[:, rows, columns] = 0.02
+    return image
+
+
+def test_dark_glasses_and_a_mask_drawn_over() -> None:
+    """A face half hidden is found or not; what is found is a face at the same place."""
+    open_face = _read(picture(ASTRONAUT))[0]
+    glasses, mask = slice(100, 130), slice(145, 200)
+    for rows in (glasses, mask):
+        for face in _read(_drawn_over(rows, slice(170, 275))):
+            assert (face.points - open_face.points)[:, :2].norm(dim=-1).mean() < 25
+            assert all(0 <= score <= 1 for score in face.blendshapes.values())
+    assert len(_read(_drawn_over(glasses, slice(170, 275)))) == 1
+    assert _read(_drawn_over(slice(60, 220), slice(150, 290))) == []
+
+
+def test_every_frame_of_a_clip() -> None:
+    with av.open(str(face_files.PHOTOS / "single_face.mp4")) as clip:
+        frames = [frame.to_ndarray(format="rgb24") for frame in clip.decode(video=0)][:40:4]
+    images = torch.tensor(np.stack(frames)) / 255
+    faces = landmarker().detect(images)
+    assert [len(found) for found in faces] == [1] * len(frames)
+    points = torch.stack([found[0].points[:, :2] for found in faces])
+    steps = (points[1:] - points[:-1]).norm(dim=-1).mean(-1)
+    assert steps.max() < 0.05 * images.shape[2]
 
 
 def test_expressions_are_what_the_photos_show() -> None:
