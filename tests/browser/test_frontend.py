@@ -1,0 +1,260 @@
+"""ComfyUI's real page on a real server: templates, sliders, running, bypass, help."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from playwright.sync_api import Page, expect
+from shipped import NAMES, PICTURES, api_graph, shipped_server
+
+from tools import frontend
+from tools.server import ROOT, ComfyServer, template_path
+
+SCREENSHOTS = ROOT / ".cache" / "screenshots"
+PACK = "au-adapter"
+AU_VECTOR, APPLY, SAMPLER, SAVE = "4", "6", "8", "10"
+NODES_2 = "Comfy.VueNodes.Enabled"
+
+OPEN = """async ([pack, name]) => {
+  const answer = await fetch(`/api/workflow_templates/${pack}/${name}.json`)
+  await app.loadGraphData(await answer.json(), true, true, name, { openSource: 'template' })
+}"""
+HAS_SLIDERS = "app.graph.nodes.some((node) => node.type === 'AUA_AUVector')"
+QUEUED = "async () => (await app.graphToPrompt()).output"
+# Where on the page a share of the way along a slider is; sliders begin 15 units inside a node.
+PLACE_ON_SLIDER = """([id, name, share]) => {
+  const node = app.graph.getNodeById(id)
+  const widget = node.widgets.find((widget) => widget.name === name)
+  const x = node.pos[0] + 15 + share * (node.size[0] - 30)
+  const y = node.pos[1] + widget.last_y + LiteGraph.NODE_WIDGET_HEIGHT / 2
+  const [left, top] = app.canvas.ds.convertOffsetToCanvas([x, y])
+  const canvas = app.canvas.canvas.getBoundingClientRect()
+  return [canvas.left + left, canvas.top + top]
+}"""
+SHOWN = """([id, file, count]) => {
+  const pictures = app.graph.getNodeById(id).imgs ?? []
+  return pictures.length === count &&
+    pictures.every((picture) => picture.complete && picture.naturalWidth === 128) &&
+    pictures.some((picture) => picture.src.includes(encodeURIComponent(file)))
+}"""
+SELECT = "(id) => app.canvas.selectItems([app.graph.getNodeById(id)])"
+LOOK_AT = """([id, scale]) => {
+  app.canvas.ds.scale = scale
+  app.canvas.centerOnNode(app.graph.getNodeById(id))
+}"""
+UNKNOWN_NODES = """() =>
+  app.graph.nodes.map((node) => node.type).filter((type) => !LiteGraph.registered_node_types[type])
+"""
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ComfyServer]:
+    with shipped_server(tmp_path_factory.mktemp("comfyui")) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def opened(server: ComfyServer) -> Iterator[tuple[Page, list[str]]]:
+    """The page, and what goes wrong in it."""
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    with frontend.open_page(server, template_path("au_generate")) as page:
+        errors: list[str] = []
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        yield page, errors
+
+
+@pytest.fixture
+def page(opened: tuple[Page, list[str]]) -> Iterator[Page]:
+    """The page; a test fails when an error happened in it, caught or shown."""
+    page, errors = opened
+    errors.clear()
+    yield page
+    expect(page.locator(".p-toast-message-error")).to_have_count(0)
+    assert not errors
+
+
+def test_the_address_of_make_comfyui_opens_a_workflow(page: Page) -> None:
+    page.wait_for_function(HAS_SLIDERS)
+    _photograph(page, "address")
+
+
+def test_the_template_browser_offers_them_and_opens_one(page: Page) -> None:
+    page.evaluate("app.extensionManager.command.execute('Comfy.BrowseTemplates')")
+    page.get_by_placeholder("Search").fill("au_")
+    for name in NAMES:
+        picture = page.get_by_test_id(f"template-workflow-{name}").locator("img").first
+        picture.scroll_into_view_if_needed()
+        expect(picture).to_have_js_property("naturalWidth", 384)
+    _photograph(page, "templates")
+    page.evaluate("app.graph.clear()")
+    page.get_by_test_id("template-workflow-au_generate").click()
+    page.wait_for_function(HAS_SLIDERS)
+    assert page.evaluate(UNKNOWN_NODES) == []
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    _photograph(page, "au_generate")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_template_queues_its_api_form(page: Page, server: ComfyServer, name: str) -> None:
+    _open(page, name)
+    known, queued, expected = server.get("/object_info"), page.evaluate(QUEUED), api_graph(name)
+    assert queued.keys() == expected.keys()
+    for key, node in expected.items():
+        kind = node["class_type"]
+        assert queued[key]["class_type"] == kind
+        assert queued[key]["inputs"] == {**_defaults(known[kind]), **node["inputs"]}
+
+
+def test_a_moved_slider_changes_what_is_queued(page: Page) -> None:
+    _open(page, "au_generate")
+    before = page.evaluate(QUEUED)
+    assert before[AU_VECTOR]["inputs"]["au12"] == 4
+    _drag(page, "au12", 0.8, 0.3)
+    after = page.evaluate(QUEUED)
+    assert after[AU_VECTOR]["inputs"]["au12"] == pytest.approx(1.5, abs=0.1)
+    after[AU_VECTOR]["inputs"]["au12"] = 4
+    assert after == before
+    for end, value in ((1.0, 5), (0.0, 0)):
+        _drag(page, "au12", 0.5, end)
+        assert page.evaluate(QUEUED)[AU_VECTOR]["inputs"]["au12"] == value
+    _photograph(page, "slider")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_run_brings_the_pictures_into_the_page(page: Page, server: ComfyServer, name: str) -> None:
+    _open(page, name)
+    pictures = _run(page, server)
+    assert len(pictures) == PICTURES[name]
+    assert np.array_equal(pictures, _draw(server, api_graph(name)))
+    _photograph(page, f"{name}_run")
+
+
+def test_a_moved_slider_changes_the_picture(page: Page, server: ComfyServer) -> None:
+    _open(page, "au_generate")
+    _drag(page, "au12", 0.8, 0.0)
+    graph = api_graph("au_generate")
+    before = _draw(server, graph)
+    graph[AU_VECTOR]["inputs"]["au12"] = 0.0
+    found = _run(page, server)
+    assert np.array_equal(found, _draw(server, graph)) and not np.array_equal(found, before)
+
+
+def test_bypassed_the_model_draws_without_it(page: Page, server: ComfyServer) -> None:
+    _open(page, "au_generate")
+    page.evaluate(SELECT, APPLY)
+    page.locator("#graph-canvas").focus()
+    page.keyboard.press("Control+b")
+    assert page.evaluate("(id) => app.graph.getNodeById(id).mode", APPLY) == 4
+    assert APPLY not in page.evaluate(QUEUED)
+    assert np.array_equal(_run(page, server), _draw(server, _without_adapter("au_generate")))
+    _photograph(page, "bypassed")
+
+
+def test_the_help_page_is_shown(page: Page) -> None:
+    _open(page, "au_generate")
+    page.evaluate(LOOK_AT, [AU_VECTOR, 0.7])
+    page.evaluate(SELECT, AU_VECTOR)
+    page.get_by_test_id("info-button").click()
+    text = (ROOT / "web" / "docs" / "AUA_AUVector.md").read_text(encoding="utf-8")
+    sentence = re.search(r"^A facial expression as numbers.*$", text, re.MULTILINE).group()
+    expect(page.get_by_text(sentence)).to_be_visible()
+    expect(page.get_by_role("cell", name="surprise")).to_be_visible()
+    _photograph(page, "help")
+
+
+def test_nodes_2_keeps_the_rare_units_behind_a_button(page: Page) -> None:
+    _open(page, "au_generate")
+    page.evaluate(LOOK_AT, [AU_VECTOR, 0.9])
+    page.evaluate("(name) => app.extensionManager.setting.set(name, true)", NODES_2)
+    try:
+        node = page.locator(f'[data-node-id="{AU_VECTOR}"]')
+        often, rare = node.get_by_text("AU12 lip corner puller"), node.get_by_text("AU14 dimpler")
+        expect(often).to_be_visible()
+        expect(rare).to_have_count(0)
+        _photograph(page, "nodes_2")
+        node.get_by_test_id("advanced-inputs-button").click()
+        expect(rare).to_be_visible()
+        _photograph(page, "nodes_2_advanced")
+    finally:
+        page.evaluate("(name) => app.extensionManager.setting.set(name, false)", NODES_2)
+
+
+def test_without_a_browser_one_sentence_says_what_to_install(
+    server: ComfyServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(frontend, "find_browser", lambda: None)
+    with (
+        pytest.raises(frontend.NoBrowserError, match="install Chromium .*Chrome or .*Edge"),
+        frontend.open_page(server),
+    ):
+        raise AssertionError("opened without a browser")
+
+
+def _open(page: Page, name: str) -> None:
+    """A shipped workflow as the template browser opens it, unchanged."""
+    page.evaluate(OPEN, [PACK, name])
+    page.wait_for_timeout(500)  # it fits the view, then draws
+
+
+def _drag(page: Page, slider: str, start: float, end: float) -> None:
+    """Move the mouse along a slider of AU Vector, pressed, from one share of its way to another."""
+    page.mouse.move(*page.evaluate(PLACE_ON_SLIDER, [AU_VECTOR, slider, start]))
+    page.mouse.down()
+    page.mouse.move(*page.evaluate(PLACE_ON_SLIDER, [AU_VECTOR, slider, end]), steps=5)
+    page.mouse.up()
+
+
+def _run(page: Page, server: ComfyServer) -> np.ndarray:
+    """Press Run, wait until the page shows the pictures, and return them, uint8 [N, H, W, 3]."""
+    before = server.get("/history").keys()
+    page.get_by_test_id("queue-button").click()
+    prompt = _new_prompt(page, server, before)
+    history = server.wait(prompt)
+    files = [image["filename"] for image in history["outputs"][SAVE]["images"]]
+    page.wait_for_function(SHOWN, arg=[SAVE, files[0], len(files)])
+    return _pixels(server.images(history, SAVE))
+
+
+def _new_prompt(page: Page, server: ComfyServer, before: Any) -> str:
+    for _ in range(1200):
+        if new := server.get("/history").keys() - before:
+            return new.pop()
+        page.wait_for_timeout(50)
+    raise AssertionError("Run queued nothing.")
+
+
+def _draw(server: ComfyServer, graph: dict[str, Any]) -> np.ndarray:
+    return _pixels(server.run(graph))
+
+
+def _pixels(pictures: list[Image.Image]) -> np.ndarray:
+    return np.stack([np.asarray(picture.convert("RGB")) for picture in pictures])
+
+
+def _without_adapter(name: str) -> dict[str, Any]:
+    """The workflow as someone would build it who has no AU-Adapter, only its base model."""
+    graph = api_graph(name)
+    source = graph[APPLY]["inputs"]
+    graph[SAMPLER]["inputs"].update({k: source[k] for k in ("model", "positive", "negative")})
+    ours = ("AUA_AUVector", "AUA_AUEncoder", "AUA_ApplyAUAdapter")
+    return {key: node for key, node in graph.items() if node["class_type"] not in ours}
+
+
+def _defaults(info: dict[str, Any]) -> dict[str, Any]:
+    """What the page fills in for a node's widgets that a graph does not mention."""
+    specs = {**info["input"].get("required", {}), **info["input"].get("optional", {})}
+    options = {name: (spec[1] if len(spec) > 1 else {}) for name, spec in specs.items()}
+    return {name: option["default"] for name, option in options.items() if "default" in option}
+
+
+def _photograph(page: Page, name: str) -> Path:
+    page.wait_for_timeout(700)  # animations
+    path = SCREENSHOTS / f"{name}.png"
+    page.screenshot(path=path)
+    return path
