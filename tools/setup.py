@@ -21,6 +21,7 @@ import tarfile
 import tempfile
 from pathlib import Path
 
+import browser
 import face_files
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -36,12 +37,6 @@ ARCHIVE_SHA256 = "de5d0c3204f9235bfa8e5b4e64d4b33439103b0fae9e668cfc25baecd46713
 ARCHIVE_FOLDER = "vendor/ComfyUI/"
 
 TORCH = ("torch", "torchvision", "torchaudio")
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome", "msedge")
-BROWSER_PLACES = (
-    "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
-    "C:/Program Files/Google/Chrome/Application/chrome.exe",
-    "C:/Program Files (x86)/Microsoft/Edge/Application/msedge.exe",
-)
 RENDERING_PACKAGES = ("libegl1", "libgl1-mesa-dri")
 
 
@@ -134,18 +129,10 @@ def install_system_packages() -> None:
 
 def missing_system_packages() -> list[str]:
     """Names, as Debian calls them, of what the tests need and this machine lacks."""
-    missing = [] if find_browser() else ["chromium"]
+    missing = [] if browser.find_browser() else ["chromium"]
     if shutil.which("dpkg-query"):
         missing += [name for name in RENDERING_PACKAGES if not _has_debian_package(name)]
     return missing
-
-
-def find_browser() -> str | None:
-    """The path of a Chromium-like browser for the browser tests, or None."""
-    for name in BROWSERS:
-        if path := shutil.which(name):
-            return path
-    return next((place for place in BROWSER_PLACES if Path(place).is_file()), None)
 
 
 def _has_debian_package(name: str) -> bool:
