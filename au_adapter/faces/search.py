@@ -43,6 +43,8 @@ def search(
 
 def windows(height: int, width: int, levels: int) -> Tensor:
     """Square windows [K, 5] (boxes, see crop.py): the smallest around the picture, then smaller."""
+    if levels < 1:
+        raise ValueError(f"levels is {levels}, expected 1 or more")
     rows = []
     for level in range(levels):
         side = max(height, width) / 2**level
@@ -62,11 +64,10 @@ def _centres(length: int, side: float) -> list[float]:
 def _whole_faces(faces: Detections, window: Tensor, height: int, width: int) -> Detections:
     """Without those that a window's edge may have cut; the picture's own edge does not count."""
     low, high = window[:2] - window[2] / 2, window[:2] + window[2] / 2
-    size = window.new_tensor([width, height])
-    inside = ((faces.boxes[:, :2] > low) | (low <= 0)) & (
-        (faces.boxes[:, 2:] < high) | (high >= size)
-    )
-    return faces.only(inside.all(-1))
+    at_start, at_end = low < 1, high > window.new_tensor([width, height]) - 1
+    starts_inside = (faces.boxes[:, :2] > low) | at_start
+    ends_inside = (faces.boxes[:, 2:] < high) | at_end
+    return faces.only((starts_inside & ends_inside).all(-1))
 
 
 def _merge(parts: list[Detections]) -> Detections:

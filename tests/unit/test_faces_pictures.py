@@ -104,6 +104,8 @@ def test_windows_cover_the_picture_and_halve() -> None:
     frames = windows(300, 400, 3)
     sides = frames[:, 2].tolist()
     assert sides == [400.0] + [200.0] * 6 + [100.0] * 35
+    with pytest.raises(ValueError, match="levels is 0, expected 1 or more"):
+        _read(picture(ASTRONAUT), levels=0)
     for side in (200, 100):
         part = frames[frames[:, 2] == side]
         low, high = part[:, :2] - side / 2, part[:, :2] + side / 2
