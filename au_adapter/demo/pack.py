@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from safetensors import safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 
 NETWORKS = ("unet", "text_encoder", "vae")
 
@@ -34,7 +34,7 @@ def write_half(source: Path, target: Path) -> None:
         name: tensor.half() if tensor.is_floating_point() else tensor
         for name, tensor in load_file(source).items()
     }
-    save_file(tensors, target, metadata=metadata)
+    target.write_bytes(save(tensors, metadata=metadata))  # with the usual permissions
 
 
 if __name__ == "__main__":
