@@ -43,7 +43,7 @@ a picture of a man with fair skin and short blond hair, in a black turtleneck, g
 a photo of an old man with light skin and short grey hair, wearing glasses, on a white background
 a portrait of a young woman with tan skin and long brown hair, in a white sweater, at the beach
 """
-CASES = tuple(zip(PROMPTS.splitlines(), range(101, 109), strict=True))  # prompt, seed
+CASES = tuple(zip(PROMPTS.splitlines(), range(201, 209), strict=True))  # prompt, seed
 COUPLED = 0.6  # an unprompted AU that changes by more than this on average is listed
 
 
@@ -199,7 +199,7 @@ def _similarity(rows: list[dict]) -> list[str]:
 
 def _rmse(first: str, second: str) -> float:
     a, b = (
-        torch.from_numpy(np.asarray(Image.open(PICTURES / f))).float() / 255
+        torch.from_numpy(np.array(Image.open(PICTURES / f))).float() / 255
         for f in (first, second)
     )
     return float(((a - b) ** 2).mean().sqrt())

@@ -32,14 +32,14 @@ COMBINATION_PROMPT = (
     "a photo of a man with tan skin and short black hair, in a white shirt, park background"
 )
 COMBINATION_SEED = 11
-# The six combinations of FineFace's Fig. 5; it does not give intensities, ours are 4 = severe.
+# The six combinations of FineFace's Fig. 5; it does not give intensities, ours are 3 = marked.
 COMBINATIONS = (
-    "6D+12D+25D",
-    "4D+15D+17D",
-    "1D+2D+5D+25D+26D",
-    "4D+6D+17D+20D",
-    "1D+2D+4D+9D",
-    "4D+25D+26D",
+    "6C+12C+25C",
+    "4C+15C+17C",
+    "1C+2C+5C+25C+26C",
+    "4C+6C+17C+20C",
+    "1C+2C+4C+9C",
+    "4C+25C+26C",
 )
 
 
