@@ -91,7 +91,7 @@ def test_the_demo_draws_the_grid_the_combinations_and_both_without() -> None:
     prefixes = [node_of(job.graph, "SaveImage")["filename_prefix"] for job in work]
     assert len({*prefixes}) == 20
     requests = [row["requested"] for job in work for row in job.rows]
-    assert {"12": 5.0} in requests and {"4": 4.0, "25": 4.0, "26": 4.0} in requests
+    assert {"12": 5.0} in requests and {"4": 3.0, "25": 3.0, "26": 3.0} in requests
 
 
 @pytest.fixture
