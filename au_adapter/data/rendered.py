@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-SET_A = (1, 2, 4, 5, 6, 9, 12, 15, 17, 20, 25, 26)
+from ..facs import SET_A
 
 
 @dataclass(frozen=True)

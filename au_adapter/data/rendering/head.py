@@ -66,7 +66,6 @@ AU_SHAPES: dict[int, dict[str, float]] = {
     43: {"eyeBlink": 1.04},
 }
 UNITS = tuple(AU_SHAPES)
-SET_A = (1, 2, 4, 5, 6, 9, 12, 15, 17, 20, 25, 26)
 MIDDLE_UNITS = (17, 18, 22, 23, 25, 26, 27)  # shapes that cannot be driven on one side
 GAZE_SHAPES = ("eyeLookUp", "eyeLookDown", "eyeLookIn", "eyeLookOut")
 LIP_GAP = 0.02  # cm between the inner lips of a closed mouth; the template leaves 0.08

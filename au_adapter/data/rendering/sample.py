@@ -6,7 +6,8 @@ from dataclasses import asdict, dataclass, field
 
 import numpy as np
 
-from .head import MIDDLE_UNITS, MODES, SET_A, UNITS
+from ...facs import SET_A
+from .head import MIDDLE_UNITS, MODES, UNITS
 
 Colour = tuple[float, float, float]
 
