@@ -125,6 +125,12 @@ def train(
     help="neutral; base: as people look; au: the 12 AUs of set A; full: every AU, sides apart.",
 )
 @click.option("--first-identity", default=0, show_default=True, help="Number of the first person.")
+@click.option(
+    "--pose-spread",
+    default=1.0,
+    show_default=True,
+    help="How far heads and eyes turn away: 1 every pose, 0 all face the camera.",
+)
 @click.option("--workers", default=os.cpu_count() or 1, show_default=True, help="Processes.")
 def render(model: Path | None, output: Path, **settings: Any) -> None:
     """Draw labelled faces from MODEL, ICT-FaceKit as one npz; see download and convert.

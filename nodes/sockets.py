@@ -9,3 +9,5 @@ CATEGORY = "AU-Adapter"
 AUVectorSocket = io.Custom("AU_VECTOR")  # au_adapter.AUVector, N faces
 AUAdapterSocket = io.Custom("AU_ADAPTER")  # au_adapter.AUAdapter
 AUTokensSocket = io.Custom("AU_TOKENS")  # float32 [N, T, width]
+FaceReaderSocket = io.Custom("FACE_READER")  # an Estimator: pictures -> Readings
+AUReadingSocket = io.Custom("AU_READING")  # au_adapter.evaluation.reading.ReadingSet

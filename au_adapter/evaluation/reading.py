@@ -21,3 +21,20 @@ class Reading:
     box: tuple[float, float, float, float]
     confidence: float
     aus: AUVector
+
+
+@dataclass(frozen=True)
+class ReadingSet:
+    """What one estimator saw in a batch: the socket AU_READING.
+
+    estimator: its name, which stands beside every number made of it. pictures: how many it looked
+    at; one without a Reading showed no face. readings: by picture, the surest face first.
+    """
+
+    estimator: str
+    pictures: int
+    readings: tuple[Reading, ...]
+
+    def of(self, picture: int) -> list[Reading]:
+        """The faces of one picture, an empty list where none was found."""
+        return [reading for reading in self.readings if reading.image == picture]

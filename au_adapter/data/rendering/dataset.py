@@ -47,6 +47,7 @@ class Job:
     images_per_identity: int = 4
     shard_size: int = SHARD
     neutral_first: bool = False
+    pose_spread: float = 1.0
 
 
 def render_dataset(
@@ -61,12 +62,14 @@ def render_dataset(
     images_per_identity: int = 4,
     shard_size: int = SHARD,
     neutral_first: bool = False,
+    pose_spread: float = 1.0,
 ) -> list[Path]:
     """Render count labelled pictures into output/shard-*.tar; returns the shards' paths.
 
     Finished shards are left as they are: an interrupted run goes on where it stopped, and a
     larger count extends a folder. With neutral_first, an identity's first picture has a relaxed
-    face, whatever the mode: a reference for the others.
+    face, whatever the mode: a reference for the others. pose_spread scales how far heads and eyes
+    turn away from the camera, 0..1.
     A picture depends on (seed, index, settings) alone, whatever the number of workers.
     Raises FileNotFoundError without the model, ValueError for settings that differ from those
     of the shards already there, RuntimeError without OpenGL.
@@ -80,6 +83,8 @@ def render_dataset(
             f"count ({count}), workers ({workers}), images_per_identity ({images_per_identity}) "
             f"and shard_size ({shard_size}) must be at least 1, size ({size}) at least 16"
         )
+    if not 0 <= pose_spread <= 1:
+        raise ValueError(f"pose_spread must be from 0 to 1, found {pose_spread}")
     if not Path(model_path).is_file():
         raise FileNotFoundError(
             f"the face model {model_path} does not exist: fetch it with "
@@ -87,7 +92,7 @@ def render_dataset(
         )
     job = Job(
         str(model_path), str(output), count, size, seed, expressions, first_identity,
-        images_per_identity, shard_size, neutral_first,
+        images_per_identity, shard_size, neutral_first, pose_spread,
     )  # fmt: skip
     folder = Path(output)
     folder.mkdir(parents=True, exist_ok=True)
@@ -107,7 +112,7 @@ def _check_settings(job: Job, folder: Path) -> None:
     settings = {k: v for k, v in vars(job).items() if k not in ("model_path", "output", "count")}
     path = folder / "settings.json"
     if path.exists():
-        found = json.loads(path.read_text())
+        found = {"pose_spread": 1.0, **json.loads(path.read_text())}  # older folders name none
         if found != settings:
             raise ValueError(
                 f"{folder} holds renders made with {found}, not {settings}: choose another "
@@ -194,7 +199,8 @@ def draw_parameters(
     mode = job.expressions
     if job.neutral_first and index % job.images_per_identity == 0:
         mode = "neutral"
-    return person, sample_scene(rng), sample_expression(rng, mode), rng
+    scene = sample_scene(rng, job.pose_spread)
+    return person, scene, sample_expression(rng, mode), rng
 
 
 def label(person: Person, scene: Scene, expression: Expression, drawn: Render) -> dict:

@@ -213,8 +213,11 @@ def sample_person(identity: int, masculine: np.ndarray) -> Person:
     )
 
 
-def sample_scene(rng: np.random.Generator) -> Scene:
-    """A pose, a gaze, a light and a background."""
+def sample_scene(rng: np.random.Generator, pose_spread: float = 1.0) -> Scene:
+    """A pose, a gaze, a light and a background.
+
+    pose_spread scales how far heads and eyes turn away: 1 every pose, 0 all face the camera.
+    """
     angle, height = rng.normal(0, 0.75), rng.uniform(0.25, 0.75)
     key = np.array([np.sin(angle), height, max(np.cos(angle), 0.25)])
     warm = rng.uniform(-1, 1)
@@ -227,11 +230,12 @@ def sample_scene(rng: np.random.Generator) -> Scene:
     name = _pick(rng, SCENES if scenic else PLAIN)
     kind = "scene" if scenic else ("gradient" if rng.random() < 0.5 else "plain")
     colour = (0.5, 0.5, 0.5) if scenic else _jitter(rng, PLAIN[name], 0.07)
-    gaze = rng.normal(0, 0.14, 2).clip(-0.4, 0.4)
+    gaze = rng.normal(0, 0.14, 2).clip(-0.4, 0.4) * pose_spread
     return Scene(
-        yaw=float(np.clip(rng.normal(0, 12), -35, 35)),
-        pitch=float(np.clip(rng.normal(-2.5, 6), -17, 14)),  # portraits are taken from eye height
-        roll=float(np.clip(rng.normal(0, 4), -10, 10)),
+        yaw=float(np.clip(rng.normal(0, 12), -35, 35) * pose_spread),
+        # Portraits are taken from eye height.
+        pitch=float(np.clip(rng.normal(-2.5, 6), -17, 14) * pose_spread),
+        roll=float(np.clip(rng.normal(0, 4), -10, 10) * pose_spread),
         gaze=(float(gaze[0]), float(gaze[1])),
         shift=tuple(float(x) for x in rng.normal(0, 0.25, 2)),
         zoom=float(rng.uniform(0.95, 1.05)),
