@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from ..data.rendered import RenderedSet, load
 from ..models.autoencoder import SCALING_FACTOR, AutoencoderConfig, DemoAutoencoder
+from .diffusion import draw_noise
 
 PART_MARGIN = 3  # pixels around a part's box: lids, lips and brows end outside their landmarks
 
@@ -56,6 +58,42 @@ def part_weights(boxes: np.ndarray, size: int, cells: int, part_weight: float) -
 def _cells(low: float, high: float, scale: float, cells: int) -> tuple[int, int]:
     first = max(0, int(np.floor((low - PART_MARGIN) * scale)))
     return first, min(cells, int(np.ceil((high + PART_MARGIN) * scale)))
+
+
+class CaptionedLatents:
+    """Faces as a diffusion model trains on them: latents, their captions' tokens, loss weights."""
+
+    def __init__(
+        self,
+        sets: list[RenderedSet],
+        autoencoder: DemoAutoencoder,
+        tokenize: Callable[[list[str]], Tensor],
+        part_weight: float,
+        cache: Path,
+    ):
+        """tokenize: captions -> token ids [N, length]. cache: the folder that keeps the latents."""
+        self.latents = torch.cat([cached_latents(faces, autoencoder, cache) for faces in sets])
+        self.tokens = torch.cat([tokenize(faces.captions) for faces in sets])
+        cells = self.latents.shape[-1]
+        self.weights = torch.cat(
+            [part_weights(f.boxes, f.images.shape[1], cells, part_weight) for f in sets]
+        )
+        self.empty = tokenize([""])
+
+    def draw(
+        self, size: int, generator: torch.Generator, caption_dropout: float
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """The rows [size] of a step, and its batch; a dropped caption is the empty prompt."""
+        rows = torch.randint(len(self.latents), (size,), generator=generator)
+        noise, timesteps = draw_noise(self.latents[rows].shape, generator)
+        dropped = torch.rand(size, 1, generator=generator) < caption_dropout
+        return rows, {
+            "latents": self.latents[rows],
+            "noise": noise,
+            "timesteps": timesteps,
+            "tokens": torch.where(dropped, self.empty, self.tokens[rows]),
+            "weights": self.weights[rows],
+        }
 
 
 def cached_latents(faces: RenderedSet, autoencoder: DemoAutoencoder, cache: Path) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -14,8 +15,8 @@ from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from ...data.rendering.captions import vocabulary
-from ..diffusion import draw_noise, min_snr_weights, noise_loss, stable_diffusion_schedule
-from ..faces import cached_latents, load_autoencoder, load_faces, part_weights
+from ..diffusion import min_snr_weights, noise_loss, stable_diffusion_schedule
+from ..faces import CaptionedLatents, load_autoencoder, load_faces
 from ..loop import Settings
 from ..tokenizer import END, MAX_LENGTH, START, write_tokenizer
 
@@ -115,7 +116,13 @@ class BaseRecipe:
         self.tokenizer, self.tokenizer_files = (
             read_tokenizer(Path(start) / "tokenizer") if start else make_tokenizer()
         )
-        self._load(data)
+        self.faces = CaptionedLatents(
+            load_faces(data),
+            self.autoencoder,
+            partial(tokenize, self.tokenizer),
+            PART_WEIGHT,
+            data[0] / "cache",
+        )
         self.module = BaseLoss(make_unet(), make_text_encoder(self.tokenizer))
         if start:
             self.module.unet.load_state_dict(load_file(Path(start) / "unet.safetensors"))
@@ -126,33 +133,8 @@ class BaseRecipe:
         self.module.unet.set_attn_processor(AttnProcessor())
         self.module.text_encoder.set_attn_implementation("eager")
 
-    def _load(self, data: list[Path]) -> None:
-        latents, tokens, weights = [], [], []
-        for faces in load_faces(data):
-            latents.append(cached_latents(faces, self.autoencoder, data[0] / "cache"))
-            tokens.append(tokenize(self.tokenizer, faces.captions))
-            weights.append(
-                part_weights(faces.boxes, faces.images.shape[1], latents[-1].shape[-1], PART_WEIGHT)
-            )
-        self.latents, self.tokens, self.weights = (
-            torch.cat(latents),
-            torch.cat(tokens),
-            torch.cat(weights),
-        )
-        self.empty = tokenize(self.tokenizer, [""])
-
     def batch(self, size: int, generator: torch.Generator) -> dict[str, Tensor]:
-        rows = torch.randint(len(self.latents), (size,), generator=generator)
-        noise, timesteps = draw_noise(self.latents[rows].shape, generator)
-        dropped = torch.rand(size, 1, generator=generator) < CAPTION_DROPOUT
-        tokens = torch.where(dropped, self.empty, self.tokens[rows])
-        return {
-            "latents": self.latents[rows],
-            "tokens": tokens,
-            "weights": self.weights[rows],
-            "noise": noise,
-            "timesteps": timesteps,
-        }
+        return self.faces.draw(size, generator, CAPTION_DROPOUT)[1]
 
     def save(self, module: BaseLoss, folder: Path) -> None:
         save_network(module.unet, folder, "unet")

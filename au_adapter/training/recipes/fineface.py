@@ -7,6 +7,7 @@ FineFace's), because the tiny base has no habit of unprompted pictures to fall b
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -18,8 +19,8 @@ from transformers import CLIPTextModel, CLIPTokenizer
 from ...models.adapter import AUAdapter
 from ...models.diffusers_unet import collect_lora, train_on_unet
 from ...weights.files import load_adapter, save_adapter
-from ..diffusion import draw_noise, min_snr_weights, noise_loss, stable_diffusion_schedule
-from ..faces import cached_latents, load_autoencoder, load_faces, part_weights
+from ..diffusion import min_snr_weights, noise_loss, stable_diffusion_schedule
+from ..faces import CaptionedLatents, load_autoencoder, load_faces
 from ..loop import Settings
 from ..recipes.base import make_text_encoder, make_unet, tokenize
 from ..smoothing import SMOOTHING
@@ -95,35 +96,19 @@ class FineFaceRecipe:
         if start:
             self.module.adapter = load_adapter(start)
         self.module.start()
-        self._load(data, base)
-
-    def _load(self, data: list[Path], base: str) -> None:
-        autoencoder = load_autoencoder(base)
-        latents, tokens, weights, aus = [], [], [], []
-        for faces in load_faces(data):
-            latents.append(cached_latents(faces, autoencoder, data[0] / "cache"))
-            tokens.append(tokenize(self.module.tokenizer, faces.captions))
-            weights.append(
-                part_weights(faces.boxes, faces.images.shape[1], latents[-1].shape[-1], PART_WEIGHT)
-            )
-            aus.append(torch.from_numpy(faces.aus))
-        self.latents, self.tokens, self.weights, self.aus = map(
-            torch.cat, (latents, tokens, weights, aus)
+        sets = load_faces(data)
+        self.aus = torch.cat([torch.from_numpy(faces.aus) for faces in sets])
+        self.faces = CaptionedLatents(
+            sets,
+            load_autoencoder(base),
+            partial(tokenize, self.module.tokenizer),
+            PART_WEIGHT,
+            data[0] / "cache",
         )
-        self.empty = tokenize(self.module.tokenizer, [""])
 
     def batch(self, size: int, generator: torch.Generator) -> dict[str, Tensor]:
-        rows = torch.randint(len(self.latents), (size,), generator=generator)
-        noise, timesteps = draw_noise(self.latents[rows].shape, generator)
-        dropped = torch.rand(size, 1, generator=generator) < self.caption_dropout
-        return {
-            "latents": self.latents[rows],
-            "noise": noise,
-            "timesteps": timesteps,
-            "tokens": torch.where(dropped, self.empty, self.tokens[rows]),
-            "weights": self.weights[rows],
-            "aus": self.smooth(self.aus[rows], generator),
-        }
+        rows, batch = self.faces.draw(size, generator, self.caption_dropout)
+        return {**batch, "aus": self.smooth(self.aus[rows], generator)}
 
     def save(self, module: AdapterLoss, folder: Path) -> None:
         module.adapter.lora = collect_lora(module.unet)
