@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from au_adapter.demo import demo_folder
-from au_adapter.models.autoencoder import AutoencoderConfig, DemoAutoencoder
+from au_adapter.weights.autoencoder import load_autoencoder
 from au_adapter.weights.files import load_adapter
 
 from .compat import CLIP, TAESD, VAE, ModelPatcher, ModelType, io, model_management
@@ -61,12 +61,10 @@ def load_clip(folder: Path) -> CLIP:
 
 def load_vae(folder: Path) -> VAE:
     """The VAE of a folder with vae.json and vae.safetensors."""
-    config, weights = _read(folder, "vae")
-    network = DemoAutoencoder(AutoencoderConfig(**{k: tuple(v) for k, v in config.items()}))
-    network.load_state_dict(weights)
+    network = load_autoencoder(folder)
     # Core's VAE knows only networks of its own: it starts as the smallest, which ours replaces.
     vae = VAE(sd=TAESD().state_dict(), dtype=torch.float32)
-    vae.first_stage_model = network.requires_grad_(False).eval()
+    vae.first_stage_model = network
     vae.patcher = ModelPatcher(network, vae.device, model_management.vae_offload_device())
     vae.size = None
     vae.disable_offload = True

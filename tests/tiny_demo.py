@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -15,6 +14,7 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from au_adapter.models.autoencoder import DemoAutoencoder
 from au_adapter.training.tokenizer import END, START, write_tokenizer
+from au_adapter.weights.autoencoder import save_autoencoder
 from au_adapter.weights.files import save_adapter
 
 WORDS = ["a", "young", "old", "man", "woman", "smiling", "green", "background", ","]
@@ -31,8 +31,7 @@ def write_demo(folder: Path) -> Path:
     autoencoder.set_latent_statistics(torch.randn(2, 4, 4, 4))
     _write(folder, "text_encoder", text_encoder(tokenizer))
     _write(folder, "unet", unet)
-    save_file(autoencoder.state_dict(), folder / "vae.safetensors")
-    (folder / "vae.json").write_text(json.dumps(asdict(autoencoder.config)))
+    save_autoencoder(autoencoder, folder)
     save_adapter(tiny_adapter(unet), folder / "adapter.safetensors")
     return folder
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -14,19 +13,10 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from ..data.rendered import RenderedSet, load
-from ..models.autoencoder import SCALING_FACTOR, AutoencoderConfig, DemoAutoencoder
+from ..models.autoencoder import SCALING_FACTOR, DemoAutoencoder
 from .diffusion import draw_noise
 
 PART_MARGIN = 3  # pixels around a part's box: lids, lips and brows end outside their landmarks
-
-
-def load_autoencoder(folder: str | Path) -> DemoAutoencoder:
-    """The autoencoder in vae.safetensors and vae.json of a folder, frozen."""
-    stages = json.loads((Path(folder) / "vae.json").read_text())
-    config = AutoencoderConfig(**{name: tuple(value) for name, value in stages.items()})
-    autoencoder = DemoAutoencoder(config)
-    autoencoder.load_state_dict(load_file(Path(folder) / "vae.safetensors"))
-    return autoencoder.eval().requires_grad_(False)
 
 
 def load_faces(folders: list[Path], limit: int | None = None) -> list[RenderedSet]:

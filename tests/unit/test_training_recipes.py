@@ -21,13 +21,13 @@ from au_adapter.facs import SET_A
 from au_adapter.training.faces import (
     PART_MARGIN,
     cached_latents,
-    load_autoencoder,
     part_weights,
     to_unit_range,
 )
 from au_adapter.training.recipes.base import BaseRecipe
 from au_adapter.training.recipes.fineface import FineFaceRecipe
 from au_adapter.training.run import RECIPES, find_recipe, train
+from au_adapter.weights.autoencoder import load_autoencoder
 
 SAMPLE = Path(__file__).parents[1] / "data" / "rendered"
 FACES = 6  # of each shard

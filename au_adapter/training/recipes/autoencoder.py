@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from ...models.autoencoder import DemoAutoencoder
-from ..faces import load_autoencoder, load_faces, part_weights, to_unit_range
+from ...weights.autoencoder import load_autoencoder, save_autoencoder
+from ..faces import load_faces, part_weights, to_unit_range
 from ..loop import Settings
 
 # Of the latent's deviation: the decoder must bear what the UNet gets slightly wrong.
@@ -102,9 +100,7 @@ class AutoencoderRecipe:
         autoencoder = module.autoencoder
         if not self.latents_are_fixed:
             self._normalise(autoencoder)
-        tensors = {k: v.detach().contiguous() for k, v in autoencoder.state_dict().items()}
-        save_file(tensors, folder / "vae.safetensors")
-        (folder / "vae.json").write_text(json.dumps(asdict(autoencoder.config), indent=1))
+        save_autoencoder(autoencoder, folder)
 
     @torch.no_grad()
     def _normalise(self, autoencoder: DemoAutoencoder) -> None:

@@ -15,8 +15,9 @@ from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from ...data.rendering.captions import vocabulary
+from ...weights.autoencoder import load_autoencoder
 from ..diffusion import min_snr_weights, noise_loss, stable_diffusion_schedule
-from ..faces import CaptionedLatents, load_autoencoder, load_faces
+from ..faces import CaptionedLatents, load_faces
 from ..loop import Settings
 from ..tokenizer import END, MAX_LENGTH, START, write_tokenizer
 

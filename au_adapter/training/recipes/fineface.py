@@ -18,9 +18,10 @@ from transformers import CLIPTextModel, CLIPTokenizer
 
 from ...models.adapter import AUAdapter
 from ...models.diffusers_unet import collect_lora, train_on_unet
+from ...weights.autoencoder import load_autoencoder
 from ...weights.files import load_adapter, save_adapter
 from ..diffusion import min_snr_weights, noise_loss, stable_diffusion_schedule
-from ..faces import CaptionedLatents, load_autoencoder, load_faces
+from ..faces import CaptionedLatents, load_faces
 from ..loop import Settings
 from ..recipes.base import make_text_encoder, make_unet, tokenize
 from ..smoothing import SMOOTHING

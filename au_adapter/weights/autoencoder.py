@@ -1,0 +1,36 @@
+"""The demo model's autoencoder in a folder: vae.json, its config, and vae.safetensors."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+from safetensors.torch import load_file, save_file
+
+from ..models.autoencoder import AutoencoderConfig, DemoAutoencoder
+
+
+def load_autoencoder(folder: str | Path) -> DemoAutoencoder:
+    """The autoencoder of a folder, frozen, in float32. Without its files: FileNotFoundError."""
+    config, weights = Path(folder) / "vae.json", Path(folder) / "vae.safetensors"
+    for path in (config, weights):
+        if not path.is_file():
+            raise FileNotFoundError(
+                f"{path} is missing: name a folder with vae.json and vae.safetensors, or install "
+                "AU-Adapter again, with its weights"
+            )
+    stages = json.loads(config.read_text(encoding="utf-8"))
+    autoencoder = DemoAutoencoder(
+        AutoencoderConfig(**{name: tuple(value) for name, value in stages.items()})
+    )
+    autoencoder.load_state_dict(load_file(weights))  # half precision on disk becomes single
+    return autoencoder.eval().requires_grad_(False)
+
+
+def save_autoencoder(autoencoder: DemoAutoencoder, folder: Path) -> None:
+    """Write both files into a folder that exists."""
+    tensors = {k: v.detach().contiguous() for k, v in autoencoder.state_dict().items()}
+    save_file(tensors, folder / "vae.safetensors")
+    config = json.dumps(asdict(autoencoder.config), indent=1)
+    (folder / "vae.json").write_text(config, encoding="utf-8")
