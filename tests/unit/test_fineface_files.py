@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +12,7 @@ from published import (
     SD15,
     SD21,
     Published,
+    Trap,
     encoder,
     full_unet,
     light,
@@ -277,16 +277,6 @@ def test_a_lora_of_too_few_layers_is_refused(tmp_path: Path) -> None:
 def test_a_folder_without_weights(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="has no weights of FineFace: attention processors"):
         load_adapter(tmp_path)
-
-
-class Trap:
-    """What unpickles as a call that leaves a trace."""
-
-    def __init__(self, trace: Path) -> None:
-        self.trace = trace
-
-    def __reduce__(self) -> tuple:
-        return os.mkdir, (str(self.trace),)
 
 
 @pytest.mark.parametrize("zipped", [True, False])
