@@ -5,7 +5,9 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 
-NAMES = ("au_response", "cost", "face_reader", "landmarker")
+import click
+
+NAMES = ("alternation", "au_response", "cost", "face_reader", "full_size", "landmarker")
 
 
 def main(names: list[str]) -> None:
@@ -14,7 +16,8 @@ def main(names: list[str]) -> None:
     if unknown:
         raise SystemExit(f"no benchmark named {', '.join(unknown)}: choose from {', '.join(NAMES)}")
     for name in names or NAMES:
-        import_module(f"benchmarks.{name}").main()
+        main = import_module(f"benchmarks.{name}").main
+        main([], standalone_mode=False) if isinstance(main, click.Command) else main()
 
 
 if __name__ == "__main__":

@@ -30,6 +30,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import psutil
 from PIL import Image
 
 from tools.progress import ProgressListener
@@ -209,6 +210,11 @@ class ComfyServer:
         """What the server has written so far."""
         text = self.log_file.read_text(encoding="utf-8", errors="replace")
         return re.sub(r"\x1b\[\d+m", "", text)
+
+    def memory(self) -> int:
+        """Bytes of memory that the server's process holds."""
+        self._check_alive()
+        return psutil.Process(self._process.pid).memory_info().rss
 
     def get(self, path: str) -> Any:
         """The JSON answer to a GET of a path such as "/object_info"."""

@@ -11,6 +11,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from published import SD15 as FINEFACE
+from published import Trap, write_published
 from tiny_unet import SD15, tiny_adapter, tiny_unet
 
 from au_adapter import AUVector
@@ -90,6 +93,8 @@ def server(demo_files: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     (models / "demo.safetensors").write_bytes(whole)
     (models / "truncated.safetensors").write_bytes(whole[: len(whole) // 2])
     save_adapter(tiny_adapter(tiny_unet(SD15)), models / "sd15.safetensors")
+    write_published(models / "fineface", FINEFACE)
+    torch.save({"code": Trap(base / "trace")}, models / "code.ckpt")
     (base / "custom_nodes" / "other_pack.py").write_text(OTHER_PACK)
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("AU_ADAPTER_DEMO", str(demo_files))
@@ -154,7 +159,7 @@ def changed(graph: dict, key: str, **inputs: object) -> dict:
 
 def from_file(name: str) -> dict:
     """The graph with its adapter loaded from a file."""
-    file = f"{name}.safetensors"
+    file = name if "." in name else f"{name}.safetensors"
     loaded = node(graph(), "11", "AUA_LoadAUAdapter", file=file, lora_strength=1.0)
     for key in ("5", "6"):
         loaded = changed(loaded, key, au_adapter=["11", 0])
@@ -362,6 +367,11 @@ def test_a_mistake_is_a_sentence_and_the_server_goes_on(
     [
         ("truncated", r"node 11 .*truncated.*copy or download it again"),
         ("sd15", r"node 6 .*made for .*text width 96\), the model has 10 .*text width 128"),
+        (
+            str(Path("fineface", "sd15_au_encoder.ckpt")),
+            r"node 6 .*made for Stable Diffusion 1.5 .*text width 768\), .*text width 128",
+        ),
+        ("code.ckpt", r"node 11 .*could run code, so it was not opened"),
     ],
 )
 def test_a_file_that_does_not_fit_is_a_sentence(
@@ -370,3 +380,4 @@ def test_a_file_that_does_not_fit_is_a_sentence(
     with pytest.raises(PromptError, match=sentence):
         server.run(from_file(file))
     assert np.array_equal(draw(server, graph(adapter=False)), plain)
+    assert not (server.base / "trace").exists()

@@ -1,0 +1,313 @@
+"""What the adapter costs on whole Stable Diffusion UNets, random weights, with guidance.
+
+One call of the UNet (positive and negative in one batch) is timed: plain, with our nodes, with our
+nodes but real attention over the one AU token, and FineFace's own formulation in diffusers. All of
+them in turn, round by round, so that a slow moment slows all; ratios are taken within a round.
+
+    python -m benchmarks full_size
+    python -m benchmarks.full_size --size 128 --family sd15 --clock cpu    # for a busy machine
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+import psutil
+import torch
+from diffusers import UNet2DConditionModel
+from torch import Tensor, nn
+
+from au_adapter import AUAdapter, AUVector
+from au_adapter.models.adapter import attend, cross_attentions, lora_shapes
+
+from .cost import median_interval
+from .in_process import load_nodes
+
+RESULTS = Path(__file__).parent / "results"
+FAMILIES = {
+    "sd21": {
+        "cross_attention_dim": 1024,
+        "attention_head_dim": (5, 10, 20, 20),
+        "use_linear_projection": True,
+    },
+    "sd15": {"cross_attention_dim": 768, "attention_head_dim": 8},
+}
+TITLES = {"sd21": "Stable Diffusion 2.1", "sd15": "Stable Diffusion 1.5"}
+ENCODERS = {1024: "res_mlp64", 768: "res_mlp"}
+AUS = AUVector.parse("6C+12E")
+BOUND = 1.02
+CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
+Call = Callable[[], object]
+
+
+@dataclass
+class Variant:
+    """One way to call the UNet. run: hands the ready call to whoever times it. baseline: the name
+    of the variant that it is compared with."""
+
+    title: str
+    baseline: str
+    run: Callable[[Callable[[Call], None]], None]
+    seconds: list[float] = field(default_factory=list)
+    peak: float = 0.0  # bytes beyond what was held before the call
+
+
+@click.command()
+@click.option("--size", default=512, show_default=True, help="Pixels of a side; latents are 1/8.")
+@click.option("--batch", default=1, show_default=True, help="Pictures.")
+@click.option("--rounds", default=30, show_default=True, help="Of all variants.")
+@click.option("--family", type=click.Choice(list(FAMILIES)), multiple=True, help="Default: all.")
+@click.option("--clock", type=click.Choice(list(CLOCKS)), default="wall", show_default=True)
+def main(size: int, batch: int, rounds: int, family: tuple[str, ...], clock: str) -> None:
+    """Time every variant and write results/full_size_FAMILY_SIZE.{md,json}."""
+    load_nodes()
+    for name in family or FAMILIES:
+        with torch.inference_mode():
+            variants = measure(name, size, batch, rounds, CLOCKS[clock])
+        title = f"{TITLES[name]}, {size} px, batch {batch}, {clock} time"
+        text = report(title, variants)
+        stem = f"full_size_{name}_{size}_batch{batch}"
+        (RESULTS / f"{stem}.md").write_text(text, encoding="utf-8")
+        seconds = {variant.title: variant.seconds for variant in variants.values()}
+        (RESULTS / f"{stem}.json").write_text(json.dumps(seconds, indent=1), encoding="utf-8")
+        click.echo(text)
+
+
+def measure(
+    name: str, size: int, batch: int, rounds: int, clock: Callable[[], float]
+) -> dict[str, Variant]:
+    """Seconds and peak memory of every variant, round by round, the order turning."""
+    unet = random_unet(FAMILIES[name])
+    variants = Scene(unet, random_adapter(unet), size // 8, batch).variants()
+    for number in range(-1, rounds):  # the first round warms up
+        names = list(variants)
+        turn = number % len(names)
+        for variant in (variants[n] for n in names[turn:] + names[:turn]):
+            seconds, peak = _timed(variant, clock)
+            if number >= 0:
+                variant.seconds.append(seconds)
+                variant.peak = max(variant.peak, peak)
+    return variants
+
+
+def _timed(variant: Variant, clock: Callable[[], float]) -> tuple[float, float]:
+    """Seconds and peak bytes of the second call; the first one fetches weights into the caches,
+    and computes what ours keeps for all steps of a sampling."""
+    result = []
+
+    def timed(call: Call) -> None:
+        call()
+        with peak_memory() as peak:
+            started = clock()
+            call()
+            if torch.cuda.is_available():
+                torch.cuda.synchronize()
+            result.append(clock() - started)
+        result.append(peak[0])
+
+    variant.run(timed)
+    return result[0], result[1]
+
+
+@contextmanager
+def peak_memory() -> Iterator[list[float]]:
+    """Afterwards the list holds the most bytes that were taken beyond those held at the start."""
+    found = [0.0]
+    if torch.cuda.is_available():
+        held = torch.cuda.memory_allocated()
+        torch.cuda.reset_peak_memory_stats()
+        yield found
+        found[0] = torch.cuda.max_memory_allocated() - held
+        return
+    process, done = psutil.Process(), threading.Event()
+    held = process.memory_info().rss
+
+    def watch() -> None:
+        while not done.wait(0.01):
+            found[0] = max(found[0], process.memory_info().rss - held)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield found
+    finally:
+        done.set()
+        watcher.join()
+
+
+def report(title: str, variants: dict[str, Variant]) -> str:
+    """The table as Markdown."""
+    lines = [
+        f"# Cost on a whole UNet: {title}",
+        "",
+        f"`python -m benchmarks.full_size`, {len(variants['plain'].seconds)} rounds of all rows in "
+        f"turn, {_device()}. Seconds of one UNet call with guidance, medians; ratio to plain of "
+        "the same library, median of the rounds with 95% interval. "
+        f"Aim: upper end at most {BOUND}.",
+        "",
+        "| | seconds | ratio to plain | peak memory beyond the weights |",
+        "|---|---|---|---|",
+    ]
+    for variant in variants.values():
+        base = variants[variant.baseline].seconds
+        ratios = [a / b for a, b in zip(variant.seconds, base, strict=True)]
+        median, low, high = median_interval(ratios)
+        own = variant is variants[variant.baseline]
+        ratio = "1" if own else f"{median:.3f} ({low:.3f} to {high:.3f})"
+        seconds = statistics.median(variant.seconds)
+        lines.append(f"| {variant.title} | {seconds:.3f} | {ratio} | {variant.peak / 1e6:.0f} MB |")
+    return "\n".join([*lines, ""])
+
+
+class Scene:
+    """One UNet in diffusers and in ComfyUI, and one adapter, called in every way."""
+
+    def __init__(
+        self, unet: UNet2DConditionModel, adapter: AUAdapter, size: int, batch: int
+    ) -> None:
+        from au_adapter_pack.nodes.diffusers_model import build_model
+
+        self.unet, self.adapter = unet, adapter
+        generator = torch.Generator().manual_seed(3)
+        width = unet.config.cross_attention_dim
+        self.latents = torch.randn(batch, 4, size, size, generator=generator)
+        self.prompts = torch.randn(2, 1, 77, width, generator=generator)
+        self.model = build_model(dict(unet.config), dict(unet.state_dict()))
+
+    def variants(self) -> dict[str, Variant]:
+        """Name -> variant, in the order of the table."""
+        ours, official = self.in_comfyui, self.in_diffusers
+        return {
+            "plain": Variant("ComfyUI, plain", "plain", partial(ours, None, False)),
+            "ours": Variant("ComfyUI, ours without LoRA", "plain", partial(ours, 0.0, False)),
+            "lora": Variant("ComfyUI, ours with LoRA", "plain", partial(ours, 1.0, False)),
+            "attention": Variant(
+                "ComfyUI, ours through real attention", "plain", partial(ours, 0.0, True)
+            ),
+            "diffusers": Variant("diffusers, plain", "diffusers", partial(official, False)),
+            "official": Variant(
+                "diffusers, FineFace's formulation", "diffusers", partial(official, True)
+            ),
+        }
+
+    def in_comfyui(self, lora: float | None, attends: bool, timed: Callable[[Call], None]) -> None:
+        """Through core's guider, inside a sampling; `lora` None leaves our node out."""
+        import comfy.samplers
+
+        model, conds = self.model, [[(text, {})] for text in self.prompts]
+        if lora is not None:
+            model, *conds = self._applied(conds, lora)
+        if attends:
+            _attend_to_the_token(model)
+        guider = comfy.samplers.CFGGuider(model)
+        guider.set_conds(*conds)
+        guider.set_cfg(7.5)
+        sigma = model.get_model_object("model_sampling").sigmas[500]
+
+        def sampler(wrapped: Any, noise: Tensor, *_: Any, **options: Any) -> Tensor:
+            x = noise * sigma
+            timed(lambda: wrapped(x, sigma.expand(len(x)), **options["extra_args"]))
+            return noise
+
+        sigmas = torch.tensor([sigma, 0.0])
+        guider.sample(self.latents, self.latents, comfy.samplers.KSAMPLER(sampler), sigmas)
+
+    def _applied(self, conds: list, lora: float) -> tuple:
+        from au_adapter_pack.nodes.apply import ApplyAUAdapter
+
+        self.adapter.lora_strength = lora
+        tokens = self.adapter.encode(AUS)
+        return ApplyAUAdapter.execute(self.model, *conds, self.adapter, tokens, 1.0).args
+
+    def in_diffusers(self, adapted: bool, timed: Callable[[Call], None]) -> None:
+        """A call of diffusers' UNet, with FineFace's sum of two attentions or without."""
+        batch, device = len(self.latents), self.unet.device
+        text = self.prompts[:, 0].repeat_interleave(batch, dim=0).to(device)
+        latents = self.latents.repeat(2, 1, 1, 1).to(device)
+        tokens = torch.cat([self.adapter.encode(AUS), self.adapter.encode_zero()])
+        tokens = tokens.repeat_interleave(batch, dim=0).to(device)
+        attentions = cross_attentions(self.unet)
+        found = {path: attention.processor for path, attention in attentions.items()}
+        for path, attention in attentions.items() if adapted else ():
+            attention.set_processor(SumOfAttentions(self.adapter, path, tokens))
+        timed(lambda: self.unet(latents, 500, text).sample)
+        for path, attention in attentions.items():
+            attention.set_processor(found[path])
+
+
+@dataclass
+class SumOfAttentions:
+    """FineFace's Eq. 2 written out: softmax attention to the AU token too, projected every time."""
+
+    adapter: AUAdapter
+    path: str
+    tokens: Tensor
+
+    def __call__(
+        self, attn: nn.Module, hidden_states: Tensor, encoder_hidden_states: Tensor, **_: Any
+    ) -> Tensor:
+        text, query = encoder_hidden_states, attn.to_q(hidden_states)
+        out = attend(query, attn.to_k(text), attn.to_v(text), attn.heads)
+        key, value = (self.adapter.projection(kind, self.path)(self.tokens) for kind in "kv")
+        return attn.to_out[0](out + attend(query, key, value, attn.heads))
+
+
+def _attend_to_the_token(model: Any) -> None:
+    """Have our nodes attend to the one token instead of adding its value."""
+    from comfy.patcher_extension import WrappersMP
+
+    for wrappers in model.wrappers[WrappersMP.DIFFUSION_MODEL].values():
+        applied = wrappers[0].__self__
+        applied._compute = partial(_with_keys, applied, applied._compute)
+
+
+def _with_keys(applied: Any, compute: Callable, tokens: Tensor) -> dict:
+    source = tokens.to("cpu", torch.float32)
+    return {
+        path: replace(term, key=applied.adapter.projection("k", path)(source).to(tokens))
+        for path, term in compute(tokens).items()
+    }
+
+
+def random_unet(config: dict) -> UNet2DConditionModel:
+    """A whole UNet in float32 whose random weights keep the size of what passes through."""
+    with torch.device("meta"):
+        unet = UNet2DConditionModel(**config)
+    generator = torch.Generator().manual_seed(7)
+    for name, weight in unet.to_empty(device="cpu").named_parameters():
+        norm = "norm" in name and name.endswith("weight")
+        scale = 0.02 if weight.dim() == 1 else weight[0].numel() ** -0.5
+        weight.data.normal_(float(norm), scale, generator=generator)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    return unet.eval().requires_grad_(False).to(device)
+
+
+def random_adapter(unet: UNet2DConditionModel) -> AUAdapter:
+    """FineFace's adapter for it, with a LoRA of rank 32."""
+    adapter = AUAdapter.for_unet(unet, encoder=ENCODERS[unet.config.cross_attention_dim])
+    generator = torch.Generator().manual_seed(11)
+    adapter.lora = {
+        path: tuple(0.02 * torch.randn(shape, generator=generator) for shape in shapes)
+        for path, shapes in sorted(lora_shapes(adapter.config).items())
+    }
+    return adapter.eval().requires_grad_(False)
+
+
+def _device() -> str:
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    return f"processor, {torch.get_num_threads()} thread(s), float32"
+
+
+if __name__ == "__main__":
+    main()
