@@ -18,7 +18,7 @@ from au_adapter.models.adapter import AUAdapter, attend
 from au_adapter.models.masks import mask_for_block
 
 from .compat import CallbacksMP, ModelPatcher, WrappersMP, optimized_attention
-from .conditioning import AUMaskCond, AUTokensCond
+from .conditioning import AUMaskCond, AUTokensCond, check_count
 from .sd_unet import BlockKey
 
 Replacement = Callable[[Tensor, Tensor, Tensor, dict], Tensor]
@@ -86,9 +86,21 @@ class AppliedAdapter:
 
     def attach(self, model: ModelPatcher) -> None:
         """Register the wrappers on `model`, which must be a clone of the caller's own."""
+        model.add_wrapper_with_key(WrappersMP.SAMPLER_SAMPLE, self.key, self.check_counts)
         model.add_wrapper_with_key(WrappersMP.CALC_COND_BATCH, self.key, self.complete_conds)
         model.add_wrapper_with_key(WrappersMP.DIFFUSION_MODEL, self.key, self.run_unet)
         model.add_callback_with_key(CallbacksMP.ON_CLEANUP, self.key, self.forget)
+
+    def check_counts(
+        self, executor: Callable, guider: Any, sigmas: Tensor, extra_args: dict[str, Any],
+        callback: Any, noise: Tensor, *args: Any, **kwargs: Any,
+    ) -> Any:  # fmt: skip
+        """Compare the AUs and masks with the whole batch, before context windows cut it."""
+        for entry in (entry for entries in guider.conds.values() for entry in entries):
+            for key, what in ((self.key, "AU vectors"), (self.mask_key, "masks")):
+                if key in entry["model_conds"]:
+                    check_count(len(entry["model_conds"][key].cond), len(noise), what)
+        return executor(guider, sigmas, extra_args, callback, noise, *args, **kwargs)
 
     def complete_conds(
         self, executor: Callable, model: Any, conds: list, x_in: Tensor, *args: Any, **kwargs: Any
