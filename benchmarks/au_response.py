@@ -199,8 +199,7 @@ def _similarity(rows: list[dict]) -> list[str]:
 
 def _rmse(first: str, second: str) -> float:
     a, b = (
-        torch.from_numpy(np.array(Image.open(PICTURES / f))).float() / 255
-        for f in (first, second)
+        torch.from_numpy(np.array(Image.open(PICTURES / f))).float() / 255 for f in (first, second)
     )
     return float(((a - b) ** 2).mean().sqrt())
 
