@@ -2,8 +2,27 @@
 
 from __future__ import annotations
 
-from . import apply, au_adapter, au_vector, demo_model, picture_record
+from . import (
+    apply,
+    au_adapter,
+    au_vector,
+    demo_model,
+    expression,
+    guider,
+    keyframes,
+    picture_record,
+    sides,
+)
 
-NODES = (*au_vector.NODES, *au_adapter.NODES, *apply.NODES, *demo_model.NODES)
+NODES = (
+    *au_vector.NODES,
+    *expression.NODES,
+    *keyframes.NODES,
+    *sides.NODES,
+    *au_adapter.NODES,
+    *apply.NODES,
+    *guider.NODES,
+    *demo_model.NODES,
+)
 
 picture_record.register()

@@ -9,5 +9,7 @@ CATEGORY = "AU-Adapter"
 AUVectorSocket = io.Custom("AU_VECTOR")  # au_adapter.AUVector, N faces
 AUAdapterSocket = io.Custom("AU_ADAPTER")  # au_adapter.AUAdapter
 AUTokensSocket = io.Custom("AU_TOKENS")  # float32 [N, T, width]
+FaceLandmarksSocket = io.Custom("FACE_LANDMARKS")  # core's dict of faces by picture
 FaceReaderSocket = io.Custom("FACE_READER")  # an Estimator: pictures -> Readings
+FloatsSocket = io.Custom("FLOATS")  # a list of numbers in AnimateDiff Evolved and others
 AUReadingSocket = io.Custom("AU_READING")  # au_adapter.evaluation.reading.ReadingSet
