@@ -131,6 +131,11 @@ def train(
     show_default=True,
     help="How far heads and eyes turn away: 1 every pose, 0 all face the camera.",
 )
+@click.option(
+    "--neutral-first",
+    is_flag=True,
+    help="Every person's first picture has a relaxed face: a reference for the others.",
+)
 @click.option("--workers", default=os.cpu_count() or 1, show_default=True, help="Processes.")
 def render(model: Path | None, output: Path, **settings: Any) -> None:
     """Draw labelled faces from MODEL, ICT-FaceKit as one npz; see download and convert.
