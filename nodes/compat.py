@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import folder_paths
 from comfy import model_management
+from comfy.cli_args import args as command_line
 from comfy.clip_model import CLIPTextModel
+from comfy.clip_vision import ClipVisionModel
 from comfy.conds import CONDNoiseShape, CONDRegular
 from comfy.ldm.modules.attention import optimized_attention
 from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
@@ -24,6 +26,7 @@ from server import PromptServer
 __all__ = [
     "CLIP",
     "CLIPTextModel",
+    "ClipVisionModel",
     "CONDNoiseShape",
     "CONDRegular",
     "CallbacksMP",
@@ -41,6 +44,7 @@ __all__ = [
     "UNetModel",
     "VAE",
     "WrappersMP",
+    "command_line",
     "folder_paths",
     "io",
     "load_lora",

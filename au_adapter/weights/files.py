@@ -16,8 +16,11 @@ from safetensors.torch import save
 from torch import Tensor
 
 from ..models.adapter import AUAdapter, AUAdapterConfig, LoRA, lora_shapes
+from ..models.calibration import Calibration
 
 METADATA_KEY = "au_adapter"
+# Beside the config, not in it: what knows no calibration still reads the adapter.
+CALIBRATION_KEY = "au_adapter_calibration"
 FORMAT = 1
 
 
@@ -31,6 +34,8 @@ def save_adapter(
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     described = {**(metadata or {}), METADATA_KEY: _config_json(adapter)}
+    if adapter.calibration is not None:
+        described[CALIBRATION_KEY] = adapter.calibration.to_json()
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         partial.write_bytes(save(adapter_tensors(adapter), metadata=described))
@@ -49,6 +54,7 @@ def load_adapter(path: str | Path) -> AUAdapter:
     metadata, tensors = _read(Path(path))
     adapter = AUAdapter(_config(metadata, path))
     _fill(adapter, tensors, path)
+    adapter.calibration = _calibration(metadata, path)
     return adapter
 
 
@@ -58,7 +64,11 @@ def read_metadata(path: str | Path) -> dict[str, str]:
 
 
 def adapter_hash(adapter: AUAdapter | str | Path) -> str:
-    """16 hex digits that name the weights and the config of an adapter, in memory or in a file."""
+    """16 hex digits that name the weights and the config of an adapter, in memory or in a file.
+
+    A calibration does not change them: it changes what the weights are asked for, not the weights,
+    and has a name of its own (`Calibration.name`).
+    """
     if not isinstance(adapter, AUAdapter):
         adapter = load_adapter(adapter)
     digest = hashlib.sha256(_config_json(adapter).encode())
@@ -101,6 +111,14 @@ def _config(metadata: dict[str, str], path: str | Path) -> AUAdapterConfig:
             f"{path} is AU-Adapter format {found}, known is {FORMAT}: update AU-Adapter"
         )
     return config
+
+
+def _calibration(metadata: dict[str, str], path: str | Path) -> Calibration | None:
+    try:
+        text = metadata.get(CALIBRATION_KEY)
+        return None if text is None else Calibration.from_json(text)
+    except ValueError as error:
+        raise ValueError(f"{path}: the calibration in its metadata is damaged; {error}") from error
 
 
 def _projection_name(path: str, kind: str) -> str:
