@@ -111,6 +111,87 @@ def train(
     click.echo(f"The result is in {result}")
 
 
+PATH = click.Path(path_type=Path)
+
+
+def subject_options(function: Callable) -> Callable:
+    """The options of what is evaluated, gathered as the keyword `subject`."""
+    options = (
+        click.option("--model", type=PATH, help="A diffusers pipeline's folder; default: bundled."),
+        click.option("--steps", type=click.IntRange(1), default=20, show_default=True),
+        click.option("--guidance", default=7.5, show_default=True, help="Scale of CFG."),
+        click.option("--strength", default=1.0, show_default=True, help="Of the adapter."),
+        click.option("--batch", type=click.IntRange(1), default=8, show_default=True),
+        click.option(
+            "--estimator",
+            metavar="FILE|MODULE:FUNCTION",
+            help="What reads AUs; default: the bundled model's regressor.",
+        ),
+    )
+
+    @functools.wraps(function)
+    def gathered(**given: Any) -> None:
+        names = ("model", "steps", "guidance", "strength", "batch")
+        function(subject={name: given.pop(name) for name in names}, **given)
+
+    for option in reversed(options):
+        gathered = option(gathered)
+    return gathered
+
+
+@verb
+@click.argument("what", metavar="PROTOCOL|FOLDER")
+@click.option("--output", required=True, type=PATH, help="Rows and report; a run goes on there.")
+@click.option("--requested", type=PATH, help="With FOLDER: a CSV with file, aus and source.")
+@click.option("--adapter", type=PATH, help="Its adapter file; default: the bundled one.")
+@click.option("--calibrated", is_flag=True, help="Ask by the adapter's response curves.")
+@click.option("--photos", type=PATH, help="For magicface: a folder of 20 people.")
+@click.option(
+    "--frames", type=PATH, help="For aueditnet: a CSV with file, subject and aus, or renders."
+)
+@click.option("--edit-noise", default=0.6, show_default=True, help="Share of a photo drawn anew.")
+@click.option("--limit", type=click.IntRange(1), help="A trial of so many pictures.")
+@click.option(
+    "--rounds",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Ask again until the reading agrees, at most so often.",
+)
+@click.option("--lpips", type=PATH, help="torchvision's AlexNet weights.")
+@click.option("--clip", type=PATH, help="A CLIP folder as transformers saves it, for CLIP-I.")
+@subject_options
+def evaluate(
+    what: str,
+    output: Path,
+    subject: dict,
+    adapter: Path,
+    calibrated: bool,
+    edit_noise: float,
+    **settings: Any,
+) -> None:
+    """Measure by a paper's PROTOCOL (fineface, magicface, aueditnet), or the pictures of FOLDER.
+
+    Goes on where it stopped; `accelerate launch -m au_adapter evaluate ...` shares the work.
+    """
+    subject |= {"adapter": adapter, "calibrated": calibrated, "edit_noise": edit_noise}
+    paths = load("evaluation.shell").evaluate(what, output, subject=subject, **settings)
+    click.echo("".join(f"{path}\n" for path in paths), nl=False)
+
+
+@verb
+@click.argument("adapter", type=PATH)
+@click.argument("output", type=PATH)
+@subject_options
+def calibrate(adapter: Path, output: Path, **settings: Any) -> None:
+    """Measure how ADAPTER answers its sliders on its base; write it with the curves to OUTPUT.
+
+    Switch them on by `calibrated` in AU Encoder, or by encode(vector, calibrated=True).
+    """
+    path, plot = load("evaluation.shell").calibrate(adapter, output, **settings)
+    click.echo(f"The calibrated adapter is {path}; look at {plot}")
+
+
 @verb
 @click.argument("model", required=False, type=click.Path(path_type=Path))
 @click.option("--output", required=True, type=click.Path(path_type=Path), help="Folder for shards.")

@@ -34,8 +34,8 @@ class AUEncoder(io.ComfyNode):
                     "calibrated",
                     default=False,
                     optional=True,
-                    tooltip="Ask by the adapter's response curves, so that a 3 measures 3. Needs an "
-                    "adapter that was calibrated on this base (Calibrate AU-Adapter).",
+                    tooltip="Ask by the adapter's response curves, so that a 3 measures 3. Needs "
+                    "an adapter that was calibrated on this base (Calibrate AU-Adapter).",
                 ),
             ],
             outputs=[AUTokensSocket.Output()],

@@ -15,8 +15,8 @@ from au_adapter.evaluation.pictures import Source, batch_name, evaluate_pictures
 from au_adapter.evaluation.plots import report_plots, sentence_picture
 from au_adapter.evaluation.reading import ReadingSet
 from au_adapter.evaluation.report import Report
-from au_adapter.facs import AUVector
 from au_adapter.faces.locate import MODEL_FOLDER
+from au_adapter.facs import AUVector
 
 from .compat import ClipVisionModel, command_line, folder_paths, io, ui
 from .sockets import CATEGORY, AUReadingSocket, AUReportSocket, AUVectorSocket, FaceReaderSocket

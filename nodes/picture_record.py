@@ -48,7 +48,8 @@ def describe(graph: Graph) -> list[dict[str, Any]]:
     """One entry for each Apply AU-Adapter of a graph in API format.
 
     Its names: node, adapter (hash), lora_strength, strength, start, end, aus (AUVector's JSON),
-    calibrated (whether AU Encoder asked by the adapter's response curves). Null is what the graph alone does not tell, such as AUs read off a picture.
+    calibrated (whether AU Encoder asked by the adapter's response curves). Null is what the graph
+    alone does not tell, such as AUs read off a picture.
     """
     return [
         {

@@ -32,7 +32,7 @@ def report_plots(report: Report) -> Tensor:
 
 
 def bar_chart(report: Report) -> Tensor:
-    """Requested and measured intensity of each AU over the pictures that ask for it, [1, H, W, 3]."""
+    """Requested and measured intensity of each AU, over the pictures that ask: [1, H, W, 3]."""
     asked, seen, units = _both(report)
     # An AU that nobody asks for is shown over all pictures, the others where they are asked for.
     seen = np.where(np.isfinite(asked) | np.isnan(asked).all(0), seen, np.nan)

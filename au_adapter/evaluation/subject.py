@@ -113,7 +113,7 @@ class Subject:
         parts = {**self.pipeline.components, "requires_safety_checker": False}
         editor = StableDiffusionImg2ImgPipeline(**parts)
         editor.set_progress_bar_config(disable=True)
-        small = _resized(photo, (self.size(), self.size())).movedim(-1, 1)
+        small = resized(photo, (self.size(), self.size())).movedim(-1, 1)
         edited = [
             self._with_adapter(
                 editor,
@@ -125,7 +125,7 @@ class Subject:
             )
             for part in self._batches(aus)
         ]
-        return _resized(torch.cat(edited), tuple(photo.shape[1:3]))
+        return resized(torch.cat(edited), tuple(photo.shape[1:3]))
 
     def _batches(self, aus: AUVector) -> Iterator[AUVector]:
         for start in range(0, len(aus), self.batch):
@@ -170,7 +170,7 @@ class Subject:
         return noise.to(unet.device, unet.dtype)
 
 
-def _resized(images: Tensor, size: tuple[int, int]) -> Tensor:
+def resized(images: Tensor, size: tuple[int, int]) -> Tensor:
     """Pictures [N, H, W, 3] at another size."""
     if tuple(images.shape[1:3]) == size:
         return images

@@ -1,0 +1,250 @@
+"""What `au-adapter evaluate` and `au-adapter calibrate` do."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from ..data.rendered import iterate
+from ..demo import demo_folder
+from ..facs import SET_A, AUVector
+from ..weights.files import save_adapter
+from .calibration import LEVELS, fit_calibration, observations, sweep_vectors
+from .comparison import Comparison, comparison
+from .drawing import Drawing, limited, read_picture
+from .estimators import Estimator, read_set
+from .metrics.embeddings import Encode
+from .plots import calibration_plot, report_plots
+from .protocols import REFERENCE, Frame, Protocol, Row, load_protocol
+from .protocols.run import process_share, run_protocol
+from .regressor import RegressorEstimator, load_regressor
+from .report import Report, report_run
+from .subject import Subject
+
+PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
+PHOTO_PROMPT = "a photo of a face"
+# Prompts of the bundled model's words; another base knows them as well.
+CALIBRATION_PROMPTS = (
+    "a portrait of a young woman with light skin and long blond hair, in a blue sweater",
+    "a photo of a middle-aged man with tan skin and short brown hair, grey background",
+    "a close-up of an old woman with olive skin and short grey hair, wearing a red shirt",
+    "a headshot of a young man with brown skin and short black hair, white background",
+)
+CALIBRATION_SEED = 1001
+
+
+def evaluate(
+    what: str,
+    output: Path,
+    *,
+    subject: Mapping[str, Any],
+    estimator: str | None = None,
+    requested: Path | None = None,
+    photos: Path | None = None,
+    frames: Path | None = None,
+    prompt: str = PHOTO_PROMPT,
+    limit: int | None = None,
+    rounds: int = 1,
+    lpips: Path | None = None,
+    clip: Path | None = None,
+) -> list[Path]:
+    """Carry out a protocol, or measure the pictures of a folder; the report's files.
+
+    what: a name or file of a protocol, or a folder that `requested` belongs to. subject: arguments
+    of `Subject.load`. estimator: see `open_estimator`. Every process makes its share; the first,
+    and whichever completes the run, writes the report.
+    """
+    reader = open_estimator(estimator)
+    compare = comparison(
+        clip=clip and clip_encoder(clip), clip_name=f"CLIP {clip}", lpips_backbone=lpips
+    )
+    if Path(what).is_dir():
+        protocol, draw, about = _folder(Path(what), requested, reader), _files, {}
+        method = "pictures as given"
+        compared: Any = compare
+    else:
+        protocol = load_protocol(what, photos=_photos(photos), frames=_frames(frames, output))
+        drawing = Drawing(Subject.load(**subject), reader, protocol.scale, prompt, rounds)
+        draw, method = drawing, "AU-Adapter" if rounds == 1 else "AU-Adapter, closed loop"
+        about = {**drawing.subject.settings(), "rounds": rounds}
+        if protocol.references[0].source:
+            about |= {"photo_prompt": prompt, "edit_noise": drawing.subject.edit_noise}
+
+        def compared(images: Tensor, references: Tensor, rows: Sequence[Row]) -> dict[str, Tensor]:
+            return compare(images, drawing.references(rows, references))
+
+    run_protocol(
+        limited(protocol, limit),
+        draw,
+        reader.estimate,
+        output,
+        estimator=reader.name,
+        compare=compared if protocol.references else None,
+        method=method,
+        settings=about,
+        networks=compare.networks,
+        not_measured=_not_measured(protocol, compare, reader),
+        batch_size=1 if draw is _files else drawing.subject.batch,
+    )
+    report = report_run(output)
+    written = process_share()[0] == 0 or not report.counts["missing"]
+    return _written(report, output) if written else []
+
+
+def calibrate(
+    adapter: Path | None,
+    output: Path,
+    *,
+    subject: Mapping[str, Any],
+    estimator: str | None = None,
+    prompts: Sequence[str] = CALIBRATION_PROMPTS,
+    levels: Sequence[float] = LEVELS,
+    seed: int = CALIBRATION_SEED,
+) -> tuple[Path, Path]:
+    """Sweep every AU of an adapter on its base, fit the response curves, write the adapter with
+    them to `output`; that file and the plot beside it."""
+    reader, drawn = open_estimator(estimator), Subject.load(adapter=adapter, **subject)
+    units = [u for u in drawn.adapter.config.units if u in reader.units]
+    sweep = sweep_vectors(units, levels)
+    pictures = [drawn.draw(prompt, seed + i, sweep) for i, prompt in enumerate(prompts)]
+    requested = AUVector.stack([sweep] * len(pictures))
+    readings = read_set(reader, torch.cat(pictures))
+    conditions = f"{drawn.conditions()}, {len(prompts)} prompts"
+    calibration = fit_calibration(requested, readings, conditions)
+    path = save_adapter(drawn.adapter.with_calibration(calibration), output)
+    plot = calibration_plot(calibration, observations(requested, readings))
+    return path, _save_plot(plot[0], path.with_suffix(".png"))
+
+
+def open_estimator(name: str | None) -> Estimator:
+    """The bundled model's regressor without a name, or at that file; or an estimator of anybody's
+    as MODULE:FUNCTION, a function without arguments that returns one."""
+    if name is None or name.endswith(".safetensors"):
+        file = name or demo_folder() / "regressor.safetensors"
+        return RegressorEstimator(load_regressor(file))
+    module, colon, function = name.partition(":")
+    if not colon:
+        raise ValueError(
+            f"There is no estimator '{name}': give the file of an AU regressor, or "
+            "MODULE:FUNCTION of Python code that makes one"
+        )
+    return getattr(import_module(module), function)()
+
+
+def clip_encoder(folder: Path) -> Encode:
+    """CLIP's image embeddings by transformers, from a folder as save_pretrained wrote it."""
+    from transformers import CLIPImageProcessor, CLIPVisionModelWithProjection
+
+    processor = CLIPImageProcessor.from_pretrained(folder, local_files_only=True)
+    model = CLIPVisionModelWithProjection.from_pretrained(folder, local_files_only=True).eval()
+
+    def encode(images: Tensor) -> Tensor:
+        inputs = processor(images.movedim(-1, 1), do_rescale=False, return_tensors="pt")
+        return model(**inputs).image_embeds
+
+    return encode
+
+
+def _files(rows: Sequence[Row]) -> Tensor:
+    return torch.cat([read_picture(row.source) for row in rows])
+
+
+def _folder(folder: Path, table: Path | None, reader: Estimator) -> Protocol:
+    """The pictures of a folder as a protocol: what each was asked for stands in a table."""
+    if table is None:
+        raise ValueError(
+            f"{folder} holds pictures; what they were asked for is missing. Give --requested, a "
+            "CSV with the columns file, aus (FACS notation) and, to compare, source"
+        )
+    rows, references = [], {}
+    for entry in read_table(table):
+        file, source = entry["file"], entry.get("source")
+        name = f"reference_{source}".replace("/", "_") if source else ""
+        if source:
+            references[name] = Row(name, REFERENCE, {}, 0, name, source=str(folder / source))
+        aus = AUVector.parse(entry["aus"])
+        asked = {k: v for k, v in aus.dict().items() if int(k.lstrip("LR")) in reader.units}
+        rows.append(Row(file, "pictures", asked, 0, name or file, source=str(folder / file)))
+    return Protocol(
+        name="pictures",
+        title=f"Pictures of {folder.name}: Action Units asked for and measured",
+        scale="absolute",
+        units=tuple(reader.units),
+        rows=tuple(rows),
+        references=tuple(references.values()),
+        published={},
+        ours=(),
+    )
+
+
+def read_table(path: Path) -> list[dict[str, str]]:
+    """The rows of a CSV with at least the columns file and aus. ValueError for another table."""
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        rows = list(csv.DictReader(file))
+    if not rows or not {"file", "aus"} <= rows[0].keys():
+        found = ", ".join(rows[0]) if rows else "nothing"
+        raise ValueError(
+            f"{path} needs the columns file and aus, such as smile.png and 6C+12D; found {found}"
+        )
+    return rows
+
+
+def _photos(folder: Path | None) -> list[Path]:
+    if folder is None:
+        return []
+    return sorted(path for path in folder.iterdir() if path.suffix.lower() in PICTURES)
+
+
+def _frames(source: Path | None, output: Path) -> list[Frame]:
+    """Labelled photos: a CSV with the columns file, subject and aus, or a folder of renders, whose
+    pictures are laid out beside the result."""
+    if source is None:
+        return []
+    if source.is_dir():
+        return _rendered_frames(source, output / "frames")
+    rows = read_table(source)
+    if "subject" not in rows[0]:
+        raise ValueError(f"{source} needs the column subject beside file and aus")
+    return [
+        Frame(str(source.parent / row["file"]), row["subject"], AUVector.parse(row["aus"]).dict())
+        for row in rows
+    ]
+
+
+def _rendered_frames(source: Path, folder: Path) -> list[Frame]:
+    folder.mkdir(parents=True, exist_ok=True)
+    frames = []
+    for number, sample in enumerate(iterate(source)):
+        path, label = folder / f"{number:05d}.png", sample["label"]
+        if not path.is_file():
+            partial = path.with_name(f".{os.getpid()}_{path.name}")  # processes do this at once
+            Image.fromarray(sample["image"]).save(partial)
+            os.replace(partial, path)
+        aus = {unit: value for unit, value in label["units"].items() if int(unit) in SET_A}
+        frames.append(Frame(str(path), str(label["identity"]), aus))
+    return frames
+
+
+def _not_measured(protocol: Protocol, compare: Comparison, reader: Estimator) -> dict[str, str]:
+    unread = [unit for unit in protocol.units if unit not in reader.units]
+    missing = {f"AU{unit}": f"{reader.name} does not read it" for unit in unread}
+    return missing | (dict(compare.not_measured) if protocol.references else {})
+
+
+def _written(report: Report, output: Path) -> list[Path]:
+    paths = report.write(output)
+    plots = report_plots(report) if report.lines else []
+    return paths + [_save_plot(p, output / f"plot_{i}.png") for i, p in enumerate(plots, 1)]
+
+
+def _save_plot(plot: Tensor, path: Path) -> Path:
+    Image.fromarray((plot * 255).round().byte().numpy()).save(path)
+    return path
