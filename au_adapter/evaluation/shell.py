@@ -172,7 +172,7 @@ def _folder(folder: Path, table: Path | None, reader: Estimator) -> Protocol:
             references[name] = Row(name, REFERENCE, {}, 0, name, source=str(folder / source))
         aus = AUVector.parse(entry["aus"])
         asked = {k: v for k, v in aus.dict().items() if int(k.lstrip("LR")) in reader.units}
-        rows.append(Row(file, "pictures", asked, 0, name or file, source=str(folder / file)))
+        rows.append(Row(file, "pictures", asked, 0, name, source=str(folder / file)))
     return Protocol(
         name="pictures",
         title=f"Pictures of {folder.name}: Action Units asked for and measured",

@@ -72,7 +72,7 @@ def run_protocol(
         for rows in _batches(todo, batch_size):
             images = _generated(generate, rows)
             records = _records(rows, _measurements(estimate(images), len(rows)), method)
-            if compare is not None and rows[0].group != REFERENCE:
+            if compare is not None and rows[0].group != REFERENCE and rows[0].reference:
                 _add_metrics(records, compare(images, reference_of(rows[0], images), rows))
             file.writelines(json.dumps(record) + "\n" for record in records)
             file.flush()
