@@ -19,7 +19,7 @@ from ..facs import SET_A, AUVector
 from ..weights.files import save_adapter
 from .calibration import LEVELS, fit_calibration, observations, sweep_vectors
 from .comparison import Comparison, comparison
-from .drawing import Drawing, limited, read_picture
+from .generation import Drawing, limited, read_picture
 from .estimators import Estimator, read_set
 from .metrics.embeddings import Encode
 from .plots import calibration_plot, report_plots

@@ -15,7 +15,7 @@ from tiny_demo import write_demo
 from au_adapter import AUVector, load_adapter
 from au_adapter.cli import main
 from au_adapter.demo import FOLDER_VARIABLE
-from au_adapter.evaluation.drawing import Drawing, limited, read_picture
+from au_adapter.evaluation.generation import Drawing, limited, read_picture
 from au_adapter.evaluation.protocols import Row, load_protocol
 from au_adapter.evaluation.protocols.run import read_records
 from au_adapter.evaluation.reading import Reading
