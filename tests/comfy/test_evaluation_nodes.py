@@ -25,22 +25,22 @@ from tools.server import ComfyServer, PromptError
 
 # What AU Estimator's branch of a graph does, for pictures without faces: AUs are brightness.
 READER_PACK = '''
-"""A FACE_READER that reads every AU as the brightness of a picture, and a node that uses it."""
+"""A FACE_READER that reads every AU as the brightness of a picture, and a node that uses it.
 
-import torch
-
-from au_adapter.evaluation.estimators import read_set
-from au_adapter.evaluation.reading import Reading
-from au_adapter.facs import SET_A, AUVector
+The library is imported when it is needed: au-adapter brings it, and may be loaded later.
+"""
 
 
 class Brightness:
-    name, units = "brightness", SET_A
+    name, units = "brightness", (1, 2, 4, 5, 6, 9, 12, 15, 17, 20, 25, 26)
 
     def estimate(self, images):
-        rows = 5 * images.mean((1, 2, 3))[:, None].expand(-1, len(SET_A))
+        from au_adapter.evaluation.reading import Reading
+        from au_adapter.facs import AUVector
+
+        rows = 5 * images.mean((1, 2, 3))[:, None, None].expand(-1, 1, len(self.units))
         return [
-            Reading(i, 0, (0, 0, 9, 9), 1.0, AUVector(SET_A, row[None]))
+            Reading(i, 0, (0, 0, 9, 9), 1.0, AUVector(self.units, row))
             for i, row in enumerate(rows)
         ]
 
@@ -64,6 +64,8 @@ class ReadAUs:
         return {"required": {"images": ("IMAGE",), "reader": ("FACE_READER",)}}
 
     def read(self, images, reader):
+        from au_adapter.evaluation.estimators import read_set
+
         return (read_set(reader, images),)
 
 
@@ -157,8 +159,9 @@ def test_networks_that_are_there_are_used(models: Path) -> None:
     for file in (TASK, SEGMENTER):
         (models / file.name).write_bytes(file.read_bytes())
     torch.manual_seed(0)
-    with torch.inference_mode(False):
-        clip = ClipVisionModel(CLIP_CONFIG)
+    clip = ClipVisionModel(CLIP_CONFIG)
+    for parameter in clip.model.parameters():
+        torch.nn.init.normal_(parameter, std=0.1)
     images = torch.rand(2, 64, 64, 3)
     report, *_ = run(
         "AUA_AUEvaluator",
