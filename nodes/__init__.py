@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-from . import apply, au_adapter, au_vector, demo_model, picture_record
+from . import apply, au_adapter, au_estimator, au_vector, demo_model, picture_record
 
-NODES = (*au_vector.NODES, *au_adapter.NODES, *apply.NODES, *demo_model.NODES)
+NODES = (
+    *au_vector.NODES,
+    *au_adapter.NODES,
+    *apply.NODES,
+    *demo_model.NODES,
+    *au_estimator.NODES,
+)
 
 picture_record.register()

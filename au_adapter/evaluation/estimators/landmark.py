@@ -34,6 +34,7 @@ class Measure(Protocol):
 class LandmarkEstimator:
     """An Estimator (see base.py) of a measure and a landmarker.
 
+    landmarker: may be missing where only `read` is used, on faces that were found before.
     resting: the person's relaxed face; AUs are then read as the change from it. levels: how far
     the landmarker searches for small faces, see FaceLandmarker.detect.
     """
@@ -41,7 +42,7 @@ class LandmarkEstimator:
     def __init__(
         self,
         measure: Measure,
-        landmarker: FaceLandmarker,
+        landmarker: FaceLandmarker | None,
         resting: Face | None = None,
         levels: int = 1,
     ):
@@ -55,7 +56,7 @@ class LandmarkEstimator:
         [1, H, W, 3]. ValueError where that shows no face, or several."""
         if len(neutral) != 1:
             raise ValueError(f"The neutral photo must be one picture, found {len(neutral)}")
-        faces = self.landmarker.detect(neutral, levels=self.levels)[0]
+        faces = self.detect(neutral)[0]
         if len(faces) != 1:
             raise ValueError(
                 f"The neutral photo must show one face, found {len(faces) or 'none'}: give a photo "
@@ -69,6 +70,8 @@ class LandmarkEstimator:
 
     def detect(self, images: Tensor) -> list[list[Face]]:
         """The faces of each picture as `read` takes them, and as FACE_LANDMARKS are made of."""
+        if self.landmarker is None:
+            raise ValueError("Faces cannot be looked for without Google's face_landmarker.task")
         return self.landmarker.detect(images, levels=self.levels)
 
     def read(self, frames: Sequence[Sequence[Face]]) -> list[Reading]:
