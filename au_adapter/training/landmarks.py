@@ -56,13 +56,14 @@ class LandmarkedSet:
 def read_renders(folders: list[Path], landmarker: str | Path) -> LandmarkedSet:
     """Read every shard of the folders with the landmarker in that file.
 
-    What was read is kept in <folder>/landmarks/, shard by shard, so a run that was cut goes on.
+    What was read is kept in <folder>/cache/, shard by shard, so a run that was cut goes on.
     Raises FileNotFoundError for a folder without shards, ValueError where no face is found at all.
     """
     key, network = sha256(landmarker)[:8], None
     parts = []
     for shard in (shard for folder in folders for shard in shards_of(folder)):
-        path = shard.parent / "landmarks" / f"{shard.stem}-{shard.stat().st_size}-{key}.safetensors"
+        name = f"landmarks-{shard.stem}-{shard.stat().st_size}-{key}.safetensors"
+        path = shard.parent / "cache" / name
         if not path.exists():
             network = network or FaceLandmarker(landmarker)
             _write(path, _read_shard(shard, network))

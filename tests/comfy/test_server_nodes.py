@@ -25,6 +25,8 @@ NODE_IDS = {
     "AUA_SaveAUAdapter": "Save AU-Adapter",
     "AUA_ApplyAUAdapter": "Apply AU-Adapter",
     "AUA_LoadDemoModel": "Load Demo Model",
+    "AUA_LoadFaceReader": "Load Face Reader",
+    "AUA_AUEstimator": "AU Estimator",
 }
 
 OTHER_PACK = '''
