@@ -33,7 +33,7 @@ EXTRAS = {
 }
 # What a person can mend; anything else is a bug and keeps its traceback.
 USER_ERRORS = (ValueError, OSError, RuntimeError)
-EXPRESSIONS = ("neutral", "base", "au", "full")
+EXPRESSIONS = ("neutral", "base", "au", "full", "natural")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -84,6 +84,25 @@ def demo(output: Path) -> None:
 
 
 @verb
+@click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="JSON for scripts instead of a table.")
+@click.option("--neutral", type=click.Path(path_type=Path), help="The same person, relaxed.")
+@click.option("--estimator", default="mesh", show_default=True, help="mesh, blendshapes or demo.")
+@click.option("--landmarker", type=click.Path(path_type=Path), help="face_landmarker.task.")
+@click.option("--levels", default=1, show_default=True, help="2 or more also find small faces.")
+def estimate(images: tuple[Path, ...], as_json: bool, **settings: Any) -> None:
+    """Read the Action Units of every face in IMAGES, 0 absent .. 5 maximum.
+
+    Ends with code 1 where a file is no picture; the others are read all the same.
+    """
+    files = load("evaluation.estimators.files")
+    result = files.estimate_files(list(images), **settings)
+    click.echo(json.dumps(result, indent=1) if as_json else files.table(result))
+    if files.unreadable(result):
+        raise SystemExit(1)
+
+
+@verb
 @click.option("--recipe", required=True, help="Name of a recipe, such as fineface.")
 @click.option(
     "--data",
@@ -124,8 +143,9 @@ def subject_options(function: Callable) -> Callable:
         click.option("--batch", type=click.IntRange(1), default=8, show_default=True),
         click.option(
             "--estimator",
-            metavar="FILE|MODULE:FUNCTION",
-            help="What reads AUs; default: the bundled model's regressor.",
+            metavar="NAME|MODULE:FUNCTION",
+            help="mesh, blendshapes or demo, or code that makes one; default: demo for the "
+            "bundled model, else mesh.",
         ),
     )
 
@@ -203,7 +223,8 @@ def calibrate(adapter: Path, output: Path, **settings: Any) -> None:
     default="au",
     show_default=True,
     type=click.Choice(EXPRESSIONS),
-    help="neutral; base: as people look; au: the 12 AUs of set A; full: every AU, sides apart.",
+    help="neutral; base: as people look; au: the 12 AUs of set A; full: every AU, sides apart; "
+    "natural: every AU, as they go together in people.",
 )
 @click.option("--first-identity", default=0, show_default=True, help="Number of the first person.")
 @click.option(

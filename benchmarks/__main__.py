@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 
-NAMES = ("au_response", "calibration", "cost", "face_reader", "landmarker")
+NAMES = ("au_response", "calibration", "cost", "estimator", "face_reader", "landmarker")
 
 
 def main(names: list[str]) -> None:

@@ -21,14 +21,10 @@ from torch import Tensor
 
 from au_adapter.evaluation.calibration import fit_calibration, observations, sweep_vectors
 from au_adapter.evaluation.closed_loop import closed_loop
-from au_adapter.evaluation.estimators import Estimator, read_set
+from au_adapter.evaluation.estimators import Estimator, open_estimator, read_set
 from au_adapter.evaluation.metrics import au_mse
 from au_adapter.evaluation.plots import calibration_plot
-from au_adapter.evaluation.shell import (
-    CALIBRATION_PROMPTS,
-    CALIBRATION_SEED,
-    open_estimator,
-)
+from au_adapter.evaluation.shell import CALIBRATION_PROMPTS, CALIBRATION_SEED
 from au_adapter.evaluation.subject import Subject
 from au_adapter.facs import SET_A, AUVector
 from au_adapter.models.calibration import Calibration
@@ -63,7 +59,7 @@ class Outcome:
 def main() -> None:
     """Fit, judge, and write results/calibration.{json,md}; pictures to look at go to .cache/."""
     started = time.monotonic()
-    subject, reader = Subject.load(steps=STEPS), open_estimator(None)
+    subject, reader = Subject.load(steps=STEPS), open_estimator("demo")
     calibration = fit(subject, reader)
     calibrated = subject.changed(
         adapter=subject.adapter.with_calibration(calibration), calibrated=True

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from . import apply, au_adapter, au_vector, calibrate, demo_model, evaluator, picture_record
+from . import (
+    apply,
+    au_adapter,
+    au_estimator,
+    au_vector,
+    calibrate,
+    demo_model,
+    evaluator,
+    picture_record,
+)
 
 NODES = (
     *au_vector.NODES,
     *au_adapter.NODES,
     *apply.NODES,
     *demo_model.NODES,
+    *au_estimator.NODES,
     *evaluator.NODES,
     *calibrate.NODES,
 )

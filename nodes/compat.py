@@ -19,7 +19,7 @@ from comfy.sd1_clip import SD1ClipModel, SD1Tokenizer, SDClipModel, SDTokenizer
 from comfy.supported_models import SD20
 from comfy.supported_models_base import ClipTarget
 from comfy.taesd.taesd import TAESD
-from comfy.utils import unet_to_diffusers
+from comfy.utils import ProgressBar, unet_to_diffusers
 from comfy_api.latest import io, ui
 from server import PromptServer
 
@@ -34,6 +34,7 @@ __all__ = [
     "CoreModelPatcher",
     "ModelPatcher",
     "ModelType",
+    "ProgressBar",
     "PromptServer",
     "SD1ClipModel",
     "SD1Tokenizer",

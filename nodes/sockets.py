@@ -11,4 +11,5 @@ AUAdapterSocket = io.Custom("AU_ADAPTER")  # au_adapter.AUAdapter
 AUTokensSocket = io.Custom("AU_TOKENS")  # float32 [N, T, width]
 FaceReaderSocket = io.Custom("FACE_READER")  # an Estimator: pictures -> Readings
 AUReadingSocket = io.Custom("AU_READING")  # au_adapter.evaluation.reading.ReadingSet
+FaceLandmarksSocket = io.Custom("FACE_LANDMARKS")  # core's own; see au_adapter.faces.face
 AUReportSocket = io.Custom("AU_REPORT")  # au_adapter.evaluation.report.Report

@@ -7,14 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from ..facs import AUVector
 from .closed_loop import closed_loop
 from .estimators import Estimator, read_set
+from .estimators.files import read_picture
 from .protocols import REFERENCE, Protocol, Row
 from .subject import Subject, resized
 
@@ -78,18 +77,6 @@ class Drawing:
             return references
         pairs = zip(rows, references, strict=True)
         return torch.cat([self.photo(r.target) if r.target else old[None] for r, old in pairs])
-
-
-def read_picture(file: str | Path) -> Tensor:
-    """A picture file as [1, H, W, 3]; FileNotFoundError, ValueError where it is none."""
-    if not Path(file).is_file():
-        raise FileNotFoundError(f"There is no picture {file}")
-    try:
-        with Image.open(file) as picture:
-            pixels = np.asarray(picture.convert("RGB"), np.float32)
-    except OSError as error:  # Pillow's for anything that it cannot read
-        raise ValueError(f"{file} is no picture that can be read ({error})") from error
-    return torch.from_numpy(pixels / 255)[None]
 
 
 def limited(protocol: Protocol, limit: int | None) -> Protocol:

@@ -10,14 +10,10 @@ import torch
 from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file
-from torch import Tensor
 
-from ..facs import AUVector
 from ..models.regressor import AURegressor
-from .reading import Reading
 
 ESTIMATOR = "au-adapter demo regressor"
-FLAT = 0.02  # standard deviation of a picture below which it shows nothing
 
 
 def load_regressor(path: str | Path) -> AURegressor:
@@ -46,26 +42,3 @@ def read_files(regressor: AURegressor, files: list[Path]) -> list[dict[str, floa
         }
         for row in values
     ]
-
-
-class RegressorEstimator:
-    """The regressor as an Estimator: one face a picture, as large as the picture.
-
-    For the bundled model's own framing only. It does not look for faces: only a picture of one
-    colour, or with NaN or infinity, shows none.
-    """
-
-    def __init__(self, regressor: AURegressor) -> None:
-        self.regressor, self.name, self.units = regressor, ESTIMATOR, regressor.units
-
-    def estimate(self, images: Tensor) -> list[Reading]:
-        """A Reading of confidence 1 for each of images [N, H, W, 3]."""
-        height, width = images.shape[1:3]
-        shown = [i for i, image in enumerate(images) if image.std() > FLAT]  # false for NaN too
-        if not shown:
-            return []
-        values = self.regressor.read(images[shown])
-        return [
-            Reading(i, 0, (0, 0, width, height), 1.0, AUVector(self.units, row[None]))
-            for i, row in zip(shown, values, strict=True)
-        ]

@@ -14,18 +14,17 @@ from PIL import Image
 from torch import Tensor
 
 from ..data.rendered import iterate
-from ..demo import demo_folder
 from ..facs import SET_A, AUVector
 from ..weights.files import save_adapter
 from .calibration import LEVELS, fit_calibration, observations, sweep_vectors
 from .comparison import Comparison, comparison
-from .generation import Drawing, limited, read_picture
-from .estimators import Estimator, read_set
+from .estimators import Estimator, open_estimator, read_set
+from .estimators.files import read_picture
+from .generation import Drawing, limited
 from .metrics.embeddings import Encode
 from .plots import calibration_plot, report_plots
 from .protocols import REFERENCE, Frame, Protocol, Row, load_protocol
 from .protocols.run import process_share, run_protocol
-from .regressor import RegressorEstimator, load_regressor
 from .report import Report, report_run
 from .subject import Subject
 
@@ -59,15 +58,16 @@ def evaluate(
     """Carry out a protocol, or measure the pictures of a folder; the report's files.
 
     what: a name or file of a protocol, or a folder that `requested` belongs to. subject: arguments
-    of `Subject.load`. estimator: see `open_estimator`. Every process makes its share; the first,
+    of `Subject.load`. estimator: see `estimator_of`. Every process makes its share; the first,
     and whichever completes the run, writes the report.
     """
-    reader = open_estimator(estimator)
+    folder = Path(what) if Path(what).is_dir() else None
+    reader = estimator_of(estimator, {"model": folder} if folder else subject)
     compare = comparison(
         clip=clip and clip_encoder(clip), clip_name=f"CLIP {clip}", lpips_backbone=lpips
     )
-    if Path(what).is_dir():
-        protocol, draw, about = _folder(Path(what), requested, reader), _files, {}
+    if folder:
+        protocol, draw, about = _folder(folder, requested, reader), _files, {}
         method = "pictures as given"
         compared: Any = compare
     else:
@@ -111,7 +111,7 @@ def calibrate(
 ) -> tuple[Path, Path]:
     """Sweep every AU of an adapter on its base, fit the response curves, write the adapter with
     them to `output`; that file and the plot beside it."""
-    reader, drawn = open_estimator(estimator), Subject.load(adapter=adapter, **subject)
+    reader, drawn = estimator_of(estimator, subject), Subject.load(adapter=adapter, **subject)
     units = [u for u in drawn.adapter.config.units if u in reader.units]
     sweep = sweep_vectors(units, levels)
     pictures = [drawn.draw(prompt, seed + i, sweep) for i, prompt in enumerate(prompts)]
@@ -124,19 +124,14 @@ def calibrate(
     return path, _save_plot(plot[0], path.with_suffix(".png"))
 
 
-def open_estimator(name: str | None) -> Estimator:
-    """The bundled model's regressor without a name, or at that file; or an estimator of anybody's
-    as MODULE:FUNCTION, a function without arguments that returns one."""
-    if name is None or name.endswith(".safetensors"):
-        file = name or demo_folder() / "regressor.safetensors"
-        return RegressorEstimator(load_regressor(file))
+def estimator_of(name: str | None, subject: Mapping[str, Any]) -> Estimator:
+    """The estimator called `name` in `estimators`; or anybody's as MODULE:FUNCTION, a function
+    without arguments that returns one. Without a name: for the bundled model its own regressor,
+    else `mesh`."""
+    if name is None:
+        return open_estimator("mesh" if subject.get("model") else "demo")
     module, colon, function = name.partition(":")
-    if not colon:
-        raise ValueError(
-            f"There is no estimator '{name}': give the file of an AU regressor, or "
-            "MODULE:FUNCTION of Python code that makes one"
-        )
-    return getattr(import_module(module), function)()
+    return getattr(import_module(module), function)() if colon else open_estimator(name)
 
 
 def clip_encoder(folder: Path) -> Encode:

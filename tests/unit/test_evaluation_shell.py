@@ -15,16 +15,15 @@ from tiny_demo import write_demo
 from au_adapter import AUVector, load_adapter
 from au_adapter.cli import main
 from au_adapter.demo import FOLDER_VARIABLE
-from au_adapter.evaluation.generation import Drawing, limited, read_picture
+from au_adapter.evaluation.estimators.files import read_picture
+from au_adapter.evaluation.generation import Drawing, limited
 from au_adapter.evaluation.protocols import Row, load_protocol
 from au_adapter.evaluation.protocols.run import read_records
 from au_adapter.evaluation.reading import Reading
-from au_adapter.evaluation.regressor import RegressorEstimator
-from au_adapter.evaluation.shell import open_estimator
+from au_adapter.evaluation.shell import estimator_of
 from au_adapter.evaluation.subject import Subject
 from au_adapter.facs import SET_A
 from au_adapter.models.calibration import Calibration, ResponseCurve
-from au_adapter.models.regressor import AURegressor
 
 RENDERED = Path(__file__).parents[1] / "data" / "rendered"
 SMALL = {
@@ -254,7 +253,7 @@ def test_other_models_and_estimators(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"model_index\.json is missing"):
         Subject.load(tmp_path, tmp_path / "a.safetensors")
     with pytest.raises(ValueError, match="no estimator 'libreface'"):
-        open_estimator("libreface")
+        estimator_of("libreface", {})
 
 
 def test_a_diffusers_folder_is_a_model(tmp_path: Path, subject: Subject) -> None:
@@ -282,13 +281,3 @@ def _tiny_vae() -> torch.nn.Module:
         latent_channels=4,
         norm_num_groups=4,
     )
-
-
-def test_the_regressor_sees_no_face_in_a_flat_picture_or_nan() -> None:
-    torch.manual_seed(0)
-    reader = RegressorEstimator(AURegressor())
-    images = torch.rand(3, 128, 128, 3)
-    images[1], images[2, 0, 0, 0] = 0.0, torch.nan
-    (reading,) = reader.estimate(images)
-    assert reading.image == 0 and reading.aus.units == SET_A
-    assert reader.estimate(images[1:]) == []
