@@ -15,7 +15,9 @@ from tools.server import ROOT, ComfyServer
 
 WORKFLOWS = ROOT / "workflows"
 NAMES = sorted(path.stem for path in (WORKFLOWS / "api").glob("*.json"))
-PICTURES = {"au_generate": 1, "au_sweep": 6}
+PICTURES = {"au_evaluate": 2, "au_generate": 1, "au_sweep": 6}
+SIZES = {"au_evaluate": (600, 960)}  # height and width in pixels, where they are not the model's
+MODEL_SIZE = (128, 128)
 
 
 def api_graph(name: str) -> dict[str, dict[str, Any]]:

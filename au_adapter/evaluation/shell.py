@@ -47,56 +47,80 @@ def evaluate(
     subject: Mapping[str, Any],
     estimator: str | None = None,
     requested: Path | None = None,
+    lpips: Path | None = None,
+    clip: Path | None = None,
+    **settings: Any,
+) -> list[Path]:
+    """Carry out a protocol, or measure the pictures of a folder; the report's files.
+
+    what: a name or file of a protocol, or a folder that `requested` belongs to. subject: arguments
+    of `Subject.load`. estimator: see `estimator_of`. settings: of `evaluate_protocol`. Every
+    process makes its share; the first, and whichever completes the run, writes the report.
+    """
+    encode = clip and clip_encoder(clip)
+    compare = comparison(clip=encode, clip_name=f"CLIP {clip}", lpips_backbone=lpips)
+    if Path(what).is_dir():
+        reader = estimator_of(estimator, {"model": what})
+        evaluate_folder(Path(what), requested, output, reader, compare)
+    else:
+        reader = estimator_of(estimator, subject)
+        evaluate_protocol(what, output, subject, reader, compare, **settings)
+    report = report_run(output)
+    written = process_share()[0] == 0 or not report.counts["missing"]
+    return _written(report, output) if written else []
+
+
+def evaluate_folder(
+    folder: Path, requested: Path | None, output: Path, reader: Estimator, compare: Comparison
+) -> None:
+    """Measure the pictures that the table `requested` names."""
+    protocol = _folder(folder, requested, reader)
+    run_protocol(
+        protocol,
+        lambda rows: torch.cat([read_picture(row.source) for row in rows]),
+        reader.estimate,
+        output,
+        compare=compare if protocol.references else None,
+        method="pictures as given",
+        **_about(protocol, compare, reader),
+    )
+
+
+def evaluate_protocol(
+    what: str,
+    output: Path,
+    subject: Mapping[str, Any],
+    reader: Estimator,
+    compare: Comparison,
+    *,
     photos: Path | None = None,
     frames: Path | None = None,
     prompt: str = PHOTO_PROMPT,
     limit: int | None = None,
     rounds: int = 1,
-    lpips: Path | None = None,
-    clip: Path | None = None,
-) -> list[Path]:
-    """Carry out a protocol, or measure the pictures of a folder; the report's files.
+) -> None:
+    """Make and measure the pictures of a protocol. photos, frames: see `load_protocol`. prompt: of
+    photos. limit: a trial of so many pictures. rounds: of the closed loop."""
+    protocol = load_protocol(what, photos=_photos(photos), frames=_frames(frames, output))
+    drawing = Drawing(Subject.load(**subject), reader, protocol.scale, prompt, rounds)
+    settings = {**drawing.subject.settings(), "rounds": rounds}
+    if protocol.references[0].source:
+        settings |= {"photo_prompt": prompt, "edit_noise": drawing.subject.edit_noise}
 
-    what: a name or file of a protocol, or a folder that `requested` belongs to. subject: arguments
-    of `Subject.load`. estimator: see `estimator_of`. Every process makes its share; the first,
-    and whichever completes the run, writes the report.
-    """
-    folder = Path(what) if Path(what).is_dir() else None
-    reader = estimator_of(estimator, {"model": folder} if folder else subject)
-    compare = comparison(
-        clip=clip and clip_encoder(clip), clip_name=f"CLIP {clip}", lpips_backbone=lpips
-    )
-    if folder:
-        protocol, draw, about = _folder(folder, requested, reader), _files, {}
-        method = "pictures as given"
-        compared: Any = compare
-    else:
-        protocol = load_protocol(what, photos=_photos(photos), frames=_frames(frames, output))
-        drawing = Drawing(Subject.load(**subject), reader, protocol.scale, prompt, rounds)
-        draw, method = drawing, "AU-Adapter" if rounds == 1 else "AU-Adapter, closed loop"
-        about = {**drawing.subject.settings(), "rounds": rounds}
-        if protocol.references[0].source:
-            about |= {"photo_prompt": prompt, "edit_noise": drawing.subject.edit_noise}
-
-        def compared(images: Tensor, references: Tensor, rows: Sequence[Row]) -> dict[str, Tensor]:
-            return compare(images, drawing.references(rows, references))
+    def compared(images: Tensor, references: Tensor, rows: Sequence[Row]) -> dict[str, Tensor]:
+        return compare(images, drawing.references(rows, references))
 
     run_protocol(
         limited(protocol, limit),
-        draw,
+        drawing,
         reader.estimate,
         output,
-        estimator=reader.name,
-        compare=compared if protocol.references else None,
-        method=method,
-        settings=about,
-        networks=compare.networks,
-        not_measured=_not_measured(protocol, compare, reader),
-        batch_size=1 if draw is _files else drawing.subject.batch,
+        compare=compared,
+        method="AU-Adapter" if rounds == 1 else "AU-Adapter, closed loop",
+        settings=settings,
+        batch_size=drawing.subject.batch,
+        **_about(protocol, compare, reader),
     )
-    report = report_run(output)
-    written = process_share()[0] == 0 or not report.counts["missing"]
-    return _written(report, output) if written else []
 
 
 def calibrate(
@@ -146,10 +170,6 @@ def clip_encoder(folder: Path) -> Encode:
         return model(**inputs).image_embeds
 
     return encode
-
-
-def _files(rows: Sequence[Row]) -> Tensor:
-    return torch.cat([read_picture(row.source) for row in rows])
 
 
 def _folder(folder: Path, table: Path | None, reader: Estimator) -> Protocol:
@@ -228,10 +248,14 @@ def _rendered_frames(source: Path, folder: Path) -> list[Frame]:
     return frames
 
 
-def _not_measured(protocol: Protocol, compare: Comparison, reader: Estimator) -> dict[str, str]:
+def _about(protocol: Protocol, compare: Comparison, reader: Estimator) -> dict[str, Any]:
+    """Who measures, and what nobody can."""
     unread = [unit for unit in protocol.units if unit not in reader.units]
     missing = {f"AU{unit}": f"{reader.name} does not read it" for unit in unread}
-    return missing | (dict(compare.not_measured) if protocol.references else {})
+    if protocol.references:
+        missing |= compare.not_measured
+    networks = compare.networks if protocol.references else {}
+    return {"estimator": reader.name, "networks": networks, "not_measured": missing}
 
 
 def _written(report: Report, output: Path) -> list[Path]:

@@ -37,10 +37,10 @@ PLACE_ON_SLIDER = """([id, name, share]) => {
   const canvas = app.canvas.canvas.getBoundingClientRect()
   return [canvas.left + left, canvas.top + top]
 }"""
-SHOWN = """([id, file, count]) => {
+SHOWN = """([id, file, count, width]) => {
   const pictures = app.graph.getNodeById(id).imgs ?? []
   return pictures.length === count &&
-    pictures.every((picture) => picture.complete && picture.naturalWidth === 128) &&
+    pictures.every((picture) => picture.complete && picture.naturalWidth === width) &&
     pictures.some((picture) => picture.src.includes(encodeURIComponent(file)))
 }"""
 SELECT = "(id) => app.canvas.selectItems([app.graph.getNodeById(id)])"
@@ -217,8 +217,9 @@ def _run(page: Page, server: ComfyServer) -> np.ndarray:
     prompt = _new_prompt(page, server, before)
     history = server.wait(prompt)
     files = [image["filename"] for image in history["outputs"][SAVE]["images"]]
-    page.wait_for_function(SHOWN, arg=[SAVE, files[0], len(files)])
-    return _pixels(server.images(history, SAVE))
+    pictures = _pixels(server.images(history, SAVE))
+    page.wait_for_function(SHOWN, arg=[SAVE, files[0], len(files), pictures.shape[2]])
+    return pictures
 
 
 def _new_prompt(page: Page, server: ComfyServer, before: Any) -> str:

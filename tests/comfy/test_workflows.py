@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from shipped import NAMES, PICTURES, api_graph, shipped_server, ui_graph
+from shipped import MODEL_SIZE, NAMES, PICTURES, SIZES, api_graph, shipped_server, ui_graph
 
 from tools.server import ComfyServer
 
@@ -26,7 +26,7 @@ def drawn(server: ComfyServer) -> dict[str, np.ndarray]:
 def test_it_draws_what_it_says_and_the_same_again(
     server: ComfyServer, drawn: dict[str, np.ndarray], name: str
 ) -> None:
-    assert drawn[name].shape == (PICTURES[name], 128, 128, 3)
+    assert drawn[name].shape == (PICTURES[name], *SIZES.get(name, MODEL_SIZE), 3)
     for number, picture in enumerate(drawn[name]):
         assert picture.std() > 5, f"picture {number} is empty"
     assert np.array_equal(drawn[name], _draw(server, name))
