@@ -34,7 +34,7 @@ def _register_model_folders() -> None:
     for name in MODEL_FOLDERS:
         folder_paths.add_model_folder_path(name, str(Path(folder_paths.models_dir, name)))
         paths, _ = folder_paths.folder_names_and_paths[name]
-        extensions = set(folder_paths.supported_pt_extensions)
+        extensions = {*folder_paths.supported_pt_extensions, ".task", ".tflite"}
         folder_paths.folder_names_and_paths[name] = (paths, extensions)
 
 

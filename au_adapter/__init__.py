@@ -15,7 +15,9 @@ _EXPORTS = {
     "AUVector": "facs.vector",
     "AUAdapter": "models.adapter",
     "AUAdapterConfig": "models.adapter",
+    "Reading": "evaluation.reading",
     "apply_to_unet": "models.diffusers_unet",
+    "estimate": "evaluation.estimators",
     "load_adapter": "weights.files",
     "save_adapter": "weights.files",
 }

@@ -33,7 +33,7 @@ EXTRAS = {
 }
 # What a person can mend; anything else is a bug and keeps its traceback.
 USER_ERRORS = (ValueError, OSError, RuntimeError)
-EXPRESSIONS = ("neutral", "base", "au", "full")
+EXPRESSIONS = ("neutral", "base", "au", "full", "natural")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -84,6 +84,25 @@ def demo(output: Path) -> None:
 
 
 @verb
+@click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="JSON for scripts instead of a table.")
+@click.option("--neutral", type=click.Path(path_type=Path), help="The same person, relaxed.")
+@click.option("--estimator", default="mesh", show_default=True, help="mesh, blendshapes or demo.")
+@click.option("--landmarker", type=click.Path(path_type=Path), help="face_landmarker.task.")
+@click.option("--levels", default=1, show_default=True, help="2 or more also find small faces.")
+def estimate(images: tuple[Path, ...], as_json: bool, **settings: Any) -> None:
+    """Read the Action Units of every face in IMAGES, 0 absent .. 5 maximum.
+
+    Ends with code 1 where a file is no picture; the others are read all the same.
+    """
+    files = load("evaluation.estimators.files")
+    result = files.estimate_files(list(images), **settings)
+    click.echo(json.dumps(result, indent=1) if as_json else files.table(result))
+    if files.unreadable(result):
+        raise SystemExit(1)
+
+
+@verb
 @click.option("--recipe", required=True, help="Name of a recipe, such as fineface.")
 @click.option(
     "--data",
@@ -111,6 +130,88 @@ def train(
     click.echo(f"The result is in {result}")
 
 
+PATH = click.Path(path_type=Path)
+
+
+def subject_options(function: Callable) -> Callable:
+    """The options of what is evaluated, gathered as the keyword `subject`."""
+    options = (
+        click.option("--model", type=PATH, help="A diffusers pipeline's folder; default: bundled."),
+        click.option("--steps", type=click.IntRange(1), default=20, show_default=True),
+        click.option("--guidance", default=7.5, show_default=True, help="Scale of CFG."),
+        click.option("--strength", default=1.0, show_default=True, help="Of the adapter."),
+        click.option("--batch", type=click.IntRange(1), default=8, show_default=True),
+        click.option(
+            "--estimator",
+            metavar="NAME|MODULE:FUNCTION",
+            help="mesh, blendshapes or demo, or code that makes one; default: demo for the "
+            "bundled model, else mesh.",
+        ),
+    )
+
+    @functools.wraps(function)
+    def gathered(**given: Any) -> None:
+        names = ("model", "steps", "guidance", "strength", "batch")
+        function(subject={name: given.pop(name) for name in names}, **given)
+
+    for option in reversed(options):
+        gathered = option(gathered)
+    return gathered
+
+
+@verb
+@click.argument("what", metavar="PROTOCOL|FOLDER")
+@click.option("--output", required=True, type=PATH, help="Rows and report; a run goes on there.")
+@click.option("--requested", type=PATH, help="With FOLDER: a CSV with file, aus and source.")
+@click.option("--adapter", type=PATH, help="Its adapter file; default: the bundled one.")
+@click.option("--calibrated", is_flag=True, help="Ask by the adapter's response curves.")
+@click.option("--photos", type=PATH, help="For magicface: a folder of 20 people.")
+@click.option(
+    "--frames", type=PATH, help="For aueditnet: a CSV with file, subject and aus, or renders."
+)
+@click.option("--edit-noise", default=0.6, show_default=True, help="Share of a photo drawn anew.")
+@click.option("--limit", type=click.IntRange(1), help="A trial of so many pictures.")
+@click.option(
+    "--rounds",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Ask again until the reading agrees, at most so often.",
+)
+@click.option("--lpips", type=PATH, help="torchvision's AlexNet weights.")
+@click.option("--clip", type=PATH, help="A CLIP folder as transformers saves it, for CLIP-I.")
+@subject_options
+def evaluate(
+    what: str,
+    output: Path,
+    subject: dict,
+    adapter: Path,
+    calibrated: bool,
+    edit_noise: float,
+    **settings: Any,
+) -> None:
+    """Measure by a paper's PROTOCOL (fineface, magicface, aueditnet), or the pictures of FOLDER.
+
+    Goes on where it stopped; `accelerate launch -m au_adapter evaluate ...` shares the work.
+    """
+    subject |= {"adapter": adapter, "calibrated": calibrated, "edit_noise": edit_noise}
+    paths = load("evaluation.shell").evaluate(what, output, subject=subject, **settings)
+    click.echo("".join(f"{path}\n" for path in paths), nl=False)
+
+
+@verb
+@click.argument("adapter", type=PATH)
+@click.argument("output", type=PATH)
+@subject_options
+def calibrate(adapter: Path, output: Path, **settings: Any) -> None:
+    """Measure how ADAPTER answers its sliders on its base; write it with the curves to OUTPUT.
+
+    Switch them on by `calibrated` in AU Encoder, or by encode(vector, calibrated=True).
+    """
+    path, plot = load("evaluation.shell").calibrate(adapter, output, **settings)
+    click.echo(f"The calibrated adapter is {path}; look at {plot}")
+
+
 @verb
 @click.argument("model", required=False, type=click.Path(path_type=Path))
 @click.option("--output", required=True, type=click.Path(path_type=Path), help="Folder for shards.")
@@ -122,7 +223,8 @@ def train(
     default="au",
     show_default=True,
     type=click.Choice(EXPRESSIONS),
-    help="neutral; base: as people look; au: the 12 AUs of set A; full: every AU, sides apart.",
+    help="neutral; base: as people look; au: the 12 AUs of set A; full: every AU, sides apart; "
+    "natural: every AU, as they go together in people.",
 )
 @click.option("--first-identity", default=0, show_default=True, help="Number of the first person.")
 @click.option(
@@ -130,6 +232,11 @@ def train(
     default=1.0,
     show_default=True,
     help="How far heads and eyes turn away: 1 every pose, 0 all face the camera.",
+)
+@click.option(
+    "--neutral-first",
+    is_flag=True,
+    help="Every person's first picture has a relaxed face: a reference for the others.",
 )
 @click.option("--workers", default=os.cpu_count() or 1, show_default=True, help="Processes.")
 def render(model: Path | None, output: Path, **settings: Any) -> None:

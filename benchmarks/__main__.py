@@ -7,7 +7,17 @@ from importlib import import_module
 
 import click
 
-NAMES = ("alternation", "au_range", "au_response", "cost", "face_reader", "full_size", "landmarker")
+NAMES = (
+    "alternation",
+    "au_range",
+    "au_response",
+    "calibration",
+    "cost",
+    "estimator",
+    "face_reader",
+    "full_size",
+    "landmarker",
+)
 
 
 def main(names: list[str]) -> None:

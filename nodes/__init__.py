@@ -5,8 +5,11 @@ from __future__ import annotations
 from . import (
     apply,
     au_adapter,
+    au_estimator,
     au_vector,
+    calibrate,
     demo_model,
+    evaluator,
     expression,
     guider,
     keyframes,
@@ -23,6 +26,9 @@ NODES = (
     *apply.NODES,
     *guider.NODES,
     *demo_model.NODES,
+    *au_estimator.NODES,
+    *evaluator.NODES,
+    *calibrate.NODES,
 )
 
 picture_record.register()

@@ -30,13 +30,22 @@ class AUEncoder(io.ComfyNode):
                     "au_vector",
                     tooltip="One face for the whole batch, or one for each of its pictures.",
                 ),
+                io.Boolean.Input(
+                    "calibrated",
+                    default=False,
+                    optional=True,
+                    tooltip="Ask by the adapter's response curves, so that a 3 measures 3. Needs "
+                    "an adapter that was calibrated on this base (Calibrate AU-Adapter).",
+                ),
             ],
             outputs=[AUTokensSocket.Output()],
         )
 
     @classmethod
-    def execute(cls, au_adapter: AUAdapter, au_vector: AUVector) -> io.NodeOutput:
-        return io.NodeOutput(au_adapter.encode(au_vector).detach())
+    def execute(
+        cls, au_adapter: AUAdapter, au_vector: AUVector, calibrated: bool = False
+    ) -> io.NodeOutput:
+        return io.NodeOutput(au_adapter.encode(au_vector, calibrated).detach())
 
 
 class LoadAUAdapter(io.ComfyNode):

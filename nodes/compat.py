@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import folder_paths
 from comfy import model_management
+from comfy.cli_args import args as command_line
 from comfy.clip_model import CLIPTextModel
+from comfy.clip_vision import ClipVisionModel
 from comfy.conds import CONDNoiseShape, CONDRegular
 from comfy.ldm.modules.attention import optimized_attention
 from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
@@ -18,7 +20,7 @@ from comfy.sd1_clip import SD1ClipModel, SD1Tokenizer, SDClipModel, SDTokenizer
 from comfy.supported_models import SD20
 from comfy.supported_models_base import ClipTarget
 from comfy.taesd.taesd import TAESD
-from comfy.utils import unet_to_diffusers
+from comfy.utils import ProgressBar, unet_to_diffusers
 from comfy_api.latest import io, ui
 from server import PromptServer
 
@@ -26,6 +28,7 @@ __all__ = [
     "CFGGuider",
     "CLIP",
     "CLIPTextModel",
+    "ClipVisionModel",
     "CONDNoiseShape",
     "CONDRegular",
     "CallbacksMP",
@@ -33,6 +36,7 @@ __all__ = [
     "CoreModelPatcher",
     "ModelPatcher",
     "ModelType",
+    "ProgressBar",
     "PromptServer",
     "SD1ClipModel",
     "SD1Tokenizer",
@@ -45,6 +49,7 @@ __all__ = [
     "WrappersMP",
     "calc_cond_batch",
     "cfg_function",
+    "command_line",
     "folder_paths",
     "io",
     "load_lora",

@@ -54,15 +54,17 @@ def add_record(request: dict[str, Any]) -> dict[str, Any]:
 def describe(graph: Graph) -> list[dict[str, Any]]:
     """One entry for each Apply AU-Adapter of a graph in API format.
 
-    Its names: node, adapter (hash), lora_strength, strength, start, end, aus (AUVector's JSON).
-    Null is what the graph alone does not tell, such as AUs read off a picture.
+    Its names: node, adapter (hash), lora_strength, strength, start, end, aus (AUVector's JSON),
+    calibrated (whether AU Encoder asked by the adapter's response curves). Null is what the graph
+    alone does not tell, such as AUs read off a picture.
     """
     return [
         {
             "node": key,
-            **_adapter(graph, _source(graph, node, "au_adapter")),
+            **_adapter(graph, _uncalibrated(graph, _source(graph, node, "au_adapter"))),
             **{name: _constant(graph, node, name) for name in ("strength", "start", "end")},
             "aus": _aus(graph, _source(graph, node, "au_tokens")),
+            "calibrated": _calibrated(graph, _source(graph, node, "au_tokens")),
         }
         for key, node in graph.items()
         if node.get("class_type") == "AUA_ApplyAUAdapter"
@@ -83,6 +85,17 @@ def _constant(graph: Graph, node: dict[str, Any], name: str) -> Any:
         return value
     source = _source(graph, node, name)
     return _constant(graph, source, "value") if source.get("class_type") in PRIMITIVES else None
+
+
+def _uncalibrated(graph: Graph, node: dict[str, Any]) -> dict[str, Any]:
+    """The node that loads the adapter, where it was calibrated on its way: the weights are its."""
+    while node.get("class_type") == "AUA_CalibrateAUAdapter":
+        node = _source(graph, node, "au_adapter")
+    return node
+
+
+def _calibrated(graph: Graph, encoder: dict[str, Any]) -> bool | None:
+    return _constant(graph, encoder, "calibrated") or False if encoder.get("inputs") else None
 
 
 def _adapter(graph: Graph, node: dict[str, Any]) -> dict[str, Any]:

@@ -13,3 +13,5 @@ FaceLandmarksSocket = io.Custom("FACE_LANDMARKS")  # core's dict of faces by pic
 FaceReaderSocket = io.Custom("FACE_READER")  # an Estimator: pictures -> Readings
 FloatsSocket = io.Custom("FLOATS")  # a list of numbers in AnimateDiff Evolved and others
 AUReadingSocket = io.Custom("AU_READING")  # au_adapter.evaluation.reading.ReadingSet
+FaceLandmarksSocket = io.Custom("FACE_LANDMARKS")  # core's own; see au_adapter.faces.face
+AUReportSocket = io.Custom("AU_REPORT")  # au_adapter.evaluation.report.Report

@@ -18,8 +18,15 @@ WORKFLOWS = ROOT / "workflows"
 KEPT = ROOT / "tests" / "data" / "workflows"  # as saved with earlier versions
 NAMES = sorted(path.stem for path in (WORKFLOWS / "api").glob("*.json"))
 # What the bundled model draws: how many pictures, and of which width and height.
-PICTURES = {"au_animation": 1, "au_generate": 1, "au_sides": 1, "au_sweep": 6, "au_two_faces": 1}
-SIZES = {"au_two_faces": (224, 128)}
+PICTURES = {
+    "au_animation": 1,
+    "au_evaluate": 2,
+    "au_generate": 1,
+    "au_sides": 1,
+    "au_sweep": 6,
+    "au_two_faces": 1,
+}
+SIZES = {"au_evaluate": (960, 600), "au_two_faces": (224, 128)}
 DRAWN = sorted(PICTURES)  # the others need models that nobody may ship along
 
 

@@ -61,6 +61,17 @@ _STABLE_DIFFUSION = [
     [Group("5. The picture", ("10",), BLUE)],
 ]
 ARRANGEMENTS: dict[str, list[list[Group]]] = {
+    "au_evaluate": [
+        [NOTE],
+        [Group("1. Model", ("1",), GREY), Group("2. What to draw", ("2", "3"), BLUE)],
+        [
+            Group("3. How many pictures", ("11", "7", "12"), BLUE),
+            Group("4. What changes in them", ("4",), GREEN),
+        ],
+        [Group("5. Draw them", ("5", "6", "8", "9"), VIOLET)],
+        [Group("6. Read them", ("14", "15"), GREEN), Group("7. Measure", ("17", "16"), VIOLET)],
+        [Group("8. Plots, table, files", ("10", "13", "18"), BLUE)],
+    ],
     "au_generate": [
         [NOTE],
         [Group("1. Model", ("1",), GREY), Group("2. What to draw", ("2", "3", "7"), BLUE)],

@@ -43,8 +43,16 @@ class RenderedSet:
 def iterate(folder: str | Path) -> Iterator[dict]:
     """Yield {"image": uint8 [H, W, 3], "mask": uint8 [H, W], "label": dict} in order.
 
-    Unfinished shards do not have their final name yet and are not read.
     Raises FileNotFoundError when the folder holds no shard.
+    """
+    for shard in shards_of(folder):
+        yield from iterate_shard(shard)
+
+
+def shards_of(folder: str | Path) -> list[Path]:
+    """The finished shards of a folder, in order; an unfinished one does not have its name yet.
+
+    Raises FileNotFoundError when the folder holds none.
     """
     shards = sorted(Path(folder).glob("shard-*.tar"))
     if not shards:
@@ -52,23 +60,23 @@ def iterate(folder: str | Path) -> Iterator[dict]:
             f"no shard-*.tar in {folder}: render some with `au-adapter render`, or name the "
             "folder they were written to"
         )
-    for shard in shards:
-        with tarfile.open(shard) as tar:
-            yield from _samples(tar)
+    return shards
 
 
-def _samples(tar: tarfile.TarFile) -> Iterator[dict]:
+def iterate_shard(path: Path) -> Iterator[dict]:
+    """Yield the renders of one shard; see `iterate`."""
     parts: dict[str, bytes] = {}
-    for entry in tar:
-        key, _, kind = entry.name.partition(".")
-        parts[kind] = tar.extractfile(entry).read()
-        if len(parts) == 3:
-            yield {
-                "image": _picture(parts["png"]),
-                "mask": _picture(parts["mask.png"]),
-                "label": json.loads(parts["json"]),
-            }
-            parts = {}
+    with tarfile.open(path) as tar:
+        for entry in tar:
+            _, _, kind = entry.name.partition(".")
+            parts[kind] = tar.extractfile(entry).read()
+            if len(parts) == 3:
+                yield {
+                    "image": _picture(parts["png"]),
+                    "mask": _picture(parts["mask.png"]),
+                    "label": json.loads(parts["json"]),
+                }
+                parts = {}
 
 
 def _picture(content: bytes) -> np.ndarray:

@@ -38,3 +38,12 @@ class ReadingSet:
     def of(self, picture: int) -> list[Reading]:
         """The faces of one picture, an empty list where none was found."""
         return [reading for reading in self.readings if reading.image == picture]
+
+    def surest(self) -> list[Reading | None]:
+        """The surest face of each picture, None where none was found."""
+        found: dict[int, Reading] = {}
+        for reading in self.readings:
+            best = found.get(reading.image)
+            if best is None or reading.confidence > best.confidence:
+                found[reading.image] = reading
+        return [found.get(picture) for picture in range(self.pictures)]

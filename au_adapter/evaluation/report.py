@@ -34,13 +34,16 @@ METRICS = {
     "background_rmse": ("0..1", "lower"),
     "head_pose_rmse": ("radians", "lower"),
     "lpips": ("distance", "lower"),
+    "picture_rmse": ("0..1", "moderate"),
 }
+AU_METRICS = ("au_mse", "au_mse_all", "icc_3_1")  # made of an estimator's readings
 ALL = "all"  # the group of all rows together
 
 
 @dataclass(frozen=True)
 class Line:
-    """One number. count: the pictures it is made of. published: the paper's, by its estimator."""
+    """One number. count: the pictures it is made of. estimator: the network that saw it, or "" for
+    pixels alone. published: the paper's, by its estimator."""
 
     group: str
     metric: str
@@ -48,6 +51,7 @@ class Line:
     unit: str
     better: str
     count: int
+    estimator: str = ""
     published: float | None = None
 
 
@@ -63,19 +67,15 @@ class Report:
 
     def markdown(self) -> str:
         """Tables for people, with everything that the numbers depend on."""
-        head, published = self.header, self.header["published"].get("estimator", "")
-        columns = ["group", "metric", "value", "unit", "better", "pictures", "published"]
-        lines = [
-            [x.group, x.metric, _short(x.value), x.unit, x.better, x.count, _short(x.published)]
-            for x in self.lines
-        ]
+        head = self.header
         parts = [
             f"# {head['title']}",
-            f"Method: {head['method']}. Estimator: {head['estimator']}. The paper's figures are by "
-            f"{published or 'another estimator'} and not comparable across estimators.",
+            f"Method: {head['method']}. Estimator: {head['estimator']}.{self._published()}",
             _table(["pictures", "count"], [[k, v] for k, v in self.counts.items()]),
-            _table(columns, lines),
+            self._lines_table(),
         ]
+        if missing := head.get("not_measured"):
+            parts += ["## Not measured", "\n".join(f"- {k}: {v}" for k, v in missing.items())]
         for group, scores in self.tables.items():
             parts += [f"## Each AU: {group}", _table(_SCORE, [_score_row(s) for s in scores])]
         if head["ours"]:
@@ -84,6 +84,24 @@ class Report:
             settings = [[key, value] for key, value in head["settings"].items()]
             parts += ["## Settings", _table(["name", "value"], settings)]
         return "\n\n".join(parts) + "\n"
+
+    def _published(self) -> str:
+        if not (published := self.header["published"]):
+            return ""
+        by = published.get("estimator", "another estimator")
+        return f" The paper's figures are by {by} and not comparable across estimators."
+
+    def _lines_table(self) -> str:
+        columns = ["group", "metric", "value", "unit", "better", "pictures", "estimator"]
+        rows = [
+            [x.group, x.metric, _short(x.value), x.unit, x.better, x.count, x.estimator]
+            for x in self.lines
+        ]
+        if self.header["published"]:
+            columns.append("published")
+            for row, line in zip(rows, self.lines, strict=True):
+                row.append(_short(line.published))
+        return _table(columns, rows)
 
     def json(self) -> str:
         """Everything, for programs; null stands for what could not be measured."""
@@ -111,14 +129,19 @@ class Report:
             writer.writerow([*(record[key] for key in _CSV), *cells])
         return text.getvalue()
 
-    def write(self, folder: str | Path) -> list[Path]:
-        """report.md, report.json and report.csv in `folder`."""
+    def files(self) -> list[str]:
+        """The file names of its pictures, where they have some; references have none."""
+        return [record["target"] for record in self.records if record["group"] != REFERENCE]
+
+    def write(self, folder: str | Path, name: str = "report") -> list[Path]:
+        """NAME.md, NAME.json and NAME.csv in `folder`."""
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        texts = {"report.md": self.markdown(), "report.json": self.json(), "report.csv": self.csv()}
-        for name, text in texts.items():
-            (folder / name).write_text(text, encoding="utf-8")
-        return [folder / name for name in texts]
+        texts = {"md": self.markdown(), "json": self.json(), "csv": self.csv()}
+        paths = [folder / f"{name}.{ending}" for ending in texts]
+        for path, text in zip(paths, texts.values(), strict=True):
+            path.write_text(text, encoding="utf-8")
+        return paths
 
 
 _CSV = ("id", "group", "method", "prompt", "source", "target", "seed", "faces")
@@ -135,7 +158,7 @@ def build_report(header: dict, records: list[dict]) -> Report:
     references = {r["id"]: r for r in records if r["group"] == REFERENCE}
     rows = [record for record in records if record["group"] != REFERENCE]
     usable = [row for row in rows if _targets(row, references, header) is not None]
-    groups = [ALL, *dict.fromkeys(row["group"] for row in rows)]
+    groups = dict.fromkeys([ALL, *(row["group"] for row in rows)])
     lines, tables = [], {}
     for group in groups:
         seen = [row for row in usable if group in (ALL, row["group"])]
@@ -153,13 +176,13 @@ def _counts(header: dict, records: list[dict], usable: list[dict]) -> dict[str, 
         "asked for": header["rows"],
         "made": len(rows),
         "missing": header["rows"] - len(rows),
-        "face not found": sum(not row["faces"] for row in rows),
-        "several faces, the most confident one read": sum(row["faces"] > 1 for row in rows),
+        "face not found": sum(row["faces"] == 0 for row in rows),
+        "several faces, the most confident one read": sum((row["faces"] or 0) > 1 for row in rows),
         "an AU not read by the estimator": sum(
             bool(row["measured"]) and not units <= {*row["measured"]} for row in rows
         ),
         "face not found in the reference": sum(
-            not record["faces"] for record in records if record["group"] == REFERENCE
+            record["faces"] == 0 for record in records if record["group"] == REFERENCE
         ),
         "scored for AUs": len(usable),
     }
@@ -205,7 +228,7 @@ def _per_unit(rows: list[dict], references: dict, header: dict) -> list[UnitScor
         of = asked[:, column]
         if of.any():
             scores += per_unit(targets[of, column, None], measured[of, column, None], [unit])
-    return [*scores, mean_score(scores)]
+    return [*scores, mean_score(scores)] if scores else []
 
 
 def _au_lines(
@@ -213,14 +236,17 @@ def _au_lines(
 ) -> list[Line]:
     """AU error over the prompted AUs and over all, the paper's first; ICC where labels are full."""
     targets, measured, asked = _scored(rows, references, header)
-    over_all = au_mse(targets, measured)
+    over_all, some = au_mse(targets, measured), asked.any(1)
     if header["scale"] == "change" or asked.all():
-        values = {"au_mse": over_all}
+        values = {"au_mse": (over_all, len(rows))}
     else:
-        values = {"au_mse": au_mse(targets, measured, asked), "au_mse_all": over_all}
+        values = {"au_mse_all": (over_all, len(rows))}
+        if some.any():  # a picture that asks for no AU counts over all AUs only
+            prompted = au_mse(targets[some], measured[some], asked[some])
+            values = {"au_mse": (prompted, int(some.sum())), **values}
     if asked.all():
-        values["icc_3_1"] = table[-1].icc
-    return [_line(group, name, value, len(rows), header) for name, value in values.items()]
+        values["icc_3_1"] = (table[-1].icc, len(rows))
+    return [_line(group, name, value, count, header) for name, (value, count) in values.items()]
 
 
 def _metric_lines(group: str, rows: list[dict], header: dict) -> list[Line]:
@@ -237,7 +263,9 @@ def _metric_lines(group: str, rows: list[dict], header: dict) -> list[Line]:
 
 def _line(group: str, metric: str, value: float, count: int, header: dict) -> Line:
     published = header["published"].get(group, {}).get(metric)
-    return Line(group, metric, value, *METRICS.get(metric, ("", "")), count, published)
+    networks = {**dict.fromkeys(AU_METRICS, header["estimator"]), **header.get("networks", {})}
+    about = METRICS.get(metric, ("", ""))
+    return Line(group, metric, value, *about, count, networks.get(metric, ""), published)
 
 
 def _score_row(score: UnitScore) -> list[object]:

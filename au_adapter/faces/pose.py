@@ -14,6 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .alignment import similarity
+
 FIELD_OF_VIEW = math.radians(63)  # vertical
 NEAR = 1.0  # centimetres from the camera to the plane on which the picture lies
 VERTEX = 5  # numbers of a vertex: x, y, z and its place on a texture
@@ -115,21 +117,12 @@ def _scale(points: Tensor, geometry: Geometry) -> Tensor:
 
 def _procrustes(points: Tensor, geometry: Geometry) -> Tensor:
     """The matrix [F, 4, 4] = (scale x rotation, translation) that brings the canonical face
-    nearest to points [F, 468, 3] in weighted least squares (Umeyama 1991, without reflection)."""
-    weights = (geometry.weights / geometry.weights.sum())[:, None]
+    nearest to points [F, 468, 3] in weighted least squares."""
     source, target = geometry.vertices[geometry.basis], points[:, geometry.basis]
-    source_mean, target_mean = (source * weights).sum(0), (target * weights).sum(1)
-    centred = source - source_mean
-    moved = target - target_mean[:, None]
-    u, _, v = torch.linalg.svd(moved.transpose(1, 2) @ (centred * weights))
-    flip = torch.ones_like(u[:, 0])
-    flip[:, 2] = torch.linalg.det(u @ v).sign()
-    rotation = (u * flip[:, None]) @ v
-    turned = centred @ rotation.transpose(1, 2)
-    size = (turned * moved * weights).sum((1, 2)) / (centred.square() * weights).sum()
+    rotation, scale, translation = similarity(source, target, geometry.weights)
     matrix = torch.eye(4, dtype=points.dtype).repeat(len(points), 1, 1)
-    matrix[:, :3, :3] = size[:, None, None] * rotation
-    matrix[:, :3, 3] = target_mean - (matrix[:, :3, :3] @ source_mean)
+    matrix[:, :3, :3] = scale[:, None, None] * rotation
+    matrix[:, :3, 3] = translation
     return matrix
 
 

@@ -7,6 +7,7 @@ added to the text's before the output projection (Eq. 5). With one token the sof
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import uuid
 from collections.abc import Callable, Iterable
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cosine_similarity, scaled_dot_product_attention
 
 from ..facs import SET_A, AUVector
+from .calibration import Calibration
 from .encoders import build_encoder
 
 LORA_TARGETS = ("to_q", "to_k", "to_v", "to_out.0")
@@ -86,6 +88,7 @@ class AUAdapter(nn.Module):
         lora: diffusers module path ("...attn1.to_q") -> (A [rank, in], B [out, rank]);
             delta = scale B A.
         lora_strength: how much of the LoRA is applied by default, 1 as trained.
+        calibration: the response curves of this adapter on its base, or None.
         instance: distinguishes the adapters of one graph.
     """
 
@@ -105,6 +108,7 @@ class AUAdapter(nn.Module):
         self.to_v = _projections(config, linear)
         self.lora: LoRA = {}
         self.lora_strength = 1.0
+        self.calibration: Calibration | None = None
         self.instance = uuid.uuid4().hex
 
     @classmethod
@@ -144,13 +148,28 @@ class AUAdapter(nn.Module):
         """The Linear of the cross-attention at a diffusers `path`; `kind` is "k" or "v"."""
         return {"k": self.to_k, "v": self.to_v}[kind][module_key(path)]
 
-    def encode(self, vector: AUVector) -> Tensor:
+    def encode(self, vector: AUVector, calibrated: bool = False) -> Tensor:
         """Tokens [N, T, width] of N AU vectors.
 
-        A nonzero AU that the adapter does not know is a ValueError that names it.
+        calibrated: ask for what will measure these intensities, by the adapter's `calibration`. A
+        nonzero AU that the adapter does not know is a ValueError that names it, and so is a missing
+        calibration.
         """
+        if calibrated:
+            if self.calibration is None:
+                raise ValueError(
+                    "This AU-Adapter is not calibrated: switch `calibrated` off, or calibrate it "
+                    "with Calibrate AU-Adapter or `au-adapter calibrate`"
+                )
+            vector = self.calibration.requests(vector)
         weight = next(iter(self.to_v.values())).weight
         return self.encoder(vector.dense(self.config.units).to(weight))
+
+    def with_calibration(self, calibration: Calibration | None) -> AUAdapter:
+        """The same adapter, weights shared, with this calibration instead of its own."""
+        other = copy.copy(self)
+        other.calibration = calibration
+        return other
 
     def encode_zero(self) -> Tensor:
         """Tokens [1, T, width] of no AUs: the encoder's bias, not zero (FineFace's guidance)."""

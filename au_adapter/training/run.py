@@ -14,6 +14,7 @@ from .loop import Settings, Trainer
 RECIPES = {
     "demo-autoencoder": ("autoencoder", "AutoencoderRecipe"),
     "demo-base": ("base", "BaseRecipe"),
+    "estimator": ("estimator", "EstimatorRecipe"),
     "fineface": ("fineface", "FineFaceRecipe"),
     "regressor": ("regressor", "RegressorRecipe"),
 }

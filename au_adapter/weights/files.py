@@ -16,9 +16,12 @@ from safetensors.torch import save
 from torch import Tensor
 
 from ..models.adapter import AUAdapter, AUAdapterConfig, LoRA, lora_shapes
+from ..models.calibration import Calibration
 from .fineface import find_parts, read_published, some
 from .tensors import METADATA_KEY, read_metadata, read_tensors
 
+# Beside the config, not in it: what knows no calibration still reads the adapter.
+CALIBRATION_KEY = "au_adapter_calibration"
 FORMAT = 1
 
 
@@ -32,6 +35,8 @@ def save_adapter(
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     described = {**(metadata or {}), METADATA_KEY: _config_json(adapter)}
+    if adapter.calibration is not None:
+        described[CALIBRATION_KEY] = adapter.calibration.to_json()
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         partial.write_bytes(save(adapter_tensors(adapter), metadata=described))
@@ -49,13 +54,15 @@ def load_adapter(path: str | Path) -> AUAdapter:
     """
     path = Path(path)
     if _is_described(path):
-        config, tensors = _config(read_metadata(path), path), read_tensors(path)
+        metadata, tensors = read_metadata(path), read_tensors(path)
+        config, calibration = _config(metadata, path), _calibration(metadata, path)
     else:
-        config, tensors = read_published(path)
+        (config, tensors), calibration = read_published(path), None
     with torch.device("meta"):  # no numbers are drawn that the file's replace anyway
         adapter = AUAdapter(config)
     adapter.to_empty(device="cpu")
     _fill(adapter, tensors, path)
+    adapter.calibration = calibration
     return adapter
 
 
@@ -66,7 +73,11 @@ def adapter_files(path: str | Path) -> list[Path]:
 
 
 def adapter_hash(adapter: AUAdapter | str | Path) -> str:
-    """16 hex digits that name the weights and the config of an adapter, in memory or in a file."""
+    """16 hex digits that name the weights and the config of an adapter, in memory or in a file.
+
+    A calibration does not change them: it changes what the weights are asked for, not the weights,
+    and has a name of its own (`Calibration.name`).
+    """
     if not isinstance(adapter, AUAdapter):
         adapter = load_adapter(adapter)
     digest = hashlib.sha256(_config_json(adapter).encode())
@@ -108,6 +119,14 @@ def _config(metadata: dict[str, str], path: Path) -> AUAdapterConfig:
             f"{path} is AU-Adapter format {found}, known is {FORMAT}: update AU-Adapter"
         )
     return config
+
+
+def _calibration(metadata: dict[str, str], path: str | Path) -> Calibration | None:
+    try:
+        text = metadata.get(CALIBRATION_KEY)
+        return None if text is None else Calibration.from_json(text)
+    except ValueError as error:
+        raise ValueError(f"{path}: the calibration in its metadata is damaged; {error}") from error
 
 
 def _projection_name(path: str, kind: str) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from playwright.sync_api import Page, expect
-from shipped import DRAWN, KEPT, NAMES, PICTURES, api_graph, shipped_server, size_of
+from shipped import DRAWN, KEPT, NAMES, PICTURES, api_graph, shipped_server
 
 from tools import frontend
 from tools.server import ROOT, ComfyServer, template_path
@@ -138,7 +138,7 @@ def test_a_moved_slider_changes_what_is_queued(page: Page) -> None:
 @pytest.mark.parametrize("name", sorted({*DRAWN} - {CLIP}))
 def test_run_brings_the_pictures_into_the_page(page: Page, server: ComfyServer, name: str) -> None:
     _open(page, name)
-    pictures = _run(page, server, size_of(name)[0])
+    pictures = _run(page, server)
     assert len(pictures) == PICTURES[name]
     assert np.array_equal(pictures, _draw(server, api_graph(name)))
     _photograph(page, f"{name}_run")
@@ -156,7 +156,7 @@ def test_a_clip_plays_in_the_page(page: Page, server: ComfyServer) -> None:
 def test_an_expression_says_its_recipe_on_the_node(page: Page, server: ComfyServer) -> None:
     """The value of the widget in which ComfyUI shows a node's text; it is not saved."""
     _open(page, "au_two_faces")
-    _run(page, server, size_of("au_two_faces")[0])
+    _run(page, server)
     page.wait_for_function(HAS_WIDGET, arg=[AU_VECTOR, TEXT_ON_NODE])
     text = page.evaluate(WIDGET_VALUE, [AU_VECTOR, TEXT_ON_NODE])
     assert text.startswith("enjoyment smile: 6C+12D+25C (")
@@ -254,15 +254,16 @@ def _drag(page: Page, slider: str, start: float, end: float) -> None:
     page.mouse.up()
 
 
-def _run(page: Page, server: ComfyServer, width: int = 128) -> np.ndarray:
+def _run(page: Page, server: ComfyServer) -> np.ndarray:
     """Press Run, wait until the page shows the pictures, and return them, uint8 [N, H, W, 3]."""
     before = server.get("/history").keys()
     page.get_by_test_id("queue-button").click()
     prompt = _new_prompt(page, server, before)
     history = server.wait(prompt)
     files = [image["filename"] for image in history["outputs"][SAVE]["images"]]
-    page.wait_for_function(SHOWN, arg=[SAVE, files[0], len(files), width])
-    return _pixels(server.images(history, SAVE))
+    pictures = _pixels(server.images(history, SAVE))
+    page.wait_for_function(SHOWN, arg=[SAVE, files[0], len(files), pictures.shape[2]])
+    return pictures
 
 
 def _new_prompt(page: Page, server: ComfyServer, before: Any) -> str:

@@ -46,6 +46,7 @@ def test_the_aus_the_adapter_and_the_strengths(demo_files: Path) -> None:
         "strength": 0.8,
         "start": 0.0,
         "end": 1.0,
+        "calibrated": False,
     }
 
 

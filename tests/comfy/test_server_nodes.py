@@ -33,6 +33,11 @@ NODE_IDS = {
     "AUA_SaveAUAdapter": "Save AU-Adapter",
     "AUA_ApplyAUAdapter": "Apply AU-Adapter",
     "AUA_LoadDemoModel": "Load Demo Model",
+    "AUA_LoadFaceReader": "Load Face Reader",
+    "AUA_AUEstimator": "AU Estimator",
+    "AUA_AUEvaluator": "AU Evaluator",
+    "AUA_SaveAUReport": "Save AU Report",
+    "AUA_CalibrateAUAdapter": "Calibrate AU-Adapter",
 }
 
 OTHER_PACK = '''

@@ -114,7 +114,7 @@ def test_table_json_and_csv(tmp_path: Path) -> None:
     report = build_report(HEADER, RECORDS)
     paths = report.write(tmp_path / "report")
     text, data, table = (path.read_text(encoding="utf-8") for path in paths)
-    assert "| single | au_mse | 2.000 | intensity^2 | lower | 2 | 4.710 |" in text
+    assert "| single | au_mse | 2.000 | intensity^2 | lower | 2 | ours | 4.710 |" in text
     assert "| face not found | 1 |" in text and "- the prompts" in text
     assert "Estimator: ours." in text and "not defined" in text
     parsed = json.loads(data)
@@ -124,6 +124,28 @@ def test_table_json_and_csv(tmp_path: Path) -> None:
     assert rows[1]["requested_4"] == "3.0" and rows[1]["measured_12"] == "1.0"
     assert rows[3]["faces"] == "0" and rows[3]["measured_4"] == ""
     assert rows[1]["clip_i"] == "0.9"
+
+
+def test_a_picture_that_asks_for_nothing_counts_over_all_aus_only() -> None:
+    report = build_report(HEADER, [RECORDS[0], RECORDS[1], record("n", "single", {}, (0.0, 2.0))])
+    # n alone over all AUs: (0 + 4) / 2; a: (4 + 1) / 2.
+    assert values(report, "single")["au_mse"] == (4.0, 1)
+    assert values(report, "single")["au_mse_all"] == (2.25, 2)
+    neutral = build_report(HEADER, [record("n", "single", {}, (0.0, 2.0))])
+    assert values(neutral, "all") == {"au_mse_all": (2.0, 1)} and neutral.tables["all"] == []
+
+
+def test_a_line_names_its_network_and_what_is_missing_is_said() -> None:
+    header = {**HEADER, "networks": {"clip_i": "CLIP"}, "not_measured": {"lpips": "needs weights"}}
+    report = build_report(header, RECORDS)
+    found = {(line.metric, line.estimator) for line in report.lines}
+    assert {("clip_i", "CLIP"), ("au_mse", "ours")} <= found
+    assert "- lpips: needs weights" in report.markdown()
+
+
+def test_without_published_figures_there_is_no_column_for_them() -> None:
+    text = build_report({**HEADER, "published": {}}, RECORDS).markdown()
+    assert "published" not in text and "paper" not in text.partition("\n\n| pictures")[0]
 
 
 def test_a_run_that_has_not_begun() -> None:

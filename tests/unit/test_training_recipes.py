@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from face_pictures import TASK
 from PIL import Image
 from safetensors.torch import load_file
 from tiny_demo import write_demo
@@ -65,7 +66,11 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def results(data: Path, base: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """The result folder of two steps of every recipe, by its name."""
-    needs = {"demo-base": {"autoencoder": str(base)}, "fineface": {"base": str(base)}}
+    needs = {
+        "demo-base": {"autoencoder": str(base)},
+        "estimator": {"landmarker": str(TASK)},
+        "fineface": {"base": str(base)},
+    }
     output = tmp_path_factory.mktemp("results")
     return {
         name: train(name, [data], output / name, **TINY, **needs.get(name, {})) for name in RECIPES

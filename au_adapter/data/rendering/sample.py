@@ -8,6 +8,7 @@ import numpy as np
 
 from ...facs import SET_A
 from .head import MIDDLE_UNITS, MODES, UNITS
+from .natural import natural_sides
 
 Colour = tuple[float, float, float]
 
@@ -61,7 +62,7 @@ PLAIN = {
     "pink": (0.90, 0.64, 0.70),
 }
 SCENES = ("park", "sky", "office", "beach", "city", "forest", "sunset", "room")
-EXPRESSIONS = ("neutral", "au", "full", "base")
+EXPRESSIONS = ("neutral", "au", "full", "base", "natural")
 
 
 @dataclass(frozen=True)
@@ -270,6 +271,8 @@ def sample_expression(rng: np.random.Generator, mode: str) -> Expression:
         return Expression(units, dict(units))
     if mode == "full":
         return _one_sided(rng, _random_units(rng, UNITS, _au_count(rng)))
+    if mode == "natural":
+        return Expression(*natural_sides(rng))
     chance = rng.random()
     if mode == "neutral" or chance < 0.5:
         units = {u: float(rng.uniform(0, 0.5)) for u in SET_A if rng.random() < 0.3}

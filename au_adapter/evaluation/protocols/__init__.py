@@ -27,8 +27,8 @@ class Row:
 
     id: unique in its protocol, fit for a file name. group: "single", "combination", "target",
     "removal", or "reference". requested: AU code -> intensity, or change on the scale "change".
-    reference: id of the row it is compared with. prompt: of a picture made from text. source: file
-    of a photo to edit. target: file that shows what is asked for, where there is one.
+    reference: id of the row it is compared with, "" for none. prompt: of a picture made from text.
+    source: file of a photo to edit. target: file that shows what is asked for, where there is one.
     """
 
     id: str

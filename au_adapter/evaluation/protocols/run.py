@@ -42,6 +42,8 @@ def run_protocol(
     compare: Compare | None = None,
     method: str = "adapter",
     settings: Mapping[str, object] | None = None,
+    networks: Mapping[str, str] | None = None,
+    not_measured: Mapping[str, str] | None = None,
     batch_size: int = 1,
     process: tuple[int, int] | None = None,
 ) -> Path:
@@ -50,14 +52,16 @@ def run_protocol(
     generate: rows of one reference -> pictures [N, H, W, 3] in 0..1; a row of the group "reference"
     asks for no AUs: no AU condition, or the photo itself. estimate: pictures -> Readings. compare:
     pictures, their references, rows -> metric name -> [N], such as CLIP-I. estimator, method,
-    settings: what a reader of the numbers must know. process: index and number of processes, by
+    settings: what a reader of the numbers must know. networks: metric of `compare` -> what sees it;
+    not_measured: metric -> why it is missing. process: index and number of processes, by
     default as accelerate launched them.
 
     A face that is not found makes a row with "faces": 0 and no measurement. ValueError where the
     folder holds another run.
     """
     output = Path(output)
-    _claim(output, describe(protocol, estimator, method, settings))
+    about = {"networks": dict(networks or {}), "not_measured": dict(not_measured or {})}
+    _claim(output, describe(protocol, estimator, method, settings) | about)
     index, count = process or process_share()
     done = {record["id"] for record in read_records(output)}
     mine = (*protocol.references, *protocol.rows)[index::count]
@@ -68,7 +72,7 @@ def run_protocol(
         for rows in _batches(todo, batch_size):
             images = _generated(generate, rows)
             records = _records(rows, _measurements(estimate(images), len(rows)), method)
-            if compare is not None and rows[0].group != REFERENCE:
+            if compare is not None and rows[0].group != REFERENCE and rows[0].reference:
                 _add_metrics(records, compare(images, reference_of(rows[0], images), rows))
             file.writelines(json.dumps(record) + "\n" for record in records)
             file.flush()

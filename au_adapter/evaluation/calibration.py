@@ -1,0 +1,100 @@
+"""From the readings of a sweep to an adapter that measures what it is asked for.
+
+    calibration = fit_calibration(requested, read_set(estimator, pictures))
+    adapter = adapter.with_calibration(calibration)
+    adapter.encode(AUVector.parse("12C"), calibrated=True)
+
+The curve of an AU is the monotone one nearest to the mean readings in least squares (isotonic
+regression by pooling adjacent violators, Barlow et al. 1972): a slider may saturate, but asking for
+more never means asking for less. What lies outside a curve: see `models.calibration`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import torch
+from scipy.optimize import isotonic_regression
+from torch import Tensor
+
+from ..facs import AUVector
+from ..models.calibration import Calibration, ResponseCurve
+from .reading import ReadingSet
+
+LOGGER = logging.getLogger("au_adapter")
+# Beyond 5 too: an AU that answers weakly shows a 4 only when it is asked for more than one.
+LEVELS = (0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.5, 8.0)
+
+
+@dataclass(frozen=True)
+class Observations:
+    """The readings of one AU in its own sweep: requested and measured, float32 [M] each."""
+
+    unit: int
+    requested: Tensor
+    measured: Tensor
+
+
+def sweep_vectors(units: Iterable[int], levels: Sequence[float] = LEVELS) -> AUVector:
+    """One AU vector for each unit and each level of it alone; the neutral face once, first."""
+    units = tuple(units)
+    rows = [torch.zeros(len(units))]
+    for column in range(len(units)):
+        for level in (level for level in levels if level):
+            rows.append(torch.zeros(len(units)))
+            rows[-1][column] = level
+    return AUVector(units, torch.stack(rows))
+
+
+def observations(requested: AUVector, readings: ReadingSet) -> list[Observations]:
+    """What each AU measured while it alone varied, for every AU that `readings` can judge.
+
+    requested: one AU vector for each picture of `readings`. AUs that are the same in all pictures
+    are the rest of the expression. A picture without a face is left out and counted in the log.
+    ValueError where the numbers of both differ, or no AU was swept alone.
+    """
+    if len(requested) != readings.pictures:
+        raise ValueError(
+            f"A calibration needs one AU vector for each picture that was read: found "
+            f"{len(requested)} vectors and {readings.pictures} pictures. Connect the AU_VECTOR of "
+            "the sweep that the pictures were made with"
+        )
+    faces = readings.surest()
+    if lost := faces.count(None):
+        LOGGER.warning("Calibration: no face in %d of %d pictures", lost, len(faces))
+    varying = (requested.values != requested.values[:1]).any(0)
+    found = []
+    for column, unit in enumerate(requested.units):
+        others = varying.clone()
+        others[column] = False
+        alone = ~requested.values[:, others].any(1)
+        rows = [i for i, face in enumerate(faces) if alone[i] and face and unit in face.aus.units]
+        if varying[column] and requested.values[rows, column].unique().numel() > 1:
+            seen = torch.stack(
+                [faces[i].aus.select((unit,), strict=False).values[0, 0] for i in rows]
+            )
+            found.append(Observations(unit, requested.values[rows, column], seen))
+    if not found:
+        raise ValueError(
+            "A calibration needs a sweep: pictures in which one AU alone has two or more "
+            f"intensities and is read. Found {len(faces)} pictures, {lost} without a face, of "
+            f"{int(varying.sum())} varying AUs. Use AU Sweep, one unit at a time"
+        )
+    return found
+
+
+def fit_calibration(requested: AUVector, readings: ReadingSet, conditions: str = "") -> Calibration:
+    """The response curves of all AUs that were swept; see `observations` for the input."""
+    curves = {seen.unit: fit_curve(seen) for seen in observations(requested, readings)}
+    return Calibration(readings.estimator, curves, conditions)
+
+
+def fit_curve(seen: Observations) -> ResponseCurve:
+    """The monotone curve nearest to the mean reading at each request, weighted by their count."""
+    levels, place, count = seen.requested.unique(return_inverse=True, return_counts=True)
+    sums = torch.zeros(len(levels)).index_add_(0, place, seen.measured)
+    means = (sums / count).double().numpy()
+    measured = isotonic_regression(means, weights=count.double().numpy()).x
+    return ResponseCurve(tuple(levels.tolist()), tuple(round(float(v), 4) for v in measured))

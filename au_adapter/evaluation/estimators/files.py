@@ -1,0 +1,127 @@
+"""AUs of picture files, as `au-adapter estimate` gives them: JSON for scripts, or a table."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps, UnidentifiedImageError
+from torch import Tensor
+
+from ...facs import UNITS, AUVector
+from ..reading import Reading
+from . import open_estimator, relative_to
+from .base import Estimator
+
+LOGGER = logging.getLogger("au_adapter")
+SCHEMA = 1
+ONE_GRADE = 1.0  # sides that differ by less than a grade of FACS are given as one
+SHOWN = 0.5  # the least intensity in a table
+
+
+def estimate_files(
+    files: list[Path],
+    estimator: str = "mesh",
+    neutral: Path | None = None,
+    landmarker: Path | None = None,
+    levels: int = 1,
+) -> dict[str, Any]:
+    """{"schema": 1, "estimator", "images": [{"file", "faces": [{"index", "box", "confidence",
+    "aus": {"12": 3.1, "L4": 0.5}}]}]}.
+
+    Every AU that the estimator reads is there, a side by itself where the sides differ by a grade
+    or more. A file that is no picture has no faces, and its "error" says why. Animated pictures:
+    their first frame. Raises what open_estimator and relative_to raise, and ValueError for a
+    neutral photo that cannot be read.
+    """
+    reader = open_estimator(estimator, landmarker, levels=levels)
+    if neutral is not None:
+        reader = relative_to(reader, read_picture(neutral))
+    images = [_entry(reader, file) for file in files]
+    _count(images)
+    return {"schema": SCHEMA, "estimator": reader.name, "images": images}
+
+
+def read_picture(file: Path) -> Tensor:
+    """[1, H, W, 3] in 0..1, turned upright as its camera noted. ValueError naming the file."""
+    try:
+        with Image.open(file) as opened:
+            pixels = np.asarray(ImageOps.exif_transpose(opened).convert("RGB"), np.float32)
+    except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+        reason = "there is no such file" if not Path(file).exists() else f"no picture ({error})"
+        raise ValueError(f"{file} cannot be read: {reason}") from error
+    return torch.from_numpy(pixels / 255)[None]
+
+
+def unreadable(result: dict[str, Any]) -> int:
+    """How many files are no pictures."""
+    return sum("error" in image for image in result["images"])
+
+
+def table(result: dict[str, Any]) -> str:
+    """The result for a person: a line for each face, its AUs from the strongest on."""
+    lines = [f"Estimator: {result['estimator']}. 0 is absent, 5 the maximum; L and R as the person"]
+    for image in result["images"]:
+        if not image["faces"]:
+            lines.append(image.get("error") or f"{image['file']}: no face")
+        for face in image["faces"]:
+            box = " ".join(f"{value:.0f}" for value in face["box"])
+            lines.append(
+                f"{image['file']}, face {face['index'] + 1} ({box}, confidence "
+                f"{face['confidence']:.2f}): {_strongest(face['aus'])}"
+            )
+    return "\n".join(lines)
+
+
+def _strongest(aus: dict[str, float]) -> str:
+    shown = sorted((code for code in aus if aus[code] >= SHOWN), key=lambda code: -aus[code])
+    titles = (f"{_title(code)} {aus[code]:.1f}" for code in shown)
+    return ", ".join(titles) or f"relaxed, no AU reaches {SHOWN}"
+
+
+def _title(code: str) -> str:
+    return f"{code} {UNITS[int(code.lstrip('LR'))].name.lower()}"
+
+
+def _entry(reader: Estimator, file: Path) -> dict[str, Any]:
+    try:
+        picture = read_picture(file)
+    except ValueError as error:
+        return {"file": str(file), "faces": [], "error": str(error)}
+    readings = reader.estimate(picture)
+    return {"file": str(file), "faces": [_face(reading) for reading in readings]}
+
+
+def _face(reading: Reading) -> dict[str, Any]:
+    return {
+        "index": reading.face,
+        "box": [round(value, 1) for value in reading.box],
+        "confidence": round(reading.confidence, 4),
+        "aus": codes(reading.aus),
+    }
+
+
+def codes(aus: AUVector) -> dict[str, float]:
+    """One face as {"12": 3.1, "L4": 2.0, "R4": 0.5}, zeros included, to two digits."""
+    found: dict[str, float] = {}
+    for unit, left, right in zip(
+        aus.units, *(side[0].tolist() for side in aus.sides()), strict=True
+    ):
+        if abs(left - right) < ONE_GRADE:
+            found[str(unit)] = round((left + right) / 2, 2)
+        else:
+            found |= {f"L{unit}": round(left, 2), f"R{unit}": round(right, 2)}
+    return found
+
+
+def _count(images: list[dict[str, Any]]) -> None:
+    """Say what was not read."""
+    for image in images:
+        if "error" in image:
+            LOGGER.warning("%s", image["error"])
+    without = sum(not image["faces"] and "error" not in image for image in images)
+    if without:
+        LOGGER.warning("%d of %d pictures show no face", without, len(images))

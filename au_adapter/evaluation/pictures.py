@@ -1,0 +1,203 @@
+"""A batch of pictures against what was asked for: the report of AU Evaluator and of the shell."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..facs import AUVector
+from ..facs.notation import format_notation
+from .comparison import Comparison
+from .protocols import REFERENCE
+from .reading import Reading, ReadingSet
+from .report import ALL, SCHEMA, Report, build_report
+
+TITLE = "Action Units asked for and measured"
+GROUP = ALL
+NO_READINGS = "needs readings: connect AU_READING of AU Estimator, or a FACE_READER"
+
+
+@dataclass(frozen=True)
+class Source:
+    """What pictures are compared with: images [1 or N, H, W, 3], and what an estimator saw there,
+    if one looked."""
+
+    images: Tensor
+    readings: ReadingSet | None = None
+
+
+def facs_name(aus: Mapping[str, float]) -> str:
+    """FACS code fit for a file name that sorts by AU: {"6": 3, "12": 4} -> "AU06C+12D"."""
+    code = format_notation(dict(sorted(aus.items(), key=lambda item: _number(item[0]))))
+    padded = re.sub(r"\d+(?=[A-E:])", lambda match: match[0].zfill(2), code)
+    return f"AU{padded.replace(':', '=')}" if padded else "AU00"
+
+
+def batch_name(report: Report) -> str:
+    """A file name for a report: the FACS code where all its pictures ask for the same, else the AUs
+    that they ask for: "AU06+12"."""
+    asked = [record["requested"] for record in report.records if record["group"] != REFERENCE]
+    if all(one == asked[0] for one in asked):
+        return facs_name(asked[0])
+    units = sorted({int(unit) for one in asked for unit, value in one.items() if value})
+    return "AU" + "+".join(f"{unit:02d}" for unit in units)
+
+
+def evaluate_pictures(
+    images: Tensor,
+    requested: AUVector,
+    readings: ReadingSet | None = None,
+    *,
+    source: Source | None = None,
+    scale: str = "absolute",
+    compare: Comparison | None = None,
+    files: Sequence[str] | None = None,
+    settings: Mapping[str, object] | None = None,
+) -> Report:
+    """The report of pictures [N, H, W, 3] that were asked for N AU vectors, or one for all.
+
+    readings: of these pictures; None where nobody read them. source: the pictures before, or
+    without AUs; `compare` then measures what else has changed. scale: "absolute", a request is the
+    intensity to show; "change", it is added to what the source shows. files: names of the pictures,
+    by default FACS codes. A picture without a face is counted, an AU that the estimator does not
+    read and a metric without its network are named. ValueError where numbers do not fit, or
+    nothing at all could be measured.
+    """
+    requested = _for_all(requested, len(images))
+    _check(images, readings, source, scale)
+    units = _units(requested, readings)
+    asked = [_asked(requested, i, units) for i in range(len(images))]
+    ids = [f"{facs_name(requested.dict(i))}_{i + 1:04d}" for i in range(len(images))]
+    records = [] if source is None else _references(source)
+    metrics = {}
+    if source is not None and compare is not None:
+        metrics = compare(images, source.images)
+    for i, name in enumerate(ids):
+        reference = "" if source is None else _reference(i if len(source.images) > 1 else 0)
+        record = _record(name, GROUP, asked[i], reference, _faces(readings, i))
+        record["target"] = files[i] if files is not None else f"{name}.png"
+        values = {metric: _number_or_none(value[i]) for metric, value in metrics.items()}
+        records.append(record | ({"metrics": values} if values else {}))
+    header = _header(requested, readings, units, scale, compare if source else None)
+    header |= {"rows": len(ids), "references": len(records) - len(ids)}
+    header["settings"] = dict(settings or {})
+    header["fingerprint"] = hashlib.sha256(json.dumps(asked).encode()).hexdigest()
+    return build_report(json.loads(json.dumps(header)), records)
+
+
+def _for_all(requested: AUVector, count: int) -> AUVector:
+    if len(requested) == count:
+        return requested
+    if len(requested) != 1:
+        raise ValueError(
+            f"{len(requested)} AU vectors were asked for and there are {count} pictures: give one "
+            "vector for all of them, or one for each"
+        )
+    return AUVector.stack([requested] * count)
+
+
+def _check(images: Tensor, readings: ReadingSet | None, source: Source | None, scale: str) -> None:
+    if readings is not None and readings.pictures != len(images):
+        raise ValueError(
+            f"The readings are of {readings.pictures} pictures and there are {len(images)}: "
+            "read the same pictures that are evaluated"
+        )
+    if scale not in ("absolute", "change"):
+        raise ValueError(f"A request is absolute or a change, not {scale!r}")
+    if scale == "change" and (source is None or source.readings is None):
+        raise ValueError(
+            "A change is measured from a source picture that was read as well: connect the source "
+            "and a FACE_READER, or take the requests as intensities"
+        )
+    if readings is None and source is None:
+        raise ValueError(
+            "There is nothing to measure: connect AU_READING or a FACE_READER to measure the "
+            "Action Units, or a source picture to measure what else has changed"
+        )
+
+
+def _units(requested: AUVector, readings: ReadingSet | None) -> list[int]:
+    """What can be judged: all AUs that the estimator read, else those that were asked for."""
+    faces = [] if readings is None else readings.readings
+    return list(faces[0].aus.units) if faces else list(requested.units)
+
+
+def _asked(requested: AUVector, face: int, units: Sequence[int]) -> dict[str, float]:
+    """AU -> intensity of what one picture asks for. A neutral one asks for the AUs of the others,
+    at 0: the beginning of a sweep."""
+    known = requested.select([unit for unit in requested.units if unit in units] or units, False)
+    values = dict(zip(known.units, known.values[face].tolist(), strict=True))
+    used = {unit for unit, any_of in zip(known.units, known.values.any(0), strict=True) if any_of}
+    nothing = not any(values.values())
+    return {
+        str(unit): round(value, 4)
+        for unit, value in values.items()
+        if value or (nothing and unit in used)
+    }
+
+
+def _references(source: Source) -> list[dict]:
+    return [
+        _record(_reference(i), REFERENCE, {}, _reference(i), _faces(source.readings, i))
+        for i in range(len(source.images))
+    ]
+
+
+def _reference(index: int) -> str:
+    return f"source_{index + 1:04d}"
+
+
+def _record(
+    name: str, group: str, asked: dict[str, float], reference: str, faces: list[Reading] | None
+) -> dict:
+    """A row as `protocols.run` writes it; faces None: nobody looked."""
+    seen = faces[0].aus if faces else None
+    measured = seen and dict(zip(map(str, seen.units), seen.values[0].tolist(), strict=True))
+    return {
+        **{"id": name, "group": group, "requested": asked, "seed": None, "reference": reference},
+        **{"prompt": "", "source": "", "target": "", "method": ""},
+        "faces": None if faces is None else len(faces),
+        "measured": measured and {unit: round(value, 4) for unit, value in measured.items()},
+    }
+
+
+def _faces(readings: ReadingSet | None, picture: int) -> list[Reading] | None:
+    """The faces of a picture, the surest first; None where nobody looked."""
+    if readings is None:
+        return None
+    return sorted(readings.of(picture), key=lambda reading: -reading.confidence)
+
+
+def _header(
+    requested: AUVector,
+    readings: ReadingSet | None,
+    units: list[int],
+    scale: str,
+    compare: Comparison | None,
+) -> dict:
+    missing = {} if readings is not None else {"au_mse": NO_READINGS}
+    unread = [u for i, u in enumerate(requested.units) if requested.values[:, i].any()]
+    for unit in unread:
+        if unit not in units:
+            missing[f"AU{unit}"] = f"{readings.estimator} does not read it"
+    return {
+        **{"schema": SCHEMA, "protocol": "", "title": TITLE, "scale": scale, "units": units},
+        **{"published": {}, "ours": [], "method": "as given"},
+        "estimator": "none" if readings is None else readings.estimator,
+        "networks": dict(compare.networks) if compare else {},
+        "not_measured": missing | (dict(compare.not_measured) if compare else {}),
+    }
+
+
+def _number_or_none(value: Tensor) -> float | None:
+    return round(value.item(), 6) if torch.isfinite(value) else None
+
+
+def _number(code: str) -> int:
+    return int(code.lstrip("LRTB"))

@@ -1,0 +1,211 @@
+"""Plots of reports and calibrations as pictures, by matplotlib (extra `eval`)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+
+from ..facs import AUVector
+from ..models.calibration import Calibration
+from .calibration import Observations
+from .metrics import checks
+from .protocols import REFERENCE
+from .report import Report
+
+SIZE = (8.0, 5.0)  # inches
+RESOLUTION = 120  # dots an inch
+ASKED, SEEN, REST, INK = "#c9ccd3", "#2f6fb0", "#d98c3f", "#33363d"
+
+
+def report_plots(report: Report) -> Tensor:
+    """Pictures [P, H, W, 3] of a report: bars of every AU, a scatter of the batch, and, where
+    single AUs were asked for, a map of what each did to the others."""
+    plots = [bar_chart(report), scatter(report)]
+    if len(cross_talk(report)[0]) > 1:
+        plots.append(cross_talk_map(report))
+    return torch.cat(plots)
+
+
+def bar_chart(report: Report) -> Tensor:
+    """Requested and measured intensity of each AU, over the pictures that ask: [1, H, W, 3]."""
+    asked, seen, units = _both(report)
+    # An AU that nobody asks for is shown over all pictures, the others where they are asked for.
+    seen = np.where(np.isfinite(asked) | np.isnan(asked).all(0), seen, np.nan)
+
+    def draw(axes: Any) -> None:
+        place = np.arange(len(units))
+        axes.bar(place - 0.2, _means(asked), 0.4, color=ASKED, label="asked for")
+        spread = {"yerr": _spread(seen), "ecolor": INK, "capsize": 2, "error_kw": {"lw": 0.8}}
+        axes.bar(place + 0.2, _means(seen), 0.4, color=SEEN, label="measured", **spread)
+        axes.set_xticks(
+            place, [f"AU{unit}" for unit in units], rotation=45 if len(units) > 9 else 0
+        )
+        axes.set_ylim(min(0.0, np.nanmin([0.0, *_means(asked)])), 5.2)
+        axes.set_ylabel("intensity (0..5), mean of pictures")
+        axes.legend(frameon=False, ncols=2, loc="upper right")
+
+    return _figure(draw, f"Asked for and measured, {_by(report)}")
+
+
+def scatter(report: Report) -> Tensor:
+    """Every AU that a picture asks for: requested against measured. [1, H, W, 3]."""
+    asked, seen, units = _both(report)
+
+    def draw(axes: Any) -> None:
+        axes.plot([0, 5], [0, 5], color=ASKED, lw=1.5, zorder=0, label="as asked for")
+        shown = [i for i in range(len(units)) if np.isfinite(asked[:, i] + seen[:, i]).any()]
+        for order, column in enumerate(shown):
+            colour, marker = f"C{order % 10}", "osD^"[order // 10 % 4]
+            label = f"AU{units[column]}"
+            axes.scatter(asked[:, column], seen[:, column], s=26, marker=marker, alpha=0.8,
+                         color=colour, linewidths=0, label=label)  # fmt: skip
+        axes.set_xlabel("asked for")
+        axes.set_ylabel("measured")
+        axes.set_ylim(-0.2, 5.2)
+        axes.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+
+    return _figure(draw, f"Each picture, {_by(report)}")
+
+
+def cross_talk(report: Report) -> tuple[list[int], np.ndarray]:
+    """What asking for one AU does to all: the AUs that were asked for alone, U of them, and the
+    change [U, K] of every AU for each intensity asked for, by least squares through all pictures
+    (a line with an intercept); NaN where an AU was asked for at one intensity only."""
+    units = report.header["units"]
+    rows, found = [], []
+    for unit in units:
+        own = [r for r in _rows(report) if r["measured"] and _only(r, unit)]
+        levels = np.array([r["requested"][str(unit)] for r in own])
+        if len(set(levels)) > 1:
+            seen = np.array([[r["measured"].get(str(u), np.nan) for u in units] for r in own])
+            centred = levels - levels.mean()
+            found.append((centred[:, None] * (seen - seen.mean(0))).sum(0) / (centred**2).sum())
+            rows.append(unit)
+    return rows, np.array(found)
+
+
+def cross_talk_map(report: Report) -> Tensor:
+    """`cross_talk` as a heat map; a perfect adapter is 1 on the diagonal and 0 beside it."""
+    rows, values = cross_talk(report)
+    units = report.header["units"]
+
+    def draw(axes: Any) -> None:
+        image = axes.imshow(values, cmap="RdBu_r", vmin=-1, vmax=1, aspect="auto")
+        axes.set_xticks(range(len(units)), [f"AU{u}" for u in units], rotation=45)
+        axes.set_yticks(range(len(rows)), [f"AU{u}" for u in rows])
+        axes.set_xlabel("measured")
+        axes.set_ylabel("asked for")
+        for (row, column), value in np.ndenumerate(values):
+            colour = "white" if abs(value) > 0.6 else INK
+            axes.text(column, row, f"{value:.1f}".replace("-0.0", "0.0"), ha="center",
+                      va="center", fontsize=7, color=colour)  # fmt: skip
+        axes.figure.colorbar(image, ax=axes, label="change for each intensity asked for")
+
+    return _figure(draw, f"What asking for one AU does to the others, {_by(report)}")
+
+
+def calibration_plot(calibration: Calibration, seen: list[Observations]) -> Tensor:
+    """The response curves and the readings that they were fitted to, a panel each. [1, H, W, 3]."""
+    columns = min(4, len(seen))
+
+    def draw(figure: Any) -> None:
+        panels = figure.subplots(-(-len(seen) // columns), columns, squeeze=False, sharey=True)
+        for axes in panels.flat[len(seen) :]:
+            axes.set_axis_off()
+        for axes, one in zip(panels.flat, seen, strict=False):
+            curve = calibration.curves[one.unit]
+            top = max(5.0, curve.requested[-1])
+            axes.plot([0, 5], [0, 5], color=ASKED, lw=1.5)
+            axes.scatter(one.requested, one.measured, s=9, color=REST, alpha=0.6, linewidths=0)
+            axes.plot(curve.requested, curve.measured, color=SEEN, lw=2)
+            silent = "" if curve.responds else ": does not answer"
+            axes.set_title(f"AU{one.unit}{silent}", fontsize=9)
+            axes.set_xlim(min(0.0, curve.requested[0]), top)
+            axes.set_ylim(-0.2, 5.2)
+        figure.supxlabel("asked for", fontsize=9)
+        figure.supylabel(f"measured, by {calibration.estimator}", fontsize=9)
+
+    return _picture(draw)
+
+
+def sentence_picture(text: str) -> Tensor:
+    """A picture [1, H, W, 3] that says `text`, where there can be no plot."""
+    image = Image.new("RGB", (960, 120), "white")
+    font = ImageFont.load_default(16)
+    lines, line = [], ""
+    for word in text.split():
+        if font.getlength(f"{line} {word}") > image.width - 40:
+            lines, line = [*lines, line], word
+        else:
+            line = f"{line} {word}".strip()
+    ImageDraw.Draw(image).multiline_text((20, 20), "\n".join([*lines, line]), INK, font)
+    return _tensor(np.asarray(image))
+
+
+def _figure(draw: Callable[[Any], None], title: str) -> Tensor:
+    def whole(figure: Any) -> None:
+        axes = figure.subplots()
+        axes.set_title(title, fontsize=10)
+        axes.spines[["top", "right"]].set_visible(False)
+        draw(axes)
+
+    return _picture(whole)
+
+
+def _picture(draw: Callable[[Any], None]) -> Tensor:
+    """A figure without a window, as pixels."""
+    module = checks.optional("A plot", "matplotlib.figure")
+    figure = module.Figure(figsize=SIZE, dpi=RESOLUTION, layout="constrained")
+    canvas = checks.optional("A plot", "matplotlib.backends.backend_agg").FigureCanvasAgg(figure)
+    draw(figure)
+    canvas.draw()
+    return _tensor(np.asarray(canvas.buffer_rgba())[..., :3])
+
+
+def _tensor(pixels: np.ndarray) -> Tensor:
+    return torch.from_numpy(pixels.astype(np.float32) / 255)[None]
+
+
+def _by(report: Report) -> str:
+    return f"by {report.header['estimator']}"
+
+
+def _rows(report: Report) -> list[dict]:
+    return [record for record in report.records if record["group"] != REFERENCE]
+
+
+def _only(record: dict, unit: int) -> bool:
+    """Whether a row asks for this AU and none besides it."""
+    others = [value for code, value in record["requested"].items() if code != str(unit)]
+    return str(unit) in record["requested"] and not any(others)
+
+
+def _both(report: Report) -> tuple[np.ndarray, np.ndarray, list[int]]:
+    """What was asked for [N, K], NaN where an AU was not, and measured, NaN without a face."""
+    units = report.header["units"]
+    asked, seen = [], []
+    for record in _rows(report):
+        wanted = record["requested"]
+        values = AUVector.from_dict(wanted).select(units, strict=False).values[0].tolist()
+        named = {code.lstrip("LR") for code in wanted}
+        pairs = zip(units, values, strict=True)
+        asked.append([value if str(unit) in named else np.nan for unit, value in pairs])
+        seen.append([(record["measured"] or {}).get(str(unit), np.nan) for unit in units])
+    return np.array(asked, float), np.array(seen, float), units
+
+
+def _means(values: np.ndarray) -> np.ndarray:
+    """The mean of each column over what is there; 0 where nothing is."""
+    count = np.isfinite(values).sum(0)
+    return np.nansum(values, 0) / np.maximum(count, 1)
+
+
+def _spread(values: np.ndarray) -> np.ndarray:
+    """The standard deviation of each column over what is there."""
+    count = np.maximum(np.isfinite(values).sum(0), 1)
+    return np.sqrt(np.nansum((values - _means(values)) ** 2, 0) / count)

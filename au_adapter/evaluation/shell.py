@@ -1,0 +1,269 @@
+"""What `au-adapter evaluate` and `au-adapter calibrate` do."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from ..data.rendered import iterate
+from ..facs import SET_A, AUVector
+from ..weights.files import save_adapter
+from .calibration import LEVELS, fit_calibration, observations, sweep_vectors
+from .comparison import Comparison, comparison
+from .estimators import Estimator, open_estimator, read_set
+from .estimators.files import read_picture
+from .generation import Drawing, limited
+from .metrics.embeddings import Encode
+from .plots import calibration_plot, report_plots
+from .protocols import REFERENCE, Frame, Protocol, Row, load_protocol
+from .protocols.run import process_share, run_protocol
+from .report import Report, report_run
+from .subject import Subject
+
+PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
+PHOTO_PROMPT = "a photo of a face"
+# Prompts of the bundled model's words; another base knows them as well.
+CALIBRATION_PROMPTS = (
+    "a portrait of a young woman with light skin and long blond hair, in a blue sweater",
+    "a photo of a middle-aged man with tan skin and short brown hair, grey background",
+    "a close-up of an old woman with olive skin and short grey hair, wearing a red shirt",
+    "a headshot of a young man with brown skin and short black hair, white background",
+)
+CALIBRATION_SEED = 1001
+
+
+def evaluate(
+    what: str,
+    output: Path,
+    *,
+    subject: Mapping[str, Any],
+    estimator: str | None = None,
+    requested: Path | None = None,
+    lpips: Path | None = None,
+    clip: Path | None = None,
+    **settings: Any,
+) -> list[Path]:
+    """Carry out a protocol, or measure the pictures of a folder; the report's files.
+
+    what: a name or file of a protocol, or a folder that `requested` belongs to. subject: arguments
+    of `Subject.load`. estimator: see `estimator_of`. settings: of `evaluate_protocol`. Every
+    process makes its share; the first, and whichever completes the run, writes the report.
+    """
+    encode = clip and clip_encoder(clip)
+    compare = comparison(clip=encode, clip_name=f"CLIP {clip}", lpips_backbone=lpips)
+    if Path(what).is_dir():
+        reader = estimator_of(estimator, {"model": what})
+        evaluate_folder(Path(what), requested, output, reader, compare)
+    else:
+        reader = estimator_of(estimator, subject)
+        evaluate_protocol(what, output, subject, reader, compare, **settings)
+    report = report_run(output)
+    written = process_share()[0] == 0 or not report.counts["missing"]
+    return _written(report, output) if written else []
+
+
+def evaluate_folder(
+    folder: Path, requested: Path | None, output: Path, reader: Estimator, compare: Comparison
+) -> None:
+    """Measure the pictures that the table `requested` names."""
+    protocol = _folder(folder, requested, reader)
+    run_protocol(
+        protocol,
+        lambda rows: torch.cat([read_picture(row.source) for row in rows]),
+        reader.estimate,
+        output,
+        compare=compare if protocol.references else None,
+        method="pictures as given",
+        **_about(protocol, compare, reader),
+    )
+
+
+def evaluate_protocol(
+    what: str,
+    output: Path,
+    subject: Mapping[str, Any],
+    reader: Estimator,
+    compare: Comparison,
+    *,
+    photos: Path | None = None,
+    frames: Path | None = None,
+    prompt: str = PHOTO_PROMPT,
+    limit: int | None = None,
+    rounds: int = 1,
+) -> None:
+    """Make and measure the pictures of a protocol. photos, frames: see `load_protocol`. prompt: of
+    photos. limit: a trial of so many pictures. rounds: of the closed loop."""
+    protocol = load_protocol(what, photos=_photos(photos), frames=_frames(frames, output))
+    drawing = Drawing(Subject.load(**subject), reader, protocol.scale, prompt, rounds)
+    settings = {**drawing.subject.settings(), "rounds": rounds}
+    if protocol.references[0].source:
+        settings |= {"photo_prompt": prompt, "edit_noise": drawing.subject.edit_noise}
+
+    def compared(images: Tensor, references: Tensor, rows: Sequence[Row]) -> dict[str, Tensor]:
+        return compare(images, drawing.references(rows, references))
+
+    run_protocol(
+        limited(protocol, limit),
+        drawing,
+        reader.estimate,
+        output,
+        compare=compared,
+        method="AU-Adapter" if rounds == 1 else "AU-Adapter, closed loop",
+        settings=settings,
+        batch_size=drawing.subject.batch,
+        **_about(protocol, compare, reader),
+    )
+
+
+def calibrate(
+    adapter: Path | None,
+    output: Path,
+    *,
+    subject: Mapping[str, Any],
+    estimator: str | None = None,
+    prompts: Sequence[str] = CALIBRATION_PROMPTS,
+    levels: Sequence[float] = LEVELS,
+    seed: int = CALIBRATION_SEED,
+) -> tuple[Path, Path]:
+    """Sweep every AU of an adapter on its base, fit the response curves, write the adapter with
+    them to `output`; that file and the plot beside it."""
+    reader, drawn = estimator_of(estimator, subject), Subject.load(adapter=adapter, **subject)
+    units = [u for u in drawn.adapter.config.units if u in reader.units]
+    sweep = sweep_vectors(units, levels)
+    pictures = [drawn.draw(prompt, seed + i, sweep) for i, prompt in enumerate(prompts)]
+    requested = AUVector.stack([sweep] * len(pictures))
+    readings = read_set(reader, torch.cat(pictures))
+    conditions = f"{drawn.conditions()}, {len(prompts)} prompts"
+    calibration = fit_calibration(requested, readings, conditions)
+    path = save_adapter(drawn.adapter.with_calibration(calibration), output)
+    plot = calibration_plot(calibration, observations(requested, readings))
+    return path, _save_plot(plot[0], path.with_suffix(".png"))
+
+
+def estimator_of(name: str | None, subject: Mapping[str, Any]) -> Estimator:
+    """The estimator called `name` in `estimators`; or anybody's as MODULE:FUNCTION, a function
+    without arguments that returns one. Without a name: for the bundled model its own regressor,
+    else `mesh`."""
+    if name is None:
+        return open_estimator("mesh" if subject.get("model") else "demo")
+    module, colon, function = name.partition(":")
+    return getattr(import_module(module), function)() if colon else open_estimator(name)
+
+
+def clip_encoder(folder: Path) -> Encode:
+    """CLIP's image embeddings by transformers, from a folder as save_pretrained wrote it."""
+    from transformers import CLIPImageProcessor, CLIPVisionModelWithProjection
+
+    processor = CLIPImageProcessor.from_pretrained(folder, local_files_only=True)
+    model = CLIPVisionModelWithProjection.from_pretrained(folder, local_files_only=True).eval()
+
+    def encode(images: Tensor) -> Tensor:
+        inputs = processor(images.movedim(-1, 1), do_rescale=False, return_tensors="pt")
+        return model(**inputs).image_embeds
+
+    return encode
+
+
+def _folder(folder: Path, table: Path | None, reader: Estimator) -> Protocol:
+    """The pictures of a folder as a protocol: what each was asked for stands in a table."""
+    if table is None:
+        raise ValueError(
+            f"{folder} holds pictures; what they were asked for is missing. Give --requested, a "
+            "CSV with the columns file, aus (FACS notation) and, to compare, source"
+        )
+    rows, references = [], {}
+    for entry in read_table(table):
+        file, source = entry["file"], entry.get("source")
+        name = f"reference_{source}".replace("/", "_") if source else ""
+        if source:
+            references[name] = Row(name, REFERENCE, {}, 0, name, source=str(folder / source))
+        aus = AUVector.parse(entry["aus"])
+        asked = {k: v for k, v in aus.dict().items() if int(k.lstrip("LR")) in reader.units}
+        rows.append(Row(file, "pictures", asked, 0, name, source=str(folder / file)))
+    return Protocol(
+        name="pictures",
+        title=f"Pictures of {folder.name}: Action Units asked for and measured",
+        scale="absolute",
+        units=tuple(reader.units),
+        rows=tuple(rows),
+        references=tuple(references.values()),
+        published={},
+        ours=(),
+    )
+
+
+def read_table(path: Path) -> list[dict[str, str]]:
+    """The rows of a CSV with at least the columns file and aus. ValueError for another table."""
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        rows = list(csv.DictReader(file))
+    if not rows or not {"file", "aus"} <= rows[0].keys():
+        found = ", ".join(rows[0]) if rows else "nothing"
+        raise ValueError(
+            f"{path} needs the columns file and aus, such as smile.png and 6C+12D; found {found}"
+        )
+    return rows
+
+
+def _photos(folder: Path | None) -> list[Path]:
+    if folder is None:
+        return []
+    return sorted(path for path in folder.iterdir() if path.suffix.lower() in PICTURES)
+
+
+def _frames(source: Path | None, output: Path) -> list[Frame]:
+    """Labelled photos: a CSV with the columns file, subject and aus, or a folder of renders, whose
+    pictures are laid out beside the result."""
+    if source is None:
+        return []
+    if source.is_dir():
+        return _rendered_frames(source, output / "frames")
+    rows = read_table(source)
+    if "subject" not in rows[0]:
+        raise ValueError(f"{source} needs the column subject beside file and aus")
+    return [
+        Frame(str(source.parent / row["file"]), row["subject"], AUVector.parse(row["aus"]).dict())
+        for row in rows
+    ]
+
+
+def _rendered_frames(source: Path, folder: Path) -> list[Frame]:
+    folder.mkdir(parents=True, exist_ok=True)
+    frames = []
+    for number, sample in enumerate(iterate(source)):
+        path, label = folder / f"{number:05d}.png", sample["label"]
+        if not path.is_file():
+            partial = path.with_name(f".{os.getpid()}_{path.name}")  # processes do this at once
+            Image.fromarray(sample["image"]).save(partial)
+            os.replace(partial, path)
+        aus = {unit: value for unit, value in label["units"].items() if int(unit) in SET_A}
+        frames.append(Frame(str(path), str(label["identity"]), aus))
+    return frames
+
+
+def _about(protocol: Protocol, compare: Comparison, reader: Estimator) -> dict[str, Any]:
+    """Who measures, and what nobody can."""
+    unread = [unit for unit in protocol.units if unit not in reader.units]
+    missing = {f"AU{unit}": f"{reader.name} does not read it" for unit in unread}
+    if protocol.references:
+        missing |= compare.not_measured
+    networks = compare.networks if protocol.references else {}
+    return {"estimator": reader.name, "networks": networks, "not_measured": missing}
+
+
+def _written(report: Report, output: Path) -> list[Path]:
+    paths = report.write(output)
+    plots = report_plots(report) if report.lines else []
+    return paths + [_save_plot(p, output / f"plot_{i}.png") for i, p in enumerate(plots, 1)]
+
+
+def _save_plot(plot: Tensor, path: Path) -> Path:
+    Image.fromarray((plot * 255).round().byte().numpy()).save(path)
+    return path

@@ -1,0 +1,84 @@
+"""Renders seen by the landmarker, as faces of more people than were rendered.
+
+Rendered people differ less at rest than real ones do, and their brows sit high. Reading AUs off
+absolute places then fails on photos. So each face is used with several resting faces: some of the
+difference between two other people is added to its points, some of the way to the canonical
+face too, and Google's network reads the expression scores again from the changed points.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ..faces import FaceLandmarker
+from ..faces.alignment import align, turned_back
+from .landmarks import LandmarkedSet
+
+RESTING = 0.6  # the strongest AU of a face that may pass as relaxed
+EXCHANGE = 1.2  # the largest share of the difference between two people that is added
+TOWARDS_CANONICAL = 0.9  # the largest share of the way from the mean relaxed face
+NOISE = 0.02  # centimetres, of every point by itself
+CHUNK = 256
+Seen = tuple[Tensor, Tensor]
+
+
+class RestingFaces:
+    """The faces of a set, aligned points [N, 478, 3] in centimetres and scores [N, 52].
+
+    resting_row [N]: the most relaxed face of each one's person. known [N]: 1 where that is relaxed
+    enough and another picture, else 0.
+    """
+
+    def __init__(self, faces: LandmarkedSet, landmarker: FaceLandmarker):
+        self.blendshapes = landmarker.blendshapes
+        self.points, self.rotation = align(faces.points)
+        self.scores = faces.blendshapes
+        self.resting_row, self.known = resting_rows(faces)
+        self.relaxed = self.resting_row[self.known > 0].unique()
+        if not len(self.relaxed):
+            raise ValueError(
+                "No render shows a relaxed face, which the others are compared with: render with "
+                "--neutral-first"
+            )
+        canonical = landmarker.geometry.vertices.float()
+        self.to_canonical = torch.zeros_like(self.points[0])
+        mean = self.points[self.relaxed].mean(0)
+        self.to_canonical[: len(canonical)] = canonical - mean[: len(canonical)]
+
+    @torch.no_grad()
+    def variant(self, generator: torch.Generator) -> Seen:
+        """Points and scores of every face with another resting face under it, the same one for all
+        pictures of a person."""
+        noise = NOISE * torch.randn(self.points.shape, generator=generator)
+        points = self.points + self._change(generator)[self.resting_row] + noise
+        return points, self._read_scores(points)
+
+    def _change(self, generator: torch.Generator) -> Tensor:
+        """What is added to the faces of N people, [N, 478, 3]."""
+        count = len(self.points)
+        people = torch.randint(len(self.relaxed), (2, count), generator=generator)
+        first, second = self.points[self.relaxed[people]]
+        shares = torch.rand(2, count, 1, 1, generator=generator)
+        exchange = EXCHANGE * shares[0] * (first - second)
+        return exchange + TOWARDS_CANONICAL * shares[1] * self.to_canonical
+
+    def _read_scores(self, points: Tensor) -> Tensor:
+        parts = turned_back(points, self.rotation).split(CHUNK)
+        return torch.cat([self.blendshapes(part) for part in parts])
+
+
+def resting_rows(faces: LandmarkedSet) -> tuple[Tensor, Tensor]:
+    """For each face: the row of its person's most relaxed face, and 1 where that is relaxed enough
+    and another picture than itself, else 0."""
+    strongest = torch.tensor(
+        [max([0.0, *label["left"].values(), *label["right"].values()]) for label in faces.labels]
+    )
+    best: dict[int, int] = {}
+    for row, label in enumerate(faces.labels):
+        person = label["identity"]
+        if person not in best or strongest[row] < strongest[best[person]]:
+            best[person] = row
+    rows = torch.tensor([best[label["identity"]] for label in faces.labels])
+    others = rows != torch.arange(len(rows))
+    return rows, ((strongest[rows] <= RESTING) & others).float()

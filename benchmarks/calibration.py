@@ -1,0 +1,201 @@
+"""Does a requested 3 measure 3? The error of the bundled adapter before and after calibration.
+
+The response curves are fitted on some prompts and seeds, and judged on others, of the same model.
+Drawn by diffusers with the bundled pipeline's own scheduler, read by the shipped regressor. The
+weights are named by their hash: the numbers are theirs alone.
+
+    python -m benchmarks calibration
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from au_adapter.evaluation.calibration import fit_calibration, observations, sweep_vectors
+from au_adapter.evaluation.closed_loop import closed_loop
+from au_adapter.evaluation.estimators import Estimator, open_estimator, read_set
+from au_adapter.evaluation.metrics import au_mse
+from au_adapter.evaluation.plots import calibration_plot
+from au_adapter.evaluation.shell import CALIBRATION_PROMPTS, CALIBRATION_SEED
+from au_adapter.evaluation.subject import Subject
+from au_adapter.facs import SET_A, AUVector
+from au_adapter.models.calibration import Calibration
+
+RESULTS = Path(__file__).parent / "results"
+PICTURES = Path(__file__).parents[1] / ".cache" / "benchmarks" / "calibration"
+STEPS = 12
+LEVELS = (0.0, 1.5, 3.0, 5.0, 7.0)  # of the fit; fewer than a user's, to be quick
+TEST_LEVELS = (0.0, 1.0, 2.0, 3.0, 4.0, 5.0)
+TEST_PROMPTS = (  # neither these nor their seeds were in the fit
+    "a portrait of a middle-aged woman with light skin and short red hair, in a green jacket",
+    "a photo of an old man with tan skin and short white hair, in a white shirt, park background",
+    "a close-up of a young man with olive skin and long black hair, wearing a yellow sweater",
+)
+TEST_SEED = 301
+COMBINATIONS = ("6C+12D", "1D+2D+5C", "4D+15C+17C", "12B+25D+26C")
+AIM = 0.75  # of the error before
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one way of asking gave: error over the prompted AUs by set of requests, distance to the
+    picture without AUs (RMSE, 0..1), and the pictures."""
+
+    singles: float
+    combinations: float
+    per_unit: dict[int, float]
+    distance: float
+    pictures: list[Tensor]
+
+
+def main() -> None:
+    """Fit, judge, and write results/calibration.{json,md}; pictures to look at go to .cache/."""
+    started = time.monotonic()
+    subject, reader = Subject.load(steps=STEPS), open_estimator("demo")
+    calibration = fit(subject, reader)
+    calibrated = subject.changed(
+        adapter=subject.adapter.with_calibration(calibration), calibrated=True
+    )
+    before, after = judge(subject, reader), judge(calibrated, reader)
+    loop = loop_alone(calibrated, reader)
+    text = report(subject, reader, calibration, before, after, loop)
+    text += f"\n{time.monotonic() - started:.0f} s in all.\n"
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / "calibration.md").write_text(text, encoding="utf-8")
+    content = json.loads(calibration.to_json())
+    (RESULTS / "calibration.json").write_text(json.dumps(content, indent=1), encoding="utf-8")
+    _save_rows("before_after.png", before.pictures, after.pictures)
+    print(text)
+
+
+def fit(subject: Subject, reader: Estimator) -> Calibration:
+    """The response curves from the prompts and seeds of the fit."""
+    sweep = sweep_vectors(SET_A, LEVELS)
+    pictures = [
+        subject.draw(p, CALIBRATION_SEED + i, sweep) for i, p in enumerate(CALIBRATION_PROMPTS)
+    ]
+    requested = AUVector.stack([sweep] * len(pictures))
+    readings = read_set(reader, torch.cat(pictures))
+    calibration = fit_calibration(requested, readings, subject.conditions())
+    _save("curves.png", calibration_plot(calibration, observations(requested, readings))[0])
+    return calibration
+
+
+def judge(subject: Subject, reader: Estimator) -> Outcome:
+    """Single AUs at 1..5 and combinations on the test prompts."""
+    singles = sweep_vectors(SET_A, TEST_LEVELS)
+    together = AUVector.stack([AUVector.parse(text, SET_A) for text in COMBINATIONS])
+    wanted = AUVector.stack([singles, together])
+    pictures = [subject.draw(p, TEST_SEED + i, wanted) for i, p in enumerate(TEST_PROMPTS)]
+    measured = torch.stack([_measured(reader, batch) for batch in pictures])
+    count = len(singles)
+    one = [(wanted.values[1:count], seen[1:count]) for seen in measured]
+    many = [(wanted.values[count:], seen[count:]) for seen in measured]
+    return Outcome(
+        singles=_error(one),
+        combinations=_error(many),
+        per_unit={unit: _unit_error(one, i) for i, unit in enumerate(SET_A)},
+        distance=_distance(pictures, count),
+        pictures=[batch[1:count] for batch in pictures],
+    )
+
+
+def loop_alone(subject: Subject, reader: Estimator) -> str:
+    """What the closed loop reaches from the calibrated request, on one test prompt."""
+    wanted = AUVector.stack([AUVector.parse(f"AU{unit}:3", SET_A) for unit in SET_A])
+    reached = closed_loop(
+        lambda aus: subject.changed(calibrated=False).draw(TEST_PROMPTS[0], TEST_SEED, aus),
+        reader,
+        wanted,
+        start=subject.adapter.calibration.requests(wanted),
+        rounds=3,
+    )
+    return reached.sentence()
+
+
+def report(
+    subject: Subject,
+    reader: Estimator,
+    calibration: Calibration,
+    before: Outcome,
+    after: Outcome,
+    loop: str,
+) -> str:
+    """The result as Markdown."""
+    ratio = after.singles / before.singles
+    lines = [
+        "# Calibration of the bundled adapter",
+        "",
+        f"`python -m benchmarks calibration`, of the adapter {subject.settings()['adapter']} "
+        f"({calibration.conditions}), read by the {reader.name}. Fitted on "
+        f"{len(CALIBRATION_PROMPTS)} prompts and seeds, judged on {len(TEST_PROMPTS)} others.",
+        "",
+        "| | before | after | ratio |",
+        "|---|---|---|---|",
+        _line("AU MSE, single AUs at 1 to 5", before.singles, after.singles),
+        _line("AU MSE, combinations, AUs asked for", before.combinations, after.combinations),
+        _line("RMSE to the picture without AUs, 0..1", before.distance, after.distance),
+        *(
+            _line(f"AU{unit} MSE", error, after.per_unit[unit])
+            for unit, error in before.per_unit.items()
+        ),
+        "",
+        f"Aim: a ratio of at most {AIM} on single AUs: {'reached' if ratio <= AIM else 'missed'}. "
+        "Aim: no greater distance to the picture without AUs: "
+        f"{'reached' if after.distance <= before.distance else 'missed'}.",
+        f"AUs that do not answer and stay as asked for: "
+        f"{', '.join(f'AU{u}' for u in calibration.unresponsive()) or 'none'}.",
+        f"Closed loop from there, each AU at 3 on one test prompt: {loop}.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _line(label: str, before: float, after: float) -> str:
+    return f"| {label} | {before:.3f} | {after:.3f} | {after / before:.2f} |"
+
+
+def _measured(reader: Estimator, pictures: Tensor) -> Tensor:
+    """[N, 12]; the regressor sees a face in every picture that is not of one colour."""
+    faces = read_set(reader, pictures).surest()
+    return torch.stack([face.aus.dense(SET_A)[0] for face in faces])
+
+
+def _error(parts: Sequence[tuple[Tensor, Tensor]]) -> float:
+    wanted, measured = (torch.cat(side) for side in zip(*parts, strict=True))
+    return au_mse(wanted, measured, wanted != 0)
+
+
+def _unit_error(parts: Sequence[tuple[Tensor, Tensor]], column: int) -> float:
+    wanted, measured = (torch.cat(side)[:, column] for side in zip(*parts, strict=True))
+    return (wanted - measured)[wanted != 0].square().mean().item()
+
+
+def _distance(pictures: list[Tensor], count: int) -> float:
+    """Mean RMSE of the single AUs to the picture that asks for nothing, the first."""
+    each = [(p[1:count] - p[:1]).square().mean((1, 2, 3)).sqrt().mean() for p in pictures]
+    return torch.stack(each).mean().item()
+
+
+def _save_rows(name: str, before: list[Tensor], after: list[Tensor]) -> None:
+    """For the first test prompt, each AU at 1..5 before, and beside it after."""
+    levels = len(TEST_LEVELS) - 1
+    both = zip(before[0].split(levels), after[0].split(levels), strict=True)
+    rows = [torch.cat([*old, *new], 1) for old, new in both]
+    _save(name, torch.cat(rows))
+
+
+def _save(name: str, picture: Tensor) -> None:
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    Image.fromarray((picture * 255).round().byte().numpy()).save(PICTURES / name)
+
+
+if __name__ == "__main__":
+    main()

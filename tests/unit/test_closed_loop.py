@@ -1,0 +1,91 @@
+"""The closed loop: converges on a face that answers too little, keeps the best, says failures."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from au_adapter.evaluation.closed_loop import closed_loop
+from au_adapter.evaluation.reading import Reading
+from au_adapter.facs import AUVector
+
+UNITS = (4, 12)
+
+
+class Face:
+    """Pictures whose first two values are the AUs over 10; it shows `gain` of what is asked."""
+
+    name, units = "by hand", UNITS
+
+    def __init__(self, gain: float, most: float = 5.0) -> None:
+        self.gain, self.most, self.asked = gain, most, []
+
+    def draw(self, aus: AUVector) -> torch.Tensor:
+        self.asked.append(aus)
+        images = torch.zeros(len(aus), 1, 1, 3)
+        images[:, 0, 0, :2] = (self.gain * aus.values).clamp(0, self.most) / 10
+        return images
+
+    def estimate(self, images: torch.Tensor) -> list[Reading]:
+        """A third value of 1 hides the face."""
+        return [
+            Reading(i, 0, (0, 0, 1, 1), 1.0, AUVector(UNITS, 10 * image[0, :, :2]))
+            for i, image in enumerate(images)
+            if image[0, 0, 2] < 1
+        ]
+
+
+def wanted(*rows: tuple[float, float]) -> AUVector:
+    return AUVector(UNITS, torch.tensor(rows))
+
+
+def test_it_asks_for_more_until_it_agrees() -> None:
+    face = Face(0.5)
+    reached = closed_loop(face.draw, face, wanted((0, 3), (2, 0)), rounds=6, tolerance=0.2)
+    assert reached.agrees.all() and 1 < reached.rounds <= 6
+    # 3 needs 6 and 2 needs 4; what was not asked for stays at 0.
+    assert torch.allclose(reached.request.values, torch.tensor([[0.0, 6], [4, 0]]), atol=0.4)
+    assert torch.allclose(10 * reached.images[:, 0, 0, :2], reached.measured)
+    assert "2 of 2 pictures agree" in reached.sentence()
+
+
+def test_it_stops_as_soon_as_it_agrees() -> None:
+    face = Face(1.0)
+    assert closed_loop(face.draw, face, wanted((0, 3))).rounds == 1 and len(face.asked) == 1
+
+
+def test_a_start_is_where_it_begins() -> None:
+    face = Face(0.5)
+    reached = closed_loop(face.draw, face, wanted((0, 2)), start=wanted((0, 4)))
+    assert reached.rounds == 1 and face.asked[0].values.tolist() == [[0, 4]]
+
+
+def test_it_never_asks_beyond_the_strongest_and_says_that_it_failed() -> None:
+    face = Face(0.5, most=1.0)
+    reached = closed_loop(face.draw, face, wanted((0, 4)), rounds=5, strongest=8.0)
+    assert reached.rounds == 5 and not reached.agrees.any()
+    assert max(aus.values.max().item() for aus in face.asked) <= 8
+    assert reached.error.tolist() == [3.0] and "0 of 1 pictures agree" in reached.sentence()
+
+
+def test_a_later_round_makes_nothing_worse() -> None:
+    """This face swings: asked for 1, 0 and 3 it shows 4, 0 and 10; nearest to 1 was the second."""
+    face = Face(4.0, most=10.0)
+    reached = closed_loop(face.draw, face, wanted((0, 1)), rounds=3, gain=3.0, tolerance=0.1)
+    assert [aus.values[0, 1].item() for aus in face.asked] == [1, 0, 3]
+    assert reached.error.item() == pytest.approx(1.0) and reached.rounds == 3
+    assert reached.request.values.tolist() == [[0, 0]]
+    assert not reached.images.any()
+
+
+def test_a_face_that_is_not_found_is_said() -> None:
+    face = Face(1.0)
+    reached = closed_loop(lambda aus: torch.ones(len(aus), 1, 1, 3), face, wanted((0, 1)), rounds=2)
+    assert reached.error.isinf().all() and reached.measured.isnan().all()
+    assert "no face found" in reached.sentence()
+
+
+def test_an_au_that_the_estimator_does_not_read() -> None:
+    face = Face(1.0)
+    with pytest.raises(ValueError, match="by hand does not read AU10"):
+        closed_loop(face.draw, face, AUVector.parse("10C+12C"))

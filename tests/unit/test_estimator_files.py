@@ -1,0 +1,172 @@
+"""Pictures and tables as files: the command `estimate`, and CSV of LibreFace, OpenFace, py-feat."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from click.testing import CliRunner, Result
+from face_pictures import TASK
+from PIL import Image
+
+from au_adapter import AUVector
+from au_adapter.cli import main
+from au_adapter.evaluation.estimators import read_table
+from au_adapter.evaluation.estimators.files import codes
+from au_adapter.facs import SET_A
+from tools import face_files
+
+ASTRONAUT, LANDSCAPE = (
+    face_files.PHOTOS / name for name in ("astronaut.png", "free-mountain-vector-01.jpg")
+)
+
+
+def run(*arguments: str | Path) -> Result:
+    command = ["estimate", *map(str, arguments), "--landmarker", str(TASK)]
+    return CliRunner().invoke(main, command)
+
+
+# The command
+
+
+def test_the_json_is_the_one_that_scripts_read() -> None:
+    result = run(ASTRONAUT, LANDSCAPE, "--json", "--estimator", "blendshapes")
+    assert result.exit_code == 0
+    content = json.loads(result.stdout)
+    assert content.keys() == {"schema", "estimator", "images"} and content["schema"] == 1
+    assert content["estimator"] == "au-adapter blendshape map"
+    first, second = content["images"]
+    assert first["file"] == str(ASTRONAUT) and second == {"file": str(LANDSCAPE), "faces": []}
+    (face,) = first["faces"]
+    assert face.keys() == {"index", "box", "confidence", "aus"} and face["index"] == 0
+    assert len(face["box"]) == 4 and 0.8 < face["confidence"] <= 1
+    assert AUVector.from_dict(face["aus"], SET_A).dict()["12"] > 4
+    assert {code.lstrip("LR") for code in face["aus"]} == {str(unit) for unit in SET_A}
+    assert "1 of 2 pictures show no face" in result.stderr
+
+
+def test_a_neutral_photo_makes_it_a_difference() -> None:
+    result = run(ASTRONAUT, "--json", "--neutral", ASTRONAUT, "--estimator", "blendshapes")
+    content = json.loads(result.stdout)
+    assert content["estimator"].endswith("relative to a neutral photo")
+    assert set(content["images"][0]["faces"][0]["aus"].values()) == {0.0}
+
+
+def test_files_that_are_no_pictures_are_named_and_the_rest_is_read(tmp_path: Path) -> None:
+    text, cut = tmp_path / "notes.txt", tmp_path / "cut.png"
+    text.write_text("no picture")
+    cut.write_bytes(ASTRONAUT.read_bytes()[:2000])
+    result = run(text, tmp_path / "none.png", cut, ASTRONAUT, "--json")
+    assert result.exit_code == 1
+    images = json.loads(result.stdout)["images"]
+    assert [len(image["faces"]) for image in images] == [0, 0, 0, 1]
+    assert "no picture" in images[0]["error"] and "there is no such file" in images[1]["error"]
+    assert str(cut) in images[2]["error"] and "error" not in images[3]
+    assert "notes.txt cannot be read" in result.stderr
+
+
+def test_the_table_names_the_strongest_first() -> None:
+    result = run(ASTRONAUT, LANDSCAPE)
+    assert result.exit_code == 0 and f"{LANDSCAPE}: no face" in result.stdout
+    line = next(line for line in result.stdout.splitlines() if "face 1" in line)
+    assert "lip corner puller" in line.partition("): ")[2].split(",")[0]
+
+
+def test_an_animated_picture_gives_its_first_frame(tmp_path: Path) -> None:
+    path = tmp_path / "moving.gif"
+    head = Image.open(ASTRONAUT).convert("RGB")
+    head.save(path, save_all=True, append_images=[Image.new("RGB", head.size)])
+    assert len(json.loads(run(path, "--json").stdout)["images"][0]["faces"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("--estimator", "smile"), "no estimator 'smile'"),
+        (("--estimator", "demo", "--neutral", ASTRONAUT), "cannot use a neutral photo"),
+        (("--neutral", LANDSCAPE), "neutral photo must show one face, found none"),
+        (("--neutral", "none.png"), "none.png cannot be read: there is no such file"),
+    ],
+)
+def test_mistakes_are_a_sentence(arguments: tuple[str, ...], sentence: str) -> None:
+    result = run(ASTRONAUT, *arguments)
+    assert result.exit_code == 1 and isinstance(result.exception, SystemExit)
+    assert sentence in result.stderr and not result.stdout
+
+
+def test_sides_stand_apart_from_a_grade_on() -> None:
+    left, right = torch.tensor([[1.0, 4.0, 0.0]]), torch.tensor([[1.9, 1.5, 0.0]])
+    aus = AUVector((4, 12, 26), left, left, right)
+    assert codes(aus) == {"4": 1.45, "L12": 4.0, "R12": 1.5, "26": 0.0}
+
+
+# Tables of other tools
+
+
+def write(path: Path, *lines: str) -> Path:
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+def test_libreface(tmp_path: Path) -> None:
+    path = write(
+        tmp_path / "libreface.csv",
+        "frame_idx,au_1,au_1_intensity,au_12_intensity,pitch",
+        "0,1,0.5,3.25,1.0",
+        "1,0,0.0,5.0,2.0",
+    )
+    found = read_table(path)
+    assert found.estimator == "LibreFace" and found.pictures == 2
+    assert [reading.aus.dict() for reading in found.readings] == [
+        {"1": 0.5, "12": 3.25},
+        {"12": 5.0},
+    ]
+    assert found.readings[1].image == 1 and found.readings[1].confidence == 1
+
+
+def test_openface_leaves_out_presence_blinks_and_frames_without_a_face(tmp_path: Path) -> None:
+    path = write(
+        tmp_path / "openface.csv",
+        "frame, face_id, timestamp, confidence, success, AU04_r, AU12_r, AU45_r, AU12_c",
+        "1, 0, 0.0, 0.98, 1, 0.30, 2.10, 4.0, 1.0",
+        "1, 1, 0.0, 0.80, 1, 0.00, 0.00, 0.0, 0.0",
+        "2, 0, 0.1, 0.02, 0, 0.00, 0.00, 0.0, 0.0",
+    )
+    found = read_table(path)
+    assert found.estimator == "OpenFace" and found.pictures == 2
+    assert [(r.image, r.face, r.confidence) for r in found.readings] == [(0, 0, 0.98), (0, 1, 0.8)]
+    assert found.readings[0].aus.units == (4, 12)
+    assert found.readings[0].aus.dict() == {"4": 0.3, "12": 2.1} and found.of(1) == []
+
+
+def test_py_feat_gives_probabilities_and_says_so(tmp_path: Path) -> None:
+    path = write(
+        tmp_path / "feat.csv",
+        "FaceRectX,FaceRectY,FaceRectWidth,FaceRectHeight,FaceScore,AU06,AU12,happiness,input",
+        "10,20,30,40,0.9,0.2,0.9,1.0,a.jpg",
+        ",,,,,,,,b.jpg",
+        "1,2,3,4,0.8,1.0,0.0,0.0,a.jpg",
+    )
+    found = read_table(path)
+    assert found.estimator == "py-feat (probability x 5)" and found.pictures == 2
+    first, second = found.of(0)
+    assert first.box == (10.0, 20.0, 40.0, 60.0) and first.confidence == 0.9
+    assert first.aus.dict() == pytest.approx({"6": 1.0, "12": 4.5})
+    assert second.face == 1 and found.of(1) == []
+
+
+@pytest.mark.parametrize(
+    ("lines", "sentence"),
+    [
+        (("a,b", "1,2"), "no columns of AUs .* found a, b"),
+        (("frame,AU12_r", "1,much"), "line 2: AU12 is 'much', expected a number"),
+        (("frame,AU12_r", "1,2", "2,7"), r"line 3: AU12 is 7; OpenFace gives 0\.\.5"),
+        (("frame,AU12", "1,3"), r"AU12 is 3; py-feat \(probability x 5\) gives 0\.\.1"),
+        (("frame,AU99_r", "1,2"), "no Action Unit|describes|There is no"),
+    ],
+)
+def test_other_tables_are_refused(tmp_path: Path, lines: tuple[str, ...], sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        read_table(write(tmp_path / "other.csv", *lines))

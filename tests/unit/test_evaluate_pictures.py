@@ -1,0 +1,204 @@
+"""A batch of pictures against what was asked for: names, numbers by hand, what is missing."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from au_adapter.evaluation.calibration import fit_calibration, observations
+from au_adapter.evaluation.comparison import Comparison, comparison
+from au_adapter.evaluation.metrics import checks
+from au_adapter.evaluation.pictures import Source, batch_name, evaluate_pictures, facs_name
+from au_adapter.evaluation.plots import (
+    bar_chart,
+    calibration_plot,
+    cross_talk,
+    report_plots,
+    sentence_picture,
+)
+from au_adapter.evaluation.reading import Reading, ReadingSet
+from au_adapter.evaluation.report import Report
+from au_adapter.facs import AUVector
+
+UNITS = (4, 12)
+
+
+def seen(*rows: tuple[float, float] | None, doubles: tuple[int, ...] = ()) -> ReadingSet:
+    """What was read in each picture; None without a face, and a second face in `doubles`."""
+    found = []
+    for i, row in enumerate(rows):
+        if i in doubles:
+            found.append(Reading(i, 1, (0, 0, 1, 1), 0.3, AUVector(UNITS, torch.full((1, 2), 5.0))))
+        if row is not None:
+            found.append(Reading(i, 0, (0, 0, 1, 1), 0.9, AUVector(UNITS, torch.tensor([row]))))
+    return ReadingSet("by hand", len(rows), tuple(found))
+
+
+def asked(*rows: tuple[float, float]) -> AUVector:
+    return AUVector(UNITS, torch.tensor(rows))
+
+
+def pictures(count: int) -> torch.Tensor:
+    return torch.rand(count, 8, 8, 3, generator=torch.Generator().manual_seed(1))
+
+
+def lines(report: Report) -> dict[str, tuple[float, int, str]]:
+    return {
+        line.metric: (pytest.approx(line.value, abs=1e-5), line.count, line.estimator)
+        for line in report.lines
+    }
+
+
+SWEEP = asked((0, 0), (0, 2), (0, 4))
+READ = seen((1, 0), (1, 1), None, doubles=(1,))
+
+
+@pytest.mark.parametrize(
+    ("aus", "name"),
+    [
+        ({"12": 4, "6": 3}, "AU06C+12D"),
+        ({"R12": 1, "L14": 2.5}, "AUR12A+L14=2.5"),
+        ({"1": -5.0}, "AU01=-5"),
+        ({}, "AU00"),
+        ({"12": 0.0}, "AU00"),
+    ],
+)
+def test_names_by_facs_code_sort_by_au(aus: dict, name: str) -> None:
+    assert facs_name(aus) == name
+
+
+def test_numbers_by_hand() -> None:
+    report = evaluate_pictures(pictures(3), SWEEP, READ)
+    # Asked for 0 and 2 of AU12 and measured 0 and 1; over both AUs also 1 and 1 of AU4.
+    assert lines(report) == {"au_mse": (0.5, 2, "by hand"), "au_mse_all": (0.75, 2, "by hand")}
+    assert report.counts["face not found"] == 1 and report.counts["scored for AUs"] == 2
+    assert report.counts["several faces, the most confident one read"] == 1
+    assert [record["id"] for record in report.records] == ["AU00_0001", "AU12B_0002", "AU12D_0003"]
+    assert report.files() == ["AU00_0001.png", "AU12B_0002.png", "AU12D_0003.png"]
+    assert batch_name(report) == "AU12"
+    (table, mean) = report.tables["all"]
+    assert table.unit == 12 and table.count == 2 and mean.r2 == pytest.approx(1)
+
+
+def test_one_vector_serves_all_pictures_and_names_the_report() -> None:
+    report = evaluate_pictures(pictures(2), AUVector.parse("6C+12D"), seen((0, 4), (0, 2)))
+    assert batch_name(report) == "AU12D"
+    assert lines(report)["au_mse"][0] == 2.0
+    assert "AU6: by hand does not read it" in report.markdown()
+
+
+def test_changes_are_added_to_what_the_source_shows() -> None:
+    source = Source(pictures(1), seen((3, 1)))
+    change = asked((4, 1), (-4, 0))
+    report = evaluate_pictures(
+        pictures(2), change, seen((5, 2), (0, 3)), source=source, scale="change"
+    )
+    # Targets (5, 2) and (0, 1), kept within 0..5; measured the same but for AU12 = 3.
+    assert lines(report)["au_mse"] == (1.0, 2, "by hand")
+    assert [record["reference"] for record in report.records] == ["source_0001"] * 3
+
+
+def test_beside_a_source_what_can_be_compared_is(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("AU_ADAPTER_CACHE", str(tmp_path))  # where no network lies
+    images = pictures(1).repeat(2, 1, 1, 1)
+    images[1] = (images[1] + 0.5) % 1
+    report = evaluate_pictures(
+        images, SWEEP.face(1), source=Source(images[:1]), compare=comparison()
+    )
+    by_pixels = (images[1] - images[0]).square().mean().sqrt().item() / 2
+    assert lines(report)["picture_rmse"] == (by_pixels, 2, "")
+    text = report.markdown()
+    for metric, words in {
+        "au_mse": "connect AU_READING",
+        "clip_i": "Load CLIP Vision",
+        "identity_l2": "face recognition network",
+        "lpips": "alexnet",
+        "background_rmse": "au-adapter download person-segmenter",
+        "head_pose_rmse": "au-adapter download face-landmarker",
+    }.items():
+        assert any(line.startswith(f"- {metric}: ") and words in line for line in text.splitlines())
+    assert report.counts["face not found"] == 0  # nobody looked
+
+
+def test_given_networks_are_used_and_named() -> None:
+    calls = []
+
+    def embed(images: torch.Tensor) -> torch.Tensor:
+        calls.append(len(images))
+        return images.mean((1, 2)) + 0.1
+
+    images = pictures(3)
+    compare = comparison(clip=embed, clip_name="a CLIP", identity=embed)
+    report = evaluate_pictures(images, SWEEP, READ, source=Source(images[:1]), compare=compare)
+    assert lines(report)["clip_i"][1:] == (3, "a CLIP")
+    assert report.records[1]["metrics"]["identity_l2"] == 0.0
+    assert calls == [3, 1] * 3  # the one source is looked at once for each metric
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: evaluate_pictures(pictures(2), SWEEP, READ), "3 AU vectors.*2 pictures"),
+        (lambda: evaluate_pictures(pictures(3), SWEEP, seen((0, 0))), "readings are of 1"),
+        (lambda: evaluate_pictures(pictures(3), SWEEP), "nothing to measure: connect AU_READING"),
+        (
+            lambda: evaluate_pictures(pictures(3), SWEEP, READ, scale="change"),
+            "source picture that was read",
+        ),
+        (
+            lambda: Comparison({})(pictures(3), torch.zeros(3, 4, 8, 3)),
+            "cannot be compared.*one size",
+        ),
+    ],
+)
+def test_mistakes_are_sentences(call, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        call()
+
+
+def test_csv_and_json_hold_every_picture() -> None:
+    report = evaluate_pictures(pictures(3), SWEEP, READ)
+    rows = list(csv.DictReader(io.StringIO(report.csv())))
+    assert [row["target"] for row in rows] == report.files()
+    assert rows[1]["requested_12"] == "2.0" and rows[1]["measured_4"] == "1.0"
+    assert rows[2]["faces"] == "0" and rows[2]["measured_12"] == ""
+    line = json.loads(report.json())["lines"][0]
+    assert (line["metric"], line["unit"], line["estimator"]) == ("au_mse", "intensity^2", "by hand")
+
+
+def test_cross_talk_is_a_slope_for_each_au_asked_for_alone() -> None:
+    aus = asked((0, 2), (0, 4), (3, 0), (1, 0), (2, 2))
+    read = seen((1, 1), (2, 2), (3, 0), (1, 0), (5, 5))
+    rows, slopes = cross_talk(evaluate_pictures(pictures(5), aus, read))
+    assert rows == [4, 12]
+    assert slopes.tolist() == [[1.0, 0.0], [0.5, 0.5]]
+
+
+def test_plots_are_pictures_of_one_size_with_something_on_them() -> None:
+    report = evaluate_pictures(pictures(3), SWEEP, READ)
+    plots = report_plots(report)
+    assert plots.shape == (2, 600, 960, 3) and plots.dtype == torch.float32
+    assert all(0.001 < (plot < 0.5).float().mean() < 0.5 for plot in plots)
+    requested, read = asked((0, 0), (0, 2), (4, 0)), seen((0, 0), (0, 1), (2, 0))
+    both = evaluate_pictures(pictures(3), requested, read)
+    assert torch.equal(report_plots(both)[:1], bar_chart(both))
+    curves = calibration_plot(fit_calibration(requested, read), observations(requested, read))
+    assert curves.shape == (1, 600, 960, 3)
+
+
+def test_without_matplotlib_there_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> None:
+        raise ModuleNotFoundError(name="matplotlib")
+
+    monkeypatch.setattr(checks, "import_module", missing)
+    with pytest.raises(RuntimeError, match=r'pip install "au-adapter\[eval\]"') as error:
+        report_plots(evaluate_pictures(pictures(3), SWEEP, READ))
+    picture = sentence_picture(str(error.value))
+    assert picture.shape == (1, 120, 960, 3) and (picture < 0.5).any()

@@ -1,0 +1,283 @@
+"""`evaluate` and `calibrate` on a small model: protocols, edits, folders of pictures, resume."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from click.testing import CliRunner, Result
+from PIL import Image
+from tiny_demo import write_demo
+
+from au_adapter import AUVector, load_adapter
+from au_adapter.cli import main
+from au_adapter.demo import FOLDER_VARIABLE
+from au_adapter.evaluation.estimators.files import read_picture
+from au_adapter.evaluation.generation import Drawing, limited
+from au_adapter.evaluation.protocols import Row, load_protocol
+from au_adapter.evaluation.protocols.run import read_records
+from au_adapter.evaluation.reading import Reading
+from au_adapter.evaluation.shell import estimator_of
+from au_adapter.evaluation.subject import Subject
+from au_adapter.facs import SET_A
+from au_adapter.models.calibration import Calibration, ResponseCurve
+
+RENDERED = Path(__file__).parents[1] / "data" / "rendered"
+SMALL = {
+    "schema": 1, "name": "small", "title": "Small", "scale": "absolute", "units": [4, 12],
+    "levels": [3], "seed": 7, "prompts": ["a young man", "an old woman"],
+    "combinations": ["4B+12C"],
+}  # fmt: skip
+EDITS = {
+    "schema": 1, "name": "edits", "title": "Edits", "scale": "change", "units": [12],
+    "levels": [2], "seed": 0, "photos": 2, "combinations": [],
+}  # fmt: skip
+
+
+class Brightness:
+    """Reads all AUs as the mean of a picture, 0..5: it answers every change of the picture."""
+
+    name, units = "brightness", SET_A
+
+    def estimate(self, images: torch.Tensor) -> list[Reading]:
+        rows = 5 * images.mean((1, 2, 3))[:, None].expand(-1, len(SET_A))
+        return [
+            Reading(i, 0, (0, 0, 9, 9), 1.0, AUVector(SET_A, r[None])) for i, r in enumerate(rows)
+        ]
+
+
+READER = f"{__name__}:Brightness"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def demo(tmp_path_factory: pytest.TempPathFactory):
+    """The bundled model with random weights, and no cache with networks in it."""
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv(FOLDER_VARIABLE, str(write_demo(tmp_path_factory.mktemp("demo"))))
+        environment.setenv("AU_ADAPTER_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="module")
+def subject() -> Subject:
+    return Subject.load(steps=2, batch=2)
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for i in range(2):
+        pixels = torch.rand(96, 96, 3, generator=torch.Generator().manual_seed(i)) * 255
+        Image.fromarray(pixels.byte().numpy()).save(folder / f"person{i}.png")
+    return folder
+
+
+def run(verb: str, *arguments: object) -> Result:
+    options = ["--steps", 2, "--estimator", READER]
+    return CliRunner().invoke(main, [str(a) for a in [verb, *arguments, *options]])
+
+
+def protocol_file(folder: Path, data: dict) -> Path:
+    path = folder / f"{data['name']}.json"
+    path.write_text(json.dumps(data), encoding="utf-8")
+    return path
+
+
+def test_a_batch_starts_from_one_noise_and_leaves_the_unet_as_it_was(subject: Subject) -> None:
+    aus = AUVector((12,), torch.tensor([[0.0], [5.0], [5.0]]))
+    plain = subject.draw_plain("a man", 3)
+    images = subject.draw("a man", 3, aus)
+    assert images.shape == (3, 128, 128, 3) and images.min() >= 0 and images.max() <= 1
+    assert torch.allclose(images[1], images[2], atol=1e-4)
+    assert not torch.allclose(images[0], images[1], atol=1e-2)
+    assert torch.equal(subject.draw_plain("a man", 3), plain)
+    assert not torch.allclose(subject.draw("a man", 4, aus)[0], images[0], atol=1e-2)
+
+
+def test_guidance_of_one_takes_the_positive_alone(subject: Subject) -> None:
+    aus = AUVector.parse("12E")
+    alone = subject.changed(guidance=1.0).draw("a man", 3, aus)
+    assert alone.shape == (1, 128, 128, 3)
+    assert not torch.allclose(alone, subject.draw("a man", 3, aus), atol=1e-2)
+
+
+def test_calibrated_it_asks_by_the_curves(subject: Subject) -> None:
+    curve = ResponseCurve((0, 4), (0, 2))
+    adapter = subject.adapter.with_calibration(Calibration("x", {12: curve}))
+    calibrated = subject.changed(adapter=adapter, calibrated=True)
+    smile = calibrated.draw("a man", 3, AUVector.parse("12A"))
+    assert torch.equal(smile, subject.draw("a man", 3, AUVector.parse("12B")))
+    assert calibrated.settings()["calibration"] == adapter.calibration.name()
+    assert subject.settings()["calibration"] == "off"
+
+
+def test_an_edit_begins_at_the_photo(subject: Subject, photos: Path) -> None:
+    photo = read_picture(photos / "person0.png")
+    aus = AUVector((12,), torch.tensor([[0.0], [5.0], [5.0]]))
+    edited = subject.edit(photo, "a face", 1, aus)
+    assert edited.shape == (3, 96, 96, 3) and torch.allclose(edited[1], edited[2], atol=1e-4)
+    other = subject.edit(read_picture(photos / "person1.png"), "a face", 1, aus)
+    assert not torch.allclose(edited, other, atol=1e-2)
+
+
+def test_a_change_is_added_to_what_the_photo_shows(subject: Subject, photos: Path) -> None:
+    file = photos / "person0.png"
+    drawing = Drawing(subject, Brightness(), "change", "a face")
+    photo = drawing.photo(file)
+    row = Row("a", "single", {"12": 2.0}, 1, "r", source=str(file))
+    shown = Brightness().estimate(photo)[0].aus
+    expected = subject.edit(photo, "a face", 1, (shown + AUVector.parse("12B")).clamp())
+    assert torch.equal(drawing([row]), expected)
+    assert torch.equal(drawing([Row("r", "reference", {}, 1, "r", source=str(file))]), photo)
+
+
+def test_a_target_is_what_an_edit_is_compared_with(subject: Subject, photos: Path) -> None:
+    drawing = Drawing(subject, Brightness(), "absolute", "a face")
+    file = str(photos / "person1.png")
+    rows = [Row("a", "target", {}, 0, "r", target=file), Row("b", "removal", {}, 0, "r")]
+    given = torch.zeros(2, 128, 128, 3)
+    shown = drawing.references(rows, given)
+    assert torch.equal(shown[:1], drawing.photo(file)) and not shown[1].any()
+    assert drawing.references(rows[1:], given) is given
+
+
+def test_a_protocol_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    protocol, output = protocol_file(tmp_path, SMALL), tmp_path / "run"
+    result = run("evaluate", protocol, "--output", output)
+    assert result.exit_code == 0, result.output
+    assert f"{output / 'report.md'}" in result.output
+    rows = (output / "rows-0.jsonl").read_text().splitlines(keepends=True)
+    assert len(rows) == 2 + 6
+    (output / "rows-0.jsonl").write_text("".join(rows[:-3]))
+    assert run("evaluate", protocol, "--output", output).exit_code == 0
+    assert (output / "rows-0.jsonl").read_text() == "".join(rows)
+    report = json.loads((output / "report.json").read_text())
+    assert report["estimator"] == "brightness" and report["counts"]["scored for AUs"] == 6
+    assert report["settings"]["steps"] == 2 and "lpips" in report["not_measured"]
+    assert {"report.csv", "plot_1.png", "plot_2.png"} <= {f.name for f in output.iterdir()}
+    other = CliRunner().invoke(
+        main, ["evaluate", str(protocol), "--output", str(output), "--estimator", READER]
+    )
+    assert other.exit_code == 1 and "holds another run: its settings" in other.output
+
+
+def test_the_closed_loop_is_part_of_the_settings(tmp_path: Path) -> None:
+    protocol = protocol_file(tmp_path, {**SMALL, "prompts": ["a man"]})
+    once, more = tmp_path / "once", tmp_path / "more"
+    assert run("evaluate", protocol, "--output", once).exit_code == 0
+    assert run("evaluate", protocol, "--output", more, "--rounds", 3).exit_code == 0
+    reports = [json.loads((f / "report.json").read_text()) for f in (once, more)]
+    first, looped = (report["lines"][0]["value"] for report in reports)
+    assert looped <= first and reports[1]["settings"]["rounds"] == 3
+    assert "closed loop" in reports[1]["method"]
+
+
+def test_edits_of_photos(tmp_path: Path, photos: Path) -> None:
+    protocol, output = protocol_file(tmp_path, EDITS), tmp_path / "run"
+    result = run("evaluate", protocol, "--photos", photos, "--output", output)
+    assert result.exit_code == 0, result.output
+    report = json.loads((output / "report.json").read_text())
+    assert report["counts"]["made"] == 2 and report["settings"]["edit_noise"] == 0.6
+    missing = run("evaluate", protocol, "--output", tmp_path / "other")
+    assert missing.exit_code == 1 and "edits 2 different photos" in missing.output
+
+
+@pytest.mark.parametrize("kind", ["renders", "table"])
+def test_labelled_frames(tmp_path: Path, photos: Path, kind: str) -> None:
+    table = photos / "frames.csv"
+    table.write_text("file,subject,aus\nperson0.png,anna,12C\nperson1.png,anna,4B\n")
+    frames = RENDERED if kind == "renders" else table
+    output = tmp_path / "run"
+    result = run("evaluate", "aueditnet", "--frames", frames, "--output", output, "--limit", 2)
+    assert result.exit_code == 0, result.output
+    records = read_records(output)
+    assert sum(record["group"] != "reference" for record in records) == 2
+    assert all(Path(record["source"]).is_file() for record in records)
+
+
+def test_the_pictures_of_a_folder(tmp_path: Path, photos: Path) -> None:
+    Image.new("RGB", (40, 50), "white").save(photos / "white.png")
+    table = tmp_path / "asked.csv"
+    table.write_text("file,aus,source\nperson0.png,6C+12D,person1.png\nwhite.png,12E+10A,\n")
+    output = tmp_path / "run"
+    result = run("evaluate", photos, "--requested", table, "--output", output)
+    assert result.exit_code == 0, result.output
+    rows = {r["id"]: r for r in csv.DictReader((output / "report.csv").open())}
+    assert float(rows["white.png"]["measured_12"]) == 5.0
+    assert rows["white.png"]["requested_12"] == "5.0" and rows["white.png"]["picture_rmse"] == ""
+    assert float(rows["person0.png"]["picture_rmse"]) > 0.1
+    without = run("evaluate", photos, "--output", tmp_path / "other")
+    assert without.exit_code == 1 and "Give --requested" in without.output
+    table.write_text("picture,aus\n")
+    wrong = run("evaluate", photos, "--requested", table, "--output", tmp_path / "other")
+    assert wrong.exit_code == 1 and "needs the columns file and aus" in wrong.output
+
+
+def test_a_trial_is_scattered_and_grows() -> None:
+    protocol = load_protocol("fineface")
+    small, large = limited(protocol, 20), limited(protocol, 40)
+    assert len(small.rows) == 20 and set(small.rows) <= set(large.rows) <= set(protocol.rows)
+    assert {row.reference for row in small.rows} == {row.id for row in small.references}
+    assert len({row.prompt for row in small.rows}) > 5 and "a trial of 20" in small.title
+    assert limited(protocol, None) is protocol is limited(protocol, 9999)
+
+
+def test_calibrate_writes_the_adapter_with_its_curves(tmp_path: Path, subject: Subject) -> None:
+    from au_adapter.evaluation import shell
+
+    path, plot = shell.calibrate(
+        None,
+        tmp_path / "calibrated.safetensors",
+        subject={"steps": 2},
+        estimator=READER,
+        prompts=["a man"],
+        levels=(0, 5),
+    )
+    calibration = load_adapter(path).calibration
+    assert set(calibration.curves) == set(SET_A) and calibration.estimator == "brightness"
+    assert calibration.curves[12].requested == (0, 5) and "steps 2" in calibration.conditions
+    with Image.open(plot) as picture:
+        assert picture.size == (960, 600)
+
+
+def test_calibrate_of_what_is_no_adapter(tmp_path: Path) -> None:
+    result = run("calibrate", tmp_path / "none.safetensors", tmp_path / "out.safetensors")
+    assert result.exit_code == 1 and "no adapter file" in result.output
+
+
+def test_other_models_and_estimators(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"model_index\.json is missing"):
+        Subject.load(tmp_path, tmp_path / "a.safetensors")
+    with pytest.raises(ValueError, match="no estimator 'libreface'"):
+        estimator_of("libreface", {})
+
+
+def test_a_diffusers_folder_is_a_model(tmp_path: Path, subject: Subject) -> None:
+    from diffusers import StableDiffusionPipeline
+
+    adapter = tmp_path / "adapter.safetensors"
+    from au_adapter import save_adapter
+
+    save_adapter(subject.adapter, adapter)
+    parts = {**subject.pipeline.components, "vae": _tiny_vae(), "requires_safety_checker": False}
+    StableDiffusionPipeline(**parts).save_pretrained(tmp_path / "model")
+    with pytest.raises(ValueError, match="needs the file of an adapter"):
+        Subject.load(tmp_path / "model")
+    loaded = Subject.load(tmp_path / "model", adapter, steps=2)
+    assert loaded.draw("a man", 1, AUVector.parse("12E")).shape == (1, 128, 128, 3)
+
+
+def _tiny_vae() -> torch.nn.Module:
+    from diffusers import AutoencoderKL
+
+    return AutoencoderKL(
+        block_out_channels=(8, 8, 8, 8),
+        down_block_types=("DownEncoderBlock2D",) * 4,
+        up_block_types=("UpDecoderBlock2D",) * 4,
+        latent_channels=4,
+        norm_num_groups=4,
+    )
