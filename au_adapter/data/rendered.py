@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from ..facs import SET_A
+from .shards import decode, find_shards, label_values, picture_of, read_shard
 
 
 @dataclass(frozen=True)
@@ -43,36 +43,21 @@ class RenderedSet:
 def iterate(folder: str | Path) -> Iterator[dict]:
     """Yield {"image": uint8 [H, W, 3], "mask": uint8 [H, W], "label": dict} in order.
 
-    Unfinished shards do not have their final name yet and are not read.
-    Raises FileNotFoundError when the folder holds no shard.
+    Raises FileNotFoundError when the folder holds no shard, ValueError for faces without a mask:
+    those were not rendered.
     """
-    shards = sorted(Path(folder).glob("shard-*.tar"))
-    if not shards:
-        raise FileNotFoundError(
-            f"no shard-*.tar in {folder}: render some with `au-adapter render`, or name the "
-            "folder they were written to"
-        )
-    for shard in shards:
-        with tarfile.open(shard) as tar:
-            yield from _samples(tar)
-
-
-def _samples(tar: tarfile.TarFile) -> Iterator[dict]:
-    parts: dict[str, bytes] = {}
-    for entry in tar:
-        key, _, kind = entry.name.partition(".")
-        parts[kind] = tar.extractfile(entry).read()
-        if len(parts) == 3:
+    for shard in find_shards(folder):
+        for parts in read_shard(shard):
+            if "mask.png" not in parts:
+                raise ValueError(
+                    f"face {parts['key'].decode()} of {shard} has no mask.png: it was not rendered "
+                    "here. Recipes that read any labelled faces take it (stream=true)"
+                )
             yield {
-                "image": _picture(parts["png"]),
-                "mask": _picture(parts["mask.png"]),
+                "image": decode(picture_of(parts)),
+                "mask": np.asarray(Image.open(io.BytesIO(parts["mask.png"]))),
                 "label": json.loads(parts["json"]),
             }
-            parts = {}
-
-
-def _picture(content: bytes) -> np.ndarray:
-    return np.asarray(Image.open(io.BytesIO(content)))
 
 
 def load(
@@ -89,9 +74,9 @@ def load(
     return RenderedSet(
         images=np.stack([sample["image"] for sample in samples]),
         masks=np.stack([sample["mask"] for sample in samples]),
-        aus=_values(labels, "units", units),
-        left=_values(labels, "left", units),
-        right=_values(labels, "right", units),
+        aus=label_values(labels, "units", units),
+        left=label_values(labels, "left", units),
+        right=label_values(labels, "right", units),
         units=tuple(units),
         captions=[label["caption"] for label in labels],
         boxes=np.array([[label["boxes"][n] for n in names] for label in labels], np.float32),
@@ -100,8 +85,3 @@ def load(
         identity=np.array([label["identity"] for label in labels]),
         labels=labels,
     )
-
-
-def _values(labels: list[dict], name: str, units: tuple[int, ...]) -> np.ndarray:
-    rows = [[label[name].get(str(unit), 0.0) for unit in units] for label in labels]
-    return np.array(rows, np.float32).reshape(len(labels), len(units))
