@@ -22,7 +22,7 @@ FOLDS: dict[int, tuple[int, ...]] = {
     2: (13, 18, 11, 28, 12, 6, 31, 21, 24),
     3: (3, 29, 23, 25, 8, 5, 7, 17, 4),
 }
-RELEASED_NEUTRAL = 8305  # frames without any AU that FineFace's code draws
+RELEASED_NEUTRAL = 8305  # frames without any AU that FineFace's code draws from all subjects
 PAPER_NEUTRAL = 0.1  # share of them that its supplement keeps
 VARIANTS = ("released", "paper")
 
@@ -30,7 +30,8 @@ VARIANTS = ("released", "paper")
 class DISFASource:
     """The labelled frames of some folds.
 
-    variant: how many frames without any AU stay: "released" 8,305 of them, "paper" one in ten.
+    variant: how many frames without any AU stay: "released" about 8,305 of all
+    subjects' (drawn one by one, always the same), "paper" one in ten.
     captions: a CSV with the column "caption", a row for each frame of all subjects in order, as
     FineFace published it. Labels keep "subject", "frame" and "fold".
     """
@@ -100,8 +101,8 @@ class DISFASource:
         files = [self.labels / name / f"{name}_au{unit}.txt" for unit in SET_A]
         if missing := [str(file) for file in files if not file.is_file()]:
             raise FileNotFoundError(
-                f"DISFA's labels are incomplete, {missing[0]} and {len(missing) - 1} other files of "
-                f"{name} are missing"
+                f"DISFA's labels are incomplete: {missing[0]} and {len(missing) - 1} other files "
+                f"of {name} are missing"
             )
         columns = [_read_labels(file) for file in files]
         if len({len(column) for column in columns}) > 1:

@@ -102,13 +102,14 @@ class Preparation:
     def _claim(self) -> None:
         path = self.output / WORK / "settings.json"
         if path.exists() and (found := json.loads(path.read_text("utf-8"))) != self.settings:
-            differing = [k for k, v in self.settings.items() if found.get(k) != v]
+            differing = "; ".join(
+                f"{name} was {found.get(name)!r}, now {value!r}"
+                for name, value in self.settings.items()
+                if found.get(name) != value
+            )
             raise ValueError(
-                f"{self.output} holds faces prepared in another way: "
-                + "; ".join(
-                    f"{k} was {found.get(k)!r}, now {self.settings[k]!r}" for k in differing
-                )
-                + ". Choose another folder, or delete this one"
+                f"{self.output} holds faces prepared in another way: {differing}. Choose another "
+                "folder, or delete this one"
             )
         write_json(path, self.settings)
 

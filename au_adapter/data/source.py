@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import math
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -16,7 +15,13 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 LOGGER = logging.getLogger("au_adapter")
 # What Pillow raises for pictures that are cut off, damaged, too large or something else.
-BROKEN_PICTURE = (UnidentifiedImageError, OSError, SyntaxError, ValueError)
+BROKEN_PICTURE = (
+    UnidentifiedImageError,
+    OSError,
+    SyntaxError,
+    ValueError,
+    Image.DecompressionBombError,
+)
 
 
 @dataclass(frozen=True)
@@ -36,11 +41,9 @@ class Face:
     def picture(self) -> Image.Image | None:
         """The picture, upright, in RGB; None where it cannot be read."""
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("error", Image.DecompressionBombWarning)
-                with Image.open(self.file) as picture:
-                    return ImageOps.exif_transpose(picture).convert("RGB")
-        except (*BROKEN_PICTURE, Image.DecompressionBombWarning):
+            with Image.open(self.file) as picture:
+                return ImageOps.exif_transpose(picture).convert("RGB")
+        except BROKEN_PICTURE:
             return None
 
 

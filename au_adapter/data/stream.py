@@ -100,7 +100,7 @@ class FaceStream:
         of the number of processes; another number is another order. buffer: faces of a lane that
         are shuffled together.
 
-        Raises FileNotFoundError for a folder without shards, ValueError where no shard holds a face.
+        Raises FileNotFoundError for a folder without shards, ValueError where no shard has a face.
         """
         self.shards = [shard for folder in folders for shard in find_shards(folder)]
         self.size, self.seed, self.lanes, self.buffer = size, seed, lanes, buffer
