@@ -77,8 +77,11 @@ class Blip2:
             images=list(pictures), text=prompts, return_tensors="pt", padding=True
         ).to(self.device, self.model.dtype)
         written = self.model.generate(**inputs, max_new_tokens=tokens, do_sample=False)
+        asked = inputs["input_ids"]
+        if torch.equal(written[:, : asked.shape[1]], asked):  # some language models repeat it
+            written = written[:, asked.shape[1] :]
         texts = self.processor.batch_decode(written, skip_special_tokens=True)
-        return [text.strip().removeprefix(prompt).strip() for text in texts]
+        return [text.strip() for text in texts]
 
 
 class Asked:

@@ -130,7 +130,7 @@ class Preparation:
             for row, (face, caption) in enumerate(
                 zip(batch, self._captions(batch), strict=True), number * self.part + first
             ):
-                labels.append(make_label(correct(dict(face.aus)), caption, **face.about))
+                labels.append(make_label(correct(dict(face.aus)), caption, face.about))
                 yield f"{row:08d}", *encoded(face, self.size), labels[-1]
                 vars(face).pop("picture", None)  # decoded pictures are large
 

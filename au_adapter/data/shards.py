@@ -98,18 +98,23 @@ def label_values(labels: Sequence[Mapping], name: str, units: Sequence[int]) -> 
     return np.array(rows, np.float32).reshape(len(labels), len(units))
 
 
-def make_label(aus: Mapping[str, float], caption: str, **about: object) -> dict:
-    """The label of a face whose AUs are given by code, such as {"12": 3.0, "L4": 1.0}."""
+def make_label(
+    aus: Mapping[str, float], caption: str, about: Mapping[str, object] | None = None
+) -> dict:
+    """The label of a face whose AUs are given by code, such as {"12": 3.0, "L4": 1.0}.
+
+    about: what else the label says; it cannot replace AUs or caption.
+    """
     vector = AUVector.from_dict(aus)
     left, right = vector.sides()
     columns = {"units": vector.values, "left": left, "right": right}
     return {
+        **(about or {}),
         "caption": caption,
         **{
             name: {str(u): round(float(v), 4) for u, v in zip(vector.units, row[0], strict=True)}
             for name, row in columns.items()
         },
-        **about,
     }
 
 

@@ -172,7 +172,7 @@ def test_half_a_shard_never_stays(tmp_path: Path) -> None:
 
 
 def test_labels_keep_their_sides() -> None:
-    label = make_label({"12": 3.0, "L4": 2.0}, "a man", subject="SN001")
+    label = make_label({"12": 3.0, "L4": 2.0}, "a man", {"subject": "SN001", "units": {"1": 5.0}})
     assert label["units"] == {"4": 1.0, "12": 3.0}
     assert label["left"] == {"4": 2.0, "12": 3.0} and label["right"] == {"4": 0.0, "12": 3.0}
     assert label["caption"] == "a man" and label["subject"] == "SN001"
