@@ -10,11 +10,17 @@ from pathlib import Path
 import torch
 
 from .loop import Settings, Trainer
+from .validation import Estimate, validation_for
 
 RECIPES = {
     "demo-autoencoder": ("autoencoder", "AutoencoderRecipe"),
     "demo-base": ("base", "BaseRecipe"),
+    "dreambooth": ("dreambooth", "DreamBoothRecipe"),
     "fineface": ("fineface", "FineFaceRecipe"),
+    "fineface-sd15": ("fineface_sd", "FineFaceSD15Recipe"),
+    "fineface-sd21": ("fineface_sd", "FineFaceSD21Recipe"),
+    "lora-au": ("lora", "LoRAAURecipe"),
+    "lora-text": ("lora", "LoRATextRecipe"),
     "regressor": ("regressor", "RegressorRecipe"),
 }
 
@@ -28,11 +34,18 @@ def find_recipe(name: str) -> tuple[Callable, Settings]:
     return getattr(module, class_name), module.SETTINGS
 
 
-def train(recipe: str, data: list[str | Path], output: str | Path, **changes: object) -> Path:
+def train(
+    recipe: str,
+    data: list[str | Path],
+    output: str | Path,
+    estimate: Estimate | None = None,
+    **changes: object,
+) -> Path:
     """Train a recipe on folders of renders; resumes when output holds a state.
 
     changes replaces fields of the recipe's Settings (steps, batch_size, ...) by name; those that
     Settings does not have go to the recipe (base=, smoothing=, ...), and None leaves the default.
+    estimate: reads AUs off pictures for validate_every; default the regressor beside a demo base.
     Returns the result folder.
     """
     make, settings = find_recipe(recipe)
@@ -40,5 +53,9 @@ def train(recipe: str, data: list[str | Path], output: str | Path, **changes: ob
     fields = {k: chosen.pop(k) for k in list(chosen) if k in Settings.__dataclass_fields__}
     settings = replace(settings, **fields)
     torch.manual_seed(settings.seed)  # the networks start from the seed too
-    Trainer(make([Path(d) for d in data], **chosen), settings, Path(output)).run()
+    made = make([Path(d) for d in data], **chosen)
+    validate = None
+    if settings.validate_every:
+        validate = validation_for(made, chosen.get("base"), estimate)
+    Trainer(made, settings, Path(output), validate).run()
     return Path(output) / "result"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import tarfile
 from pathlib import Path
 
@@ -65,10 +66,17 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def results(data: Path, base: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """The result folder of two steps of every recipe, by its name."""
-    needs = {"demo-base": {"autoencoder": str(base)}, "fineface": {"base": str(base)}}
+    on_a_base = {"base": str(base)}
+    needs = {
+        "demo-autoencoder": {},
+        "demo-base": {"autoencoder": str(base)},
+        "dreambooth": {**on_a_base, "prior_count": 2},
+        "regressor": {},
+    }
     output = tmp_path_factory.mktemp("results")
     return {
-        name: train(name, [data], output / name, **TINY, **needs.get(name, {})) for name in RECIPES
+        name: train(name, [data], output / name, **TINY, **needs.get(name, on_a_base))
+        for name in RECIPES
     }
 
 
@@ -211,13 +219,52 @@ def test_fineface_batches_say_what_is_asked(data: Path, base: Path, faces: Rende
     assert all(torch.equal(batch[name], again[name]) for name in batch)
     labels = {tuple(row) for row in faces.aus.tolist()}
     assert {tuple(row) for row in batch["aus"].tolist()} <= labels
-    dropped = (batch["tokens"] == recipe.faces.empty).all(1).float().mean()
+    dropped = (batch["tokens"] == recipe.faces.faces.empty).all(1).float().mean()
     assert 0.3 < dropped < 0.7
     unweighted = {**batch, "weights": 7 * batch["weights"]}
     recipe.module.eval()
     with torch.no_grad():
         few = [{k: v[:1] for k, v in one.items()} for one in (batch, unweighted)]
         assert recipe.module(few[0]) == recipe.module(few[1])
+
+
+def test_renders_stream_into_the_demo_too(data: Path, base: Path, faces: RenderedSet) -> None:
+    recipe = FineFaceRecipe([data], str(base), smoothing="none", stream=True, lanes=1)
+    batch = recipe.batch(4, torch.Generator().manual_seed(0))
+    pictures = {picture.tobytes(): i for i, picture in enumerate(faces.images)}
+    shown = [pictures[picture.numpy().tobytes()] for picture in batch["pictures"]]
+    assert torch.equal(batch["aus"], torch.from_numpy(faces.aus[shown]))
+    assert torch.isfinite(recipe.module(batch))
+
+
+def test_an_adapter_may_learn_other_units(data: Path, base: Path, tmp_path: Path) -> None:
+    units = (*SET_A, 7, 10, 14, 23, 24)
+    result = train("fineface", [data], tmp_path, base=str(base), units=list(units), **TINY)
+    assert load_adapter(result / "adapter.safetensors").config.units == units
+    with pytest.raises(ValueError, match="this run learns .*name the same units"):
+        FineFaceRecipe([data], str(base), start=str(result / "adapter.safetensors"))
+
+
+def test_the_best_adapter_is_kept_by_its_faces(
+    data: Path, base: Path, results: dict[str, Path], tmp_path: Path
+) -> None:
+    judged = shutil.copytree(base, tmp_path / "base")
+    shutil.copy(results["regressor"] / "regressor.safetensors", judged)
+    train(
+        "fineface", [data], tmp_path / "run", base=str(judged), units=[12], validate_every=1, **TINY
+    )
+    rows = (tmp_path / "run" / "validation.jsonl").read_text().splitlines()
+    measures = [json.loads(row) for row in rows]
+    assert [row["step"] for row in measures] == [1, 2]
+    described = json.loads((tmp_path / "run" / "best" / "training.json").read_text())
+    assert described["measures"]["au_error"] == min(row["au_error"] for row in measures)
+    load_adapter(tmp_path / "run" / "best" / "adapter.safetensors")
+    with Image.open(tmp_path / "run/validation/step-0000002/pictures.png") as sheet:
+        assert sheet.size == (1 * 129 + 1, 2 * 129 + 1)
+
+
+def test_a_dreambooth_of_the_demo_is_a_base(results: dict[str, Path]) -> None:
+    assert load_diffusers_pipeline(results["dreambooth"]).unet.config.sample_size == 16
 
 
 def test_latents_are_computed_once_and_have_unit_scale(
