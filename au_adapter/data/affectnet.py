@@ -21,7 +21,7 @@ from .captioning import Answerer, Asked
 from .correction import VARIANTS
 from .folder import FolderSource, pictures_of
 from .labels import read_values
-from .source import LABEL_STEPS, Face, Present, Readable, Step
+from .source import PICTURE_STEPS, Face, Present, Readable, Step
 
 SIDE = 512  # pixels
 HARDLY = 0.2
@@ -64,7 +64,7 @@ class AffectNetSource:
             "answerer": answerer.name if answerer else None,
         }
         self.steps: tuple[Step, ...] = (
-            *LABEL_STEPS,
+            *self.table.steps[: -len(PICTURE_STEPS)],
             *([Column(HAS_FACE, "no face", filled=True)] if self._has_face(variant) else []),
             HardlyAny(variant),
             Present(),

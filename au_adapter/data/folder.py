@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from ..facs import AUVector
 from .labels import Columns, find_columns, read_values
-from .source import LABEL_STEPS, PICTURE_STEPS, Face
+from .source import LABEL_STEPS, PICTURE_STEPS, Alone, Face, Step
 
 PICTURE_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp"}
 
@@ -32,10 +33,10 @@ class FolderSource:
         if not self.table.exists():
             raise FileNotFoundError(f"there is no table of labels {self.table}")
         self.settings = {"source": "folder", "table": self.table.name, "format": form}
-        self.steps = (*LABEL_STEPS, *PICTURE_STEPS)
         self.header = self._header() if self._is_csv() else None
+        self.steps: tuple[Step, ...] = (*LABEL_STEPS, *PICTURE_STEPS)
         if self.header is not None:
-            find_columns(self.header, form, str(self.table))
+            self.steps = (Alone(self._repeated()), *self.steps)
 
     def faces(self) -> Iterator[Face]:
         """Every row of the table, in its order."""
@@ -99,6 +100,12 @@ class FolderSource:
                 f'"notation" ({type(error).__name__}: {error})'
             ) from error
         return Face(self.pictures / file, vector.dict(zeros=True), caption, about)
+
+    def _repeated(self) -> set[Path]:
+        """Pictures with several rows, as tools write them for several faces."""
+        rows, listing = self.rows(), pictures_of(self.pictures)
+        counts = Counter(self.file_of(row, columns, listing) for row, columns in rows)
+        return {file for file, count in counts.items() if count > 1}
 
     def _is_csv(self) -> bool:
         return self.table.is_file() and self.table.suffix.lower() not in (".jsonl", ".json")

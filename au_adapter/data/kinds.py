@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from .affectnet import AffectNetSource
-from .captioning import Blip2
+from .captioning import VisionModel
 from .correction import fit
 from .disfa import DISFASource
 from .folder import FolderSource
@@ -26,7 +26,7 @@ def prepare(
     variant: str | None = None,
     folds: Sequence[int] = (),
     captions: Path | None = None,
-    blip2: Path | None = None,
+    model: VisionModel | None = None,
     size: int | None = None,
     part: int = 1000,
 ) -> dict:
@@ -34,13 +34,12 @@ def prepare(
 
     kind: a name in KINDS. labels: a table (folder, affectnet) or DISFA's folder of labels. form: of
     the table, a name in LABEL_FORMATS. variant: "paper" or "released", where FineFace's paper and
-    code differ. folds: of DISFA's subjects, default all three. captions: DISFA's CSV. blip2: folder
-    of the model that captions faces without a caption, and tells photos from drawings. size: pixels
-    of a side; None keeps the files. An option that the kind does not have is a ValueError.
+    code differ. folds: of DISFA's subjects, default all three. captions: DISFA's CSV. model:
+    captions faces without a caption, and tells photos from drawings. size: pixels of a side; None
+    keeps the files. An option that the kind does not have is a ValueError.
     """
     given = {"format": form, "variant": variant, "fold": folds, "captions": captions}
     _refuse(kind, {name for name, value in given.items() if value})
-    model = Blip2(blip2) if blip2 else None
     correct = None
     if kind == "folder":
         source = FolderSource(pictures, labels, form or "plain")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -82,6 +82,18 @@ class InRange:
 
     def keeps(self, faces: Sequence[Face]) -> list[bool]:
         return [all(0 <= v <= 5 for v in face.aus.values()) for face in faces]
+
+
+class Alone:
+    """Drops pictures that a table has several rows for: several faces, and no telling which."""
+
+    name = "several rows for one picture"
+
+    def __init__(self, repeated: Container[Path]):
+        self.repeated = repeated
+
+    def keeps(self, faces: Sequence[Face]) -> list[bool]:
+        return [face.file not in self.repeated for face in faces]
 
 
 class Present:

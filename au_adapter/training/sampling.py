@@ -92,4 +92,4 @@ def _rows(inputs: Mapping[str, object], rows: slice) -> dict:
 
 def _scheduler(pipeline: StableDiffusionPipeline) -> DDIMScheduler:
     """DDIM on the base's own noise schedule."""
-    return DDIMScheduler.from_config(pipeline.scheduler.config)
+    return DDIMScheduler.from_config(pipeline.scheduler.config, clip_sample=False)

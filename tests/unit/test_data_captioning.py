@@ -9,7 +9,7 @@ from labelled_faces import write_picture, write_table
 from PIL import Image
 from tiny_blip2 import WORDS, write_blip2
 
-from au_adapter.data.captioning import Blip2
+from au_adapter.data.blip2 import Blip2
 from au_adapter.data.kinds import prepare
 
 
@@ -38,7 +38,7 @@ def test_an_answer_does_not_repeat_the_question(folder: Path) -> None:
 def test_prepare_captions_with_it(folder: Path, tmp_path: Path) -> None:
     write_picture(tmp_path / "in" / "a.png")
     table = write_table(tmp_path / "t.csv", [{"file": "a.png", "AU12": 2}])
-    card = prepare("folder", tmp_path / "in", table, tmp_path / "out", blip2=folder)
+    card = prepare("folder", tmp_path / "in", table, tmp_path / "out", model=Blip2(folder))
     assert card["captioned"] == 1 and card["settings"]["captioner"].startswith("BLIP-2")
 
 

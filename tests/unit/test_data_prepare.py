@@ -19,6 +19,7 @@ from au_adapter.data import prepare as prepare_module
 from au_adapter.data.captioning import Asked
 from au_adapter.data.card import read_card
 from au_adapter.data.folder import FolderSource
+from au_adapter.data.kinds import prepare
 from au_adapter.data.prepare import Preparation
 from au_adapter.data.shards import decode, find_shards, picture_of, read_shard
 from au_adapter.data.source import LABEL_STEPS, PICTURE_STEPS, Face, Sampled
@@ -209,6 +210,16 @@ def test_tables_of_every_kind_give_the_same_faces(tmp_path: Path) -> None:
     assert first.caption == "a" and first.about == {"AU12": 1, "subject": "S"}
 
 
+def test_a_picture_of_several_faces_is_left_out(tmp_path: Path) -> None:
+    for name in "ab":
+        write_picture(tmp_path / "in" / f"{name}.png")
+    rows = [{"input": f"{x}.png", "AU12": n / 4} for n, x in enumerate("aba")]
+    table = write_table(tmp_path / "t.csv", rows)
+    card = prepare("folder", tmp_path / "in", table, tmp_path / "out", form="py-feat")
+    assert card["faces"] == 1 and card["units"]["12"]["mean"] == 1.25
+    assert card["steps"][0] == {"step": "several rows for one picture", "in": 3, "dropped": 2}
+
+
 def test_frames_number_the_pictures_of_a_folder(tmp_path: Path) -> None:
     for n in range(3):
         write_picture(tmp_path / "in" / f"{n}.png", n)
@@ -219,7 +230,7 @@ def test_frames_number_the_pictures_of_a_folder(tmp_path: Path) -> None:
     assert [(f.file.name, f.aus) for f in found] == [("0.png", {"1": 1.0}), ("2.png", {"1": 3.0})]
     write_table(table, [{"frame": 4, "success": 1, "AU01_r": 0}])
     with pytest.raises(ValueError, match="has frame 4, but .* holds 3 pictures"):
-        list(FolderSource(tmp_path / "in", table, "openface").faces())
+        FolderSource(tmp_path / "in", table, "openface")
 
 
 @pytest.mark.parametrize(

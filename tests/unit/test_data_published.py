@@ -91,12 +91,13 @@ def test_disfas_trouble_is_named(disfa: Path, break_it, message: str) -> None:
         faces(disfa)
 
 
-def metadata(folder: Path, **changes: object) -> dict:
+def metadata(folder: Path, number: int = 0, **changes: object) -> dict:
     """A row of FineFace's metadata: a large photo with AU12 at 0.8 of 1."""
-    row = {"ImageName": "Manually/0.png", "HasFace": "1", "IsPhoto": "True", "IsReal": "True",
-           "ImageResolutionX": 512, "ImageResolutionY": 512, "TextDescription": "a man",
+    row = {"ImageName": f"Manually/{number}.png", "TextDescription": "a man",
+           "HasFace": "1", "IsPhoto": "True", "IsReal": "True",
+           "ImageResolutionX": 512, "ImageResolutionY": 512,
            **{f"AU{unit}_rec": 0.0 for unit in SET_A}, "AU12_rec": 0.8}  # fmt: skip
-    write_picture(folder / "Manually" / "0.png", 0)
+    write_picture(folder / "Manually" / f"{number}.png", number)
     return {**row, **changes}
 
 
@@ -187,7 +188,9 @@ def test_sides_share_the_range_of_their_unit() -> None:
 
 def test_affectnet_end_to_end(tmp_path: Path) -> None:
     changes = [{"AU12_rec": 0.1}, {"AU1_rec": 0.5}, {"AU1_rec": 1.0}, {"IsPhoto": "False"}]
-    table = write_table(tmp_path / "t.csv", [metadata(tmp_path, **c) for c in changes])
+    table = write_table(
+        tmp_path / "t.csv", [metadata(tmp_path, n, **c) for n, c in enumerate(changes)]
+    )
     card = prepare("affectnet", tmp_path, table, tmp_path / "out")
     assert card["faces"] == card["captioned"] == 3
     assert card["settings"]["variant"] == "paper" and card["settings"]["format"] == "fineface"
