@@ -12,7 +12,8 @@ import numpy as np
 from PIL import Image
 
 from ..facs import SET_A
-from .shards import decode, find_shards, label_values, picture_of, read_shard
+from ..weights.downloads import cache_folder
+from .shards import PATTERN, decode, find_shards, label_values, picture_of, read_shard
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,23 @@ class RenderedSet:
 
     def __len__(self) -> int:
         return len(self.images)
+
+
+def find_renders() -> Path:
+    """Renders to train on where none are named: those in the downloads' folder `rendered`, else the
+    sample that a clone of the repository holds.
+
+    Raises FileNotFoundError, saying how to make some, where there are neither.
+    """
+    cached = cache_folder("rendered")
+    sample = Path(__file__).parents[2] / "tests" / "data" / "rendered"
+    for folder in (cached, sample):
+        if any(folder.glob(PATTERN)):
+            return folder
+    raise FileNotFoundError(
+        f"There are no rendered faces yet: `au-adapter render --output {cached}` makes some, once "
+        "`au-adapter download ict-facekit` has fetched the face model"
+    )
 
 
 def iterate(folder: str | Path) -> Iterator[dict]:

@@ -28,6 +28,7 @@ class DrawingRecipe(Protocol):
     """A recipe that can show what its module has learnt."""
 
     units: tuple[int, ...]
+    base: Path
 
     def pictures(self, module: nn.Module, cases: Sequence[Case]) -> Tensor:
         """Pictures [N, H, W, 3] in 0..1."""
@@ -106,7 +107,7 @@ def by_regressor(regressor: AURegressor) -> Estimate:
     return estimate
 
 
-def validation_for(recipe: object, base: object, estimate: Estimate | None) -> Validation:
+def validation_for(recipe: object, estimate: Estimate | None = None) -> Validation:
     """The validation of a recipe; without an estimator, by the regressor beside a demo base.
 
     ValueError for a recipe that draws no faces, and where nothing can read them.
@@ -117,7 +118,7 @@ def validation_for(recipe: object, base: object, estimate: Estimate | None) -> V
         )
     if estimate is not None:
         return Validation(recipe, estimate)
-    path = Path(str(base)) / "regressor.safetensors"
+    path = recipe.base / "regressor.safetensors"
     if not path.is_file():
         raise ValueError(
             f"validate_every needs something that reads AUs, and {path} does not exist: set "

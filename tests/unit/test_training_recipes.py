@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from tiny_demo import write_demo
 
 from au_adapter import AUVector, apply_to_unet, load_adapter
-from au_adapter.data.rendered import RenderedSet, load
+from au_adapter.data.rendered import RenderedSet, find_renders, load
 from au_adapter.demo import load_diffusers_pipeline
 from au_adapter.evaluation.regressor import load_regressor, read_files
 from au_adapter.facs import SET_A
@@ -92,6 +92,25 @@ def test_every_recipe_trains_on_renders(results: dict[str, Path], name: str) -> 
 def test_an_unknown_recipe_names_the_known_ones() -> None:
     with pytest.raises(ValueError, match="'fine-face' is not known: choose .*fineface"):
         find_recipe("fine-face")
+
+
+def test_settings_that_do_not_fit_are_named(data: Path, base: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="fineface has no setting 'rank'; it has .*lora_rank"):
+        train("fineface", [data], tmp_path, base=str(base), rank=4, **TINY)
+    with pytest.raises(ValueError, match="demo-base needs a folder: --set autoencoder=FOLDER"):
+        train("demo-base", [data], tmp_path, **TINY)
+    with pytest.raises(ValueError, match="fineface-sd15 needs a folder: --set base=FOLDER"):
+        train("fineface-sd15", [data], tmp_path, **TINY)
+    assert not list(tmp_path.iterdir())
+
+
+def test_rendered_stands_for_the_faces_at_hand(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AU_ADAPTER_CACHE", str(tmp_path))
+    assert find_renders() == SAMPLE
+    shutil.copytree(SAMPLE, tmp_path / "rendered")
+    assert find_renders() == tmp_path / "rendered"
 
 
 def test_a_trained_base_is_a_pipeline(results: dict[str, Path]) -> None:

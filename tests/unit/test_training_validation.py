@@ -140,6 +140,9 @@ class Drawer:
 
     units = (4, 12)
 
+    def __init__(self, base: Path = Path()):
+        self.base = base
+
     def pictures(self, module: nn.Module, cases: list[Case]) -> Tensor:
         bright = [case.requested.get("12", 0.0) / 5 for case in cases]
         return torch.tensor(bright).reshape(-1, 1, 1, 1).expand(-1, 6, 8, 3)
@@ -182,10 +185,10 @@ def test_an_estimator_that_lacks_an_au_is_named(tmp_path: Path) -> None:
 
 def test_what_cannot_be_judged_says_so(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="ToyRecipe draws no faces to judge: set validate_every=0"):
-        validation_for(ToyRecipe(), tmp_path, None)
+        validation_for(ToyRecipe())
     with pytest.raises(ValueError, match="regressor.safetensors does not exist"):
-        validation_for(Drawer(), tmp_path, None)
-    assert validation_for(Drawer(), tmp_path, read).cases == single_units((4, 12))
+        validation_for(Drawer(tmp_path))
+    assert validation_for(Drawer(tmp_path), read).cases == single_units((4, 12))
 
 
 def test_a_regressor_reads_the_whole_picture() -> None:

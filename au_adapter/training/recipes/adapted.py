@@ -13,6 +13,7 @@ from diffusers import StableDiffusionPipeline
 from diffusers.models.attention_processor import AttnProcessor
 from torch import Tensor, nn
 
+from ...demo import demo_folder
 from ...facs import SET_A
 from ..bases import encode_pictures, is_demo, load_base, training_schedule
 from ..diffusion import min_snr_weights, noise_loss, prediction_target
@@ -76,8 +77,9 @@ class AdaptedRecipe:
     """Draws labelled faces for a ConditionedLoss on a base, which a subclass makes and saves.
 
     Keywords that every subclass takes:
-        data: folders of shards. base: see `bases`. units: AU numbers that are learnt.
-        smoothing: of the labels, a name in SMOOTHING. caption_dropout: chance of an empty caption.
+        data: folders of shards. base: see `bases`; the bundled demo model by default.
+        units: AU numbers that are learnt. smoothing: of their labels, a name in SMOOTHING.
+        caption_dropout: chance of an empty caption.
         plain_loss: FineFace's loss, unweighted; by default on every base but the demo's.
         stream: read pictures at every step rather than all at once, encoded, before the first; by
         default on every base but the demo's. lanes, buffer: see `FaceStream`.
@@ -86,7 +88,7 @@ class AdaptedRecipe:
     def __init__(
         self,
         data: list[Path],
-        base: str,
+        base: str | Path | None = None,
         units: Sequence[int] = SET_A,
         smoothing: str = "released",
         caption_dropout: float = 0.1,
@@ -95,10 +97,11 @@ class AdaptedRecipe:
         lanes: int = 8,
         buffer: int = 1000,
     ):
-        demo = is_demo(base)
-        self.base, self.units, self.caption_dropout = Path(base), tuple(units), caption_dropout
+        self.base = demo_folder() if base is None else Path(base)
+        demo = is_demo(self.base)
+        self.units, self.caption_dropout = tuple(units), caption_dropout
         self.smooth = _smoothing(smoothing)
-        self.pipeline = load_base(base)
+        self.pipeline = load_base(self.base)
         self.tokenizer = self.pipeline.tokenizer
         self.module = self.make_module(not demo if plain_loss is None else plain_loss)
         self.faces: LabelledFaces

@@ -60,7 +60,7 @@ class DreamBoothRecipe(AdaptedRecipe):
     def __init__(
         self,
         data: list[Path],
-        base: str,
+        base: str | Path | None = None,
         prior_weight: float = 1.0,
         prior_count: int = 200,
         prior_prompt: str = PRIOR_PROMPT,

@@ -55,7 +55,7 @@ class FineFaceRecipe(AdaptedRecipe):
     def __init__(
         self,
         data: list[Path],
-        base: str,
+        base: str | Path | None = None,
         encoder: str = "res_mlp64",
         lora_rank: int = 32,
         start: str | None = None,

@@ -74,7 +74,13 @@ class TokenLoss(LoRALoss):
 class LoRATextRecipe(AdaptedRecipe):
     """LoRA-T: captions say the AUs. Saves a LoRA as diffusers reads it."""
 
-    def __init__(self, data: list[Path], base: str, lora_rank: int = 32, **keywords: object):
+    def __init__(
+        self,
+        data: list[Path],
+        base: str | Path | None = None,
+        lora_rank: int = 32,
+        **keywords: object,
+    ):
         self.lora_rank = lora_rank
         super().__init__(data, base, **keywords)
 
@@ -94,7 +100,7 @@ class LoRAAURecipe(LoRATextRecipe):
     def __init__(
         self,
         data: list[Path],
-        base: str,
+        base: str | Path | None = None,
         lora_rank: int = 32,
         encoder: str = "mlp",
         **keywords: object,
