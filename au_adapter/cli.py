@@ -250,6 +250,32 @@ def render(model: Path | None, output: Path, **settings: Any) -> None:
 
 
 @verb
+@click.argument("kind", type=click.Choice(("folder", "disfa", "affectnet")))
+@click.argument("pictures", type=click.Path(path_type=Path))
+@click.argument("labels", type=click.Path(path_type=Path))
+@click.option("--output", required=True, type=click.Path(path_type=Path), help="Folder for shards.")
+@click.option("--format", "form", help="Of the table: plain, libreface, openface, py-feat, ...")
+@click.option("--variant", help="paper or released, where FineFace's paper and code differ.")
+@click.option("--fold", "folds", multiple=True, type=int, help="Of DISFA's subjects; repeatable.")
+@click.option("--captions", type=click.Path(path_type=Path), help="DISFA's captions, a CSV.")
+@click.option("--blip2", type=click.Path(path_type=Path), help="Folder of BLIP-2, to caption.")
+@click.option("--size", type=click.IntRange(16), help="Pixels of a side; default: as they are.")
+def prepare(
+    kind: str, pictures: Path, labels: Path, output: Path, blip2: Path | None, **choices: Any
+) -> None:
+    """Turn the folder PICTURES and the labels LABELS into shards to train on.
+
+    LABELS is a CSV or JSON lines (folder, affectnet), or DISFA's folder of labels. A stopped run
+    goes on where it stopped. card.json counts faces per AU, and what each step left out.
+    """
+    model = load("data.blip2").Blip2(blip2) if blip2 else None
+    card = load("data.kinds").prepare(kind, pictures, labels, output, model=model, **choices)
+    for step in card["steps"]:
+        click.echo(f"{step['dropped']} of {step['in']} left out: {step['step']}")
+    click.echo(f"{card['faces']} faces are in {output}, {len(card['shards'])} shards")
+
+
+@verb
 @click.argument("source", type=click.Path(path_type=Path))
 @click.argument("output", type=click.Path(path_type=Path))
 def convert(source: Path, output: Path) -> None:

@@ -12,7 +12,9 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from au_adapter.data.stream import FaceStream
 from au_adapter.training.loop import Settings, Trainer
+from au_adapter.training.recipe import Share
 
 SETTINGS = Settings(
     steps=30,
@@ -64,13 +66,29 @@ class ToyRecipe:
         save_file(module.network.state_dict(), folder / "network.safetensors")
 
 
+class StreamedToy(ToyRecipe):
+    """Inputs are the labels of faces in shards, of which each process reads its own."""
+
+    def __init__(self, faces: Path):
+        super().__init__(dropout=0.0)
+        self.stream = FaceStream([faces], size=8, lanes=2, buffer=4)
+
+    def rows(self, size: int, generator: torch.Generator, share: Share) -> dict[str, Tensor]:
+        _, labels = self.stream.read(share.step, size, share.index, share.count)
+        aus = torch.tensor([[10 * label["units"]["12"]] for label in labels])
+        inputs = aus + share.of(torch.randn(size, 6, generator=generator))
+        return {"inputs": inputs, "targets": inputs[:, :3].sin()}
+
+
 def main(output: Path) -> None:
-    """Three runs: a whole one, one that only the second process is asked to stop, an uneven one."""
+    """Four runs: a whole one, one that only the second process is asked to stop, one on a stream
+    of the faces in `output`, an uneven one."""
     whole = Trainer(ToyRecipe(dropout=0.0), SETTINGS, output / "whole")
     whole.run()
     second = whole.accelerator.process_index == 1
     stop = {12: lambda: signal.raise_signal(signal.SIGTERM)} if second else {}
     Trainer(ToyRecipe(stop, dropout=0.0), SETTINGS, output / "stopped").run()
+    Trainer(StreamedToy(output / "faces"), SETTINGS, output / "streamed").run()
     try:
         Trainer(ToyRecipe(), replace(SETTINGS, batch_size=7), output / "uneven")
     except ValueError as error:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,8 @@ import numpy as np
 from PIL import Image
 
 from ..facs import SET_A
+from ..weights.downloads import cache_folder
+from .shards import PATTERN, decode, find_shards, label_values, picture_of, read_shard
 
 
 @dataclass(frozen=True)
@@ -40,47 +41,46 @@ class RenderedSet:
         return len(self.images)
 
 
+def find_renders() -> Path:
+    """Renders to train on where none are named: those in the downloads' folder `rendered`, else the
+    sample that a clone of the repository holds.
+
+    Raises FileNotFoundError, saying how to make some, where there are neither.
+    """
+    cached = cache_folder("rendered")
+    sample = Path(__file__).parents[2] / "tests" / "data" / "rendered"
+    for folder in (cached, sample):
+        if any(folder.glob(PATTERN)):
+            return folder
+    raise FileNotFoundError(
+        f"There are no rendered faces yet: `au-adapter render --output {cached}` makes some, once "
+        "`au-adapter download ict-facekit` has fetched the face model"
+    )
+
+
 def iterate(folder: str | Path) -> Iterator[dict]:
     """Yield {"image": uint8 [H, W, 3], "mask": uint8 [H, W], "label": dict} in order.
 
-    Raises FileNotFoundError when the folder holds no shard.
+    Raises FileNotFoundError when the folder holds no shard, ValueError for faces without a mask:
+    those were not rendered.
     """
-    for shard in shards_of(folder):
+    for shard in find_shards(folder):
         yield from iterate_shard(shard)
 
 
-def shards_of(folder: str | Path) -> list[Path]:
-    """The finished shards of a folder, in order; an unfinished one does not have its name yet.
-
-    Raises FileNotFoundError when the folder holds none.
-    """
-    shards = sorted(Path(folder).glob("shard-*.tar"))
-    if not shards:
-        raise FileNotFoundError(
-            f"no shard-*.tar in {folder}: render some with `au-adapter render`, or name the "
-            "folder they were written to"
-        )
-    return shards
-
-
-def iterate_shard(path: Path) -> Iterator[dict]:
+def iterate_shard(shard: Path) -> Iterator[dict]:
     """Yield the renders of one shard; see `iterate`."""
-    parts: dict[str, bytes] = {}
-    with tarfile.open(path) as tar:
-        for entry in tar:
-            _, _, kind = entry.name.partition(".")
-            parts[kind] = tar.extractfile(entry).read()
-            if len(parts) == 3:
-                yield {
-                    "image": _picture(parts["png"]),
-                    "mask": _picture(parts["mask.png"]),
-                    "label": json.loads(parts["json"]),
-                }
-                parts = {}
-
-
-def _picture(content: bytes) -> np.ndarray:
-    return np.asarray(Image.open(io.BytesIO(content)))
+    for parts in read_shard(shard):
+        if "mask.png" not in parts:
+            raise ValueError(
+                f"face {parts['key'].decode()} of {shard} has no mask.png: it was not rendered "
+                "here. Recipes that read any labelled faces take it (stream=true)"
+            )
+        yield {
+            "image": decode(picture_of(parts)),
+            "mask": np.asarray(Image.open(io.BytesIO(parts["mask.png"]))),
+            "label": json.loads(parts["json"]),
+        }
 
 
 def load(
@@ -97,9 +97,9 @@ def load(
     return RenderedSet(
         images=np.stack([sample["image"] for sample in samples]),
         masks=np.stack([sample["mask"] for sample in samples]),
-        aus=_values(labels, "units", units),
-        left=_values(labels, "left", units),
-        right=_values(labels, "right", units),
+        aus=label_values(labels, "units", units),
+        left=label_values(labels, "left", units),
+        right=label_values(labels, "right", units),
         units=tuple(units),
         captions=[label["caption"] for label in labels],
         boxes=np.array([[label["boxes"][n] for n in names] for label in labels], np.float32),
@@ -108,8 +108,3 @@ def load(
         identity=np.array([label["identity"] for label in labels]),
         labels=labels,
     )
-
-
-def _values(labels: list[dict], name: str, units: tuple[int, ...]) -> np.ndarray:
-    rows = [[label[name].get(str(unit), 0.0) for unit in units] for label in labels]
-    return np.array(rows, np.float32).reshape(len(labels), len(units))

@@ -28,9 +28,20 @@ def signal_to_noise(schedule: DDPMScheduler, timesteps: Tensor) -> Tensor:
 
 
 def min_snr_weights(schedule: DDPMScheduler, timesteps: Tensor, gamma: float) -> Tensor:
-    """min(SNR, gamma) / SNR for epsilon prediction (Hang et al. 2023, section 3.4), [N]."""
+    """min(SNR, gamma) / SNR for epsilon prediction (Hang et al. 2023, section 3.4), [N]; over
+    SNR + 1 for velocity prediction."""
     snr = signal_to_noise(schedule, timesteps)
-    return snr.clamp(max=gamma) / snr
+    velocity = schedule.config.prediction_type == "v_prediction"
+    return snr.clamp(max=gamma) / (snr + 1 if velocity else snr)
+
+
+def prediction_target(
+    schedule: DDPMScheduler, latents: Tensor, noise: Tensor, timesteps: Tensor
+) -> Tensor:
+    """What the UNet of the schedule's prediction type should say: the noise, or the velocity."""
+    if schedule.config.prediction_type == "v_prediction":
+        return schedule.get_velocity(latents, noise, timesteps)
+    return noise
 
 
 def noise_loss(predicted: Tensor, noise: Tensor, weights: Tensor | None = None) -> Tensor:

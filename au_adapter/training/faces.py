@@ -13,15 +13,18 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from ..data.rendered import RenderedSet, load
+from ..facs import SET_A
 from ..models.autoencoder import SCALING_FACTOR, DemoAutoencoder
 from .diffusion import draw_noise
 
 PART_MARGIN = 3  # pixels around a part's box: lids, lips and brows end outside their landmarks
 
 
-def load_faces(folders: list[Path], limit: int | None = None) -> list[RenderedSet]:
-    """The renders of each folder, at most limit per folder."""
-    return [load(folder, limit=limit) for folder in folders]
+def load_faces(
+    folders: list[Path], limit: int | None = None, units: tuple[int, ...] = SET_A
+) -> list[RenderedSet]:
+    """The renders of each folder, at most limit per folder, with the named units as columns."""
+    return [load(folder, limit=limit, units=units) for folder in folders]
 
 
 def to_unit_range(images: Tensor) -> Tensor:

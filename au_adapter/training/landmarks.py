@@ -14,8 +14,9 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from ..data.rendered import iterate_shard, shards_of
+from ..data.rendered import iterate_shard
 from ..data.rendering.coding import coded
+from ..data.shards import find_shards
 from ..faces import FaceLandmarker
 from ..faces.blendshapes import NAMES
 from ..weights.downloads import sha256
@@ -61,7 +62,7 @@ def read_renders(folders: list[Path], landmarker: str | Path) -> LandmarkedSet:
     """
     key, network = sha256(landmarker)[:8], None
     parts = []
-    for shard in (shard for folder in folders for shard in shards_of(folder)):
+    for shard in (shard for folder in folders for shard in find_shards(folder)):
         name = f"landmarks-{shard.stem}-{shard.stat().st_size}-{key}.safetensors"
         path = shard.parent / "cache" / name
         if not path.exists():

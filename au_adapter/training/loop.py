@@ -2,34 +2,44 @@
 
 A recipe draws the whole batch of a step from a generator seeded by (seed, step), and every process
 takes its own rows. So nothing about the data has to be saved: a resumed run, and a run on two
-processes with half the batch each, see the same numbers as an unbroken run on one.
+processes with half the batch each, see the same numbers as an unbroken run on one. A recipe that
+reads a stream draws its own rows alone, by the same rule.
 """
 
 from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 import shutil
 import signal
 import threading
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Protocol
 
 import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
+from .files import append_row, replace_folder, restore_folder
+from .modes import at_rest, checkpoint_gradients
+from .recipe import Recipe, Share, SharingRecipe, Validate
+
 logger = logging.getLogger("au_adapter")
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What a run may choose. batch_size counts the examples of one step over all processes."""
+    """What a run may choose. batch_size counts the examples of one step over all processes.
+
+    accumulation: parts in which a process works its rows of a step off, for less memory and the
+    same step. gradient_checkpointing: compute activations twice instead of keeping them.
+    """
 
     steps: int
     batch_size: int = 32
@@ -38,23 +48,14 @@ class Settings:
     warmup_steps: int = 0
     decay_steps: int = 0  # the last steps, over which the learning rate falls linearly to a tenth
     gradient_clip: float = 1.0
+    accumulation: int = 1
+    gradient_checkpointing: bool = False
     average_decay: float = 0.0  # 0 = no moving average of the weights
     mixed_precision: str = "no"  # "no", "bf16" or "fp16"
     seed: int = 0
     save_every: int = 500
     log_every: int = 50
-
-
-class Recipe(Protocol):
-    """What a recipe brings. The trainable module's forward takes a batch and returns the loss."""
-
-    module: nn.Module
-
-    def batch(self, size: int, generator: torch.Generator) -> dict[str, Tensor]:
-        """The examples of one step, each tensor with size rows, drawn from the generator alone."""
-
-    def save(self, module: nn.Module, folder: Path) -> None:
-        """Write the files that the trained module is for."""
+    validate_every: int = 0  # steps between two judgements of the weights; 0 = none
 
 
 def learning_rate_factor(step: int, settings: Settings) -> float:
@@ -88,14 +89,21 @@ def warmed_average(decay: float) -> Callable[[list[Tensor], list[Tensor], Tensor
 class Trainer:
     """Trains a recipe's module for settings.steps steps; goes on from the folder's state."""
 
-    def __init__(self, recipe: Recipe, settings: Settings, output: Path):
+    def __init__(
+        self,
+        recipe: Recipe,
+        settings: Settings,
+        output: Path,
+        validate: Validate | None = None,
+    ):
+        """validate: called every settings.validate_every steps; what it likes best so far is kept
+        in the folder best, beside result."""
         self.recipe, self.settings, self.output = recipe, settings, Path(output)
+        self.validate = validate
         self.accelerator = Accelerator(mixed_precision=settings.mixed_precision)
-        if settings.batch_size % self.accelerator.num_processes:
-            raise ValueError(
-                f"batch_size {settings.batch_size} does not split evenly over "
-                f"{self.accelerator.num_processes} processes: choose a multiple"
-            )
+        self._check_batch()
+        if settings.gradient_checkpointing:
+            checkpoint_gradients(recipe.module)
         parameters = [p for p in recipe.module.parameters() if p.requires_grad]
         optimizer = torch.optim.AdamW(
             parameters, settings.learning_rate, weight_decay=settings.weight_decay, fused=True
@@ -127,6 +135,19 @@ class Trainer:
             return self.average.module
         return self.accelerator.unwrap_model(self.module)
 
+    def _check_batch(self) -> None:
+        size, processes = self.settings.batch_size, self.accelerator.num_processes
+        if size % processes:
+            raise ValueError(
+                f"batch_size {size} does not split evenly over {processes} processes: choose a "
+                "multiple"
+            )
+        if size // processes % self.settings.accumulation:
+            raise ValueError(
+                f"the {size // processes} rows of a process do not split evenly into "
+                f"{self.settings.accumulation} parts: choose another batch_size or accumulation"
+            )
+
     def _loop(self) -> None:
         losses, started, first = [], time.monotonic(), self.step
         while self.step < self.settings.steps and not self._stopping():
@@ -138,16 +159,15 @@ class Trainer:
                 losses = []
             if self.step % self.settings.save_every == 0:
                 self._save()
+            if self._validates():
+                self._judge()
 
     def _train_step(self) -> Tensor:
         for group in self.optimizer.param_groups:
             group["lr"] = self.settings.learning_rate * learning_rate_factor(
                 self.step, self.settings
             )
-        batch = self._rows(self.recipe.batch(self.settings.batch_size, self._generator()))
-        with self.accelerator.autocast():
-            loss = self.module(batch)
-        self.accelerator.backward(loss)
+        loss = self._backward(self._rows())
         self.accelerator.clip_grad_norm_(
             [p for p in self.module.parameters() if p.requires_grad], self.settings.gradient_clip
         )
@@ -155,15 +175,31 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)
         if self.average is not None:
             self.average.update_parameters(self.accelerator.unwrap_model(self.module))
-        return loss.detach()
+        return loss
+
+    def _backward(self, rows: dict[str, Tensor]) -> Tensor:
+        """The gradients of this process's rows, part by part; their mean loss."""
+        count, losses = self.settings.accumulation, []
+        for part in range(count):
+            last = part == count - 1  # processes exchange gradients once a step
+            with nullcontext() if last else self.accelerator.no_sync(self.module):
+                batch = {k: v.chunk(count)[part] for k, v in rows.items()}
+                with self.accelerator.autocast():
+                    loss = self.module({k: v.to(self.accelerator.device) for k, v in batch.items()})
+                self.accelerator.backward(loss / count)
+            losses.append(loss.detach())
+        return torch.stack(losses).mean()
 
     def _generator(self) -> torch.Generator:
         return torch.Generator().manual_seed(self.settings.seed * 1_000_003 + self.step)
 
-    def _rows(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """This process's share of the step's batch, on its device."""
-        count, index = self.accelerator.num_processes, self.accelerator.process_index
-        return {k: v.chunk(count)[index].to(self.accelerator.device) for k, v in batch.items()}
+    def _rows(self) -> dict[str, Tensor]:
+        """This process's rows of the step's batch."""
+        size, generator = self.settings.batch_size, self._generator()
+        share = Share(self.step, self.accelerator.process_index, self.accelerator.num_processes)
+        if isinstance(self.recipe, SharingRecipe):
+            return self.recipe.rows(size, generator, share)
+        return {k: share.of(v) for k, v in self.recipe.batch(size, generator).items()}
 
     def _make_average(self) -> AveragedModel | None:
         decay = self.settings.average_decay
@@ -193,8 +229,7 @@ class Trainer:
         if not self.accelerator.is_main_process:
             return
         row = {"step": self.step, "loss": loss, "seconds_per_step": round(seconds, 4)}
-        with (self.output / "log.jsonl").open("a", encoding="utf-8") as log:
-            log.write(json.dumps(row) + "\n")
+        append_row(self.output / "log.jsonl", row)
         logger.info("step %(step)d  loss %(loss).5f  %(seconds_per_step).3f s/step", row)
 
     def _save(self) -> None:
@@ -206,18 +241,41 @@ class Trainer:
             state = self.output / "state.pt"
             torch.save(self._state(), state.with_suffix(".partial"))
             os.replace(state.with_suffix(".partial"), state)
-            self._save_result()
+            self._save_result("result")
         self.accelerator.wait_for_everyone()
 
-    def _save_result(self) -> None:
-        fresh = self.output / "result.partial"
+    def _save_result(self, name: str, measures: dict[str, float] | None = None) -> None:
+        fresh = self.output / f"{name}.partial"
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir()
         self.recipe.save(self.trained(), fresh)
-        (fresh / "training.json").write_text(
-            json.dumps({"step": self.step, "settings": asdict(self.settings)}, indent=1)
-        )
-        replace_folder(fresh, self.output / "result")
+        described = {"step": self.step, "settings": asdict(self.settings)}
+        if measures is not None:
+            described["measures"] = measures
+        (fresh / "training.json").write_text(json.dumps(described, indent=1))
+        replace_folder(fresh, self.output / name)
+
+    def _validates(self) -> bool:
+        every = self.settings.validate_every
+        return self.validate is not None and every > 0 and self.step % every == 0
+
+    def _judge(self) -> None:
+        """Measure the weights to use, note it, and keep them as best where they are."""
+        if self.accelerator.is_main_process:
+            folder = self.output / "validation" / f"step-{self.step:07d}"
+            folder.mkdir(parents=True, exist_ok=True)
+            with at_rest(self.trained()):
+                measures = self.validate(self.trained(), folder)
+            append_row(self.output / "validation.jsonl", {"step": self.step, **measures})
+            logger.info("step %d  AU error %.4f", self.step, measures["au_error"])
+            if measures["au_error"] < self._best():
+                self._save_result("best", measures)
+        self.accelerator.wait_for_everyone()
+
+    def _best(self) -> float:
+        """The least AU error so far, infinity before the first."""
+        path = self.output / "best" / "training.json"
+        return json.loads(path.read_text())["measures"]["au_error"] if path.exists() else math.inf
 
     def _trainable(self) -> dict[str, nn.Parameter]:
         module = self.accelerator.unwrap_model(self.module)
@@ -255,6 +313,7 @@ class Trainer:
         self.output.mkdir(parents=True, exist_ok=True)
         if self.accelerator.is_main_process:
             restore_folder(self.output / "result")
+            restore_folder(self.output / "best")
         path = self.output / "state.pt"
         if not path.exists():
             return
@@ -273,26 +332,3 @@ class Trainer:
             torch.cuda.set_rng_state(state["random_cuda"])
         self.step = state["step"]
         logger.info("resumed at step %d", self.step)
-
-
-def replace_folder(fresh: Path, folder: Path) -> None:
-    """Put fresh in the place of folder. At every moment one of the two is whole on the disk.
-
-    A cut between the two renames leaves the old one as <name>.previous; see restore_folder.
-    """
-    previous = _previous(folder)
-    if folder.exists():
-        shutil.rmtree(previous, ignore_errors=True)
-        os.replace(folder, previous)
-    os.replace(fresh, folder)
-    shutil.rmtree(previous, ignore_errors=True)
-
-
-def restore_folder(folder: Path) -> None:
-    """Undo a replace_folder that was cut off between its two renames."""
-    if not folder.exists() and _previous(folder).exists():
-        os.replace(_previous(folder), folder)
-
-
-def _previous(folder: Path) -> Path:
-    return folder.with_name(f"{folder.name}.previous")

@@ -99,7 +99,7 @@ def test_download_lists_hashes_without_fetching() -> None:
     assert sum(len(line.split()[0]) == 64 for line in lines) == 159
 
 
-@pytest.mark.parametrize("verb", ["convert", "demo", "download", "render", "train"])
+@pytest.mark.parametrize("verb", ["convert", "demo", "download", "prepare", "render", "train"])
 def test_every_verb_explains_itself(verb: str) -> None:
     result = run(verb, "-h")
     assert result.exit_code == 0 and "Usage:" in result.output

@@ -16,8 +16,9 @@ from pathlib import Path
 import pytest
 import torch
 import toy_training
+from labelled_faces import write_faces
 from safetensors.torch import load_file
-from toy_training import SETTINGS, ToyRecipe
+from toy_training import SETTINGS, StreamedToy, ToyRecipe
 
 from au_adapter.training.loop import (
     Settings,
@@ -29,6 +30,7 @@ from au_adapter.training.loop import (
 )
 
 ROOT = Path(__file__).parents[2]
+FACES = (9, 7, 8, 6)  # in shards, for the runs on a stream
 
 
 class PowerCut(Exception):
@@ -96,6 +98,7 @@ def one_process(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def two_processes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The output of toy_training as two processes, as `accelerate launch` starts them."""
     output = tmp_path_factory.mktemp("two")
+    write_faces(output / "faces", FACES)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -175,6 +178,16 @@ def test_two_processes_learn_what_one_learns(two_processes: Path, one_process: P
         )
     for name, weight in state(one_process)["module"].items():
         found = state(two_processes / "whole")["module"][name]
+        torch.testing.assert_close(found, weight, atol=1e-5, rtol=0)
+
+
+def test_two_processes_on_shards_of_their_own_learn_what_one_learns(
+    two_processes: Path, tmp_path: Path
+) -> None:
+    faces = write_faces(tmp_path / "faces", FACES)
+    Trainer(StreamedToy(faces), SETTINGS, tmp_path).run()
+    for name, weight in network(tmp_path).items():
+        found = network(two_processes / "streamed")[name]
         torch.testing.assert_close(found, weight, atol=1e-5, rtol=0)
 
 

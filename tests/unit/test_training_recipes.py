@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import tarfile
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from safetensors.torch import load_file
 from tiny_demo import write_demo
 
 from au_adapter import AUVector, apply_to_unet, load_adapter
-from au_adapter.data.rendered import RenderedSet, load
+from au_adapter.data.rendered import RenderedSet, find_renders, load
 from au_adapter.demo import load_diffusers_pipeline
 from au_adapter.evaluation.regressor import load_regressor, read_files
 from au_adapter.facs import SET_A
@@ -66,14 +67,18 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def results(data: Path, base: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """The result folder of two steps of every recipe, by its name."""
+    on_a_base = {"base": str(base)}
     needs = {
+        "demo-autoencoder": {},
         "demo-base": {"autoencoder": str(base)},
+        "dreambooth": {**on_a_base, "prior_count": 2},
         "estimator": {"landmarker": str(TASK)},
-        "fineface": {"base": str(base)},
+        "regressor": {},
     }
     output = tmp_path_factory.mktemp("results")
     return {
-        name: train(name, [data], output / name, **TINY, **needs.get(name, {})) for name in RECIPES
+        name: train(name, [data], output / name, **TINY, **needs.get(name, on_a_base))
+        for name in RECIPES
     }
 
 
@@ -89,6 +94,25 @@ def test_every_recipe_trains_on_renders(results: dict[str, Path], name: str) -> 
 def test_an_unknown_recipe_names_the_known_ones() -> None:
     with pytest.raises(ValueError, match="'fine-face' is not known: choose .*fineface"):
         find_recipe("fine-face")
+
+
+def test_settings_that_do_not_fit_are_named(data: Path, base: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="fineface has no setting 'rank'; it has .*lora_rank"):
+        train("fineface", [data], tmp_path, base=str(base), rank=4, **TINY)
+    with pytest.raises(ValueError, match="demo-base needs a folder: --set autoencoder=FOLDER"):
+        train("demo-base", [data], tmp_path, **TINY)
+    with pytest.raises(ValueError, match="fineface-sd15 needs a folder: --set base=FOLDER"):
+        train("fineface-sd15", [data], tmp_path, **TINY)
+    assert not list(tmp_path.iterdir())
+
+
+def test_rendered_stands_for_the_faces_at_hand(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AU_ADAPTER_CACHE", str(tmp_path))
+    assert find_renders() == SAMPLE
+    shutil.copytree(SAMPLE, tmp_path / "rendered")
+    assert find_renders() == tmp_path / "rendered"
 
 
 def test_a_trained_base_is_a_pipeline(results: dict[str, Path]) -> None:
@@ -216,13 +240,52 @@ def test_fineface_batches_say_what_is_asked(data: Path, base: Path, faces: Rende
     assert all(torch.equal(batch[name], again[name]) for name in batch)
     labels = {tuple(row) for row in faces.aus.tolist()}
     assert {tuple(row) for row in batch["aus"].tolist()} <= labels
-    dropped = (batch["tokens"] == recipe.faces.empty).all(1).float().mean()
+    dropped = (batch["tokens"] == recipe.faces.faces.empty).all(1).float().mean()
     assert 0.3 < dropped < 0.7
     unweighted = {**batch, "weights": 7 * batch["weights"]}
     recipe.module.eval()
     with torch.no_grad():
         few = [{k: v[:1] for k, v in one.items()} for one in (batch, unweighted)]
         assert recipe.module(few[0]) == recipe.module(few[1])
+
+
+def test_renders_stream_into_the_demo_too(data: Path, base: Path, faces: RenderedSet) -> None:
+    recipe = FineFaceRecipe([data], str(base), smoothing="none", stream=True, lanes=1)
+    batch = recipe.batch(4, torch.Generator().manual_seed(0))
+    pictures = {picture.tobytes(): i for i, picture in enumerate(faces.images)}
+    shown = [pictures[picture.numpy().tobytes()] for picture in batch["pictures"]]
+    assert torch.equal(batch["aus"], torch.from_numpy(faces.aus[shown]))
+    assert torch.isfinite(recipe.module(batch))
+
+
+def test_an_adapter_may_learn_other_units(data: Path, base: Path, tmp_path: Path) -> None:
+    units = (*SET_A, 7, 10, 14, 23, 24)
+    result = train("fineface", [data], tmp_path, base=str(base), units=list(units), **TINY)
+    assert load_adapter(result / "adapter.safetensors").config.units == units
+    with pytest.raises(ValueError, match="this run learns .*name the same units"):
+        FineFaceRecipe([data], str(base), start=str(result / "adapter.safetensors"))
+
+
+def test_the_best_adapter_is_kept_by_its_faces(
+    data: Path, base: Path, results: dict[str, Path], tmp_path: Path
+) -> None:
+    judged = shutil.copytree(base, tmp_path / "base")
+    shutil.copy(results["regressor"] / "regressor.safetensors", judged)
+    train(
+        "fineface", [data], tmp_path / "run", base=str(judged), units=[12], validate_every=1, **TINY
+    )
+    rows = (tmp_path / "run" / "validation.jsonl").read_text().splitlines()
+    measures = [json.loads(row) for row in rows]
+    assert [row["step"] for row in measures] == [1, 2]
+    described = json.loads((tmp_path / "run" / "best" / "training.json").read_text())
+    assert described["measures"]["au_error"] == min(row["au_error"] for row in measures)
+    load_adapter(tmp_path / "run" / "best" / "adapter.safetensors")
+    with Image.open(tmp_path / "run/validation/step-0000002/pictures.png") as sheet:
+        assert sheet.size == (1 * 129 + 1, 2 * 129 + 1)
+
+
+def test_a_dreambooth_of_the_demo_is_a_base(results: dict[str, Path]) -> None:
+    assert load_diffusers_pipeline(results["dreambooth"]).unet.config.sample_size == 16
 
 
 def test_latents_are_computed_once_and_have_unit_scale(

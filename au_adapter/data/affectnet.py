@@ -1,0 +1,157 @@
+"""AffectNet (Mollahosseini et al. 2017) sorted out as FineFace's supplement says.
+
+Paper and released code differ; both are here under their names, `correction` has the rest:
+
+| step          | "paper"                         | "released"                            |
+|---------------|---------------------------------|---------------------------------------|
+| face          | -                               | the column HasFace is filled          |
+| size          | both sides at least 512         | width at least 512, height above 512  |
+| photo         | no cartoon, a real photo        | the same                              |
+| hardly any AU | sum of AUs under 0.2, each 0..5 | strongest AU at most 0.2, each 0..1   |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from PIL import Image
+
+from .captioning import Answerer, Asked
+from .correction import VARIANTS
+from .folder import FolderSource, pictures_of
+from .labels import read_values
+from .source import PICTURE_STEPS, Face, Present, Readable, Step
+
+SIDE = 512  # pixels
+HARDLY = 0.2
+QUESTIONS = {  # column of FineFace's metadata -> question, the answer of a photo, what is dropped
+    "isphoto": ("Is this a cartoon?", "no", "a cartoon"),
+    "isreal": ("Is this photo real?", "yes", "not a real photo"),
+}
+WIDTH, HEIGHT, HAS_FACE = "imageresolutionx", "imageresolutiony", "hasface"
+TRUE = ("true", "1", "1.0", "yes")
+
+
+class AffectNetSource:
+    """AffectNet's pictures with AU labels of a tool: FineFace's metadata, LibreFace or another.
+
+    The columns HasFace, IsPhoto, IsReal, ImageResolutionX and ImageResolutionY are used where the
+    table has them. Without sizes, pictures are measured; without IsPhoto or IsReal, the answerer is
+    asked. RAR archives must be unpacked.
+    """
+
+    def __init__(
+        self,
+        pictures: str | Path,
+        table: str | Path,
+        form: str = "fineface",
+        variant: str = "paper",
+        answerer: Answerer | None = None,
+    ):
+        """Raises ValueError for an unknown variant, or where nothing tells photos from drawings;
+        else as FolderSource."""
+        if variant not in VARIANTS:
+            raise ValueError(f"the variant is {' or '.join(VARIANTS)}, not {variant!r}")
+        self.table, self.variant = FolderSource(pictures, table, form), variant
+        if self.table.header is None:
+            raise ValueError(f"AffectNet's labels are one CSV, which {table} is not")
+        self.names = {name.strip().lower(): name for name in self.table.header}
+        self.settings = {
+            **self.table.settings,
+            "source": "AffectNet",
+            "variant": variant,
+            "answerer": answerer.name if answerer else None,
+        }
+        self.steps: tuple[Step, ...] = (
+            *self.table.steps[: -len(PICTURE_STEPS)],
+            *([Column(HAS_FACE, "no face", filled=True)] if self._has_face(variant) else []),
+            HardlyAny(variant),
+            Present(),
+            LargeEnough(variant),
+            Readable(),
+            *(self._photo_step(column, answerer) for column in QUESTIONS),
+        )
+
+    def faces(self) -> Iterator[Face]:
+        """Every row of the table. `about` holds its columns by name in small letters; only what a
+        step reads is there."""
+        used = [name for name in (HAS_FACE, *QUESTIONS, WIDTH, HEIGHT) if name in self.names]
+        listing = pictures_of(self.table.pictures)
+        for row, columns in self.table.rows():
+            caption = (row[columns.caption] or "").strip() if columns.caption else ""
+            about = {name: row[self.names[name]].strip() for name in used}
+            file = self.table.file_of(row, columns, listing)
+            yield Face(file, read_values(row, columns), caption, about)
+
+    def _has_face(self, variant: str) -> bool:
+        return variant == "released" and HAS_FACE in self.names
+
+    def _photo_step(self, column: str, answerer: Answerer | None) -> Step:
+        question, wanted, dropped = QUESTIONS[column]
+        if column in self.names:
+            return Column(column, dropped)
+        if answerer is None:
+            raise ValueError(
+                f"Nothing can tell whether a picture is {dropped}: {self.table.table} has no "
+                f"column {column!r}, so name the folder of a model that answers questions (BLIP-2)"
+            )
+        return Asked(answerer, question, wanted, dropped)
+
+
+class Column:
+    """Drops rows in which a column is empty (filled=True) or not true."""
+
+    def __init__(self, column: str, name: str, filled: bool = False):
+        self.column, self.name, self.filled = column, name, filled
+
+    def keeps(self, faces: Sequence[Face]) -> list[bool]:
+        cells = [str(face.about[self.column]) for face in faces]
+        return [bool(cell) if self.filled else cell.lower() in TRUE for cell in cells]
+
+
+class HardlyAny:
+    """Drops faces on which the tool saw hardly anything."""
+
+    def __init__(self, variant: str):
+        self.variant = variant
+        self.name = (
+            f"AUs of less than {HARDLY} in all"
+            if variant == "paper"
+            else f"no AU above {HARDLY} on the scale 0..1"
+        )
+
+    def keeps(self, faces: Sequence[Face]) -> list[bool]:
+        return [self._shows(face.aus) for face in faces]
+
+    def _shows(self, aus: Mapping[str, float]) -> bool:
+        if self.variant == "paper":
+            return sum(aus.values()) >= HARDLY
+        return max(aus.values()) / 5 > HARDLY
+
+
+class LargeEnough:
+    """Drops small pictures: by the table's columns, else measured."""
+
+    def __init__(self, variant: str):
+        self.variant, self.name = variant, f"smaller than {SIDE} x {SIDE} pixels"
+
+    def keeps(self, faces: Sequence[Face]) -> list[bool]:
+        return [self._fits(*_measured(face)) for face in faces]
+
+    def _fits(self, width: float, height: float) -> bool:
+        if self.variant == "paper":
+            return min(width, height) >= SIDE
+        return width >= SIDE and height > SIDE
+
+
+def _measured(face: Face) -> tuple[float, float]:
+    """Width and height, from the table or the file's header; a file that cannot be read counts as
+    large, so that the step for such files reports it."""
+    if WIDTH in face.about and HEIGHT in face.about:
+        return float(face.about[WIDTH] or 0), float(face.about[HEIGHT] or 0)
+    try:
+        with Image.open(face.file) as picture:
+            return picture.size
+    except (OSError, ValueError, Image.DecompressionBombError):
+        return float("inf"), float("inf")

@@ -1,0 +1,120 @@
+"""The data card of a folder of shards: what it holds, where it came from, what was left out."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from .shards import count_faces, find_shards, read_shard
+
+CARD = "card.json"
+SCHEMA = 1
+GRADES = 6  # 0..5
+
+
+def shard_counts(shards: Sequence[Path]) -> dict[Path, int]:
+    """Faces of each shard: from the data cards beside them, else by reading their headers."""
+    known: dict[Path, int] = {}
+    for folder in {shard.parent for shard in shards}:
+        card = read_card(folder)
+        known |= {folder / name: n for name, n in (card or {"shards": {}})["shards"].items()}
+    return {shard: known.get(shard) or count_faces(shard) for shard in shards}
+
+
+def read_card(folder: str | Path) -> dict | None:
+    """The data card of a folder, None where there is none. ValueError for one of a later schema."""
+    path = Path(folder) / CARD
+    if not path.is_file():
+        return None
+    card = json.loads(path.read_text(encoding="utf-8"))
+    if card.get("schema") != SCHEMA:
+        raise ValueError(
+            f"{path} has schema {card.get('schema')!r}, and only {SCHEMA} is known here: read it "
+            "with the version that wrote it"
+        )
+    return card
+
+
+def write_json(path: Path, content: object) -> None:
+    """Write JSON whole or not at all."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        partial.write_text(json.dumps(content, indent=1), encoding="utf-8")
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def count_labels(labels: Iterable[Mapping]) -> dict:
+    """What some labels say, as numbers that add up: see `add_counts`.
+
+    {"faces", "uneven": faces whose sides differ, "captioned", "units": AU -> {"labelled", "sum",
+    "grades": how many round to 0, 1, .. 5}}; outside 0..5 counts as the nearest grade.
+    """
+    total: dict = {"faces": 0, "uneven": 0, "captioned": 0, "units": {}}
+    for label in labels:
+        total["faces"] += 1
+        total["uneven"] += label["left"] != label["right"]
+        total["captioned"] += bool(label["caption"])
+        for unit, value in label["units"].items():
+            row = total["units"].setdefault(unit, _no_unit())
+            row["labelled"] += 1
+            row["sum"] += value
+            row["grades"][min(max(round(value), 0), GRADES - 1)] += 1
+    return total
+
+
+def add_counts(parts: Iterable[Mapping]) -> dict:
+    """The sum of several `count_labels`."""
+    total = count_labels(())
+    for part in parts:
+        for name in ("faces", "uneven", "captioned"):
+            total[name] += part[name]
+        for unit, row in part["units"].items():
+            into = total["units"].setdefault(unit, _no_unit())
+            into["labelled"] += row["labelled"]
+            into["sum"] += row["sum"]
+            into["grades"] = [a + b for a, b in zip(into["grades"], row["grades"], strict=True)]
+    return total
+
+
+def make_card(
+    counts: Mapping, shards: Mapping[str, int], settings: Mapping, steps: Sequence[Mapping]
+) -> dict:
+    """The card: counts in all and per AU, shards with their faces, settings, steps in order."""
+    units = {
+        unit: {
+            "labelled": row["labelled"],
+            "mean": round(row["sum"] / row["labelled"], 4),
+            "grades": row["grades"],
+        }
+        for unit, row in sorted(counts["units"].items(), key=lambda item: int(item[0]))
+    }
+    return {
+        "schema": SCHEMA,
+        "settings": dict(settings),
+        "steps": list(steps),
+        "faces": counts["faces"],
+        "uneven": counts["uneven"],
+        "captioned": counts["captioned"],
+        "units": units,
+        "shards": dict(shards),
+    }
+
+
+def describe_folder(folder: str | Path) -> dict:
+    """The card of a folder of shards; where there is none, such as of renders, by reading it."""
+    if card := read_card(folder):
+        return card
+    parts = {
+        shard.name: count_labels(json.loads(face["json"]) for face in read_shard(shard))
+        for shard in find_shards(folder)
+    }
+    shards = {name: part["faces"] for name, part in parts.items()}
+    return make_card(add_counts(parts.values()), shards, {"source": "rendered"}, [])
+
+
+def _no_unit() -> dict:
+    return {"labelled": 0, "sum": 0.0, "grades": [0] * GRADES}

@@ -1,0 +1,131 @@
+"""A folder of pictures and a table: CSV or JSON lines of file, caption, AUs in many spellings."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from ..facs import AUVector
+from .labels import Columns, find_columns, read_values
+from .source import LABEL_STEPS, PICTURE_STEPS, Alone, Face, Step
+
+PICTURE_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp"}
+
+
+class FolderSource:
+    """Pictures in a folder, labelled by a table.
+
+    table: a CSV in one of LABEL_FORMATS; a file of JSON lines, each an object with "file", "aus"
+    ({"12": 3, "L4": 1}) or "notation" ("6C+12D"), and "caption"; or a folder of CSV files, each
+    named as the picture that it labels (OpenFace writes those). What else a JSON line holds, such
+    as "subject", stays in the label. header: the columns of a CSV, else None.
+    """
+
+    def __init__(self, pictures: str | Path, table: str | Path, form: str = "plain"):
+        """Raises FileNotFoundError without folder or table; ValueError, with the columns that are
+        there, when those of the format are missing."""
+        self.pictures, self.table, self.form = Path(pictures), Path(table), form
+        if not self.pictures.is_dir():
+            raise FileNotFoundError(f"there is no folder of pictures {self.pictures}")
+        if not self.table.exists():
+            raise FileNotFoundError(f"there is no table of labels {self.table}")
+        self.settings = {"source": "folder", "table": self.table.name, "format": form}
+        self.header = self._header() if self._is_csv() else None
+        self.steps: tuple[Step, ...] = (*LABEL_STEPS, *PICTURE_STEPS)
+        if self.header is not None:
+            self.steps = (Alone(self._repeated()), *self.steps)
+
+    def faces(self) -> Iterator[Face]:
+        """Every row of the table, in its order."""
+        if self.table.is_dir():
+            yield from self._table_for_each()
+        elif self._is_csv():
+            yield from self._rows()
+        else:
+            yield from self._lines()
+
+    def rows(self) -> Iterator[tuple[dict[str, str], Columns]]:
+        """Every row of the CSV, and its columns."""
+        columns = find_columns(self.header, self.form, str(self.table))
+        for row in read_csv(self.table):
+            yield row, columns
+
+    def file_of(self, row: Mapping[str, str], columns: Columns, listing: list[Path]) -> Path:
+        """The picture of a row: by name, else by the number of its frame."""
+        if columns.file is not None:
+            return self.pictures / row[columns.file].strip().replace("\\", "/")
+        number = int(float(row[columns.frame])) - columns.form.first_frame
+        if not 0 <= number < len(listing):
+            raise ValueError(
+                f"{self.table} has frame {row[columns.frame]}, but {self.pictures} holds "
+                f"{len(listing)} pictures: name the folder that was analysed"
+            )
+        return listing[number]
+
+    def _rows(self) -> Iterator[Face]:
+        listing = pictures_of(self.pictures)
+        for row, columns in self.rows():
+            file = self.file_of(row, columns, listing)
+            caption = (row[columns.caption] or "").strip() if columns.caption else ""
+            yield Face(file, read_values(row, columns), caption)
+
+    def _table_for_each(self) -> Iterator[Face]:
+        for file in pictures_of(self.pictures):
+            table = self.table / f"{file.stem}.csv"
+            row = next(read_csv(table), None) if table.is_file() else None
+            if row is None:
+                yield Face(file, None)
+                continue
+            columns = find_columns([*row, "file"], self.form, str(table))
+            yield Face(file, read_values(row, columns))
+
+    def _lines(self) -> Iterator[Face]:
+        with self.table.open(encoding="utf-8") as lines:
+            for number, line in enumerate(lines, 1):
+                if line.strip():
+                    yield self._line(line, number)
+
+    def _line(self, line: str, number: int) -> Face:
+        try:
+            about = json.loads(line)
+            file, caption = about.pop("file"), about.pop("caption", "")
+            aus, notation = about.pop("aus", None), about.pop("notation", None)
+            vector = AUVector.parse(notation) if aus is None else AUVector.from_dict(aus)
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise ValueError(
+                f'line {number} of {self.table} is not an object with "file" and "aus" or '
+                f'"notation" ({type(error).__name__}: {error})'
+            ) from error
+        return Face(self.pictures / file, vector.dict(zeros=True), caption, about)
+
+    def _repeated(self) -> set[Path]:
+        """Pictures with several rows, as tools write them for several faces."""
+        rows, listing = self.rows(), pictures_of(self.pictures)
+        counts = Counter(self.file_of(row, columns, listing) for row, columns in rows)
+        return {file for file, count in counts.items() if count > 1}
+
+    def _is_csv(self) -> bool:
+        return self.table.is_file() and self.table.suffix.lower() not in (".jsonl", ".json")
+
+    def _header(self) -> list[str]:
+        with self.table.open(newline="", encoding="utf-8-sig") as file:
+            return next(csv.reader(file), [])
+
+
+def read_csv(table: Path) -> Iterator[dict[str, str]]:
+    """Rows by column name; ValueError for a row of another number of cells."""
+    with table.open(newline="", encoding="utf-8-sig") as file:
+        for number, row in enumerate(csv.DictReader(file), 2):
+            if None in row or None in row.values():
+                raise ValueError(
+                    f"line {number} of {table} has another number of cells than its header"
+                )
+            yield row
+
+
+def pictures_of(folder: Path) -> list[Path]:
+    """The pictures directly in a folder, by name."""
+    return sorted(p for p in folder.iterdir() if p.suffix.lower() in PICTURE_SUFFIXES)

@@ -1,0 +1,65 @@
+"""The data sets that `au-adapter prepare` knows, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+from .affectnet import AffectNetSource
+from .captioning import VisionModel
+from .correction import fit
+from .disfa import DISFASource
+from .folder import FolderSource
+from .prepare import Preparation
+
+KINDS = ("folder", "disfa", "affectnet")
+
+
+def prepare(
+    kind: str,
+    pictures: Path,
+    labels: Path,
+    output: Path,
+    *,
+    form: str | None = None,
+    variant: str | None = None,
+    folds: Sequence[int] = (),
+    captions: Path | None = None,
+    model: VisionModel | None = None,
+    size: int | None = None,
+    part: int = 1000,
+) -> dict:
+    """Turn a data set into shards in `output`, and return its data card.
+
+    kind: a name in KINDS. labels: a table (folder, affectnet) or DISFA's folder of labels. form: of
+    the table, a name in LABEL_FORMATS. variant: "paper" or "released", where FineFace's paper and
+    code differ. folds: of DISFA's subjects, default all three. captions: DISFA's CSV. model:
+    captions faces without a caption, and tells photos from drawings. size: pixels of a side; None
+    keeps the files. An option that the kind does not have is a ValueError.
+    """
+    given = {"format": form, "variant": variant, "fold": folds, "captions": captions}
+    _refuse(kind, {name for name, value in given.items() if value})
+    correct = None
+    if kind == "folder":
+        source = FolderSource(pictures, labels, form or "plain")
+    elif kind == "disfa":
+        source = DISFASource(pictures, labels, folds or (1, 2, 3), variant or "released", captions)
+    else:
+        source = AffectNetSource(pictures, labels, form or "fineface", variant or "paper", model)
+        correct = partial(fit, variant=source.variant)
+    return Preparation(source, Path(output), size, correct, model, part).run()
+
+
+def _refuse(kind: str, given: set[str]) -> None:
+    has = {
+        "folder": {"format"},
+        "disfa": {"variant", "fold", "captions"},
+        "affectnet": {"format", "variant"},
+    }
+    if kind not in KINDS:
+        raise ValueError(f"There is no kind of data set {kind!r}: choose {', '.join(KINDS)}")
+    if wrong := sorted(given - has[kind]):
+        raise ValueError(
+            f"{', '.join(wrong)} means nothing for {kind}, which has {', '.join(sorted(has[kind]))}"
+        )

@@ -1,0 +1,222 @@
+"""Labelled faces from any source into shards: sort out, correct labels, caption, write. Resumable.
+
+Rows are worked on in parts of a fixed number. Each part leaves a file of verdicts and, once its
+shard is written, a file of counts; a part that has both is done. So a stopped run goes on where it
+stopped, and what was decided is never decided twice.
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import json
+import logging
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from PIL import Image
+
+from .captioning import Captioner
+from .card import CARD, add_counts, count_labels, make_card, write_json
+from .shards import make_label, shard_path, write_shard
+from .source import Face, Source, Step
+
+LOGGER = logging.getLogger("au_adapter")
+BATCH = 16  # pictures that are decoded, asked about and captioned together
+WORK = "work"  # folder of verdicts and counts, inside the output
+JPEG_QUALITY = 95
+FORMATS = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp"}  # kept as they are
+
+Correct = Callable[[dict[str, float]], dict[str, float]]
+FitCorrection = Callable[[Iterator[dict[str, float]]], Correct]
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """What to do with a source. size: pixels of a side to squash pictures to; None keeps files.
+
+    fit: from the labels of all faces that stay, a function that corrects a label. captioner: asked
+    for faces without a caption; None leaves those empty. part: rows that are worked on together.
+    """
+
+    source: Source
+    output: Path
+    size: int | None = None
+    fit: FitCorrection | None = None
+    captioner: Captioner | None = None
+    part: int = 1000
+
+    @property
+    def settings(self) -> dict:
+        """What the result depends on."""
+        return {
+            **self.source.settings,
+            "size": self.size,
+            "captioner": self.captioner.name if self.captioner else None,
+            "part": self.part,
+        }
+
+    def run(self) -> dict:
+        """Do what is left to do, and return the data card, which lies in the folder too.
+
+        Raises ValueError when the folder holds another preparation or no face stays, OSError with
+        what to do when the disk is full; whole parts stay in every case.
+        """
+        (self.output / WORK).mkdir(parents=True, exist_ok=True)
+        with explained(self.output):
+            self._claim()
+            for number, faces in self._parts():
+                if not self._verdicts(number).exists():
+                    write_json(self._verdicts(number), judge(faces, self.source.steps))
+            correct = self.fit(self._kept_labels()) if self.fit else dict
+            for number, faces in self._parts():
+                if not self._counts(number).exists():
+                    self._write(number, self._kept(number, faces), correct)
+            return self._finish()
+
+    def _parts(self) -> Iterator[tuple[int, list[Face]]]:
+        rows, number = iter(self.source.faces()), 0
+        while faces := list(islice(rows, self.part)):
+            yield number, faces
+            number += 1
+
+    def _verdicts(self, number: int) -> Path:
+        return self.output / WORK / f"verdicts-{number:05d}.json"
+
+    def _counts(self, number: int) -> Path:
+        return self.output / WORK / f"counts-{number:05d}.json"
+
+    def _kept(self, number: int, faces: list[Face]) -> list[Face]:
+        verdicts = json.loads(self._verdicts(number).read_text(encoding="utf-8"))
+        return [face for face, reason in zip(faces, verdicts, strict=True) if reason is None]
+
+    def _kept_labels(self) -> Iterator[dict[str, float]]:
+        for number, faces in self._parts():
+            yield from (dict(face.aus) for face in self._kept(number, faces))
+
+    def _claim(self) -> None:
+        path = self.output / WORK / "settings.json"
+        if path.exists() and (found := json.loads(path.read_text("utf-8"))) != self.settings:
+            differing = "; ".join(
+                f"{name} was {found.get(name)!r}, now {value!r}"
+                for name, value in self.settings.items()
+                if found.get(name) != value
+            )
+            raise ValueError(
+                f"{self.output} holds faces prepared in another way: {differing}. Choose another "
+                "folder, or delete this one"
+            )
+        write_json(path, self.settings)
+
+    def _write(self, number: int, faces: list[Face], correct: Correct) -> None:
+        labels: list[dict] = []
+        content = self._labelled(number, faces, correct, labels)
+        if faces:
+            write_shard(shard_path(self.output, number), content)
+        write_json(self._counts(number), count_labels(labels))
+        LOGGER.info("part %d: %d faces", number, len(faces))
+
+    def _labelled(
+        self, number: int, faces: list[Face], correct: Correct, labels: list[dict]
+    ) -> Iterator[tuple[str, str, bytes, dict]]:
+        """What a shard holds; each label is also added to `labels`."""
+        for first in range(0, len(faces), BATCH):
+            batch = faces[first : first + BATCH]
+            for row, (face, caption) in enumerate(
+                zip(batch, self._captions(batch), strict=True), number * self.part + first
+            ):
+                labels.append(make_label(correct(dict(face.aus)), caption, face.about))
+                yield f"{row:08d}", *encoded(face, self.size), labels[-1]
+                vars(face).pop("picture", None)  # decoded pictures are large
+
+    def _captions(self, faces: Sequence[Face]) -> list[str]:
+        captions = [face.caption for face in faces]
+        empty = [i for i, caption in enumerate(captions) if not caption]
+        if self.captioner and empty:
+            made = self.captioner.caption([faces[i].picture for i in empty])
+            for i, caption in zip(empty, made, strict=True):
+                captions[i] = caption
+        return captions
+
+    def _finish(self) -> dict:
+        numbers = [number for number, _ in self._parts()]
+        parts = [json.loads(self._counts(n).read_text(encoding="utf-8")) for n in numbers]
+        steps = self._step_counts(numbers)
+        counts = add_counts(parts)
+        if not counts["faces"]:
+            read = steps[0]["in"] if steps else 0
+            reasons = ", ".join(f"{s['dropped']} {s['step']}" for s in steps if s["dropped"])
+            shutil.rmtree(self.output / WORK)  # nothing worth going on from
+            raise ValueError(
+                f"None of {read} faces is left: {reasons or 'the table has no rows'}. Check the "
+                "folder of pictures, the table and its format, and run this again"
+            )
+        shards = {
+            shard_path(self.output, n).name: p["faces"]
+            for n, p in zip(numbers, parts, strict=True)
+            if p["faces"]
+        }
+        card = make_card(counts, shards, self.settings, steps)
+        write_json(self.output / CARD, card)
+        return card
+
+    def _step_counts(self, numbers: list[int]) -> list[dict]:
+        reasons: Counter[str | None] = Counter()
+        for number in numbers:
+            reasons.update(json.loads(self._verdicts(number).read_text(encoding="utf-8")))
+        left, rows = reasons.total(), []
+        for step in self.source.steps:
+            dropped = reasons[step.name]
+            rows.append({"step": step.name, "in": left, "dropped": dropped})
+            left -= dropped
+        return rows
+
+
+def judge(faces: Sequence[Face], steps: Sequence[Step]) -> list[str | None]:
+    """For each face, the name of the first step that drops it, or None."""
+    verdicts: list[str | None] = [None] * len(faces)
+    for first in range(0, len(faces), BATCH):
+        rows = list(range(first, min(first + BATCH, len(faces))))
+        for step in steps:
+            left = [row for row in rows if verdicts[row] is None]
+            kept = step.keeps([faces[row] for row in left]) if left else []
+            for row, stays in zip(left, kept, strict=True):
+                if not stays:
+                    verdicts[row] = step.name
+                    LOGGER.debug("%s: %s", faces[row].file, step.name)
+        for row in rows:
+            vars(faces[row]).pop("picture", None)  # decoded pictures are large
+    return verdicts
+
+
+def encoded(face: Face, size: int | None) -> tuple[str, bytes]:
+    """Kind and content of the picture's file: its own, or a JPEG of size x size pixels."""
+    if size is None:
+        with Image.open(face.file) as picture:
+            kind = FORMATS.get(picture.format or "", "")
+        if kind:
+            return kind, face.file.read_bytes()
+    stream, picture = io.BytesIO(), face.picture
+    if size is not None:
+        picture = picture.resize((size, size), Image.Resampling.BILINEAR)
+    picture.save(stream, "JPEG", quality=JPEG_QUALITY)
+    return "jpg", stream.getvalue()
+
+
+@contextmanager
+def explained(output: Path) -> Iterator[None]:
+    """Say what a full disk means for a preparation."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        raise OSError(
+            f"the disk of {output} is full. What is there is whole: make room and run this again, "
+            "it goes on from there",
+        ) from error

@@ -1,0 +1,216 @@
+"""An endless seeded stream of labelled faces from tar shards, for data sets of any size.
+
+Shards are dealt out to lanes, and every batch takes the same number of rows from each lane. So a
+batch is the same however many processes share the lanes, and each process reads its own shards
+alone. Within a lane the order of shards is drawn anew every epoch, and faces are shuffled through a
+buffer that is emptied after every few shards: a stream can be entered at any step by reading those
+few shards again. In memory are the buffers of a process's lanes, as compressed pictures.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from .card import shard_counts
+from .shards import decode, find_shards, picture_of, read_shard
+from .source import BROKEN_PICTURE
+
+LOGGER = logging.getLogger("au_adapter")
+GROUP = 4  # pieces after which a buffer is emptied; how far back an entry has to read
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Every `parts`-th face of a shard, from `part` on; the whole shard where parts is 1."""
+
+    shard: Path
+    faces: int
+    part: int = 0
+    parts: int = 1
+
+    def __len__(self) -> int:
+        return len(range(self.part, self.faces, self.parts))
+
+    def read(self) -> Iterator[dict[str, bytes]]:
+        return islice(read_shard(self.shard), self.part, None, self.parts)
+
+
+class Lane:
+    """One reader's pieces, repeated for ever, each epoch in an order of its own."""
+
+    def __init__(self, pieces: list[Piece], seed: Sequence[int], buffer: int):
+        self.pieces, self.seed, self.buffer = pieces, list(seed), buffer
+        self.faces = sum(map(len, pieces))
+
+    def faces_from(self, start: int) -> Iterator[dict[str, bytes]]:
+        """The faces from number `start` of the stream on, as files by kind."""
+        epoch, skip = divmod(start, self.faces)
+        while True:
+            order = self._generator(epoch).permutation(len(self.pieces))
+            for first in range(0, len(order), GROUP):
+                group = [self.pieces[i] for i in order[first : first + GROUP]]
+                count = sum(map(len, group))
+                if skip < count:
+                    shuffled = self._shuffled(group, self._generator(epoch, first))
+                    yield from islice(shuffled, skip, None)
+                skip = max(0, skip - count)
+            epoch += 1
+
+    def _shuffled(
+        self, group: list[Piece], generator: np.random.Generator
+    ) -> Iterator[dict[str, bytes]]:
+        buffer: list[dict[str, bytes]] = []
+        for piece in group:
+            for face in piece.read():
+                face["shard"] = str(piece.shard).encode()
+                if len(buffer) < self.buffer:
+                    buffer.append(face)
+                    continue
+                chosen = int(generator.integers(len(buffer)))
+                buffer[chosen], face = face, buffer[chosen]
+                yield face
+        for chosen in generator.permutation(len(buffer)):
+            yield buffer[chosen]
+
+    def _generator(self, *key: int) -> np.random.Generator:
+        return np.random.default_rng([*self.seed, *key])
+
+
+class FaceStream:
+    """Batches of labelled faces from folders of shards, by the number of the step."""
+
+    def __init__(
+        self,
+        folders: Sequence[str | Path],
+        size: int,
+        seed: int = 0,
+        lanes: int = 8,
+        buffer: int = 1000,
+    ):
+        """size: pixels of a side; pictures are squashed to it, as FineFace does. lanes: a multiple
+        of the number of processes; another number is another order. buffer: faces of a lane that
+        are shuffled together.
+
+        Raises FileNotFoundError for a folder without shards, ValueError where no shard has a face.
+        """
+        self.shards = [shard for folder in folders for shard in find_shards(folder)]
+        self.size, self.seed, self.lanes, self.buffer = size, seed, lanes, buffer
+        self.readers: dict[int, Iterator[dict[str, bytes]]] = {}
+        self._expected: tuple[int, ...] = ()
+        self._ahead: Future | None = None
+        if not len(self):
+            raise ValueError(f"no shard of {', '.join(map(str, folders))} holds a face")
+
+    @cached_property
+    def counts(self) -> dict[Path, int]:
+        """Faces of each shard."""
+        return shard_counts(self.shards)
+
+    def __len__(self) -> int:
+        """Faces of all shards."""
+        return sum(self.counts.values())
+
+    def read(
+        self, step: int, size: int, index: int = 0, count: int = 1
+    ) -> tuple[np.ndarray, list[dict]]:
+        """Rows of process `index` of `count` in the batch of `size` faces at a step.
+
+        Pictures uint8 [size / count, side, side, 3] and their labels. Steps in a row are read
+        ahead; any other step is entered by reading a few shards again. ValueError where size or
+        lanes do not split evenly over the processes, or a batch is smaller than the lanes.
+        """
+        self._check(size, count)
+        request = (step, size, index, count)
+        if self._ahead is None or self._expected != request:
+            self._enter(*request)
+            self._ahead = self._pool.submit(self._batch, size, index, count)
+        batch = self._ahead.result()
+        self._ahead = self._pool.submit(self._batch, size, index, count)
+        self._expected = (step + 1, size, index, count)
+        return batch
+
+    @cached_property
+    def _pool(self) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(1, "face-stream")
+
+    def _check(self, size: int, count: int) -> None:
+        if self.lanes % count or size % count:
+            raise ValueError(
+                f"a batch of {size} in {self.lanes} lanes does not split over {count} processes: "
+                "choose multiples for batch_size and lanes"
+            )
+        if size < self.lanes:
+            raise ValueError(
+                f"a batch of {size} cannot take a face from each of {self.lanes} lanes: raise "
+                "batch_size or lower lanes"
+            )
+
+    def _enter(self, step: int, size: int, index: int, count: int) -> None:
+        if self._ahead is not None:
+            self._ahead.result()  # nothing else may use the readers
+        share = _rows_of_lanes(self.lanes, size)
+        self.readers = {
+            lane: self._lane(lane).faces_from(step * share[lane])
+            for lane in range(index * self.lanes // count, (index + 1) * self.lanes // count)
+        }
+
+    def _lane(self, number: int) -> Lane:
+        return Lane(self._pieces(number), (self.seed, number), self.buffer)
+
+    def _pieces(self, lane: int) -> list[Piece]:
+        """Whole shards in turn; where they are fewer than lanes, a part of each."""
+        filled = [shard for shard in self.shards if self.counts[shard]]
+        dealt = np.random.default_rng(self.seed).permutation(len(filled))
+        if len(filled) >= self.lanes:
+            return [Piece(filled[i], self.counts[filled[i]]) for i in dealt[lane :: self.lanes]]
+        pieces = [Piece(filled[i], self.counts[filled[i]], lane, self.lanes) for i in dealt]
+        if not any(map(len, pieces)):
+            raise ValueError(
+                f"{len(self)} faces in {len(filled)} shards do not fill {self.lanes} lanes: lower "
+                "lanes"
+            )
+        return pieces
+
+    def _batch(self, size: int, index: int, count: int) -> tuple[np.ndarray, list[dict]]:
+        share = _rows_of_lanes(self.lanes, size)
+        faces = [
+            face for lane, reader in self.readers.items() for face in islice(reader, share[lane])
+        ]
+        pictures = [self._picture(face) for face in faces]
+        labels = [json.loads(face["json"]) for face in faces]
+        return _without_gaps(pictures, labels)
+
+    def _picture(self, face: dict[str, bytes]) -> np.ndarray | None:
+        try:
+            return decode(picture_of(face), self.size)
+        except BROKEN_PICTURE as error:
+            LOGGER.warning(
+                "the picture %s in %s is damaged (%s); another face takes its place",
+                face["key"].decode(), face["shard"].decode(), error,
+            )  # fmt: skip
+            return None
+
+
+def _rows_of_lanes(lanes: int, size: int) -> list[int]:
+    """Rows that each lane gives to a batch: row r is of lane r lanes // size."""
+    return np.bincount([row * lanes // size for row in range(size)], minlength=lanes).tolist()
+
+
+def _without_gaps(
+    pictures: list[np.ndarray | None], labels: list[dict]
+) -> tuple[np.ndarray, list[dict]]:
+    """Damaged pictures replaced, with their labels, by the first whole one."""
+    whole = next((i for i, picture in enumerate(pictures) if picture is not None), None)
+    if whole is None:
+        raise ValueError(f"all {len(pictures)} pictures of a batch are damaged; see the log")
+    rows = [i if picture is not None else whole for i, picture in enumerate(pictures)]
+    return np.stack([pictures[i] for i in rows]), [labels[i] for i in rows]

@@ -1,0 +1,46 @@
+"""Modes of a module: computing activations twice, and at rest for use in the middle of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import nn
+
+SWITCHES = {  # how diffusers and transformers turn it on, and how their classes say that they can
+    "enable_gradient_checkpointing": "_supports_gradient_checkpointing",
+    "gradient_checkpointing_enable": "supports_gradient_checkpointing",
+}
+
+
+def checkpoint_gradients(module: nn.Module) -> None:
+    """Let every network of diffusers or transformers that trains compute its activations twice.
+
+    ValueError where there is none: nothing would be saved.
+    """
+    switches = [
+        getattr(network, name)
+        for network in module.modules()
+        for name, supported in SWITCHES.items()
+        if getattr(network, supported, False) and any(p.requires_grad for p in network.parameters())
+    ]
+    if not switches:
+        raise ValueError(
+            f"{type(module).__name__} has no network that knows gradient checkpointing: set "
+            "gradient_checkpointing=false"
+        )
+    for switch in switches:
+        switch()
+
+
+@contextmanager
+def at_rest(module: nn.Module) -> Iterator[None]:
+    """A module for use: no dropout, no gradients, and no trace in the random numbers."""
+    modes = [(part, part.training) for part in module.modules()]
+    try:
+        with torch.random.fork_rng(), torch.no_grad():
+            yield module.eval()
+    finally:
+        for part, training in modes:
+            part.training = training

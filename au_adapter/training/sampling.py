@@ -1,0 +1,95 @@
+"""Pictures in the middle of training: the pipeline of a base, with the networks as they are now."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from diffusers import DDIMScheduler, StableDiffusionPipeline
+from torch import Tensor, nn
+
+STEPS = 20
+GUIDANCE = 5.0
+BATCH = 4  # pictures drawn together
+
+
+@dataclass(frozen=True)
+class Case:
+    """One picture to draw: its prompt, its seed, and AU number as text -> intensity asked for."""
+
+    prompt: str
+    seed: int
+    requested: Mapping[str, float]
+
+
+def draw_pictures(
+    pipeline: StableDiffusionPipeline,
+    networks: Mapping[str, nn.Module],
+    inputs: Mapping[str, object],
+    seeds: Sequence[int],
+    steps: int = STEPS,
+    guidance: float = GUIDANCE,
+) -> Tensor:
+    """Pictures float32 [N, H, W, 3] in 0..1, one for each seed, whatever was drawn before.
+
+    networks: stand in for the pipeline's by name. inputs: its arguments, lists or tensors of N
+    rows; "au_tokens" is a pair of tensors [N, T, width], of no AUs and of those asked for.
+    """
+    images = _draw(pipeline, networks, inputs, seeds, steps, guidance, "pt")
+    return images.movedim(1, -1)
+
+
+def draw_latents(
+    pipeline: StableDiffusionPipeline,
+    prompts: Sequence[str],
+    seeds: Sequence[int],
+    steps: int = STEPS,
+    guidance: float = GUIDANCE,
+) -> Tensor:
+    """Scaled latents float32 [N, 4, H/8, W/8] of prompts, drawn by a base as it is."""
+    with torch.no_grad():
+        inputs = {"prompt": list(prompts)}
+        return _draw(pipeline, {}, inputs, seeds, steps, guidance, "latent")
+
+
+def _draw(
+    pipeline: StableDiffusionPipeline,
+    networks: Mapping[str, nn.Module],
+    inputs: Mapping[str, object],
+    seeds: Sequence[int],
+    steps: int,
+    guidance: float,
+    output_type: str,
+) -> Tensor:
+    ours = StableDiffusionPipeline(
+        **{**pipeline.components, **networks, "scheduler": _scheduler(pipeline)},
+        requires_safety_checker=False,
+    )
+    ours.set_progress_bar_config(disable=True)
+    drawn = []
+    for first in range(0, len(seeds), BATCH):
+        rows = slice(first, first + BATCH)
+        images = ours(
+            **_rows(inputs, rows),
+            generator=[torch.Generator().manual_seed(seed) for seed in seeds[rows]],
+            num_inference_steps=steps,
+            guidance_scale=guidance,
+            output_type=output_type,
+        ).images
+        drawn.append(images.float().cpu())
+    return torch.cat(drawn)
+
+
+def _rows(inputs: Mapping[str, object], rows: slice) -> dict:
+    """The arguments for some of the pictures, guidance's unconditional rows first."""
+    part = {name: value[rows] for name, value in inputs.items() if name != "au_tokens"}
+    if "au_tokens" in inputs:
+        zero, asked = inputs["au_tokens"]
+        part["cross_attention_kwargs"] = {"au_tokens": torch.cat([zero[rows], asked[rows]])}
+    return part
+
+
+def _scheduler(pipeline: StableDiffusionPipeline) -> DDIMScheduler:
+    """DDIM on the base's own noise schedule."""
+    return DDIMScheduler.from_config(pipeline.scheduler.config, clip_sample=False)

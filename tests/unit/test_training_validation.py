@@ -1,0 +1,204 @@
+"""Parts of a step, one's own rows of a stream, and the best weights by a measure."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from toy_training import SETTINGS, ToyRecipe
+
+from au_adapter.evaluation.reading import Reading
+from au_adapter.facs import AUVector
+from au_adapter.training.loop import Settings, Trainer
+from au_adapter.training.recipe import Share, Validate
+from au_adapter.training.sampling import Case
+from au_adapter.training.validation import Validation, by_regressor, single_units, validation_for
+
+
+class PowerCut(Exception):
+    """What ends a run without warning."""
+
+
+def run(
+    output: Path,
+    settings: Settings = SETTINGS,
+    recipe: ToyRecipe | None = None,
+    validate: Validate | None = None,
+) -> dict[str, Tensor]:
+    Trainer(recipe or ToyRecipe(dropout=0.0), settings, output, validate).run()
+    return load_file(output / "result" / "network.safetensors")
+
+
+def rows(output: Path, name: str) -> list[dict]:
+    return [json.loads(line) for line in (output / name).read_text().splitlines()]
+
+
+@pytest.mark.parametrize("parts", [2, 8])
+def test_a_step_in_parts_is_the_same_step(tmp_path: Path, parts: int) -> None:
+    whole = run(tmp_path / "whole")
+    in_parts = run(tmp_path / "parts", replace(SETTINGS, accumulation=parts))
+    for name, weight in whole.items():
+        torch.testing.assert_close(in_parts[name], weight, atol=1e-5, rtol=0)
+    losses = [[r["loss"] for r in rows(tmp_path / n, "log.jsonl")] for n in ("whole", "parts")]
+    assert losses[1] == pytest.approx(losses[0], abs=1e-5)
+
+
+def test_parts_that_do_not_split_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="the 8 rows .* do not split evenly into 3 parts"):
+        Trainer(ToyRecipe(), replace(SETTINGS, accumulation=3), tmp_path)
+
+
+def test_a_share_is_a_part_of_the_batch() -> None:
+    whole = torch.arange(12.0).reshape(6, 2)
+    parts = [Share(0, index, 3).of(whole) for index in range(3)]
+    assert torch.equal(torch.cat(parts), whole)
+    spread = Share(0, 1, 3).spread(parts[1])
+    assert torch.equal(spread[2:4], parts[1]) and spread[:2].sum() == spread[4:].sum() == 0
+
+
+class SharingToy(ToyRecipe):
+    """Draws its own rows by the step that it is told, as a stream does."""
+
+    def rows(self, size: int, generator: torch.Generator, share: Share) -> dict[str, Tensor]:
+        self.steps = [*getattr(self, "steps", []), share.step]
+        return {name: share.of(t) for name, t in self.batch(size, generator).items()}
+
+
+def test_a_recipe_that_streams_is_told_the_step_also_after_a_stop(tmp_path: Path) -> None:
+    recipe = SharingToy(dropout=0.0)
+    found = run(tmp_path / "a", replace(SETTINGS, steps=3), recipe)
+    assert recipe.steps == [0, 1, 2]
+    resumed = SharingToy(dropout=0.0)
+    found = run(tmp_path / "a", SETTINGS, resumed)
+    assert resumed.steps == list(range(3, 30))
+    expected = run(tmp_path / "b", replace(SETTINGS, steps=3)) and run(tmp_path / "b")
+    assert all(torch.equal(found[name], weight) for name, weight in expected.items())
+
+
+class Judge:
+    """Says errors one after another, and spoils what a judge must not spoil."""
+
+    def __init__(self, *errors: float):
+        self.errors, self.modes = list(errors), []
+
+    def __call__(self, module: nn.Module, folder: Path) -> dict[str, float]:
+        self.modes.append((module.training, torch.is_grad_enabled()))
+        torch.rand(7)
+        (folder / "seen.txt").write_text("here")
+        return {"au_error": self.errors.pop(0), "faces": 1.0}
+
+
+JUDGED = replace(SETTINGS, validate_every=10)
+
+
+def test_the_best_weights_are_kept(tmp_path: Path) -> None:
+    judge = Judge(3.0, 1.0, 2.0)
+    run(tmp_path, JUDGED, validate=judge)
+    assert [(r["step"], r["au_error"]) for r in rows(tmp_path, "validation.jsonl")] == [
+        (10, 3.0), (20, 1.0), (30, 2.0),
+    ]  # fmt: skip
+    described = json.loads((tmp_path / "best" / "training.json").read_text())
+    assert described["step"] == 20 and described["measures"] == {"au_error": 1.0, "faces": 1.0}
+    at_twenty = run(tmp_path / "other", replace(SETTINGS, steps=20, decay_steps=0))
+    best = load_file(tmp_path / "best" / "network.safetensors")
+    assert all(torch.equal(best[name], weight) for name, weight in at_twenty.items())
+    assert (tmp_path / "validation" / "step-0000010" / "seen.txt").is_file()
+    assert judge.modes == [(False, False)] * 3
+
+
+def test_a_judgement_leaves_no_trace_in_the_weights(tmp_path: Path) -> None:
+    plain = run(tmp_path / "plain", recipe=ToyRecipe())
+    judged = run(tmp_path / "judged", JUDGED, ToyRecipe(), Judge(1.0, 1.0, 1.0))
+    assert all(torch.equal(judged[name], weight) for name, weight in plain.items())
+
+
+def test_the_best_survives_a_power_cut(tmp_path: Path) -> None:
+    def cut() -> None:
+        raise PowerCut
+
+    with pytest.raises(PowerCut):
+        run(tmp_path, JUDGED, ToyRecipe({25: cut}), Judge(3.0, 1.0))
+    (tmp_path / "best").rename(tmp_path / "best.previous")  # where a cut of the swap leaves it
+    run(tmp_path, JUDGED, validate=Judge(2.0))
+    described = json.loads((tmp_path / "best" / "training.json").read_text())
+    assert described["measures"]["au_error"] == 1.0
+
+
+def test_without_validate_every_nobody_is_asked(tmp_path: Path) -> None:
+    run(tmp_path, SETTINGS, validate=Judge())
+    assert not (tmp_path / "best").exists()
+
+
+class Drawer:
+    """Draws a picture as bright as the AU asked for; AU4 it cannot draw."""
+
+    units = (4, 12)
+
+    def __init__(self, base: Path = Path()):
+        self.base = base
+
+    def pictures(self, module: nn.Module, cases: list[Case]) -> Tensor:
+        bright = [case.requested.get("12", 0.0) / 5 for case in cases]
+        return torch.tensor(bright).reshape(-1, 1, 1, 1).expand(-1, 6, 8, 3)
+
+
+def read(images: Tensor) -> list[Reading]:
+    """AU12 by brightness; no face where the picture is black; a less certain face that lies."""
+    found = []
+    for number, image in enumerate(images):
+        for confidence, value in ((0.9, 5 * image.mean().item()), (0.2, 0.0)):
+            if image.any():
+                aus = AUVector((4, 12), torch.tensor([[0.5, value]]))
+                found.append(Reading(number, 0, (0, 0, 8, 6), confidence, aus))
+    return found
+
+
+def test_cases_are_each_au_alone() -> None:
+    cases = single_units((4, 12), ("one", "two"))
+    assert [(c.prompt, c.seed, c.requested) for c in cases] == [
+        ("one", 4001, {"4": 4.0}), ("one", 4001, {"12": 4.0}),
+        ("two", 4002, {"4": 4.0}), ("two", 4002, {"12": 4.0}),
+    ]  # fmt: skip
+
+
+def test_measures_by_hand(tmp_path: Path) -> None:
+    cases = [Case("p", 1, {"12": 2.0}), Case("p", 1, {"12": 4.0, "4": 1.0}), Case("p", 1, {"4": 3})]
+    measures = Validation(Drawer(), read, cases)(nn.Identity(), tmp_path)
+    # AU12 as asked; AU4 0.5 for 1, and a black picture, no face, for 3: (0 + 0 + .25 + 9) / 4
+    assert measures["au_error"] == pytest.approx(9.25 / 4)
+    assert measures["full_error"] == pytest.approx((0.25 + 0 + 0.25 + 0 + 9) / 5)
+    assert measures["faces"] == pytest.approx(2 / 3)
+    assert Image.open(tmp_path / "pictures.png").size == (3 * 9 + 1, 6 + 2)
+
+
+def test_an_estimator_that_lacks_an_au_is_named(tmp_path: Path) -> None:
+    cases = [Case("p", 1, {"12": 2.0, "7": 1.0})]
+    with pytest.raises(ValueError, match="estimator does not read AU7"):
+        Validation(Drawer(), read, cases)(nn.Identity(), tmp_path)
+
+
+def test_what_cannot_be_judged_says_so(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="ToyRecipe draws no faces to judge: set validate_every=0"):
+        validation_for(ToyRecipe())
+    with pytest.raises(ValueError, match="regressor.safetensors does not exist"):
+        validation_for(Drawer(tmp_path))
+    assert validation_for(Drawer(tmp_path), read).cases == single_units((4, 12))
+
+
+def test_a_regressor_reads_the_whole_picture() -> None:
+    class Bright:
+        units = (12,)
+
+        def read(self, images: Tensor) -> Tensor:
+            return 5 * images.mean((1, 2, 3)).unsqueeze(1)
+
+    images = Drawer().pictures(nn.Identity(), single_units((4, 12), "p"))
+    first, second = by_regressor(Bright())(images)
+    assert (first.image, second.image, second.box) == (0, 1, (0.0, 0.0, 8.0, 6.0))
+    assert second.aus.dict() == {"12": pytest.approx(4.0)}
