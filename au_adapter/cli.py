@@ -148,43 +148,61 @@ def render(model: Path | None, output: Path, **settings: Any) -> None:
 def convert(source: Path, output: Path) -> None:
     """Turn SOURCE as published into the one file OUTPUT that this project reads.
 
-    Known so far: the folder of ICT-FaceKit's OBJ files, into an npz for `au-adapter render`.
+    The ending of OUTPUT says what is made. .safetensors: an AU-Adapter, from the folder of
+    FineFace's files or any one of them. .npz: the face model for `au-adapter render`, from the
+    folder of ICT-FaceKit's OBJ files.
     """
-    click.echo(f"Wrote {load('data.rendering.ict').convert_folder(source, output)}")
+    click.echo(f"Wrote {load('weights.convert').convert(source, output)}")
 
 
 @verb
 @click.argument("name", required=False)
 @click.option("--output", type=click.Path(path_type=Path), help="Folder; default: the cache.")
 @click.option("--files", is_flag=True, help="Only list its files with size and SHA-256.")
-def download(name: str | None, output: Path | None, files: bool) -> None:
+@click.option("--manual", is_flag=True, help="Only say what to copy where by hand.")
+def download(name: str | None, output: Path | None, files: bool, manual: bool) -> None:
     """Fetch NAME and make it ready to use; without NAME, list what there is.
 
     Resumes where it stopped and checks every file's SHA-256.
     """
     downloads = load("weights.downloads")
-    for entry in [downloads.find(name)] if name else downloads.DOWNLOADS.values():
+    chosen = [downloads.find(name)] if name else list(downloads.DOWNLOADS.values())
+    for entry in chosen:
         click.echo(_description(entry, files))
-    if name is None or files:
+        if manual:
+            click.echo(downloads.by_hand(entry, output))
+    if name is None or files or manual:
         return
-    folder = downloads.fetch(downloads.find(name), output)
+    folder = downloads.fetch(chosen[0], output)
     click.echo(f"Everything is in {folder}")
+    _make_ready(name, folder)
+
+
+def _make_ready(name: str, folder: Path) -> None:
+    """What follows a download: one file, where the publisher has many."""
+    convert = load("weights.convert").convert
     if name == "ict-facekit":
-        model = load("data.rendering.ict").convert_folder(folder, folder / PACKED_MODEL)
-        click.echo(f"Packed for `au-adapter render`: {model}")
+        click.echo(f"Packed for `au-adapter render`: {convert(folder, folder / PACKED_MODEL)}")
+    if name.startswith("fineface"):
+        file = convert(folder, folder / "converted" / f"{name}.safetensors")
+        click.echo(f"In one file, to copy into ComfyUI/models/au_adapter: {file}")
 
 
 def _description(entry: Any, files: bool) -> str:
     """What a person decides by: title, licence, size and source; on request, every file."""
     table = entry.table()
+    about, hashes = ("", "--files") if entry.pinned else ("about ", "as Hugging Face names it")
     lines = [
         f"{entry.name}: {entry.title}",
-        f"  licence {entry.licence}, {entry.size() / 1e6:.0f} MB in {len(table)} files "
-        "(their SHA-256: --files)",
+        f"  licence {entry.licence}, {about}{entry.size() / 1e6:.0f} MB in {len(table)} files "
+        f"(their SHA-256: {hashes})",
         f"  from {entry.source}",
     ]
     if files:
-        lines += [f"  {digest} {size:9} {path}" for path, (size, digest) in table.items()]
+        lines += [
+            f"  {digest or 'asked of Hugging Face before the file is fetched':64} {size:9} {path}"
+            for path, (size, digest) in table.items()
+        ]
     return "\n".join(lines)
 
 

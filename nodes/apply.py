@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import logging
-from typing import Any
-
 from torch import Tensor
 
 from au_adapter.models.adapter import AUAdapter, check_layers
 
 from .attention import AppliedAdapter
-from .compat import ModelPatcher, ModelType, WrappersMP, io, ui
+from .base_check import base_warning
+from .compat import ModelPatcher, WrappersMP, io, ui
 from .conditioning import Conditioning, with_conds
 from .lora import add_lora
 from .sd_unet import read_unet
 from .sockets import CATEGORY, AUAdapterSocket, AUTokensSocket
-
-logger = logging.getLogger("au_adapter")
-
-PREDICTIONS = {ModelType.EPS: "epsilon", ModelType.V_PREDICTION: "v_prediction"}
 
 
 class ApplyAUAdapter(io.ComfyNode):
@@ -118,7 +112,7 @@ class ApplyAUAdapter(io.ComfyNode):
         applied.attach(patched)
         if au_adapter.lora and au_adapter.lora_strength:
             add_lora(patched, unet, au_adapter, strength * au_adapter.lora_strength)
-        warning = _prediction_warning(model, au_adapter)
+        warning = base_warning(model, unet, au_adapter)
         return io.NodeOutput(
             patched,
             with_conds(positive, applied.conds(au_tokens)),
@@ -161,20 +155,6 @@ def _check_tokens(adapter: AUAdapter, tokens: Tensor) -> None:
             f"Apply AU-Adapter: the AU_TOKENS are {list(tokens.shape[1:])} (tokens, width), this "
             f"AU_ADAPTER needs {expected}: connect the same AU_ADAPTER to AU Encoder and here."
         )
-
-
-def _prediction_warning(model: ModelPatcher, adapter: AUAdapter) -> str:
-    """A sentence when the base predicts something else than the base the adapter was trained on."""
-    found = PREDICTIONS.get(model.model.model_type, model.model.model_type.name)
-    expected: Any = adapter.config.prediction
-    if found == expected:
-        return ""
-    warning = (
-        f"This MODEL predicts {found}, the AU-Adapter was trained on one that predicts {expected}: "
-        "the AUs may act weakly or wrongly. Use a base with the adapter's prediction."
-    )
-    logger.warning("Apply AU-Adapter: %s", warning)
-    return warning
 
 
 NODES = (ApplyAUAdapter,)

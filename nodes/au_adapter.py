@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from au_adapter.facs import AUVector
-from au_adapter.models.adapter import AUAdapter
-from au_adapter.weights.files import load_adapter, save_adapter
+from au_adapter.models.adapter import AUAdapter, describe_adapter
+from au_adapter.weights.files import adapter_files, load_adapter, save_adapter
 
 from .compat import folder_paths, io, ui
 from .sockets import CATEGORY, AUAdapterSocket, AUTokensSocket, AUVectorSocket
@@ -46,10 +46,17 @@ class LoadAUAdapter(io.ComfyNode):
             node_id="AUA_LoadAUAdapter",
             display_name="Load AU-Adapter",
             category=CATEGORY,
-            description="Loads an AU-Adapter (safetensors) from models/au_adapter.",
+            description="Loads an AU-Adapter from models/au_adapter: a file of Save AU-Adapter, or "
+            "FineFace's weights as published.",
             search_aliases=ALIASES,
             inputs=[
-                io.Combo.Input("file", options=folder_paths.get_filename_list(FOLDER)),
+                io.Combo.Input(
+                    "file",
+                    options=folder_paths.get_filename_list(FOLDER),
+                    tooltip="An adapter in one file, or any one of FineFace's published files; the "
+                    "others of its set (attention processors, AU encoder, LoRA) are taken from the "
+                    "same folder.",
+                ),
                 io.Float.Input(
                     "lora_strength",
                     display_name="LoRA strength",
@@ -66,14 +73,15 @@ class LoadAUAdapter(io.ComfyNode):
         )
 
     @classmethod
-    def fingerprint_inputs(cls, file: str, lora_strength: float) -> tuple[str, float, float]:
-        return file, lora_strength, adapter_path(file).stat().st_mtime
+    def fingerprint_inputs(cls, file: str, lora_strength: float) -> tuple:
+        changed = [path.stat().st_mtime for path in adapter_files(adapter_path(file))]
+        return file, lora_strength, *changed
 
     @classmethod
     def execute(cls, file: str, lora_strength: float) -> io.NodeOutput:
         adapter = load_adapter(adapter_path(file)).requires_grad_(False).eval()
         adapter.lora_strength = lora_strength
-        return io.NodeOutput(adapter)
+        return io.NodeOutput(adapter, ui=ui.PreviewText(describe_adapter(adapter)))
 
 
 class SaveAUAdapter(io.ComfyNode):

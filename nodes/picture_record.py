@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from au_adapter.demo import demo_folder
-from au_adapter.weights.files import adapter_hash
+from au_adapter.weights.files import adapter_files, adapter_hash
 
 from .au_adapter import adapter_path
 from .au_vector import AUSweep, AUVectorNode
@@ -80,12 +80,13 @@ def _adapter(node: dict[str, Any]) -> dict[str, Any]:
         path, strength = adapter_path(node["inputs"]["file"]), _constant(node, "lora_strength")
     else:
         return {"adapter": None, "lora_strength": None}
-    return {"adapter": _hash(path, path.stat().st_mtime_ns), "lora_strength": strength}
+    changed = tuple(file.stat().st_mtime_ns for file in adapter_files(path))
+    return {"adapter": _hash(path, changed), "lora_strength": strength}
 
 
 @lru_cache(maxsize=16)
-def _hash(path: Path, changed: int) -> str:
-    """Of a file as it was when it `changed`."""
+def _hash(path: Path, changed: tuple[int, ...]) -> str:
+    """Of an adapter as its files were when they `changed`."""
     return adapter_hash(path)
 
 

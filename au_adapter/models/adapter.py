@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import scaled_dot_product_attention
+from torch.nn.functional import cosine_similarity, scaled_dot_product_attention
 
 from ..facs import SET_A, AUVector
 from .encoders import build_encoder
@@ -176,6 +176,18 @@ class AUAdapter(nn.Module):
         down, up = self.lora[path]
         return self.config.lora_scale * (up @ down)
 
+    def key_similarity(self, path: str, keys: Tensor) -> float | None:
+        """Cosine of this adapter's keys and a base's text keys [C, width] at `path`, -1..1.
+
+        FineFace's keys start as a copy of the base's. With one token they get no gradient, and
+        weight decay only shortens them: nearly 1 tells the base that the adapter was trained on.
+        None with several tokens, where keys are trained.
+        """
+        if self.config.tokens > 1:
+            return None
+        own = self.projection("k", path).weight.detach().float().flatten()
+        return float(cosine_similarity(own, keys.detach().to(own).flatten(), dim=0))
+
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> AUAdapter:
         """`.to()` and friends also move the LoRA, which is no parameter of this module."""
         super()._apply(fn, recurse)
@@ -225,6 +237,16 @@ def cross_attentions(unet: nn.Module) -> dict[str, nn.Module]:
             "the Stable Diffusion 1 or 2 kind"
         )
     return found
+
+
+def describe_adapter(adapter: AUAdapter) -> str:
+    """What an adapter is for and made of, in one line."""
+    config = adapter.config
+    lora = f"LoRA of rank {config.lora_rank}, scale {config.lora_scale:g} as trained"
+    return (
+        f"AU-Adapter for {config.base or 'an unnamed base'}, {len(config.units)} AUs, "
+        f"{describe_layers(config.layers, config.width)}, {lora if adapter.lora else 'no LoRA'}"
+    )
 
 
 def describe_layers(layers: dict[str, int], width: int) -> str:

@@ -1,7 +1,7 @@
 """What can be fetched from the network: where from, under which licence, how large, with hashes.
 
 Nothing is fetched unless `fetch` is called. A file is resumed where it stopped, and kept only when
-its SHA-256 is the one in the table.
+its SHA-256 is the one in the table or, where the table has none, the one that its publisher names.
 """
 
 from __future__ import annotations
@@ -10,8 +10,11 @@ import hashlib
 import json
 import logging
 import os
+import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import requests
 from tqdm import tqdm
@@ -19,12 +22,18 @@ from tqdm import tqdm
 LOGGER = logging.getLogger("au_adapter")
 CHUNK = 1 << 20
 TIMEOUT = 30  # seconds without an answer
+SHA256 = re.compile("[0-9a-f]{64}")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Download:
     """One thing to fetch. `manifest` is a JSON file beside this one, {path: [bytes, SHA-256]};
-    every path is fetched from `files` + path."""
+    every path is fetched from `files` + path.
+
+    A SHA-256 of null stands for a file that this project could not get hold of itself: its size is
+    about right, and both are asked of Hugging Face, which names them, before it is fetched.
+    """
 
     name: str
     title: str
@@ -33,17 +42,23 @@ class Download:
     files: str
     manifest: str
 
-    def table(self) -> dict[str, tuple[int, str]]:
-        """{path: (size in bytes, SHA-256)} of every file."""
+    def table(self) -> dict[str, tuple[int, str | None]]:
+        """{path: (size in bytes, SHA-256 or None)} of every file."""
         text = _manifest_path(self.manifest).read_text(encoding="utf-8")
         return {path: (size, digest) for path, (size, digest) in json.loads(text).items()}
 
+    @property
+    def pinned(self) -> bool:
+        """Whether the table knows every SHA-256."""
+        return all(digest for _, digest in self.table().values())
+
     def size(self) -> int:
-        """Bytes in all."""
+        """Bytes in all; about so many, unless pinned."""
         return sum(size for size, _ in self.table().values())
 
 
 _ICT_COMMIT = "da5f95a607f5e6b37755b38d3385d7f2853732e5"
+_FINEFACE = "https://huggingface.co/Tvaranka/fineface"
 _MEDIAPIPE = "https://storage.googleapis.com"
 
 DOWNLOADS: dict[str, Download] = {
@@ -81,6 +96,22 @@ DOWNLOADS: dict[str, Download] = {
             files=f"{_MEDIAPIPE}/mediapipe-models/image_segmenter/selfie_segmenter/float16/1/",
             manifest="person_segmenter.json",
         ),
+        Download(
+            name="fineface-sd21",
+            title="FineFace for Stable Diffusion 2.1: AU-Adapter, 12 AUs, LoRA (Varanka, 2024)",
+            licence="Apache-2.0",
+            source=f"{_FINEFACE}/tree/main",
+            files=f"{_FINEFACE}/resolve/main/",
+            manifest="fineface_sd21.json",
+        ),
+        Download(
+            name="fineface-sd15",
+            title="FineFace for Stable Diffusion 1.5: AU-Adapter, 12 AUs, no LoRA (Varanka, 2024)",
+            licence="Apache-2.0",
+            source=f"{_FINEFACE}/tree/main",
+            files=f"{_FINEFACE}/resolve/main/",
+            manifest="fineface_sd15.json",
+        ),
     )
 }
 
@@ -105,17 +136,26 @@ def fetch(download: Download, folder: str | Path | None = None) -> Path:
     ValueError when a file is not the one in the table.
     """
     folder = Path(folder) if folder else cache_folder(download.name)
-    table = download.table()
+    table = {
+        path: facts if facts[1] else _reached(download, path, folder, _named_by_publisher)
+        for path, facts in download.table().items()
+    }  # a SHA-256 in all of them
     missing = {path: facts for path, facts in table.items() if not _complete(folder / path, facts)}
-    with tqdm(total=download.size(), unit="B", unit_scale=True, desc=download.name) as progress:
-        progress.update(download.size() - sum(size for size, _ in missing.values()))
+    total = sum(size for size, _ in table.values())
+    with tqdm(total=total, unit="B", unit_scale=True, desc=download.name) as progress:
+        progress.update(total - sum(size for size, _ in missing.values()))
         for path, facts in missing.items():
-            try:
-                _fetch_file(download.files + path, folder / path, facts, progress)
-            except requests.RequestException as error:
-                raise ConnectionError(_offline(download, path, folder, error)) from error
+            _reached(download, path, folder, _fetch_file, folder / path, facts, progress)
     LOGGER.info("%s is complete in %s", download.name, folder)
     return folder
+
+
+def by_hand(download: Download, folder: str | Path | None = None) -> str:
+    """What to get from where, and where to put it, for a machine without a network."""
+    folder = Path(folder) if folder else cache_folder(download.name)
+    return "\n".join(
+        f"  {download.files}{path}\n    -> {folder / path}" for path in download.table()
+    )
 
 
 def sha256(path: str | Path) -> str:
@@ -134,6 +174,30 @@ def _manifest_path(name: str) -> Path:
 def _complete(path: Path, facts: tuple[int, str]) -> bool:
     size, digest = facts
     return path.is_file() and path.stat().st_size == size and sha256(path) == digest
+
+
+def _reached(
+    download: Download, path: str, folder: Path, ask: Callable[..., T], *arguments: object
+) -> T:
+    """`ask` of a file's address; ConnectionError with the way by hand when nobody answers."""
+    try:
+        return ask(download.files + path, *arguments)
+    except requests.RequestException as error:
+        raise ConnectionError(_offline(download, path, folder, error)) from error
+
+
+def _named_by_publisher(url: str) -> tuple[int, str]:
+    """Size and SHA-256 as Hugging Face names them, where it sends on to its storage."""
+    answer = requests.head(url, allow_redirects=True, timeout=TIMEOUT)
+    for hop in (*answer.history, answer):
+        digest = hop.headers.get("X-Linked-Etag", "").strip('"')
+        if SHA256.fullmatch(digest):
+            return int(hop.headers["X-Linked-Size"]), digest
+    answer.raise_for_status()
+    raise ValueError(
+        f"{url} is offered without a SHA-256, so nothing could tell whether it arrived whole; "
+        "fetch it by hand (--manual says how)"
+    )
 
 
 def _fetch_file(url: str, path: Path, facts: tuple[int, str], progress: tqdm) -> None:
@@ -173,4 +237,6 @@ def _offline(download: Download, path: str, folder: Path, error: requests.Reques
         f"{download.files}{path} could not be fetched ({reason}). What came so far is kept, so try "
         f"again later. Without a network: get {download.source} on another machine, copy "
         f"its files into {folder} so that {folder / path} exists, and run this once more"
+        + ("" if download.pinned else " (or use them as they are)")
+        + f". `au-adapter download {download.name} --manual` lists every file"
     )

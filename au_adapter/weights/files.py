@@ -1,4 +1,4 @@
-"""AU-Adapters in safetensors files, with the config that describes them in the metadata.
+"""AU-Adapters in files: written as one safetensors with its config, read also as FineFace's are.
 
 Tensors keep the names of FineFace's published files, so that a file can be read by eye:
 `au_encoder.*`, `<attn2 path>.processor.au_to_{k,v}.weight`, `unet.<module path>.lora_{A,B}.weight`.
@@ -11,13 +11,14 @@ import json
 import os
 from pathlib import Path
 
-from safetensors import SafetensorError, safe_open
+import torch
 from safetensors.torch import save
 from torch import Tensor
 
 from ..models.adapter import AUAdapter, AUAdapterConfig, LoRA, lora_shapes
+from .fineface import find_parts, read_published, some
+from .tensors import METADATA_KEY, read_metadata, read_tensors
 
-METADATA_KEY = "au_adapter"
 FORMAT = 1
 
 
@@ -41,20 +42,27 @@ def save_adapter(
 
 
 def load_adapter(path: str | Path) -> AUAdapter:
-    """Read an AU-Adapter written by `save_adapter`, on the CPU.
+    """Read an AU-Adapter, on the CPU: a file of `save_adapter`, or FineFace's weights as published.
 
-    FileNotFoundError without the file; ValueError when it is truncated, incomplete or
-    something else.
+    Those lie in several files; `path` is their folder or any one of them. FileNotFoundError without
+    the file; ValueError when it is truncated, incomplete or something else.
     """
-    metadata, tensors = _read(Path(path))
-    adapter = AUAdapter(_config(metadata, path))
+    path = Path(path)
+    if _is_described(path):
+        config, tensors = _config(read_metadata(path), path), read_tensors(path)
+    else:
+        config, tensors = read_published(path)
+    with torch.device("meta"):  # no numbers are drawn that the file's replace anyway
+        adapter = AUAdapter(config)
+    adapter.to_empty(device="cpu")
     _fill(adapter, tensors, path)
     return adapter
 
 
-def read_metadata(path: str | Path) -> dict[str, str]:
-    """The metadata of a safetensors file, without reading its tensors."""
-    return _read(Path(path), tensors=False)[0]
+def adapter_files(path: str | Path) -> list[Path]:
+    """The files that `load_adapter` reads for `path`. Raises what `load_adapter` raises."""
+    path = Path(path)
+    return [path] if _is_described(path) else [part.path for part in find_parts(path)]
 
 
 def adapter_hash(adapter: AUAdapter | str | Path) -> str:
@@ -83,13 +91,12 @@ def _config_json(adapter: AUAdapter) -> str:
     return json.dumps({"format": FORMAT, **adapter.config.to_dict()}, sort_keys=True)
 
 
-def _config(metadata: dict[str, str], path: str | Path) -> AUAdapterConfig:
-    if METADATA_KEY not in metadata:
-        raise ValueError(
-            f"{path} is a safetensors file but not an AU-Adapter (no {METADATA_KEY!r} in its "
-            "metadata): choose a file written by Save AU-Adapter, or convert a published one with "
-            "`au-adapter convert SOURCE OUTPUT`"
-        )
+def _is_described(path: Path) -> bool:
+    """Whether the file says itself what it is, in the metadata that `save_adapter` writes."""
+    return not path.is_dir() and METADATA_KEY in read_metadata(path)
+
+
+def _config(metadata: dict[str, str], path: Path) -> AUAdapterConfig:
     try:
         described = json.loads(metadata[METADATA_KEY])
         found = described.pop("format", None)
@@ -107,31 +114,14 @@ def _projection_name(path: str, kind: str) -> str:
     return f"{path}.processor.au_to_{kind}.weight"
 
 
-def _read(path: Path, tensors: bool = True) -> tuple[dict[str, str], dict[str, Tensor]]:
-    if not path.is_file():
-        raise FileNotFoundError(f"no adapter file {path}")
-    try:
-        with safe_open(path, framework="pt") as file:
-            names = list(file.keys()) if tensors else []
-            named = {name: file.get_tensor(name) for name in names}
-            return file.metadata() or {}, named
-    except SafetensorError as error:
-        raise ValueError(
-            f"{path} ({path.stat().st_size} bytes) is not a whole safetensors file: it is "
-            "truncated or of another kind; copy or download it again"
-        ) from error
-
-
 def _fill(adapter: AUAdapter, tensors: dict[str, Tensor], path: str | Path) -> None:
     """Copy the tensors into the adapter; a missing, misshapen or unknown one is a ValueError."""
     expected = adapter_tensors(adapter)
     lora = _take_lora(tensors)
     if missing := sorted(set(expected) - set(tensors)):
-        raise ValueError(
-            f"{path} lacks {len(missing)} of {len(expected)} weights: {_some(missing)}"
-        )
+        raise ValueError(f"{path} lacks {len(missing)} of {len(expected)} weights: {some(missing)}")
     if unknown := sorted(set(tensors) - set(expected)):
-        raise ValueError(f"{path} has weights that its config does not explain: {_some(unknown)}")
+        raise ValueError(f"{path} has weights that its config does not explain: {some(unknown)}")
     for name, tensor in tensors.items():
         if tensor.shape != expected[name].shape:
             raise ValueError(
@@ -165,9 +155,9 @@ def _check_lora(adapter: AUAdapter, lora: LoRA, path: str | Path) -> None:
     """No LoRA at all is an untrained one; a part of one, or other shapes, is a ValueError."""
     expected = lora_shapes(adapter.config) if lora else {}
     if missing := sorted(set(expected) - set(lora)):
-        raise ValueError(f"{path} lacks the LoRA of {len(missing)} layers: {_some(missing)}")
+        raise ValueError(f"{path} lacks the LoRA of {len(missing)} layers: {some(missing)}")
     if unknown := sorted(set(lora) - set(expected)):
-        raise ValueError(f"{path} has a LoRA of layers that it should not have: {_some(unknown)}")
+        raise ValueError(f"{path} has a LoRA of layers that it should not have: {some(unknown)}")
     for layer, (down, up) in lora.items():
         found = (tuple(down.shape), tuple(up.shape))
         if found != expected[layer]:
@@ -175,8 +165,3 @@ def _check_lora(adapter: AUAdapter, lora: LoRA, path: str | Path) -> None:
                 f"{path}: the LoRA of {layer} has A and B of {found[0]} and {found[1]}, "
                 f"its config says {expected[layer][0]} and {expected[layer][1]}"
             )
-
-
-def _some(names: list[str]) -> str:
-    """The first few of many names."""
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from published import SD15, SD21, write_published
 from test_ict import repository  # noqa: F401 - a fixture
 
 import au_adapter
 from au_adapter.cli import _setting, main
+from au_adapter.weights.files import adapter_hash, read_metadata
 
 
 def run(*arguments: str | Path) -> Result:
@@ -53,6 +55,43 @@ def test_download_of_something_unknown() -> None:
 def test_convert_packs_the_face_model(tmp_path: Path) -> None:
     result = run("convert", tmp_path / "ICT-FaceKit", tmp_path / "model.npz")
     assert result.exit_code == 0 and (tmp_path / "model.npz").is_file()
+
+
+def test_convert_joins_published_weights(tmp_path: Path) -> None:
+    path, one = write_published(tmp_path / "published", SD21), tmp_path / "one.safetensors"
+    assert run("convert", path.parent, one).exit_code == 0
+    assert adapter_hash(one) == adapter_hash(path)
+    names = {name for name in read_metadata(one) if name.startswith("source/")}
+    assert names == {f"source/{file.name}" for file in path.parent.iterdir()}
+    again = run("convert", one, tmp_path / "again.safetensors")
+    assert again.exit_code == 0 and adapter_hash(tmp_path / "again.safetensors") == adapter_hash(
+        one
+    )
+
+
+def test_convert_of_damaged_weights_writes_nothing(tmp_path: Path) -> None:
+    path = write_published(tmp_path, SD15)
+    path.write_bytes(path.read_bytes()[:1000])
+    assert "truncated" in sentence(run("convert", path, tmp_path / "out" / "one.safetensors"))
+    assert not (tmp_path / "out").exists()
+
+
+def test_convert_to_an_unknown_ending(tmp_path: Path) -> None:
+    output = sentence(run("convert", tmp_path, tmp_path / "model.bin"))
+    assert ".safetensors (an AU-Adapter" in output and ".npz (a face model" in output
+
+
+def test_download_says_what_to_copy_where_by_hand(tmp_path: Path) -> None:
+    result = run("download", "fineface-sd21", "--manual", "--output", tmp_path)
+    address = "https://huggingface.co/Tvaranka/fineface/resolve/main/attn_processors.ckpt"
+    assert result.exit_code == 0 and list(tmp_path.iterdir()) == []
+    assert f"{address}\n    -> {tmp_path / 'attn_processors.ckpt'}" in result.output
+
+
+def test_download_does_not_invent_a_hash() -> None:
+    result = run("download", "fineface-sd15", "--files")
+    assert "about 77 MB in 2 files (their SHA-256: as Hugging Face names it)" in result.output
+    assert result.output.count("asked of Hugging Face before the file is fetched") == 2
 
 
 def test_download_lists_hashes_without_fetching() -> None:

@@ -7,13 +7,13 @@ import json
 import re
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
-from au_adapter.weights.downloads import DOWNLOADS, Download, cache_folder, fetch, find
+from au_adapter.weights.downloads import DOWNLOADS, Download, by_hand, cache_folder, fetch, find
 
 FILES = {"mesh/a.obj": b"vertices " * 1000, "LICENSE": b"as you like"}
 
@@ -25,6 +25,7 @@ class Server:
     url: str = ""
     files: dict[str, bytes] = field(default_factory=lambda: dict(FILES))
     ranges: bool = True
+    names_hashes: bool = True
     asked: list[tuple[str, str | None]] = field(default_factory=list)
 
 
@@ -33,6 +34,19 @@ def server() -> Iterator[Server]:
     state = Server()
 
     class Handler(BaseHTTPRequestHandler):
+        def do_HEAD(self) -> None:
+            """As Hugging Face does: what a file is, then on to where it lies."""
+            content = state.files.get(self.path[1:].removesuffix("?stored"))
+            if content is None:
+                self.send_error(404)
+                return
+            self.send_response(200 if self.path.endswith("?stored") else 302)
+            self.send_header("Location", f"{self.path}?stored")
+            if state.names_hashes:
+                self.send_header("X-Linked-Size", str(len(content)))
+                self.send_header("X-Linked-Etag", f'"{hashlib.sha256(content).hexdigest()}"')
+            self.end_headers()
+
         def do_GET(self) -> None:
             wanted = self.headers["Range"]
             state.asked.append((self.path[1:], wanted))
@@ -117,11 +131,58 @@ def test_without_a_network_it_says_what_to_copy_where(
     assert str(tmp_path / "here" / "LICENSE") in str(caught.value)
 
 
+@pytest.fixture
+def unpinned(download: Download, tmp_path: Path) -> Download:
+    """The same, of which this project knows no SHA-256."""
+    table = {path: [len(content) + 7, None] for path, content in FILES.items()}
+    manifest = tmp_path / "unpinned.json"
+    manifest.write_text(json.dumps(table))
+    return replace(download, manifest=str(manifest))
+
+
+def test_without_a_hash_of_ours_the_publishers_decides(
+    server: Server, unpinned: Download, tmp_path: Path
+) -> None:
+    (tmp_path / "here" / "mesh").mkdir(parents=True)
+    (tmp_path / "here" / "mesh" / "a.obj.part").write_bytes(FILES["mesh/a.obj"][:4000])
+    assert not unpinned.pinned and _content(fetch(unpinned, tmp_path / "here")) == FILES
+    assert ("mesh/a.obj", "bytes=4000-") in server.asked
+    fetch(unpinned, tmp_path / "here")
+    assert len(server.asked) == len(FILES)
+
+
+def test_a_file_that_is_not_the_one_the_publisher_names(
+    server: Server, unpinned: Download, tmp_path: Path
+) -> None:
+    (tmp_path / "LICENSE.part").write_bytes(b"as you liked")
+    with pytest.raises(ValueError, match="LICENSE is not the file expected .* thrown away"):
+        fetch(unpinned, tmp_path)
+
+
+def test_a_publisher_without_hashes_is_refused(
+    server: Server, unpinned: Download, tmp_path: Path
+) -> None:
+    server.names_hashes = False
+    with pytest.raises(ValueError, match="offered without a SHA-256.*by hand"):
+        fetch(unpinned, tmp_path)
+    assert server.asked == []
+
+
+def test_an_unpinned_download_without_a_network(
+    server: Server, unpinned: Download, tmp_path: Path
+) -> None:
+    server.files.clear()
+    with pytest.raises(ConnectionError, match=r"HTTP 404.*or use them as they are.*--manual"):
+        fetch(unpinned, tmp_path)
+    assert str(tmp_path / "LICENSE") in by_hand(unpinned, tmp_path)
+
+
 def test_the_table_is_complete() -> None:
     for name, entry in DOWNLOADS.items():
         assert find(name) is entry and entry.licence and entry.source.startswith("https://")
         for path, (size, digest) in entry.table().items():
-            assert size > 0 and re.fullmatch("[0-9a-f]{64}", digest), path
+            assert size > 0 and re.fullmatch("[0-9a-f]{64}", digest or "0" * 64), path
+        assert entry.pinned or entry.source.startswith("https://huggingface.co/")
     assert find("ict-facekit").size() > 400e6
     with pytest.raises(ValueError, match="no download 'faces'; known are ict-facekit"):
         find("faces")

@@ -1,0 +1,302 @@
+"""FineFace's published weights, as published: attention processors, AU encoder and LoRA.
+
+The three lie in files of their own, for Stable Diffusion 2.1 and (without LoRA) 1.5, or in one file
+that somebody joined. What a file holds is told by the names and shapes of its tensors, never by the
+name of the file. Source: https://huggingface.co/Tvaranka/fineface (Apache-2.0).
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor
+
+from ..facs import SET_A
+from ..models.adapter import AUAdapterConfig, describe_layers
+from .tensors import ENDINGS, METADATA_KEY, read_metadata, read_shapes, read_tensors
+
+LOGGER = logging.getLogger("au_adapter")
+Shapes = dict[str, tuple[int, ...]]
+PROJECTIONS, ENCODER, LORA = "attention processors", "AU encoder", "LoRA"
+
+
+@dataclass(frozen=True)
+class Family:
+    """A base that FineFace published weights for.
+
+    width: of the text embedding. encoder: a name in AU_ENCODERS. outputs: of the encoder's Linear.
+    """
+
+    name: str
+    width: int
+    encoder: str
+    outputs: int
+
+
+FAMILIES = (
+    Family("Stable Diffusion 2.1", 1024, "res_mlp64", 64),
+    Family("Stable Diffusion 1.5", 768, "res_mlp", 756),
+)
+CHANNELS = (320, 640, 1280)  # of the three levels that have cross-attention
+
+
+def _layers() -> dict[str, int]:
+    """Diffusers path -> channels of the 16 cross-attentions, in the order of the published file."""
+    down = {f"down_blocks.{i}.attentions.{j}": CHANNELS[i] for i in range(3) for j in range(2)}
+    up = {f"up_blocks.{i}.attentions.{j}": CHANNELS[3 - i] for i in (1, 2, 3) for j in range(3)}
+    blocks = {**down, **up, "mid_block.attentions.0": CHANNELS[2]}
+    return {f"{path}.transformer_blocks.0.attn2": channels for path, channels in blocks.items()}
+
+
+LAYERS = _layers()
+_PROJECTION = re.compile(r"(.+\.attn2)\.processor\.au_to_([kv])\.weight")
+_IP_ADAPTER = re.compile(r".+\.attn2\.processor\.to_[kv]_ip(\.\d+)?\.weight")
+# Four spellings that diffusers and peft have had: to_k.lora_A, to_k.lora.down, to_k_lora.down, and
+# each of them behind `.processor`.
+_LORA = re.compile(
+    r"(?:unet\.)?(?P<attention>.+\.attn[12])\.(?:processor\.)?(?P<target>to_q|to_k|to_v|to_out)"
+    r"(?:\.0)?(?:[._]lora[._](?P<side>A|B|down|up)\.weight|(?:[._]lora)?\.(?P<alpha>alpha))"
+)
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one file brings to an adapter: its kinds of weights, of one base family."""
+
+    path: Path
+    kinds: frozenset[str]
+    widths: frozenset[int]
+
+    @property
+    def family(self) -> Family:
+        """Of the one text width that it is for. ValueError for several, or for an unknown one."""
+        known = {family.width: family for family in FAMILIES}
+        if len(self.widths) == 1 and self.widths <= set(known):
+            return known[next(iter(self.widths))]
+        raise ValueError(
+            f"{self.path} is for a text width of {', '.join(map(str, sorted(self.widths)))}; "
+            "FineFace was published for "
+            + " and ".join(f"{family.width} ({family.name})" for family in FAMILIES)
+        )
+
+    @property
+    def whole(self) -> bool:
+        """Whether it is an adapter by itself; a LoRA may be absent."""
+        return {PROJECTIONS, ENCODER} <= self.kinds
+
+
+def find_parts(path: str | Path) -> list[Part]:
+    """The files that make the adapter named by `path`: a folder, or any one of its files.
+
+    What a file lacks is looked for beside it. ValueError when something is missing, there twice,
+    of both families, or not FineFace's.
+    """
+    path = Path(path)
+    if path.is_dir():
+        return _complete(_parts_of_folder(path), path)
+    part = read_part(path)
+    if part is None:
+        raise ValueError(_not_an_adapter(path))
+    if part.whole:
+        return [part]
+    beside = [p for p in _parts_of(path.parent, path) if not p.kinds & part.kinds]
+    return _complete([part, *beside], path)
+
+
+def read_published(path: str | Path) -> tuple[AUAdapterConfig, dict[str, Tensor]]:
+    """The config and the tensors, named as `save_adapter` names them, of published weights.
+
+    Errors as `find_parts`; ValueError too unless there are 16 K and 16 V of the family's shapes.
+    """
+    parts = find_parts(path)
+    tensors = {name: t for part in parts for name, t in read_tensors(part.path).items()}
+    tensors = {name: t for name, t in tensors.items() if not _IP_ADAPTER.fullmatch(name)}
+    LOGGER.info("AU-Adapter of FineFace: %s", describe_parts(parts))
+    lora, alpha = _take_lora(tensors, path)
+    family = parts[0].family
+    _check(tensors, family, path)
+    config = AUAdapterConfig(
+        units=SET_A,
+        encoder=family.encoder,
+        width=family.width,
+        layers=dict(LAYERS),
+        lora_rank=_rank(lora),
+        lora_alpha=alpha,
+        base=family.name,
+    )
+    renamed = {name.replace("au_encoder.", "au_encoder.mlp."): t for name, t in tensors.items()}
+    return config, {**renamed, **lora}
+
+
+def describe_parts(parts: Iterable[Part]) -> str:
+    """Which file brings what, for people."""
+    named = [f"{' and '.join(sorted(part.kinds))} from {part.path.name}" for part in parts]
+    return ", ".join(named)
+
+
+def read_part(path: Path) -> Part | None:
+    """What a file brings to an adapter of FineFace, or None; ValueError if it cannot be read."""
+    shapes = read_shapes(path)
+    encoder = shapes.get("au_encoder.weight")
+    widths = {
+        PROJECTIONS: [s[-1] for name, s in shapes.items() if _PROJECTION.fullmatch(name)],
+        ENCODER: [_encoder_width(encoder)] if encoder else [],
+        LORA: [s[-1] for name, s in shapes.items() if _reads_text(name)],
+    }
+    kinds = frozenset(kind for kind, found in widths.items() if found)
+    return Part(path, kinds, frozenset(sum(widths.values(), []))) if kinds else None
+
+
+def _encoder_width(shape: tuple[int, ...]) -> int:
+    """The text width that an encoder's Linear is for: of 64 outputs 1024, else 12 more."""
+    known = {family.outputs: family.width for family in FAMILIES}
+    return known.get(shape[0], shape[0] + len(SET_A))
+
+
+def _reads_text(name: str) -> bool:
+    """Whether it is the A of a LoRA on keys or values of the text, which tells the text width."""
+    found = _LORA.fullmatch(name)
+    return bool(
+        found
+        and found["attention"].endswith("attn2")
+        and found["target"] in ("to_k", "to_v")
+        and found["side"] in ("A", "down")
+    )
+
+
+def _parts_of(folder: Path, *without: Path) -> list[Part]:
+    """The parts in a folder; whole adapters and files for other bases there need nobody."""
+    files = [f for f in sorted(folder.iterdir()) if f.suffix.lower() in ENDINGS and f.is_file()]
+    files = [f for f in files if f not in without and METADATA_KEY not in read_metadata(f)]
+    parts = [part for part in map(read_part, files) if part is not None and not part.whole]
+    known = {family.width for family in FAMILIES}
+    return [part for part in parts if part.widths <= known]
+
+
+def _parts_of_folder(folder: Path) -> list[Part]:
+    parts = _parts_of(folder)
+    families = {part.family.name for part in parts}
+    if not parts:
+        raise ValueError(
+            f"{folder} has no weights of FineFace: attention processors, an AU encoder and, for "
+            "Stable Diffusion 2.1, a LoRA, as files that end in " + ", ".join(ENDINGS)
+        )
+    if len(families) > 1:
+        raise ValueError(
+            f"{folder} has weights for {' and for '.join(sorted(families))}: name one of the "
+            f"files instead of the folder ({describe_parts(parts)})"
+        )
+    return parts
+
+
+def _complete(parts: list[Part], source: Path) -> list[Part]:
+    """The parts of the first one's family; ValueError unless they make one adapter."""
+    family = parts[0].family
+    own = [part for part in parts if part.family == family]
+    for kind in (PROJECTIONS, ENCODER, LORA):
+        holders = [part for part in own if kind in part.kinds]
+        if len(holders) > 1:
+            names = " and ".join(part.path.name for part in holders)
+            raise ValueError(
+                f"{source}: {names} both hold the {kind} for {family.name}; "
+                "keep one set of files in a folder"
+            )
+        if not holders and kind != LORA:
+            raise ValueError(_missing(kind, family, parts, source))
+    return own
+
+
+def _missing(kind: str, family: Family, parts: list[Part], source: Path) -> str:
+    folder = source if source.is_dir() else source.parent
+    others = [part for part in parts if kind in part.kinds]
+    shape = {
+        PROJECTIONS: f"{len(LAYERS)} K and {len(LAYERS)} V of text width {family.width}",
+        ENCODER: f"au_encoder.weight [{family.outputs}, {len(SET_A)}]",
+    }[kind]
+    found = f" ({others[0].path.name} is for {others[0].family.name})" if others else ""
+    return (
+        f"{source} is a part of FineFace for {family.name}; its {kind}, {shape}, "
+        f"is not in {folder}{found}: copy the published file there"
+    )
+
+
+def _rank(lora: dict[str, Tensor]) -> int:
+    """Rows of the first A; 0 without a LoRA."""
+    return next((len(t) for name, t in lora.items() if name.endswith(".lora_A.weight")), 0)
+
+
+def _take_lora(
+    tensors: dict[str, Tensor], path: str | Path
+) -> tuple[dict[str, Tensor], float | None]:
+    """Move the LoRA out of `tensors`, under the names of `save_adapter`; and its alpha or None."""
+    lora, alphas = {}, set()
+    for name in [name for name in tensors if _LORA.fullmatch(name)]:
+        found, tensor = _LORA.fullmatch(name), tensors.pop(name)
+        target = found["target"] + (".0" if found["target"] == "to_out" else "")
+        if found["alpha"]:
+            alphas.add(float(tensor))
+        else:
+            side = {"A": "A", "down": "A", "B": "B", "up": "B"}[found["side"]]
+            lora[f"unet.{found['attention']}.{target}.lora_{side}.weight"] = tensor
+    if len(alphas) > 1:
+        raise ValueError(f"{path}: its LoRA has several alphas, {sorted(alphas)}; one is expected")
+    return lora, alphas.pop() if alphas else None
+
+
+def _check(tensors: dict[str, Tensor], family: Family, path: str | Path) -> None:
+    """ValueError unless the tensors are 16 K, 16 V and the encoder in the family's shapes."""
+    expected = _expected(family)
+    counts = {
+        kind: sum(n in tensors for n in expected if n.endswith(f"au_to_{kind}.weight"))
+        for kind in "kv"
+    }
+    if missing := [name for name in expected if name not in tensors]:
+        raise ValueError(
+            f"{path}: FineFace for {family.name} has {len(LAYERS)} K and {len(LAYERS)} V, this has "
+            f"{counts['k']} K and {counts['v']} V; missing: {some(missing)}"
+            + _strangers(tensors, expected)
+        )
+    if unknown := _strangers(tensors, expected):
+        raise ValueError(f"{path} is not FineFace as published{unknown}")
+    for name, shape in expected.items():
+        if tuple(tensors[name].shape) != shape:
+            raise ValueError(
+                f"{path}: {name} is {list(tensors[name].shape)}, {family.name} has {list(shape)} "
+                f"({describe_layers(LAYERS, family.width)})"
+            )
+
+
+def _expected(family: Family) -> Shapes:
+    projections = {
+        f"{path}.processor.au_to_{kind}.weight": (channels, family.width)
+        for path, channels in LAYERS.items()
+        for kind in "kv"
+    }
+    encoder = {
+        "au_encoder.weight": (family.outputs, len(SET_A)),
+        "au_encoder.bias": (family.outputs,),
+    }
+    return {**projections, **encoder}
+
+
+def _strangers(tensors: Iterable[str], expected: Iterable[str]) -> str:
+    unknown = sorted(set(tensors) - set(expected))
+    return f"; unknown: {some(unknown)}" if unknown else ""
+
+
+def _not_an_adapter(path: Path) -> str:
+    names = sorted(read_shapes(path))
+    found = f"its {len(names)} tensors begin with {names[0]}" if names else "it names no tensors"
+    return (
+        f"{path} is not an AU-Adapter ({found}): choose a file written by Save AU-Adapter or by "
+        "`au-adapter convert`, or one of FineFace's published files"
+    )
+
+
+def some(names: list[str]) -> str:
+    """The first few of many names."""
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

@@ -1,0 +1,111 @@
+"""Named tensors out of a file that somebody else made: told apart by content, no code run."""
+
+from __future__ import annotations
+
+import pickle
+import zipfile
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+ENDINGS = (".safetensors", ".ckpt", ".pt", ".pth", ".bin")
+PEEK = 512  # bytes that tell a web page or a pointer from weights
+METADATA_KEY = "au_adapter"  # what a file written by this project has in its metadata
+DAMAGED = "it is truncated or of another kind; copy or download it again"
+
+
+def read_tensors(path: str | Path) -> dict[str, Tensor]:
+    """Every named tensor of a safetensors file or of a pickle of tensors, on the CPU.
+
+    FileNotFoundError without the file; ValueError when it is truncated, a web page, a Git LFS
+    pointer, or a pickle of more than tensors, which is refused before anything in it runs.
+    """
+    path = _checked(path)
+    if _is_pickle(path):
+        return _named(_unpickle(path, mmap=False))
+    with _safetensors(path) as file:
+        return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+
+
+def read_shapes(path: str | Path) -> dict[str, tuple[int, ...]]:
+    """The shape of every named tensor, without reading the numbers. Errors as `read_tensors`."""
+    path = _checked(path)
+    if _is_pickle(path):
+        tensors = _named(_unpickle(path, mmap=zipfile.is_zipfile(path)))
+        return {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    with _safetensors(path) as file:
+        return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+
+
+def read_metadata(path: str | Path) -> dict[str, str]:
+    """The metadata of a safetensors file; a pickle has none. Errors as `read_tensors`."""
+    path = _checked(path)
+    if _is_pickle(path):
+        return {}
+    with _safetensors(path) as file:
+        return file.metadata() or {}
+
+
+def _checked(path: str | Path) -> Path:
+    """The path of a file that may hold weights."""
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"no adapter file {path}")
+    start = _start(path).lstrip().lower()
+    if start.startswith((b"<!doctype", b"<html", b"<?xml")):
+        raise ValueError(
+            f"{path} is a web page, not weights: the link to a page was saved. Download the file "
+            "itself; on Hugging Face its address has /resolve/ in it, not /blob/"
+        )
+    if start.startswith(b"version https://git-lfs"):
+        raise ValueError(
+            f"{path} is a Git LFS pointer of {path.stat().st_size} bytes, not the weights that it "
+            "points to: run `git lfs pull` in the folder it came from, or download the file itself"
+        )
+    return path
+
+
+def _start(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(PEEK)
+
+
+def _is_pickle(path: Path) -> bool:
+    """torch.save writes a zip archive, before 2020 a bare pickle; both begin unlike safetensors."""
+    return _start(path).startswith((b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04"))
+
+
+def _unpickle(path: Path, mmap: bool) -> object:
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
+    except pickle.UnpicklingError as error:
+        if "truncated" in str(error):
+            raise _damaged(path) from error
+        raise ValueError(
+            f"{path} is a pickle that holds more than tensors and could run code, so it was not "
+            "opened. Get the weights from their publisher, or as safetensors"
+        ) from error
+    except (RuntimeError, EOFError, OSError) as error:
+        raise _damaged(path) from error
+
+
+def _named(content: object) -> dict[str, Tensor]:
+    """The tensors by name; a single tensor has none, a training checkpoint keeps them deeper."""
+    if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
+        content = content["state_dict"]
+    named = content.items() if isinstance(content, dict) else ()
+    return {name: tensor for name, tensor in named if isinstance(tensor, Tensor)}
+
+
+def _safetensors(path: Path) -> safe_open:
+    try:
+        return safe_open(path, framework="pt")
+    except SafetensorError as error:
+        raise _damaged(path) from error
+
+
+def _damaged(path: Path) -> ValueError:
+    size = path.stat().st_size
+    return ValueError(f"{path} ({size} bytes) is not a whole file of weights: {DAMAGED}")

@@ -1,0 +1,61 @@
+"""Does a MODEL look like the base that an AU-Adapter was trained on? Said in a sentence if not."""
+
+from __future__ import annotations
+
+import logging
+
+from torch import Tensor
+
+from au_adapter.models.adapter import AUAdapter
+
+from .compat import ModelPatcher, ModelType
+from .sd_unet import SDUNet
+
+logger = logging.getLogger("au_adapter")
+
+PREDICTIONS = {ModelType.EPS: "epsilon", ModelType.V_PREDICTION: "v_prediction"}
+UNRELATED = 0.5  # cosine of the keys; on its own base an adapter has nearly 1, on others about 0
+
+
+def base_warning(model: ModelPatcher, unet: SDUNet, adapter: AUAdapter) -> str:
+    """What speaks against this pair although the shapes fit; empty if nothing does."""
+    warning = " ".join(
+        s for s in (_prediction(model, adapter), _weights(model, unet, adapter)) if s
+    )
+    if warning:
+        logger.warning("Apply AU-Adapter: %s", warning)
+    return warning
+
+
+def _prediction(model: ModelPatcher, adapter: AUAdapter) -> str:
+    found = PREDICTIONS.get(model.model.model_type, model.model.model_type.name)
+    expected = adapter.config.prediction
+    if found == expected:
+        return ""
+    return (
+        f"This MODEL predicts {found}, the AU-Adapter was trained on one that predicts {expected}: "
+        "the AUs may act weakly or wrongly. Use a base with the adapter's prediction."
+    )
+
+
+def _weights(model: ModelPatcher, unet: SDUNet, adapter: AUAdapter) -> str:
+    path = next(iter(adapter.config.layers))
+    keys = _readable_weight(model, unet.weights[f"{path}.to_k.weight"])
+    similarity = None if keys is None else adapter.key_similarity(path, keys)
+    if similarity is None or similarity > UNRELATED:
+        return ""
+    return (
+        f"This MODEL has the shape of the AU-Adapter's base ({adapter.config.base or 'unnamed'}) "
+        f"but other weights (cosine of the keys {similarity:.2f}, on its own base about 1): the "
+        "AUs may do nothing sensible. Use the base that the adapter was trained on, or a "
+        "fine-tuned version of it."
+    )
+
+
+def _readable_weight(model: ModelPatcher, name: str) -> Tensor | None:
+    """A weight of the UNet, or None while ComfyUI keeps it elsewhere or quantised."""
+    module = model.model.diffusion_model.get_submodule(name.removesuffix(".weight"))
+    weight = module.weight
+    if weight is None or weight.is_meta or not weight.is_floating_point():
+        return None
+    return weight
