@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
-from . import apply, au_adapter, au_vector, demo_model, picture_record
+from . import apply, au_adapter, au_vector, demo_model, face_edit, magicface, picture_record
 
-NODES = (*au_vector.NODES, *au_adapter.NODES, *apply.NODES, *demo_model.NODES)
+NODES = (
+    *au_vector.NODES,
+    *au_adapter.NODES,
+    *apply.NODES,
+    *demo_model.NODES,
+    *magicface.NODES,
+    *face_edit.NODES,
+)
 
 picture_record.register()
