@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
-from . import apply, au_adapter, au_vector, demo_model, face_edit, magicface, picture_record
+from . import (
+    apply,
+    au_adapter,
+    au_vector,
+    demo_model,
+    expression,
+    face_edit,
+    guider,
+    keyframes,
+    magicface,
+    picture_record,
+    sides,
+)
 
 NODES = (
     *au_vector.NODES,
+    *expression.NODES,
+    *keyframes.NODES,
+    *sides.NODES,
     *au_adapter.NODES,
     *apply.NODES,
+    *guider.NODES,
     *demo_model.NODES,
     *magicface.NODES,
     *face_edit.NODES,

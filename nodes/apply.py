@@ -101,8 +101,9 @@ class ApplyAUAdapter(io.ComfyNode):
         check_layers(au_adapter.config, unet.layers, unet.width)
         _check_tokens(au_adapter, au_tokens)
         patched = model.clone()
+        earlier = _applied_before(model, au_adapter)
         applied = AppliedAdapter(
-            key=_free_key(model, au_adapter),
+            key=_free_key(au_adapter, len(earlier)),
             adapter=au_adapter,
             blocks=unet.blocks,
             strength=strength,
@@ -110,8 +111,9 @@ class ApplyAUAdapter(io.ComfyNode):
             **_sigma_range(model, start, end),
         )
         applied.attach(patched)
-        if au_adapter.lora and au_adapter.lora_strength:
-            add_lora(patched, unet, au_adapter, strength * au_adapter.lora_strength)
+        more = _lora_to_add(strength, [other.strength for other in earlier])
+        if au_adapter.lora and au_adapter.lora_strength and more:
+            add_lora(patched, unet, au_adapter, more * au_adapter.lora_strength)
         warning = base_warning(model, unet, au_adapter)
         return io.NodeOutput(
             patched,
@@ -121,18 +123,28 @@ class ApplyAUAdapter(io.ComfyNode):
         )
 
 
-def _free_key(model: ModelPatcher, adapter: AUAdapter) -> str:
+def _applied_before(model: ModelPatcher, adapter: AUAdapter) -> list[AppliedAdapter]:
+    """What earlier nodes have put of this adapter on the MODEL, for another mask say."""
+    applied: list[AppliedAdapter] = []
+    while found := model.get_wrappers(WrappersMP.DIFFUSION_MODEL, _free_key(adapter, len(applied))):
+        applied += [wrapper.__self__ for wrapper in found]
+    return applied
+
+
+def _free_key(adapter: AUAdapter, earlier: int) -> str:
     """The adapter's name in CONDITIONING; a second time on the same MODEL it takes another one.
 
     It follows from the adapter, not from the node: CONDITIONING made by several of our nodes, for
     regions say, works on a MODEL made by any of them.
     """
-    name = key = f"au_adapter.{adapter.instance}"
-    count = 1
-    while model.get_wrappers(WrappersMP.DIFFUSION_MODEL, key):
-        count += 1
-        key = f"{name}.{count}"
-    return key
+    return f"au_adapter.{adapter.instance}" + (f".{earlier + 1}" if earlier else "")
+
+
+def _lora_to_add(strength: float, earlier: list[float]) -> float:
+    """What brings the adapter's LoRA to the strongest of its nodes: it has no region, so two
+    regions may not double it."""
+    there = max(earlier, key=abs, default=0.0)
+    return strength - there if abs(strength) > abs(there) else 0.0
 
 
 def _sigma_range(model: ModelPatcher, start: float, end: float) -> dict[str, float]:

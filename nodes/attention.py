@@ -18,7 +18,7 @@ from au_adapter.models.adapter import AUAdapter, attend
 from au_adapter.models.masks import mask_for_block
 
 from .compat import CallbacksMP, ModelPatcher, WrappersMP, optimized_attention
-from .conditioning import AUMaskCond, AUTokensCond
+from .conditioning import AUMaskCond, AUTokensCond, check_count
 from .sd_unet import BlockKey
 
 Replacement = Callable[[Tensor, Tensor, Tensor, dict], Tensor]
@@ -86,9 +86,21 @@ class AppliedAdapter:
 
     def attach(self, model: ModelPatcher) -> None:
         """Register the wrappers on `model`, which must be a clone of the caller's own."""
+        model.add_wrapper_with_key(WrappersMP.SAMPLER_SAMPLE, self.key, self.check_counts)
         model.add_wrapper_with_key(WrappersMP.CALC_COND_BATCH, self.key, self.complete_conds)
         model.add_wrapper_with_key(WrappersMP.DIFFUSION_MODEL, self.key, self.run_unet)
         model.add_callback_with_key(CallbacksMP.ON_CLEANUP, self.key, self.forget)
+
+    def check_counts(
+        self, executor: Callable, guider: Any, sigmas: Tensor, extra_args: dict[str, Any],
+        callback: Any, noise: Tensor, *args: Any, **kwargs: Any,
+    ) -> Any:  # fmt: skip
+        """Compare the AUs and masks with the whole batch, before context windows cut it."""
+        for entry in (entry for entries in guider.conds.values() for entry in entries):
+            for key, what in ((self.key, "AU vectors"), (self.mask_key, "masks")):
+                if key in entry["model_conds"]:
+                    check_count(len(entry["model_conds"][key].cond), len(noise), what)
+        return executor(guider, sigmas, extra_args, callback, noise, *args, **kwargs)
 
     def complete_conds(
         self, executor: Callable, model: Any, conds: list, x_in: Tensor, *args: Any, **kwargs: Any
@@ -115,6 +127,7 @@ class AppliedAdapter:
         if self._in_range(options):
             if tokens is None:
                 tokens = self.adapter.encode_zero().to(x).expand(len(x), -1, -1)
+            _check_call(x, tokens, mask)
             options = self._with_replacements(options, self.terms(tokens), mask)
         return executor(x, timesteps, context, y, control, options, **kwargs)
 
@@ -158,7 +171,7 @@ class AppliedAdapter:
     def _complete(self, entry: dict[str, Any], height: int, width: int) -> dict[str, Any]:
         conds = entry["model_conds"]
         if self.key not in conds:
-            conds = {**conds, **self._neutral}
+            conds = {**self._neutral, **conds}
         if self.mask_key in conds:
             conds = {**conds, self.mask_key: conds[self.mask_key].fit(height, width)}
         return {**entry, "model_conds": conds}
@@ -168,6 +181,22 @@ class AppliedAdapter:
         if sigmas is None or (self.start_sigma == float("inf") and self.end_sigma <= 0):
             return True
         return self.start_sigma >= float(sigmas[0]) >= self.end_sigma
+
+
+def _check_call(x: Tensor, tokens: Tensor, mask: Tensor | None) -> None:
+    """ValueError when another node runs the model on parts of what the AUs and the mask are for."""
+    if len(tokens) != len(x):
+        raise ValueError(
+            f"Apply AU-Adapter: the model was run on {len(x)} pictures or tiles with {len(tokens)} "
+            "AU vectors. Another node cuts the latent and does not hand on its conditioning; give "
+            "one AU vector for all, or sample without that node."
+        )
+    if mask is not None and mask.shape[-2:] != x.shape[-2:]:
+        raise ValueError(
+            f"Apply AU-Adapter: the model was run on {x.shape[-2]} x {x.shape[-1]} of a latent of "
+            f"{mask.shape[-2]} x {mask.shape[-1]}. Another node cuts it into tiles and not the "
+            "mask: disconnect the mask here, and use core's Conditioning (Set Mask) instead."
+        )
 
 
 def _same(a: Tensor, b: Tensor) -> bool:

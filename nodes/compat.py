@@ -12,6 +12,7 @@ from comfy.lora import load_lora
 from comfy.model_base import IP2P, BaseModel, ModelType
 from comfy.model_patcher import CoreModelPatcher, ModelPatcher
 from comfy.patcher_extension import CallbacksMP, WrappersMP
+from comfy.samplers import CFGGuider, calc_cond_batch, cfg_function
 from comfy.sd import CLIP, VAE
 from comfy.sd1_clip import SD1ClipModel, SD1Tokenizer, SDClipModel, SDTokenizer
 from comfy.supported_models import SD15, SD20
@@ -23,6 +24,7 @@ from server import PromptServer
 
 __all__ = [
     "BaseModel",
+    "CFGGuider",
     "CLIP",
     "CLIPTextModel",
     "CONDNoiseShape",
@@ -44,11 +46,20 @@ __all__ = [
     "UNetModel",
     "VAE",
     "WrappersMP",
+    "calc_cond_batch",
+    "cfg_function",
     "folder_paths",
     "io",
     "load_lora",
     "model_management",
     "optimized_attention",
+    "show_text",
     "ui",
     "unet_to_diffusers",
 ]
+
+
+def show_text(node: type[io.ComfyNode], text: str) -> None:
+    """Show a text on the node in the page; its schema must ask for the hidden unique_id."""
+    if server := getattr(PromptServer, "instance", None):
+        server.send_progress_text(text, node.hidden.unique_id)

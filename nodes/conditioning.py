@@ -50,3 +50,18 @@ def with_conds(conditioning: Conditioning, conds: dict[str, CONDRegular]) -> Con
         (text, {**extra, "model_conds": {**extra.get("model_conds", {}), **conds}})
         for text, extra in conditioning
     ]
+
+
+def without_tokens(conditioning: Conditioning) -> Conditioning:
+    """A copy of CONDITIONING that lacks AUs, and so gets the neutral face; its masks stay."""
+    return [(text, {**extra, "model_conds": _others(extra)}) for text, extra in conditioning]
+
+
+def has_tokens(conditioning: Conditioning) -> bool:
+    """Whether any entry carries AUs."""
+    return any(len(_others(extra)) < len(extra.get("model_conds", {})) for _, extra in conditioning)
+
+
+def _others(extra: dict[str, Any]) -> dict[str, CONDRegular]:
+    conds = extra.get("model_conds", {})
+    return {key: cond for key, cond in conds.items() if not isinstance(cond, AUTokensCond)}

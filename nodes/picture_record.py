@@ -17,12 +17,19 @@ from au_adapter.weights.files import adapter_files, adapter_hash
 from .au_adapter import adapter_path
 from .au_vector import AUSweep, AUVectorNode
 from .compat import PromptServer
+from .expression import AUExpression
+from .keyframes import AUKeyframes
+from .sides import AUSides
 
 logger = logging.getLogger("au_adapter")
 
 Graph = dict[str, dict[str, Any]]
 KEY = "au_adapter"  # the name of the record in a picture's metadata
-VECTOR_NODES = {"AUA_AUVector": AUVectorNode, "AUA_AUSweep": AUSweep}
+VECTOR_NODES = {
+    node.define_schema().node_id: node
+    for node in (AUVectorNode, AUSweep, AUExpression, AUKeyframes, AUSides)
+}
+PRIMITIVES = ("PrimitiveInt", "PrimitiveFloat", "PrimitiveString", "PrimitiveStringMultiline")
 
 
 def register() -> None:
@@ -53,8 +60,8 @@ def describe(graph: Graph) -> list[dict[str, Any]]:
     return [
         {
             "node": key,
-            **_adapter(_source(graph, node, "au_adapter")),
-            **{name: _constant(node, name) for name in ("strength", "start", "end")},
+            **_adapter(graph, _source(graph, node, "au_adapter")),
+            **{name: _constant(graph, node, name) for name in ("strength", "start", "end")},
             "aus": _aus(graph, _source(graph, node, "au_tokens")),
         }
         for key, node in graph.items()
@@ -68,16 +75,21 @@ def _source(graph: Graph, node: dict[str, Any], name: str) -> dict[str, Any]:
     return graph.get(link[0], {}) if isinstance(link, list) else {}
 
 
-def _constant(node: dict[str, Any], name: str) -> Any:
+def _constant(graph: Graph, node: dict[str, Any], name: str) -> Any:
+    """The value of an input, of its own or from core's node for a single value; None if linked to
+    anything else."""
     value = node["inputs"].get(name)
-    return None if isinstance(value, list) else value
+    if not isinstance(value, list):
+        return value
+    source = _source(graph, node, name)
+    return _constant(graph, source, "value") if source.get("class_type") in PRIMITIVES else None
 
 
-def _adapter(node: dict[str, Any]) -> dict[str, Any]:
+def _adapter(graph: Graph, node: dict[str, Any]) -> dict[str, Any]:
     if node.get("class_type") == "AUA_LoadDemoModel":
         path, strength = demo_folder() / "adapter.safetensors", 1.0
-    elif node.get("class_type") == "AUA_LoadAUAdapter" and _constant(node, "file"):
-        path, strength = adapter_path(node["inputs"]["file"]), _constant(node, "lora_strength")
+    elif node.get("class_type") == "AUA_LoadAUAdapter" and (file := _constant(graph, node, "file")):
+        path, strength = adapter_path(file), _constant(graph, node, "lora_strength")
     else:
         return {"adapter": None, "lora_strength": None}
     changed = tuple(file.stat().st_mtime_ns for file in adapter_files(path))
@@ -91,19 +103,22 @@ def _hash(path: Path, changed: tuple[int, ...]) -> str:
 
 
 def _aus(graph: Graph, encoder: dict[str, Any]) -> dict[str, Any] | None:
-    vector = _evaluate(graph, _source(graph, encoder, "au_vector"))
+    vector = _vector(graph, encoder, "au_vector")
     return None if vector is None else json.loads(vector.to_json())
 
 
-def _evaluate(graph: Graph, node: dict[str, Any]) -> Any:
-    """The AU vector that a node will make, as far as constants determine it."""
-    if node.get("class_type") not in VECTOR_NODES:
+def _vector(graph: Graph, node: dict[str, Any], name: str) -> Any:
+    """The AU vector that an input will get, as far as constants determine it."""
+    source = _source(graph, node, name)
+    if source.get("class_type") not in VECTOR_NODES:
         return None
-    inputs = {name: value for name, value in node["inputs"].items() if name != "au_vector"}
-    if any(isinstance(value, list) for value in inputs.values()):
+    inputs = {
+        key: _vector(graph, source, key) if key == "au_vector" else _constant(graph, source, key)
+        for key in source["inputs"]
+    }
+    if any(isinstance(source["inputs"][key], list) and inputs[key] is None for key in inputs):
         return None
-    if "au_vector" in node["inputs"]:
-        inputs["au_vector"] = _evaluate(graph, _source(graph, node, "au_vector"))
-        if inputs["au_vector"] is None:
-            return None
-    return VECTOR_NODES[node["class_type"]].execute(**inputs).args[0]
+    kind = VECTOR_NODES[source["class_type"]]
+    if kind.define_schema().is_input_list:
+        inputs = {key: [value] for key, value in inputs.items()}
+    return kind.execute(**inputs).args[node["inputs"][name][1]]

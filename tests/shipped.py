@@ -12,10 +12,20 @@ import pytest
 
 from au_adapter.demo import FOLDER_VARIABLE, demo_folder
 from tools.server import ROOT, ComfyServer
+from tools.stand_ins import add_stand_ins
 
 WORKFLOWS = ROOT / "workflows"
+KEPT = ROOT / "tests" / "data" / "workflows"  # as saved with earlier versions
 NAMES = sorted(path.stem for path in (WORKFLOWS / "api").glob("*.json"))
-PICTURES = {"au_generate": 1, "au_sweep": 6}
+# What the bundled model draws: how many pictures, and of which width and height.
+PICTURES = {"au_animation": 1, "au_generate": 1, "au_sides": 1, "au_sweep": 6, "au_two_faces": 1}
+SIZES = {"au_two_faces": (224, 128)}
+DRAWN = sorted(PICTURES)  # the others need models that nobody may ship along
+
+
+def size_of(name: str) -> tuple[int, int]:
+    """Width and height of what a workflow draws."""
+    return SIZES.get(name, (128, 128))
 
 
 def api_graph(name: str) -> dict[str, dict[str, Any]]:
@@ -37,8 +47,9 @@ def is_link(value: Any) -> bool:
 def shipped_server(base: Path) -> Iterator[ComfyServer]:
     """A server that caches nothing, on the bundled model, or on random weights in a clone without.
 
-    `base` is an empty folder for it.
+    `base` is an empty folder for it. What else the workflows need is there by name.
     """
+    add_stand_ins(base)
     with pytest.MonkeyPatch.context() as environment:
         if not (demo_folder() / "unet.safetensors").is_file():
             from tiny_demo import write_demo  # which takes seconds to import

@@ -17,16 +17,25 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from PIL import Image, ImageOps
+from PIL import Image, ImageDraw, ImageFont, ImageOps, ImageSequence
 from playwright.sync_api import Page
 
 from tools.frontend import open_page
 from tools.server import ROOT, ComfyServer
+from tools.stand_ins import add_stand_ins
 
 WORKFLOWS = ROOT / "workflows"
 SCRIPT = Path(__file__).with_name("arrange_workflow.js")
 NAMESPACE = uuid.UUID("6d9fbb44-3c63-4f27-9a5b-3f0a1a6f7d10")  # any, so that ids never change
 THUMBNAIL = 384
+MOST = 9  # pictures on a thumbnail
+INK, PAPER = "#f2f2ee", "#2f3640"
+# Workflows that draw with models which cannot be shipped: their card is a text.
+CARDS = {
+    "au_sd21": "Stable Diffusion 2.1\n+ FineFace\n\nyour checkpoint,\ntwelve muscles",
+    "au_sd15": "Stable Diffusion 1.5\n+ FineFace\n\nyour checkpoint,\ntwelve muscles",
+    "au_sd15_ipadapter": "SD 1.5 + FineFace\n+ IP-Adapter\n\ntext, a person,\nan expression",
+}
 
 
 @dataclass(frozen=True)
@@ -43,6 +52,13 @@ NOTE = Group("", ("note",))
 
 # Columns from left to right, in each the groups from top to bottom. All of it should fit a laptop's
 # screen at a scale at which ComfyUI still draws text: about 1750 x 850 units.
+_STABLE_DIFFUSION = [
+    [NOTE],
+    [Group("1. Models", ("1", "11"), GREY), Group("2. What to draw", ("2", "3", "7"), BLUE)],
+    [Group("3. Expression: move the sliders", ("4",), GREEN)],
+    [Group("4. Draw it", ("5", "6", "8", "9"), VIOLET)],
+    [Group("5. The picture", ("10",), BLUE)],
+]
 ARRANGEMENTS: dict[str, list[list[Group]]] = {
     "au_generate": [
         [NOTE],
@@ -61,14 +77,57 @@ ARRANGEMENTS: dict[str, list[list[Group]]] = {
         [Group("5. Draw them", ("5", "6", "8", "9"), VIOLET)],
         [Group("6. The pictures", ("10", "13"), BLUE)],
     ],
+    "au_two_faces": [
+        [NOTE, Group("1. Model", ("1",), GREY)],
+        [
+            Group("2. Left: who and how", ("2", "4"), GREEN),
+            Group("3. Right: who and how", ("11", "12"), GREEN),
+        ],
+        [Group("4. AUs of each", ("5", "6", "13", "14"), VIOLET)],
+        [Group("5. Left is here", ("15", "18"), BLUE), Group("Right is here", ("16", "19"), BLUE)],
+        [Group("6. Both", ("17", "20"), BLUE), Group("7. Size", ("3", "7"), GREY)],
+        [Group("8. Draw them", ("8", "9", "10"), VIOLET)],
+    ],
+    "au_animation": [
+        [NOTE],
+        [Group("1. Model", ("1",), GREY), Group("2. What to draw", ("2", "3"), BLUE)],
+        [
+            Group("3. How many frames", ("11", "7", "12"), BLUE),
+            Group("4. What the face does", ("4",), GREEN),
+        ],
+        [Group("5. Draw them", ("5", "6", "8", "9"), VIOLET)],
+        [Group("6. The clip", ("10", "13"), BLUE)],
+    ],
+    "au_sides": [
+        [NOTE],
+        [Group("1. Model", ("1",), GREY), Group("2. What to draw", ("2", "3", "7"), BLUE)],
+        [Group("3. L and R in the notation", ("4",), GREEN)],
+        [Group("4. Part both", ("11", "13", "5", "12"), GREEN)],
+        [Group("5. Each to its half", ("6", "14"), VIOLET)],
+        [Group("6. Draw it", ("8", "9", "10"), VIOLET)],
+    ],
+    "au_sd21": _STABLE_DIFFUSION,
+    "au_sd15": _STABLE_DIFFUSION,
+    "au_sd15_ipadapter": [
+        [NOTE],
+        [Group("1. Models", ("1", "11"), GREY), Group("2. What to draw", ("2", "3", "7"), BLUE)],
+        [Group("3. Who", ("12", "13", "14"), BLUE)],
+        [Group("4. Expression: move the sliders", ("4",), GREEN)],
+        [Group("5. Draw it", ("5", "6", "8", "9"), VIOLET)],
+        [Group("6. The picture", ("10",), BLUE)],
+    ],
 }
 # Width and height of nodes that need more, or less, than ComfyUI gives them. Nothing stands below
 # AU Vector: in Nodes 2.0 it grows when its advanced inputs are shown.
 SIZES = {
     "AUA_AUVector": (380, 0),
+    "AUA_AUExpression": (310, 190),  # it shows its notes below its widgets
+    "AUA_AUKeyframes": (330, 230),
     "AUA_AUSweep": (330, 0),
+    "SaveAnimatedWEBP": (310, 420),
     "CLIPTextEncode": (290, 110),
     "KSampler": (270, 0),
+    "LoadImage": (260, 320),
     "MarkdownNote": (290, 620),
     "PreviewAny": (310, 180),
     "SaveImage": (310, 290),
@@ -97,19 +156,39 @@ def arranged(page: Page, name: str) -> dict[str, Any]:
 
 def build(server: ComfyServer) -> None:
     """Write workflows/*.json."""
-    with open_page(server) as page:
-        for name in ARRANGEMENTS:
+    for name in ARRANGEMENTS:
+        with open_page(server) as page:  # a fresh one: a page remembers values by a node's id
             text = json.dumps(arranged(page, name), indent=1, ensure_ascii=False)
-            (WORKFLOWS / f"{name}.json").write_text(text + "\n", encoding="utf-8", newline="\n")
-            print(f"workflows/{name}.json", flush=True)
+        (WORKFLOWS / f"{name}.json").write_text(text + "\n", encoding="utf-8", newline="\n")
+        print(f"workflows/{name}.json", flush=True)
 
 
 def draw_thumbnails(server: ComfyServer) -> None:
-    """Write workflows/*.jpg: the pictures of a run, in rows on a square."""
+    """Write workflows/*.jpg: the pictures of a run, in rows on a square, or a text."""
     for name in ARRANGEMENTS:
-        picture = on_a_square(server.run(read_graph(name)))
+        if name in CARDS:
+            picture = card(CARDS[name])
+        else:
+            picture = on_a_square(_frames(server.run(read_graph(name))))
         picture.save(WORKFLOWS / f"{name}.jpg", quality=88, optimize=True)
         print(f"workflows/{name}.jpg", flush=True)
+
+
+def card(text: str) -> Image.Image:
+    """A square of THUMBNAIL pixels that says what a workflow is for."""
+    square = Image.new("RGB", (THUMBNAIL, THUMBNAIL), PAPER)
+    draw, middle = ImageDraw.Draw(square), THUMBNAIL / 2
+    font = ImageFont.load_default(30)
+    draw.multiline_text((middle, middle), text, INK, font, "mm", spacing=10, align="center")
+    return square
+
+
+def _frames(pictures: list[Image.Image]) -> list[Image.Image]:
+    """Pictures and the frames of clips, at most MOST of them, evenly apart, ends included."""
+    frames = [frame.copy() for picture in pictures for frame in ImageSequence.Iterator(picture)]
+    if len(frames) <= MOST:
+        return frames
+    return [frames[round(i * (len(frames) - 1) / (MOST - 1))] for i in range(MOST)]
 
 
 def on_a_square(pictures: list[Image.Image]) -> Image.Image:
@@ -130,8 +209,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--thumbnails", action="store_true", help="draw the .jpg files instead")
     make = draw_thumbnails if parser.parse_args().thumbnails else build
-    with tempfile.TemporaryDirectory() as base, ComfyServer(base=base) as server:
-        make(server)
+    with tempfile.TemporaryDirectory() as base:
+        add_stand_ins(Path(base))
+        with ComfyServer(base=base) as server:
+            make(server)
 
 
 if __name__ == "__main__":

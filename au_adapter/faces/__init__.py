@@ -7,6 +7,7 @@ installed, and nothing is sent anywhere.
 from __future__ import annotations
 
 from .face import Face, from_face_landmarks, to_face_landmarks
+from .halves import half_masks
 from .landmarker import FaceLandmarker
 from .locate import FACE_LANDMARKER, FULL_RANGE_DETECTOR, PERSON_SEGMENTER, locate
 from .pose import head_angles
@@ -20,6 +21,7 @@ __all__ = [
     "FaceLandmarker",
     "PersonSegmenter",
     "from_face_landmarks",
+    "half_masks",
     "head_angles",
     "locate",
     "to_face_landmarks",

@@ -1,6 +1,7 @@
 """FACS: what an Action Unit is, vectors of intensities, notation, recipes and conflicts."""
 
-from .conflicts import CONFLICTS, Conflict, check
+from .conflicts import CONFLICTS, Conflict, check, describe_conflicts
+from .keyframes import EASINGS, Keyframe, Keyframes
 from .notation import DEFAULT_INTENSITY, LETTERS, format_notation, parse_notation
 from .presets import PRESETS, Preset, preset
 from .units import ALL_UNITS, LIP_UNITS, SET_A, SET_B_EXTRA, UNITS, ActionUnit, unit
@@ -10,6 +11,7 @@ __all__ = [
     "ALL_UNITS",
     "CONFLICTS",
     "DEFAULT_INTENSITY",
+    "EASINGS",
     "LETTERS",
     "LIP_UNITS",
     "PRESETS",
@@ -19,8 +21,11 @@ __all__ = [
     "AUVector",
     "ActionUnit",
     "Conflict",
+    "Keyframe",
+    "Keyframes",
     "Preset",
     "check",
+    "describe_conflicts",
     "format_notation",
     "parse_notation",
     "preset",

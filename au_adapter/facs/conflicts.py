@@ -41,6 +41,12 @@ class Conflict:
         return "+".join(str(number) for number in self.units) + f"{where}: {self.reason}"
 
 
+KINDS: dict[Kind, str] = {
+    "X": "exclude each other",
+    "N": "make a new look",
+    "M": "one hides the other",
+}
+
 CONFLICTS = (
     Rule((1, 4), "N", "the inner brows are raised and drawn together at once: they slant"),
     Rule((2, 4), "N", "raised outer brows against lowered ones: a flatter brow, the furrow stays"),
@@ -112,6 +118,18 @@ def check(vector: AUVector) -> list[Conflict]:
     kind that also applies is left out. An empty list means that the AUs go together.
     """
     return [conflict for face in range(len(vector)) for conflict in _check_face(vector, face)]
+
+
+def describe_conflicts(vector: AUVector) -> list[str]:
+    """What `check` finds as sentences for people, each once, with its number of faces if not all
+    of them; those that exclude each other first."""
+    faces: dict[str, set[int]] = {}
+    for conflict in sorted(check(vector), key=lambda conflict: list(KINDS).index(conflict.kind)):
+        faces.setdefault(f"{KINDS[conflict.kind]}: {conflict}", set()).add(conflict.face)
+    return [
+        text if len(found) == len(vector) else f"{text} ({len(found)} of {len(vector)} faces)"
+        for text, found in faces.items()
+    ]
 
 
 def _check_face(vector: AUVector, face: int) -> list[Conflict]:

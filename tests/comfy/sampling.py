@@ -57,6 +57,16 @@ class Scene:
         return out["samples"]
 
 
+def first_step(scene: Scene, cfg: float, batch: int = 1) -> Tensor:
+    """Latents [batch, 4, SIZE, SIZE] after the first of the steps: one guided prediction."""
+    samples = {"samples": torch.zeros(batch, 4, SIZE, SIZE)}
+    (out,) = core.KSamplerAdvanced().sample(
+        scene.model, "enable", 1, STEPS, cfg, "euler", "normal", scene.positive, scene.negative,
+        samples, 0, 1, "enable",
+    )  # fmt: skip
+    return out["samples"]
+
+
 def demo_scene(folder: Path, lora: bool = True) -> Scene:
     """The scene of the bundled model in `folder`."""
     clip = load_clip(folder)

@@ -13,7 +13,7 @@ from au_adapter_pack.nodes.diffusers_model import build_model
 from comfy.model_base import ModelType
 from comfy_extras.nodes_latent import LatentBatchSeedBehavior
 from safetensors.torch import load_file
-from sampling import SIZE, STEPS, Scene, demo_scene, run
+from sampling import SIZE, Scene, demo_scene, first_step, run
 from torch import Tensor
 
 import nodes as core
@@ -125,15 +125,6 @@ def test_core_crops_the_mask_with_an_area(no_lora: Scene) -> None:
             first_step(masked, cfg=1.0)[..., left], first_step(expected, cfg=1.0)[..., left]
         )
     assert differ(white.sample(), black.sample())
-
-
-def first_step(scene: Scene, cfg: float) -> Tensor:
-    samples = {"samples": torch.zeros(1, 4, SIZE, SIZE)}
-    (out,) = core.KSamplerAdvanced().sample(
-        scene.model, "enable", 1, STEPS, cfg, "euler", "normal", scene.positive, scene.negative,
-        samples, 0, 1, "enable",
-    )  # fmt: skip
-    return out["samples"]
 
 
 def test_two_faces_in_two_areas(no_lora: Scene) -> None:

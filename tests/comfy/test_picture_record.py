@@ -66,6 +66,40 @@ def test_a_sweep_on_a_vector() -> None:
     assert vector.dict(1)["12"] == 4.0
 
 
+def with_vector(kind: str, slot: int = 0, **inputs: object) -> Graph:
+    """The graph with another node between AU Vector (node 4) and AU Encoder."""
+    changed = graph()
+    changed["7"] = {"class_type": kind, "inputs": inputs}
+    changed["5"]["inputs"]["au_vector"] = ["7", slot]
+    return changed
+
+
+def recorded(graph: Graph) -> AUVector:
+    return AUVector.from_json(describe(graph)[0]["aus"])
+
+
+def test_an_expression_on_a_vector() -> None:
+    inputs = {"expression": "polite smile", "strength": 0.5, "units": "set A"}
+    vector = recorded(with_vector("AUA_AUExpression", **inputs, au_vector=["4", 0]))
+    assert vector.dict() == {"12": 5.5, "L4": 2.0}
+
+
+def test_keyframes_with_their_number_from_a_primitive() -> None:
+    inputs = {"frames": ["8", 0], "keyframes": "0:\n2: 6D", "easing": "linear"}
+    clip = with_vector("AUA_AUKeyframes", **inputs, au_vector=["4", 0])
+    clip["8"] = {"class_type": "PrimitiveInt", "inputs": {"value": 3}}
+    vector = recorded(clip)
+    assert [vector.dict(frame).get("6", 0.0) for frame in range(3)] == [0, 2, 4]
+    assert vector.dict(2)["12"] == 4.0
+    clip["7"]["inputs"]["weights"] = ["9", 0]  # of another pack: known when it runs
+    assert describe(clip)[0]["aus"] is None
+
+
+@pytest.mark.parametrize(("slot", "expected"), [(0, {"4": 2.0, "12": 4.0}), (1, {"12": 4.0})])
+def test_one_side_of_a_vector(slot: int, expected: dict) -> None:
+    assert recorded(with_vector("AUA_AUSides", slot, au_vector=["4", 0])).dict() == expected
+
+
 def test_what_the_graph_does_not_tell_is_null() -> None:
     linked = graph(("SomeTrainer", {}))
     linked["4"]["inputs"]["au12"] = ["9", 0]

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from shipped import NAMES, PICTURES, api_graph, shipped_server, ui_graph
+from PIL import ImageSequence
+from shipped import DRAWN, NAMES, PICTURES, api_graph, shipped_server, size_of, ui_graph
 
-from tools.server import ComfyServer
+from tools.server import ComfyServer, PromptError
 
 
 @pytest.fixture(scope="module")
@@ -19,14 +20,15 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ComfyServer]:
 
 @pytest.fixture(scope="module")
 def drawn(server: ComfyServer) -> dict[str, np.ndarray]:
-    return {name: _draw(server, name) for name in NAMES}
+    return {name: _draw(server, name) for name in DRAWN}
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", DRAWN)
 def test_it_draws_what_it_says_and_the_same_again(
     server: ComfyServer, drawn: dict[str, np.ndarray], name: str
 ) -> None:
-    assert drawn[name].shape == (PICTURES[name], 128, 128, 3)
+    width, height = size_of(name)
+    assert drawn[name].shape == (PICTURES[name], height, width, 3)
     for number, picture in enumerate(drawn[name]):
         assert picture.std() > 5, f"picture {number} is empty"
     assert np.array_equal(drawn[name], _draw(server, name))
@@ -48,6 +50,26 @@ def test_the_server_knows_every_node_of_it(server: ComfyServer, name: str) -> No
         inputs = known[node["class_type"]]["input"]
         names = {*inputs.get("required", {}), *inputs.get("optional", {})}
         assert node["inputs"].keys() <= names, node["class_type"]
+
+
+def test_a_clip_changes_in_time(server: ComfyServer) -> None:
+    (clip,) = server.run(api_graph("au_animation"))
+    frames = [np.asarray(frame.convert("RGB"), int) for frame in ImageSequence.Iterator(clip)]
+    assert 2 < len(frames) <= 16  # frames that are the same are stored once
+    assert all(np.abs(frame - frames[0]).mean() > 0 for frame in frames[2:])
+
+
+@pytest.mark.parametrize("name", sorted({*NAMES} - {*DRAWN}))
+def test_comfyui_accepts_what_needs_other_models(server: ComfyServer, name: str) -> None:
+    """Its own validation: every node, input, link and value, with the models there by name. It
+    then fails at the first of them, which is empty."""
+    prompt = server.post_prompt(api_graph(name))
+    with pytest.raises(PromptError, match="node 1 .CheckpointLoaderSimple|node 11|node 12"):
+        server.wait(prompt)
+    wrong = api_graph(name)
+    wrong["1"]["inputs"]["ckpt_name"] = "gone.safetensors"
+    with pytest.raises(PromptError, match="node 1 .*gone.safetensors"):
+        server.post_prompt(wrong)
 
 
 def test_the_page_lists_them_with_pictures(server: ComfyServer) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from PIL import Image
-from shipped import NAMES, PICTURES, WORKFLOWS, api_graph, is_link, ui_graph
+from shipped import DRAWN, NAMES, WORKFLOWS, api_graph, is_link, ui_graph
 
 from tools.server import ROOT
 
@@ -20,7 +20,7 @@ AFTER_SEED = "control_after_generate"  # a widget of the page that is no input o
 
 
 def test_each_is_there_in_both_forms_with_a_picture() -> None:
-    assert sorted(PICTURES) == NAMES
+    assert {*DRAWN} < {*NAMES}
     assert sorted(path.stem for path in WORKFLOWS.glob("*.json")) == NAMES
     assert sorted(path.stem for path in WORKFLOWS.glob("*.jpg")) == NAMES
 
@@ -61,8 +61,32 @@ def test_the_note_names_the_models(name: str) -> None:
     (note,) = (node for node in ui_graph(name)["nodes"] if node["type"] == "MarkdownNote")
     text = note["widgets_values"][0]
     assert text == (WORKFLOWS / "notes" / f"{name}.md").read_text(encoding="utf-8").strip()
-    for said in ("AU-Adapter demo model", "au_adapter/demo/", "Apache-2.0", "MIT", "Try next"):
-        assert said in text
+    assert "### Models" in text and "Apache-2.0" in text
+    if name in DRAWN:
+        for said in ("AU-Adapter demo model", "au_adapter/demo/", "MIT", "### Try next"):
+            assert said in text
+
+
+@pytest.mark.parametrize("name", sorted({*NAMES} - {*DRAWN}))
+def test_the_note_names_every_file_with_folder_and_licence(name: str) -> None:
+    text = (WORKFLOWS / "notes" / f"{name}.md").read_text(encoding="utf-8")
+    files = {
+        "ckpt_name": ("models/checkpoints/", "CreativeML Open RAIL"),
+        "file": ("models/au_adapter/", "Apache-2.0"),
+    }
+    lines = text.splitlines()
+    for key, said in files.items():
+        (file,) = (n["inputs"][key] for n in api_graph(name).values() if key in n["inputs"])
+        line = next(line for line in lines if line.startswith(f"- `{file}`"))
+        assert all(word in line for word in said)
+    if any(node["class_type"].startswith("IPAdapter") for node in api_graph(name).values()):
+        for said in (
+            "ComfyUI_IPAdapter_plus",
+            "GPL-3.0",
+            "models/ipadapter/",
+            "models/clip_vision/",
+        ):
+            assert said in text
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -1,0 +1,84 @@
+"""AU Expression: recipes of expressions by name, and what is known about AUs that conflict."""
+
+from __future__ import annotations
+
+from au_adapter.facs import PRESETS, AUVector, Preset, describe_conflicts, preset
+
+from .au_vector import ALIASES
+from .compat import io, show_text
+from .sockets import CATEGORY, AUVectorSocket
+
+FORMS = {"set A": "set_a", "set B": "set_b", "all": "full"}
+
+
+class AUExpression(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="AUA_AUExpression",
+            display_name="AU Expression",
+            category=CATEGORY,
+            description="An expression by its name, as Action Units from the literature, and a "
+            "word about those that do not go together.",
+            search_aliases=[*ALIASES, "preset", "joy", "sad", "angry", "sceptical", "conflict"],
+            inputs=[
+                io.Combo.Input(
+                    "expression",
+                    options=list(PRESETS),
+                    default="enjoyment smile",
+                    tooltip="A recipe of Action Units; the help page lists them. It says how a "
+                    "face looks, not what somebody feels.",
+                ),
+                io.Float.Input(
+                    "strength",
+                    default=1.0,
+                    min=-2.0,
+                    max=2.0,
+                    step=0.05,
+                    tooltip="Factor on all its AUs: 1 = as written, 0 = none of it.",
+                ),
+                io.Combo.Input(
+                    "units",
+                    options=list(FORMS),
+                    default="set A",
+                    tooltip="What the adapter knows: set A = 1 2 4 5 6 9 12 15 17 20 25 26 "
+                    "(FineFace, the bundled model), set B = 1 2 4 6 7 10 12 14 15 17 23 24, all = "
+                    "the recipe as the literature has it, with left and right.",
+                ),
+                AUVectorSocket.Input(
+                    "au_vector",
+                    optional=True,
+                    tooltip="Added to the expression; one face, or N faces that each get it.",
+                ),
+            ],
+            outputs=[
+                AUVectorSocket.Output(),
+                io.String.Output(
+                    display_name="notes",
+                    tooltip="The recipe, its source, and which AUs conflict. Nothing is changed.",
+                ),
+            ],
+            hidden=[io.Hidden.unique_id],
+        )
+
+    @classmethod
+    def execute(
+        cls, expression: str, strength: float, units: str, au_vector: AUVector | None = None
+    ) -> io.NodeOutput:
+        recipe, form = preset(expression), FORMS[units]
+        try:
+            vector = recipe.vector(form) * strength
+        except ValueError as error:
+            raise ValueError(f"AU Expression: {error}; choose other units.") from error
+        vector = vector if au_vector is None else vector + au_vector
+        notes = "\n".join([_recipe(recipe, form), *describe_conflicts(vector)])
+        show_text(cls, notes)
+        return io.NodeOutput(vector, notes)
+
+
+def _recipe(recipe: Preset, form: str) -> str:
+    note = f"; {recipe.note}" if recipe.note and form != "full" else ""
+    return f"{recipe.name}: {getattr(recipe, form)} ({recipe.source}{note})"
+
+
+NODES = (AUExpression,)

@@ -1,0 +1,103 @@
+"""AU Sides and Face Half Masks: left and right apart, on adapters that move both sides alike."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from au_adapter.faces import from_face_landmarks, half_masks
+from au_adapter.facs import AUVector
+
+from .au_vector import ALIASES
+from .compat import io, show_text
+from .sockets import CATEGORY, AUVectorSocket, FaceLandmarksSocket
+
+SIDE = 512  # of masks without a picture; Apply AU-Adapter takes any size
+
+
+class AUSides(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="AUA_AUSides",
+            display_name="AU Sides",
+            category=CATEGORY,
+            description="The left and the right side of an AU vector as two vectors, for two "
+            "Apply AU-Adapter nodes with the masks of Face Half Masks.",
+            search_aliases=[*ALIASES, "left", "right", "asymmetric", "unilateral", "wink"],
+            inputs=[
+                AUVectorSocket.Input(
+                    "au_vector", tooltip="With sides, as in the notation L12D+R12A+1B."
+                ),
+            ],
+            outputs=[
+                AUVectorSocket.Output(display_name="left", tooltip="The person's left."),
+                AUVectorSocket.Output(display_name="right", tooltip="The person's right."),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, au_vector: AUVector) -> io.NodeOutput:
+        return io.NodeOutput(*(AUVector(au_vector.units, side) for side in au_vector.sides()))
+
+
+class FaceHalfMasks(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="AUA_FaceHalfMasks",
+            display_name="Face Half Masks",
+            category=CATEGORY,
+            description="Masks of the left and the right half of faces; together they are white "
+            "everywhere. Without landmarks a vertical line parts the picture.",
+            search_aliases=["left", "right", "asymmetric", "side", "landmarks", "MediaPipe"],
+            inputs=[
+                io.Float.Input(
+                    "midline",
+                    default=0.5,
+                    min=0.0,
+                    max=1.0,
+                    step=0.01,
+                    tooltip="Where the line stands in pictures without landmarks, 0 = left edge, "
+                    "1 = right edge. A face that looks at you has its left on your right.",
+                ),
+                io.Float.Input(
+                    "softness",
+                    default=0.1,
+                    min=0.0,
+                    max=1.0,
+                    step=0.01,
+                    tooltip="Over how much of the face one half passes into the other, as a share "
+                    "of its longer side; without landmarks, of the picture's width.",
+                ),
+                FaceLandmarksSocket.Input(
+                    "face_landmarks",
+                    optional=True,
+                    tooltip="Of the picture that is sampled on, or of one with the same pose. Each "
+                    "pixel belongs to the face nearest to it.",
+                ),
+            ],
+            outputs=[
+                io.Mask.Output(display_name="left", tooltip="The person's left half."),
+                io.Mask.Output(display_name="right", tooltip="The person's right half."),
+            ],
+            hidden=[io.Hidden.unique_id],
+        )
+
+    @classmethod
+    def execute(
+        cls, midline: float, softness: float, face_landmarks: dict[str, Any] | None = None
+    ) -> io.NodeOutput:
+        frames, size = [[]], (SIDE, SIDE)
+        if face_landmarks is not None:
+            try:
+                frames = from_face_landmarks(face_landmarks)
+            except ValueError as error:
+                raise ValueError(f"Face Half Masks: {error}") from error
+            size = tuple(face_landmarks["image_size"])
+            faceless = [str(number) for number, faces in enumerate(frames, 1) if not faces]
+            if faceless:
+                show_text(cls, f"No face in picture {', '.join(faceless)}: parted at {midline:g}.")
+        return io.NodeOutput(*half_masks(frames, size, softness, midline))
+
+
+NODES = (AUSides, FaceHalfMasks)

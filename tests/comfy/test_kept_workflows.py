@@ -1,0 +1,89 @@
+"""Workflows that people saved with earlier versions: they run, and mean the same.
+
+tests/data/workflows/ has a folder for each version. What is in them is never changed; a new
+version with new nodes adds a folder.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from au_adapter_pack.nodes import NODES
+from au_adapter_pack.nodes.picture_record import describe
+from shipped import KEPT, is_link
+
+from tools.server import ComfyServer, comfyui_folder
+
+VERSIONS = sorted(path.name for path in KEPT.iterdir())
+
+
+def graph(version: str) -> dict[str, dict[str, Any]]:
+    """The kept workflow of a version in API format."""
+    return json.loads((KEPT / version / "every_node_api.json").read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def server(demo_files: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ComfyServer]:
+    server = ComfyServer(base=tmp_path_factory.mktemp("comfyui"))
+    adapter = server.base / "models" / "au_adapter" / "kept.safetensors"
+    adapter.write_bytes((demo_files / "adapter.safetensors").read_bytes())
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("AU_ADAPTER_DEMO", str(demo_files))
+        with server:
+            yield server
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_it_still_runs(server: ComfyServer, version: str) -> None:
+    pictures = [np.asarray(picture.convert("RGB"), int) for picture in server.run(graph(version))]
+    assert [picture.shape for picture in pictures] == [(64, 64, 3)] * 2
+    assert np.abs(pictures[0] - pictures[1]).mean() > 0
+    assert (server.base / "models" / "au_adapter" / "kept_again.safetensors").is_file()
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_it_still_means_the_same(version: str) -> None:
+    """The AUs that the record says now are those it said then."""
+    nodes = graph(version)
+    for node in nodes.values():  # no file here, and none of its own
+        if node["class_type"] == "AUA_ApplyAUAdapter":
+            node["inputs"]["au_adapter"] = ["22", 0]
+    nodes["22"] = {"class_type": "Elsewhere", "inputs": {}}
+    kept = json.loads((KEPT / version / "record.json").read_text(encoding="utf-8"))
+    found = describe(nodes)
+    for record in (*found, *kept):
+        record["aus"].pop("units")  # in what order, and which are 0, may change
+    assert found == kept
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_both_forms_are_one_workflow(version: str) -> None:
+    saved = json.loads((KEPT / version / "every_node.json").read_text(encoding="utf-8"))
+    sources = {link[0]: [str(link[1]), link[2]] for link in saved["links"]}
+    api = graph(version)
+    for node in saved["nodes"]:
+        if node["type"] == "MarkdownNote":
+            continue
+        expected = api[str(node["id"])]
+        assert node["type"] == expected["class_type"]
+        links = {slot["name"]: sources[slot["link"]] for slot in node["inputs"] if slot.get("link")}
+        assert links == {k: v for k, v in expected["inputs"].items() if is_link(v)}
+
+
+def test_the_newest_one_has_every_node() -> None:
+    kinds = {node["class_type"] for node in graph(VERSIONS[-1]).values()}
+    assert {node.define_schema().node_id for node in NODES} <= kinds
+
+
+def test_the_declared_oldest_comfyui_is_not_newer_than_the_one_here() -> None:
+    text = (Path(__file__).resolve().parents[2] / "pyproject.toml").read_text(encoding="utf-8")
+    declared = next(line for line in text.splitlines() if line.startswith("requires-comfyui"))
+    oldest = declared.split(">=")[1].strip('"').split(".")
+    code = (comfyui_folder() / "comfyui_version.py").read_text(encoding="utf-8")
+    found = code.split('"')[1].split(".")
+    assert tuple(map(int, oldest)) <= tuple(map(int, found))

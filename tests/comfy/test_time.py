@@ -1,0 +1,165 @@
+"""Clips: one AU vector for each frame, through whatever cuts a batch into parts of the time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from comfy.patcher_extension import WrappersMP
+from comfy_extras.nodes_context_windows import ContextWindowsManualNode
+from comfy_extras.nodes_latent import LatentBatchSeedBehavior
+from sampling import SIZE, Scene, demo_scene, run
+from torch import Tensor
+
+from au_adapter import AUVector
+
+FRAMES = 6
+LEFT = torch.zeros(1, 64, 64)
+LEFT[:, :, :32] = 1
+SETTINGS = {
+    "context_stride": 1, "closed_loop": False, "dim": 0, "freenoise": False,
+    "cond_retain_index_list": "", "latent_retain_index_list": "",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def scene(demo_files: Path) -> Scene:
+    return demo_scene(demo_files)
+
+
+@pytest.fixture(scope="module")
+def faces() -> AUVector:
+    text = "0: 12E\n2: 4E hold\n4: 26E\n5: 1E+2E"
+    return run("AUA_AUKeyframes", frames=[FRAMES], keyframes=[text], easing=["linear"])[0]
+
+
+def clip(scene: Scene, frames: int = FRAMES) -> Tensor:
+    """Frames that start from one noise."""
+    latent = {"samples": torch.zeros(frames, 4, SIZE, SIZE)}
+    return scene.sample(batch=frames, **LatentBatchSeedBehavior.execute(latent, "fixed").args[0])
+
+
+def assert_near(a: Tensor, b: Tensor) -> None:
+    torch.testing.assert_close(a, b, atol=2e-3, rtol=0)
+
+
+def test_every_frame_is_the_picture_of_its_vector(scene: Scene, faces: AUVector) -> None:
+    frames = clip(scene.apply(faces))
+    for index in range(FRAMES):
+        assert_near(frames[index : index + 1], clip(scene.apply(faces.face(index)), 1))
+    assert (frames[0] - frames[2]).abs().max() > 0.05
+
+
+def windows(scene: Scene, length: int, overlap: int, schedule: str, **settings: Any) -> Scene:
+    """The scene behind core's Context Windows."""
+    settings = {"fuse_method": "flat", **SETTINGS, **settings}
+    patched = ContextWindowsManualNode.execute(
+        scene.model, context_length=length, context_overlap=overlap, context_schedule=schedule,
+        **settings,
+    ).args[0]  # fmt: skip
+    return replace(scene, model=patched)
+
+
+@pytest.mark.parametrize(
+    ("length", "overlap", "schedule", "order", "anchor"),
+    [
+        (2, 0, "batched", "before", False),
+        (4, 0, "batched", "after", False),  # the last window is shorter
+        (4, 2, "standard_static", "after", True),
+        (4, 2, "standard_static", "before", False),
+        (3, 1, "standard_uniform", "after", False),
+        (3, 1, "looped_uniform", "after", True),
+    ],
+)
+def test_context_windows_cut_the_vectors_with_the_frames(
+    scene: Scene,
+    faces: AUVector,
+    length: int,
+    overlap: int,
+    schedule: str,
+    order: str,
+    anchor: bool,
+) -> None:
+    """A picture model predicts each frame alone, so windows may not change anything."""
+    through = {"length": length, "overlap": overlap, "schedule": schedule}
+    through["causal_window_fix"] = anchor
+    if order == "before":
+        cut = windows(scene, **through).apply(faces)
+    else:
+        cut = windows(scene.apply(faces), **through)
+    assert_near(clip(cut), clip(scene.apply(faces)))
+
+
+def test_context_windows_cut_masks_with_the_frames(scene: Scene, faces: AUVector) -> None:
+    moving = torch.stack([LEFT[0].roll(8 * frame, -1) for frame in range(FRAMES)])
+    applied = scene.apply(faces, mask=moving)
+    assert_near(clip(windows(applied, 2, 0, "batched")), clip(applied))
+    assert (clip(applied) - clip(scene.apply(faces, mask=LEFT))).abs().max() > 0.05
+
+
+@pytest.mark.parametrize("vectors", [2, 4])
+def test_vectors_for_a_window_are_not_vectors_for_the_clip(
+    scene: Scene, faces: AUVector, vectors: int
+) -> None:
+    few = AUVector.stack([faces.face(i) for i in range(vectors)])
+    cut = windows(scene.apply(few), 2, 0, "batched")
+    with pytest.raises(ValueError, match=f"{vectors} AU vectors for a latent batch of {FRAMES}"):
+        clip(cut)
+    masks = scene.apply(faces, mask=LEFT.repeat(vectors, 1, 1))
+    with pytest.raises(ValueError, match=f"{vectors} masks for a latent batch of {FRAMES}"):
+        clip(windows(masks, 2, 0, "batched"))
+
+
+def sliding(scene: Scene, length: int) -> Scene:
+    """What AnimateDiff Evolved does: a wrapper cuts latents, and what counts as many entries in
+    the conditionings, runs the rest on the parts, and puts the predictions together."""
+
+    def slide(
+        executor: Callable, model: Any, conds: list, x: Tensor, timestep: Tensor, options: dict
+    ) -> list[Tensor]:
+        parts = [slice(start, start + length) for start in range(0, len(x), length)]
+
+        def cut(entry: dict[str, Any], part: slice) -> dict[str, Any]:
+            model_conds = {
+                key: cond._copy_with(cond.cond[part]) if len(cond.cond) == len(x) else cond
+                for key, cond in entry["model_conds"].items()
+            }
+            return {**entry, "model_conds": model_conds}
+
+        outs = [
+            executor(
+                model, [[cut(e, part) for e in entries] for entries in conds], x[part],
+                timestep[part], options,
+            )
+            for part in parts
+        ]  # fmt: skip
+        return [torch.cat(pieces) for pieces in zip(*outs, strict=True)]
+
+    model = scene.model.clone()
+    model.add_wrapper_with_key(WrappersMP.CALC_COND_BATCH, "slide", slide)
+    return replace(scene, model=model)
+
+
+@pytest.mark.parametrize("order", ["before", "after"])
+def test_sliding_windows_of_another_pack_in_either_order(
+    scene: Scene, faces: AUVector, order: str
+) -> None:
+    moving = torch.stack([LEFT[0].roll(8 * frame, -1) for frame in range(FRAMES)])
+    expected = clip(scene.apply(faces, mask=moving))
+    if order == "before":
+        cut = sliding(scene, 2).apply(faces, mask=moving)
+    else:
+        cut = sliding(scene.apply(faces, mask=moving), 2)
+    assert_near(clip(cut), expected)
+
+
+def test_a_part_of_the_sampling_for_each_frame(scene: Scene, faces: AUVector) -> None:
+    """start and end hold for a clip as for a picture."""
+    late = clip(scene.apply(faces, start=0.5))
+    for index in (0, 3):
+        alone = clip(scene.apply(faces.face(index), start=0.5), 1)
+        assert_near(late[index : index + 1], alone)

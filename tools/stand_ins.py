@@ -1,0 +1,92 @@
+"""Names in place of what some workflows need and this project cannot bring along.
+
+`add_stand_ins` makes a server's base directory accept those workflows: files of no content under
+the names of the models, and two nodes in place of those of IPAdapter_plus. The workflows can then
+be built and checked, not run.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from PIL import Image
+
+API = Path(__file__).resolve().parent.parent / "workflows" / "api"
+# Node of a workflow -> where its file lies under the base directory, and the input that names it.
+FILES = {
+    "CheckpointLoaderSimple": ("models/checkpoints", "ckpt_name"),
+    "AUA_LoadAUAdapter": ("models/au_adapter", "file"),
+    "LoadImage": ("input", "image"),
+}
+# The public face of ComfyUI_IPAdapter_plus (GPL-3.0): names, inputs and outputs, and no code of it.
+IPADAPTER_PLUS = """
+class IPAdapterUnifiedLoader:
+    RETURN_TYPES, RETURN_NAMES = ("MODEL", "IPADAPTER"), ("model", "ipadapter")
+    FUNCTION, CATEGORY = "refuse", "ipadapter"
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        presets = [
+            "LIGHT - SD1.5 only (low strength)", "STANDARD (medium strength)",
+            "VIT-G (medium strength)", "PLUS (high strength)", "PLUS FACE (portraits)",
+            "FULL FACE - SD1.5 only (portraits stronger)",
+        ]
+        return {
+            "required": {"model": ("MODEL",), "preset": (presets,)},
+            "optional": {"ipadapter": ("IPADAPTER",)},
+        }
+
+    def refuse(self, **inputs):
+        raise RuntimeError("This only stands in for ComfyUI_IPAdapter_plus: install that pack")
+
+
+class IPAdapter:
+    RETURN_TYPES = ("MODEL",)
+    FUNCTION, CATEGORY = "refuse", "ipadapter"
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        share = {"min": 0.0, "max": 1.0, "step": 0.001}
+        kinds = ["standard", "prompt is more important", "style transfer"]
+        return {
+            "required": {
+                "model": ("MODEL",),
+                "ipadapter": ("IPADAPTER",),
+                "image": ("IMAGE",),
+                "weight": ("FLOAT", {"default": 1.0, "min": -1, "max": 3, "step": 0.05}),
+                "start_at": ("FLOAT", {"default": 0.0, **share}),
+                "end_at": ("FLOAT", {"default": 1.0, **share}),
+                "weight_type": (kinds,),
+            },
+            "optional": {"attn_mask": ("MASK",)},
+        }
+
+    refuse = IPAdapterUnifiedLoader.refuse
+
+
+NODE_CLASS_MAPPINGS = {"IPAdapterUnifiedLoader": IPAdapterUnifiedLoader, "IPAdapter": IPAdapter}
+NODE_DISPLAY_NAME_MAPPINGS = {"IPAdapterUnifiedLoader": "IPAdapter Unified Loader"}
+"""
+
+
+def add_stand_ins(base: Path) -> None:
+    """Put the names that the shipped workflows need under a base directory; nothing is replaced."""
+    for path in sorted(API.glob("*.json")):
+        for node in json.loads(path.read_text(encoding="utf-8")).values():
+            if node["class_type"] in FILES:
+                folder, name = FILES[node["class_type"]]
+                _add_file(base / folder / node["inputs"][name])
+    pack = base / "custom_nodes" / "ipadapter_stand_in.py"
+    pack.parent.mkdir(parents=True, exist_ok=True)
+    pack.write_text(IPADAPTER_PLUS, encoding="utf-8")
+
+
+def _add_file(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.exists():
+        return
+    if path.suffix == ".png":
+        Image.new("RGB", (64, 64), "grey").save(path)
+    else:
+        path.touch()
