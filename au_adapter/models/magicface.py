@@ -188,6 +188,8 @@ class MagicFace(nn.Module):
         self.options = {"au_encoder": au_encoder, "controller": controller}
         self.au_encoder = AU_ENCODERS[au_encoder](unet.time_embedding.linear_2.out_features)
         self.controller = CONTROLLERS[controller]()
+        for module in _unseen(id_encoder):  # nothing to learn, and a step over processes would wait
+            module.requires_grad_(False)
         for path, module in unet.named_modules():
             if path.endswith((".attn1", ".attn2")):
                 block = path.removesuffix(".attn1") if path.endswith(".attn1") else None
@@ -228,6 +230,17 @@ class MagicFace(nn.Module):
                 text,
                 cross_attention_kwargs={"identity": identity},
             ).sample
+
+
+def _unseen(id_encoder: nn.Module) -> list[nn.Module]:
+    """What comes after the last feature of an ID encoder (diffusers), and so has no effect."""
+    last = id_encoder.up_blocks[-1].attentions[-1]
+    return [
+        last.transformer_blocks[-1],
+        last.proj_out,
+        id_encoder.conv_norm_out,
+        id_encoder.conv_out,
+    ]
 
 
 @contextmanager

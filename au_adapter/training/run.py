@@ -15,6 +15,7 @@ RECIPES = {
     "demo-autoencoder": ("autoencoder", "AutoencoderRecipe"),
     "demo-base": ("base", "BaseRecipe"),
     "fineface": ("fineface", "FineFaceRecipe"),
+    "magicface": ("magicface", "MagicFaceRecipe"),
     "regressor": ("regressor", "RegressorRecipe"),
 }
 

@@ -217,8 +217,8 @@ def test_patched_weights_project_again(scene: Scene) -> None:
     identity = scene.identify()
     before = Trajectory(scene.model, 1).run(scene.apply(magicface_id=identity))
     patched = scene.model.clone()
-    name = "diffusion_model.input_blocks.1.1.transformer_blocks.0.attn1.to_k.weight"
-    patched.add_patches({name: (torch.full((64, 64), 0.1),)}, 1.0)
+    name = "diffusion_model.input_blocks.1.1.transformer_blocks.0.attn1.to_v.weight"
+    patched.add_patches({name: (torch.eye(64),)}, 1.0)
     kept = Trajectory(scene.model, 1).run(scene.apply(magicface_id=identity, model=patched))
     fresh = Trajectory(scene.model, 1).run(scene.apply(model=patched))
     assert (before - fresh).abs().max() > 1e-4

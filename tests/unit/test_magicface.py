@@ -124,6 +124,17 @@ def test_the_published_shape_has_sixteen_blocks() -> None:
     assert sizes == [*down, centre, *[inner] * 3, *[middle] * 3, *[outer] * 3]
 
 
+def test_what_the_id_encoder_does_last_has_no_effect(ours: MagicFace) -> None:
+    frozen = [p for p in ours.id_encoder.parameters() if not p.requires_grad]
+    assert len(frozen) == 26  # of the 686 tensors of the published shape it is the same number
+    predicted(ours, case := inputs(), 500)
+    with torch.enable_grad():
+        identity = ours.identify(case["photo"], case["text"])
+        sum(value.sum() for _, value in identity.values()).backward()
+    learning = [n for n, p in ours.id_encoder.named_parameters() if p.requires_grad]
+    assert all(ours.id_encoder.get_parameter(name).grad is not None for name in learning)
+
+
 def test_guidance_goes_from_no_change_to_the_change() -> None:
     without, changed = torch.tensor([1.0]), torch.tensor([2.0])
     assert guided(without, changed).item() == 4.0  # 1 + 3 (2 - 1)

@@ -65,7 +65,11 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def results(data: Path, base: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """The result folder of two steps of every recipe, by its name."""
-    needs = {"demo-base": {"autoencoder": str(base)}, "fineface": {"base": str(base)}}
+    needs = {
+        "demo-base": {"autoencoder": str(base)},
+        "fineface": {"base": str(base)},
+        "magicface": {"base": str(base), "learning_rate": 1e-3},
+    }
     output = tmp_path_factory.mktemp("results")
     return {
         name: train(name, [data], output / name, **TINY, **needs.get(name, {})) for name in RECIPES
