@@ -22,7 +22,7 @@ PHOTO = face_files.PHOTOS / "astronaut.png"
 
 @pytest.fixture(scope="module")
 def server(demo_files: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ComfyServer]:
-    """A server with the photo, Google's files and a tiny MagicFace in the place of the published."""
+    """A server with the photo, Google's files and a tiny MagicFace under the published names."""
     base = tmp_path_factory.mktemp("comfyui")
     server = ComfyServer(base=base)
     published = write_published(
