@@ -186,6 +186,8 @@ def _make_ready(name: str, folder: Path) -> None:
     if name.startswith("fineface"):
         file = convert(folder, folder / "converted" / f"{name}.safetensors")
         click.echo(f"In one file, to copy into ComfyUI/models/au_adapter: {file}")
+    if name == "magicface":
+        click.echo("Copy or move its two folders into ComfyUI/models/magicface")
 
 
 def _description(entry: Any, files: bool) -> str:
