@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 
-NAMES = ("au_range", "au_response", "cost", "face_reader", "landmarker")
+NAMES = ("au_range", "au_response", "cost", "face_reader", "landmarker", "magicface_cost")
 
 
 def main(names: list[str]) -> None:

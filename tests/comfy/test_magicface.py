@@ -14,12 +14,15 @@ from au_adapter_pack.nodes.demo_model import load_vae
 from au_adapter_pack.nodes.magicface_model import load_unet
 from safetensors.torch import save_file
 from sampling import run
+from tiny_demo import demo_unet
 from tiny_magicface import TINY, WIDE, ReleasedMagicFace, random_unets, write_published
 from torch import Tensor
 
 import nodes as core
 from au_adapter import AUVector
+from au_adapter.models.magicface import MagicFace, widened
 from au_adapter.weights.convert import convert
+from au_adapter.weights.magicface import save_networks
 
 TOLERANCE = 1e-4  # of the prediction's spread
 SIZE = 64  # pixels; 8 cells of the latents
@@ -183,6 +186,26 @@ def test_two_photos_keep_their_identities(scene: Scene) -> None:
         torch.testing.assert_close(together[:, :, row], single[:, :, 0], atol=1e-5, rtol=1e-4)
 
 
+def test_the_halves_of_a_face_change_apart(scene: Scene) -> None:
+    """Two changes of one photo, each behind core's mask, on the MODEL of either."""
+    identity = scene.identify()
+    changes = [AUVector.parse("12E"), AUVector.parse("4E")]
+    applied = [scene.apply(magicface_id=identity, au_vector=change) for change in changes]
+    mask = torch.zeros(1, SIZE, SIZE)
+    mask[..., : SIZE // 2] = 1
+    positive = [
+        entry
+        for (_, side, _, _), part in zip(applied, (mask, 1 - mask), strict=True)
+        for entry in core.ConditioningSetMask().append(side, part, "default", 1.0)[0]
+    ]
+    model, _, negative, latent = applied[0]
+    both = Trajectory(scene.model, 1).run((model, positive, negative, latent))
+    left, right = (Trajectory(scene.model, 1).run(one) for one in applied)
+    torch.testing.assert_close(both[..., :4], left[..., :4], atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(both[:, 0, ..., 4:], right[:, 0, ..., 4:], atol=1e-5, rtol=1e-4)
+    assert (left[:, 0] - right[:, 0]).abs().max() > 1e-2
+
+
 @pytest.fixture
 def counted(scene: Scene) -> Iterator[list[str]]:
     """What runs: the ID encoder, and the keys that the denoising UNet makes of an identity."""
@@ -266,6 +289,37 @@ def test_the_converted_file_is_the_same_model(
     )
     found = [Trajectory(s.model, 1).run(s.apply()) for s in (scene, again)]
     assert torch.equal(*found)
+
+
+def test_a_trained_file_of_the_demos_shape_predicts_what_the_library_does(
+    scene: Scene, demo_files: Path, tmp_path: Path
+) -> None:
+    """Linear projections and heads by level, which shapes alone do not tell: the file says it."""
+    with torch.inference_mode(False):
+        torch.manual_seed(4)
+        network = MagicFace(widened(demo_unet()), demo_unet()).eval()
+        torch.nn.init.normal_(network.unet.conv_in.weight, std=0.1)
+        file = save_networks(network, tmp_path / "trained.safetensors")
+    text = torch.randn(1, 77, 128)
+    ours = Scene(
+        load_unet(file, "denoising_unet"),
+        load_unet(file, "ID_enc"),
+        *(scene.vae, scene.face, scene.background, text),
+    )
+    path = Trajectory(ours.model, 2)
+    found = path.run(ours.apply())[:, 0]
+    photo, background = (ours.vae.encode(image) for image in (ours.face, ours.background))
+    identity = network.identify(photo, text)
+    for latents, timestep, prediction in zip(path.latents, path.timesteps(), found, strict=True):
+        right = network(latents, timestep, text, identity, background, CHANGE.dense())
+        assert (prediction - right).abs().max() <= TOLERANCE * right.std()
+
+
+def test_a_variant_of_the_recipe_is_refused_with_a_way_to_run_it(tmp_path: Path) -> None:
+    network = MagicFace(widened(demo_unet(), "mlp_conv"), demo_unet(), "mlp_conv")
+    file = save_networks(network, tmp_path / "variant.safetensors")
+    with pytest.raises(ValueError, match="trained with .*mlp_conv.*use it from Python"):
+        load_unet(file, "denoising_unet")
 
 
 def test_wrong_files_say_what_they_are(published: Path, tmp_path: Path) -> None:
