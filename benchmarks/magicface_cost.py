@@ -1,8 +1,8 @@
 """What MagicFace's self-attention costs when the own half alone asks, over the released form.
 
-Stable Diffusion 1.5's shapes at 512 px, random weights, a batch with guidance. Both forms of a level
-run in interleaved pairs that alternate which comes first; levels count as often as the UNet has
-them. Operations are counted on tensors without memory, for the whole UNet too.
+Stable Diffusion 1.5 at 512 px, random weights, a batch with guidance. Both forms of a level run in
+interleaved pairs that alternate which comes first; levels count as often as the UNet has them.
+Operations are counted on tensors without memory, for the whole UNet too.
 
     python -m benchmarks magicface_cost
 """
