@@ -282,8 +282,8 @@ def convert(source: Path, output: Path) -> None:
     """Turn SOURCE as published into the one file OUTPUT that this project reads.
 
     The ending of OUTPUT says what is made. .safetensors: an AU-Adapter, from the folder of
-    FineFace's files or any one of them. .npz: the face model for `au-adapter render`, from the
-    folder of ICT-FaceKit's OBJ files.
+    FineFace's files or any one of them; or MagicFace, from the folder of both its UNets. .npz: the
+    face model for `au-adapter render`, from the folder of ICT-FaceKit's OBJ files.
     """
     click.echo(f"Wrote {load('weights.convert').convert(source, output)}")
 
@@ -319,6 +319,8 @@ def _make_ready(name: str, folder: Path) -> None:
     if name.startswith("fineface"):
         file = convert(folder, folder / "converted" / f"{name}.safetensors")
         click.echo(f"In one file, to copy into ComfyUI/models/au_adapter: {file}")
+    if name == "magicface":
+        click.echo("Copy or move its two folders into ComfyUI/models/magicface")
 
 
 def _description(entry: Any, files: bool) -> str:

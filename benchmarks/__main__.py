@@ -17,6 +17,7 @@ NAMES = (
     "face_reader",
     "full_size",
     "landmarker",
+    "magicface_cost",
 )
 
 

@@ -11,8 +11,10 @@ from . import (
     demo_model,
     evaluator,
     expression,
+    face_edit,
     guider,
     keyframes,
+    magicface,
     picture_record,
     sides,
 )
@@ -29,6 +31,8 @@ NODES = (
     *au_estimator.NODES,
     *evaluator.NODES,
     *calibrate.NODES,
+    *magicface.NODES,
+    *face_edit.NODES,
 )
 
 picture_record.register()

@@ -164,7 +164,7 @@ class AppliedAdapter:
         found = replaces.get("attn2", {})
         ours = {}
         for path, block in self.blocks.items():
-            previous = found.get(block) or found.get(block[:2]) or _attention
+            previous = found.get(block) or found.get(block[:2]) or plain_attention
             ours[block] = AddAUTerm(previous, terms[path], mask)
         return {**options, "patches_replace": {**replaces, "attn2": {**found, **ours}}}
 
@@ -203,7 +203,7 @@ def _same(a: Tensor, b: Tensor) -> bool:
     return (a.shape, a.dtype, a.device) == (b.shape, b.dtype, b.device) and torch.equal(a, b)
 
 
-def _attention(q: Tensor, k: Tensor, v: Tensor, extra_options: dict[str, Any]) -> Tensor:
+def plain_attention(q: Tensor, k: Tensor, v: Tensor, extra_options: dict[str, Any]) -> Tensor:
     """What the block would have computed without a replacement, other packs' overrides included."""
     return optimized_attention(
         q,

@@ -11,13 +11,13 @@ from comfy.conds import CONDNoiseShape, CONDRegular
 from comfy.ldm.modules.attention import optimized_attention
 from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
 from comfy.lora import load_lora
-from comfy.model_base import ModelType
+from comfy.model_base import IP2P, BaseModel, ModelType
 from comfy.model_patcher import CoreModelPatcher, ModelPatcher
 from comfy.patcher_extension import CallbacksMP, WrappersMP
 from comfy.samplers import CFGGuider, calc_cond_batch, cfg_function
 from comfy.sd import CLIP, VAE
 from comfy.sd1_clip import SD1ClipModel, SD1Tokenizer, SDClipModel, SDTokenizer
-from comfy.supported_models import SD20
+from comfy.supported_models import SD15, SD20
 from comfy.supported_models_base import ClipTarget
 from comfy.taesd.taesd import TAESD
 from comfy.utils import ProgressBar, unet_to_diffusers
@@ -25,6 +25,7 @@ from comfy_api.latest import io, ui
 from server import PromptServer
 
 __all__ = [
+    "BaseModel",
     "CFGGuider",
     "CLIP",
     "CLIPTextModel",
@@ -34,12 +35,14 @@ __all__ = [
     "CallbacksMP",
     "ClipTarget",
     "CoreModelPatcher",
+    "IP2P",
     "ModelPatcher",
     "ModelType",
     "ProgressBar",
     "PromptServer",
     "SD1ClipModel",
     "SD1Tokenizer",
+    "SD15",
     "SD20",
     "SDClipModel",
     "SDTokenizer",

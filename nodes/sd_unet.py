@@ -41,13 +41,13 @@ def read_unet(model: ModelPatcher) -> SDUNet:
     keys = {path: network.get_submodule(module).to_k for path, module in modules.items()}
     return SDUNet(
         layers={path: key.out_features for path, key in keys.items()},
-        blocks={path: _block_key(module) for path, module in modules.items()},
+        blocks={path: block_key(module) for path, module in modules.items()},
         width=next(iter(keys.values())).in_features,
         weights=names,
     )
 
 
-def _block_key(module: str) -> BlockKey:
+def block_key(module: str) -> BlockKey:
     """input_blocks.4.1.transformer_blocks.0.attn2 -> ("input", 4, 0); the middle block is 0."""
     parts = module.split(".")
     kind = parts[0].split("_")[0]

@@ -36,6 +36,7 @@ CARDS = {
     "au_sd21": "Stable Diffusion 2.1\n+ FineFace\n\nyour checkpoint,\ntwelve muscles",
     "au_sd15": "Stable Diffusion 1.5\n+ FineFace\n\nyour checkpoint,\ntwelve muscles",
     "au_sd15_ipadapter": "SD 1.5 + FineFace\n+ IP-Adapter\n\ntext, a person,\nan expression",
+    "magicface_edit": "MagicFace\n\na photo,\nthe same person,\nanother expression",
 }
 
 
@@ -127,6 +128,14 @@ ARRANGEMENTS: dict[str, list[list[Group]]] = {
         [Group("4. Expression: move the sliders", ("4",), GREEN)],
         [Group("5. Draw it", ("5", "6", "8", "9"), VIOLET)],
         [Group("6. The picture", ("10",), BLUE)],
+    ],
+    "magicface_edit": [
+        [NOTE],
+        [Group("1. Photo", ("3",), BLUE), Group("2. Models", ("1", "2"), GREY)],
+        [Group("3. What changes: move the sliders", ("4",), GREEN)],
+        [Group("4. The face, seen once", ("5", "6", "7"), VIOLET)],
+        [Group("5. Draw it", ("8", "9", "10", "11"), VIOLET)],
+        [Group("6. The picture", ("12",), BLUE)],
     ],
 }
 # Width and height of nodes that need more, or less, than ComfyUI gives them. Nothing stands below

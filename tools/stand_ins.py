@@ -13,10 +13,11 @@ from pathlib import Path
 from PIL import Image
 
 API = Path(__file__).resolve().parent.parent / "workflows" / "api"
-# Node of a workflow -> where its file lies under the base directory, and the input that names it.
+# Node of a workflow -> where its files lie under the base directory, and the inputs that name them.
 FILES = {
     "CheckpointLoaderSimple": ("models/checkpoints", "ckpt_name"),
     "AUA_LoadAUAdapter": ("models/au_adapter", "file"),
+    "AUA_LoadMagicFace": ("models/magicface", "denoising_file", "id_encoder_file"),
     "LoadImage": ("input", "image"),
 }
 # The public face of ComfyUI_IPAdapter_plus (GPL-3.0): names, inputs and outputs, and no code of it.
@@ -75,8 +76,9 @@ def add_stand_ins(base: Path) -> None:
     for path in sorted(API.glob("*.json")):
         for node in json.loads(path.read_text(encoding="utf-8")).values():
             if node["class_type"] in FILES:
-                folder, name = FILES[node["class_type"]]
-                _add_file(base / folder / node["inputs"][name])
+                folder, *names = FILES[node["class_type"]]
+                for name in names:
+                    _add_file(base / folder / node["inputs"][name])
     pack = base / "custom_nodes" / "ipadapter_stand_in.py"
     pack.parent.mkdir(parents=True, exist_ok=True)
     pack.write_text(IPADAPTER_PLUS, encoding="utf-8")

@@ -27,6 +27,7 @@ RECIPES = {
     "fineface-sd21": ("fineface_sd", "FineFaceSD21Recipe"),
     "lora-au": ("lora", "LoRAAURecipe"),
     "lora-text": ("lora", "LoRATextRecipe"),
+    "magicface": ("magicface", "MagicFaceRecipe"),
     "regressor": ("regressor", "RegressorRecipe"),
 }
 

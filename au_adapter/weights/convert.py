@@ -6,6 +6,7 @@ from pathlib import Path
 
 from .downloads import sha256
 from .files import adapter_files, load_adapter, save_adapter
+from .magicface import convert_magicface, is_magicface
 
 ADAPTER, FACE_MODEL = ".safetensors", ".npz"
 
@@ -13,7 +14,8 @@ ADAPTER, FACE_MODEL = ".safetensors", ".npz"
 def convert(source: str | Path, output: str | Path) -> Path:
     """Write SOURCE as the one file `output`, whose ending says what is made; returns its path.
 
-    .safetensors: an AU-Adapter, from FineFace's files (their folder, or any one of them).
+    .safetensors: an AU-Adapter, from FineFace's files (their folder, or any one of them); or
+    MagicFace's two UNets, from the folder that holds denoising_unet/ and ID_enc/.
     .npz: the face model, from the folder of ICT-FaceKit's OBJ files.
     ValueError for another ending, or for a source that is not what the ending asks for.
     """
@@ -22,10 +24,12 @@ def convert(source: str | Path, output: str | Path) -> Path:
         from ..data.rendering.ict import convert_folder  # SciPy and meshes, for this alone
 
         return convert_folder(source, output)
+    if output.suffix == ADAPTER and is_magicface(source):
+        return convert_magicface(source, output)
     if output.suffix == ADAPTER:
         return convert_adapter(source, output)
     raise ValueError(
-        f"{output} ends in neither {ADAPTER} (an AU-Adapter, from FineFace's files) nor "
+        f"{output} ends in neither {ADAPTER} (from FineFace's or MagicFace's files) nor "
         f"{FACE_MODEL} (a face model, from ICT-FaceKit): name the output by what it shall be"
     )
 

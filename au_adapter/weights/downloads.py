@@ -59,6 +59,7 @@ class Download:
 
 _ICT_COMMIT = "da5f95a607f5e6b37755b38d3385d7f2853732e5"
 _FINEFACE = "https://huggingface.co/Tvaranka/fineface"
+_MAGICFACE = "https://huggingface.co/mengtingwei/magicface"
 _MEDIAPIPE = "https://storage.googleapis.com"
 
 DOWNLOADS: dict[str, Download] = {
@@ -111,6 +112,14 @@ DOWNLOADS: dict[str, Download] = {
             source=f"{_FINEFACE}/tree/main",
             files=f"{_FINEFACE}/resolve/main/",
             manifest="fineface_sd15.json",
+        ),
+        Download(
+            name="magicface",
+            title="MagicFace for photos: denoising UNet and ID encoder (Wei, 2025)",
+            licence="Apache-2.0",
+            source=f"{_MAGICFACE}/tree/main",
+            files=f"{_MAGICFACE}/resolve/main/",
+            manifest="magicface.json",
         ),
     )
 }

@@ -64,7 +64,8 @@ def test_comfyui_accepts_what_needs_other_models(server: ComfyServer, name: str)
     """Its own validation: every node, input, link and value, with the models there by name. It
     then fails at the first of them, which is empty."""
     prompt = server.post_prompt(api_graph(name))
-    with pytest.raises(PromptError, match="node 1 .CheckpointLoaderSimple|node 11|node 12"):
+    first = "node 1 .CheckpointLoaderSimple|node 11|node 12|LoadMagicFace|PrepareMagicFace"
+    with pytest.raises(PromptError, match=first):
         server.wait(prompt)
     wrong = api_graph(name)
     wrong["1"]["inputs"]["ckpt_name"] = "gone.safetensors"

@@ -73,6 +73,7 @@ def results(data: Path, base: Path, tmp_path_factory: pytest.TempPathFactory) ->
         "demo-base": {"autoencoder": str(base)},
         "dreambooth": {**on_a_base, "prior_count": 2},
         "estimator": {"landmarker": str(TASK)},
+        "magicface": {**on_a_base, "learning_rate": 1e-3},
         "regressor": {},
     }
     output = tmp_path_factory.mktemp("results")

@@ -73,12 +73,15 @@ def test_the_note_names_every_file_with_folder_and_licence(name: str) -> None:
     files = {
         "ckpt_name": ("models/checkpoints/", "CreativeML Open RAIL"),
         "file": ("models/au_adapter/", "Apache-2.0"),
+        "denoising_file": ("models/magicface/", "Apache-2.0"),
+        "id_encoder_file": ("models/magicface/", "Apache-2.0"),
     }
     lines = text.splitlines()
-    for key, said in files.items():
-        (file,) = (n["inputs"][key] for n in api_graph(name).values() if key in n["inputs"])
+    named = [(k, v) for n in api_graph(name).values() for k, v in n["inputs"].items() if k in files]
+    assert "ckpt_name" in dict(named) and len(named) > 1
+    for key, file in named:
         line = next(line for line in lines if line.startswith(f"- `{file}`"))
-        assert all(word in line for word in said)
+        assert all(word in line for word in files[key])
     if any(node["class_type"].startswith("IPAdapter") for node in api_graph(name).values()):
         for said in (
             "ComfyUI_IPAdapter_plus",

@@ -214,7 +214,7 @@ def label(person: Person, scene: Scene, expression: Expression, drawn: Render) -
         "pose": {"yaw": round(scene.yaw, 3), "pitch": round(scene.pitch, 3),
                  "roll": round(scene.roll, 3), "gaze": [round(g, 4) for g in scene.gaze]},
         "landmarks": np.round(points, 2).tolist(),
-        "jaw": np.round(points[:17], 2).tolist(),
+        "jaw": np.round(drawn.jaw, 2).tolist(),
         "boxes": {name: _box(points[a:b], len(drawn.image)) for name, (a, b) in BOXES.items()},
         "appearance": appearance_words(person, scene),
     }  # fmt: skip

@@ -16,16 +16,19 @@ from .sample import Expression, Person, Scene
 from .scene import Camera, background, camera
 
 OVERSAMPLE = 3
+JAW_POINTS = 17  # the first of the 68 landmarks
 HALF_TURN = 0.35  # how much of the head's turn the shoulders follow
 
 
 @dataclass(frozen=True)
 class Render:
-    """image uint8 [S, S, 3], mask uint8 [S, S] (255 = person), landmarks pixels [68, 2]."""
+    """image uint8 [S, S, 3], mask uint8 [S, S] (255 = person), landmarks pixels [68, 2], jaw pixels
+    [17, 2]: the jaw line of the face at rest, which the expression does not move."""
 
     image: np.ndarray
     mask: np.ndarray
     landmarks: np.ndarray
+    jaw: np.ndarray
 
 
 class Stage:
@@ -134,7 +137,9 @@ class Renderer:
         self.gl.clear(0, 0, 0, 0)
         self.gl.enable(self.gl.DEPTH_TEST)
         self._draw(stage, vertices, landmarks, scene)
-        return self._finish(view.pixels(landmarks, self.size), scene)
+        at_rest = stage.vertices[self.model.landmarks[:JAW_POINTS]]
+        points = (view.pixels(line, self.size) for line in (landmarks, at_rest))
+        return self._finish(scene, *points)
 
     def _prepare(self, person: Person) -> Stage:
         if self._stage is not None and self._stage.person.identity == person.identity:
@@ -251,7 +256,7 @@ class Renderer:
         for name, value in (("tint", colour), ("gloss", gloss), ("weave", weave)):
             _set(self.programs["plain"], name, value)
 
-    def _finish(self, landmarks: np.ndarray, scene: Scene) -> Render:
+    def _finish(self, scene: Scene, landmarks: np.ndarray, jaw: np.ndarray) -> Render:
         side, n = self.size * OVERSAMPLE, OVERSAMPLE
         raw = np.frombuffer(self.target.read(components=4), np.uint8).reshape(side, side, 4)[::-1]
         # Clear pixels are black with alpha 0, so the mean is already multiplied by alpha.
@@ -259,7 +264,7 @@ class Renderer:
         alpha = mean[..., 3:]
         picture = mean[..., :3] + background(scene, self.size) * (1 - alpha)
         picture = np.clip(picture * 255 + 0.5, 0, 255).astype(np.uint8)
-        return Render(picture, (alpha[..., 0] * 255 + 0.5).astype(np.uint8), landmarks)
+        return Render(picture, (alpha[..., 0] * 255 + 0.5).astype(np.uint8), landmarks, jaw)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,120 @@
+"""Upright squares around faces: cut them out of photos for an edit, and paste the edit back.
+
+The square is MagicFace's: 2.18 times as wide as the face, so that hair and shoulders are in it.
+Where the photo is too small for that it gets tighter, and beyond the photo's edge the edge's pixels
+are repeated: a black border would be drawn as one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.functional import avg_pool2d, interpolate, pad
+
+SPAN = 512 / (432 - 80) * 1.5  # sides of the square in widths of the face, as released
+TIGHTEST = 1.15  # the same, of the face's longer side, where the photo has no room
+VISIBLE = 0.6  # of a face's box that must lie in the photo
+
+
+@dataclass(frozen=True, eq=False)
+class FaceCrop:
+    """Where F faces were cut out of photos, and where an edit may show.
+
+    pictures: index of each face's photo. squares: int64 [F, 4] = x0 y0 x1 y1 in pixels, which may
+    reach beyond the photo. masks: [F, S, S], 0..1, in the pixels of the cut-out face. size: height
+    and width of the photos.
+    """
+
+    pictures: tuple[int, ...]
+    squares: Tensor
+    masks: Tensor
+    size: tuple[int, int]
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+
+def square_around(box: Tensor, height: int, width: int) -> Tensor:
+    """The square [4] = x0 y0 x1 y1, in whole pixels, around a face's box [4] in a photo.
+
+    ValueError when so much of the face lies outside that there is nothing sensible to edit.
+    """
+    low, high = box[:2], box[2:]
+    inside = (torch.minimum(high, box.new_tensor([width, height])) - low.clamp(min=0)).clamp(min=0)
+    share = float(inside.prod() / (high - low).prod())
+    if share < VISIBLE:
+        raise ValueError(
+            f"only {100 * share:.0f} % of the face lies in the picture, at least "
+            f"{100 * VISIBLE:.0f} % must: take a picture that shows more of it"
+        )
+    across, down = (high - low).tolist()
+    room = max(min(height, width), TIGHTEST * max(across, down))
+    side = round(min(SPAN * across, room))
+    centre = (low + high) / 2
+    starts = [_start(float(c), side, n) for c, n in zip(centre, (width, height), strict=True)]
+    return torch.tensor([*starts, starts[0] + side, starts[1] + side])
+
+
+def _start(centre: float, side: int, length: int) -> int:
+    """Where a line of `side` pixels around `centre` begins, kept inside 0..length if it fits."""
+    if side > length:
+        return (length - side) // 2
+    return min(max(round(centre - side / 2), 0), length - side)
+
+
+def cut_square(picture: Tensor, square: Tensor, size: int) -> Tensor:
+    """The square of a picture [H, W, C] as [size, size, C], smoothed where it gets smaller."""
+    height, width = picture.shape[:2]
+    x0, y0, x1, y1 = square.tolist()
+    inside = picture[max(y0, 0) : y1, max(x0, 0) : x1].movedim(-1, 0)[None]
+    margins = (max(-x0, 0), max(x1 - width, 0), max(-y0, 0), max(y1 - height, 0))
+    whole = pad(inside, margins, mode="replicate")
+    return _resized(whole, size)[0].movedim(0, -1).clamp(0, 1)
+
+
+def to_square(points: Tensor, square: Tensor, size: int) -> Tensor:
+    """Points [P, 2] in pixels of the photo -> pixels of the cut-out square of `size`."""
+    return (points - square[:2]) * (size / float(square[2] - square[0]))
+
+
+def paste_square(
+    photo: Tensor, edited: Tensor, square: Tensor, mask: Tensor, feather: float
+) -> Tensor:
+    """A copy of a photo [H, W, C] with an edit [S, S, 3] of its square where the mask [S, S] is.
+
+    The photo keeps its size and channels (an alpha channel is not touched, a grey photo gets the
+    edit's grey), and every pixel outside the mask to the bit. feather: width of the soft edge
+    inside the mask, in parts of the square's side.
+    """
+    height, width, channels = photo.shape
+    x0, y0, x1, y1 = square.tolist()
+    rows, columns = (slice(max(a, 0), min(b, n)) for a, b, n in ((y0, y1, height), (x0, x1, width)))
+    here = slice(rows.start - y0, rows.stop - y0), slice(columns.start - x0, columns.stop - x0)
+    weight = _weights(mask, feather, x1 - x0)[here][..., None].to(photo)
+    drawn = _resized(edited[..., :3].movedim(-1, 0)[None], x1 - x0)[0].movedim(0, -1)
+    drawn = drawn[here].clamp(0, 1).to(photo)
+    if channels == 1:
+        drawn = drawn.mean(-1, keepdim=True)
+    result = photo.clone()
+    below = result[rows, columns, : drawn.shape[-1]]
+    below.copy_(torch.where(weight > 0, torch.lerp(below, drawn, weight), below))
+    return result
+
+
+def _weights(mask: Tensor, feather: float, side: int) -> Tensor:
+    """How much of the edit shows, [side, side]: 1 deep in the mask, 0 on its outside to the bit."""
+    inside = (mask > 0.5).float()[None, None]
+    radius = round(feather * len(mask))
+    # The mean over a window is half on a straight edge, whole where the edge is a radius away.
+    around = avg_pool2d(inside, 2 * radius + 1, stride=1, padding=radius)
+    soft = _resized((2 * around - 1).clamp(0, 1), side)
+    return (soft * interpolate(inside, (side, side)))[0, 0]
+
+
+def _resized(images: Tensor, size: int) -> Tensor:
+    """[N, C, H, W] -> [N, C, size, size]; the same numbers where that is their size already."""
+    if tuple(images.shape[-2:]) == (size, size):
+        return images
+    return interpolate(images.float(), (size, size), mode="bilinear", antialias=True)

@@ -1,0 +1,277 @@
+"""MagicFace (Wei et al. 2025, arXiv:2501.02260): a photo and a change of AUs -> the photo, changed.
+
+Two UNets of Stable Diffusion 1.5's shape. The ID encoder looks at the photo once, without noise, at
+timestep 0. Each self-attention of the denoising UNet then asks with its own tokens and finds keys
+and values in both: its own tokens, and what the ID encoder saw at the same place. The photo's
+background with the jaw line on it is concatenated to the noisy latents, and the change of AUs is
+added to the time embedding.
+
+The released weights concatenate both halves as queries too and throw one half of the result away.
+A token's attention does not depend on what other tokens ask, so asking with the own half alone is
+the same function at about half the cost. What the ID encoder contributes does not depend on the
+timestep either: its keys and values are projected once.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..facs import SET_A
+from .adapter import attend
+
+UNITS = SET_A  # the columns of a change of AUs, in the order of the released weights
+PROMPT = "A close up of a person."  # the only text that the released weights were trained with
+GUIDANCE = 3.0  # the paper's scale of Eq. 4; useful up to 3.5
+ID_TIMESTEP = 0
+LATENT_CHANNELS = 4
+
+Features = dict[str, Tensor]  # path of a transformer block -> [N, L, C]
+KeysAndValues = dict[str, tuple[Tensor, Tensor]]
+_NORM = re.compile(r"(.+\.transformer_blocks\.\d+)\.norm1")
+
+
+@contextmanager
+def collect_features(network: nn.Module) -> Iterator[Features]:
+    """While it is open, a call of a UNet fills the dict with what its transformer blocks get.
+
+    That is the hidden states [N, L, C] before the first norm, by the path of the block, in the
+    order of execution. `network` is diffusers' UNet or ComfyUI's; it is left as it was.
+    """
+    features: Features = {}
+
+    def keep(path: str) -> Callable[[nn.Module, tuple], None]:
+        return lambda _, arguments: features.__setitem__(path, arguments[0])
+
+    found = [(module, _NORM.fullmatch(name)) for name, module in network.named_modules()]
+    hooks = [m.register_forward_pre_hook(keep(match[1])) for m, match in found if match]
+    try:
+        yield features
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def project_identity(network: nn.Module, features: Features) -> KeysAndValues:
+    """Keys and values [N, L, C] that the denoising UNet's self-attentions make of the features.
+
+    They depend neither on the timestep nor on the AUs: one call serves every step of every edit of
+    a photo. `network` is diffusers' UNet or ComfyUI's, `features` those of the ID encoder.
+    """
+    projected = {}
+    for path, feature in features.items():
+        block = network.get_submodule(path)
+        seen = block.norm1(feature)
+        projected[path] = block.attn1.to_k(seen), block.attn1.to_v(seen)
+    return projected
+
+
+class MergedAttention:
+    """diffusers' attention processor; a self-attention sees the identity beside its own tokens.
+
+    Reads `identity` (KeysAndValues) from `cross_attention_kwargs`; N is 1 or the batch. Without it,
+    and in every cross-attention, it is plain attention. Holds no state of a run.
+    """
+
+    def __init__(self, block: str | None) -> None:
+        self.block = block
+
+    def __call__(
+        self,
+        attn: nn.Module,
+        hidden_states: Tensor,
+        encoder_hidden_states: Tensor | None = None,
+        attention_mask: None = None,
+        temb: None = None,
+        identity: KeysAndValues | None = None,
+    ) -> Tensor:
+        source = hidden_states if encoder_hidden_states is None else encoder_hidden_states
+        key, value = attn.to_k(source), attn.to_v(source)
+        if identity and self.block in identity:
+            key, value = (
+                torch.cat([own, seen.to(own).expand(len(own), -1, -1)], 1)
+                for own, seen in zip((key, value), identity[self.block], strict=True)
+            )
+        return attn.to_out[0](attend(attn.to_q(hidden_states), key, value, attn.heads))
+
+
+class LinearTime(nn.Module):
+    """The released AU encoder (Table III, "Linear+Time"): Linear(12 -> E), added to the time
+    embedding. The bias acts without a change too."""
+
+    channels = 0
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(len(UNITS), width)
+
+    def forward(self, change: Tensor) -> Tensor:
+        return self.linear(change)
+
+
+class ZeroAppendTime(nn.Module):
+    """Table III, "ZeroAppend+Time": the change [N, 12] with zeros up to the time embedding's width
+    E, added to it. Nothing to train."""
+
+    channels = 0
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.width = width
+
+    def forward(self, change: Tensor) -> Tensor:
+        return nn.functional.pad(change, (0, self.width - change.shape[-1]))
+
+
+class MLPConv(nn.Module):
+    """Table III, "MLP+Conv": an MLP's answer as four more channels of the first convolution, equal
+    at every place. Its layers are not published; these are 12 -> 64 -> 4."""
+
+    channels = 4
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Linear(len(UNITS), 64), nn.SiLU(), nn.Linear(64, self.channels)
+        )
+
+    def forward(self, change: Tensor) -> Tensor:
+        return self.layers(change)
+
+
+AU_ENCODERS = {"linear_time": LinearTime, "zero_append_time": ZeroAppendTime, "mlp_conv": MLPConv}
+
+
+class Strided(nn.Conv2d):
+    """The paper's Attribute Controller: 4 x 4 kernels, stride 2, 4 channels.
+
+    It halves the latents of a background picture of twice the photo's size, [N, 4, 2H, 2W].
+    """
+
+    scale = 2
+
+    def __init__(self) -> None:
+        super().__init__(LATENT_CHANNELS, LATENT_CHANNELS, kernel_size=4, stride=2, padding=1)
+
+
+class Concatenated(nn.Identity):
+    """The Attribute Controller of the released weights: the background's latents as they are."""
+
+    scale = 1
+
+
+CONTROLLERS = {"released": Concatenated, "paper": Strided}
+
+
+class MagicFace(nn.Module):
+    """Both UNets (diffusers' UNet2DConditionModel) with AU encoder and Attribute Controller.
+
+    unet: the denoising one, whose first convolution takes 8 channels (12 with "mlp_conv"), see
+    `widened`. Latents are [N, 4, H, W]; those of the photo and of its background are means of the
+    autoencoder without the scaling factor, those that are denoised have it, as released.
+    """
+
+    def __init__(
+        self,
+        unet: nn.Module,
+        id_encoder: nn.Module,
+        au_encoder: str = "linear_time",
+        controller: str = "released",
+    ) -> None:
+        super().__init__()
+        self.unet, self.id_encoder = unet, id_encoder
+        self.options = {"au_encoder": au_encoder, "controller": controller}
+        self.au_encoder = AU_ENCODERS[au_encoder](unet.time_embedding.linear_2.out_features)
+        self.controller = CONTROLLERS[controller]()
+        for module in _unseen(id_encoder):  # nothing to learn, and a step over processes would wait
+            module.requires_grad_(False)
+        for path, module in unet.named_modules():
+            if path.endswith((".attn1", ".attn2")):
+                block = path.removesuffix(".attn1") if path.endswith(".attn1") else None
+                module.set_processor(MergedAttention(block))
+
+    def identify(self, photo: Tensor, text: Tensor) -> KeysAndValues:
+        """What a photo says about identity: one run of the ID encoder, and the projections.
+
+        photo: its unscaled latents. text [N, 77, width]: `PROMPT`, encoded.
+        """
+        with collect_features(self.id_encoder) as features:
+            self.id_encoder(photo, ID_TIMESTEP, text)
+        return project_identity(self.unet, features)
+
+    def forward(
+        self,
+        noisy: Tensor,
+        timesteps: Tensor,
+        text: Tensor,
+        identity: KeysAndValues,
+        background: Tensor,
+        change: Tensor,
+    ) -> Tensor:
+        """The noise in `noisy` for a change of AUs [N, 12], target minus photo; Eq. 3.
+
+        Zeros are the dropped condition of Eq. 4. `background` has the size of `noisy`, twice that
+        with the paper's controller.
+        """
+        encoded = self.au_encoder(change)
+        inputs = [noisy, self.controller(background)]
+        if self.au_encoder.channels:
+            inputs.append(encoded[:, :, None, None].expand(-1, -1, *noisy.shape[-2:]))
+            encoded = None
+        with _time_term(self.unet, encoded):
+            return self.unet(
+                torch.cat(inputs, 1),
+                timesteps,
+                text,
+                cross_attention_kwargs={"identity": identity},
+            ).sample
+
+
+def _unseen(id_encoder: nn.Module) -> list[nn.Module]:
+    """What comes after the last feature of an ID encoder (diffusers), and so has no effect."""
+    last = id_encoder.up_blocks[-1].attentions[-1]
+    return [
+        last.transformer_blocks[-1],
+        last.proj_out,
+        id_encoder.conv_norm_out,
+        id_encoder.conv_out,
+    ]
+
+
+@contextmanager
+def _time_term(unet: nn.Module, term: Tensor | None) -> Iterator[None]:
+    """While it is open, `term` [N, E] is added to the time embedding."""
+    if term is None:
+        yield
+        return
+    hook = unet.time_embedding.register_forward_hook(lambda *call: call[-1] + term)
+    try:
+        yield
+    finally:
+        hook.remove()
+
+
+def guided(without: Tensor, changed: Tensor, scale: float = GUIDANCE) -> Tensor:
+    """Eq. 4: predictions without and with the change of AUs; 1 is the latter alone."""
+    return without + scale * (changed - without)
+
+
+def widened(unet: nn.Module, au_encoder: str = "linear_time") -> nn.Module:
+    """A copy of a text-to-image UNet (diffusers) that takes the background beside the latents.
+
+    The new input channels start at zero, so that it first predicts what the UNet did.
+    """
+    channels = 2 * LATENT_CHANNELS + AU_ENCODERS[au_encoder].channels
+    # Names that begin with "_" say which values were defaults, and would win over ours.
+    config: dict[str, Any] = {k: v for k, v in unet.config.items() if not k.startswith("_")}
+    wide = type(unet).from_config({**config, "in_channels": channels})
+    weights = unet.state_dict()
+    first = torch.zeros_like(wide.conv_in.weight)
+    first[:, :LATENT_CHANNELS] = weights["conv_in.weight"]
+    wide.load_state_dict({**weights, "conv_in.weight": first})
+    return wide

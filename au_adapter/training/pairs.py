@@ -1,0 +1,118 @@
+"""Pairs of pictures of one person in other pose, background and expression, as MagicFace trains."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from ..data.rendered import RenderedSet
+from ..faces.jaw_background import PERSON, dots
+from ..models.autoencoder import SCALING_FACTOR, DemoAutoencoder
+from .diffusion import draw_noise
+from .faces import cached_latents
+
+DROPOUT = 0.1  # of the changes, for guidance (section III-C)
+ZERO_NOISE = 0.2  # deviation of the noise on a change of nothing, so that it is not a dropped one
+
+
+class FacePairs:
+    """Photo and target of one person, the target's background, and how the AUs change."""
+
+    def __init__(
+        self,
+        sets: list[RenderedSet],
+        autoencoder: DemoAutoencoder,
+        cache: Path,
+        background_scale: int = 1,
+        unchanged: float = 0.05,
+    ):
+        """cache: the folder that keeps latents. background_scale: size of the background picture
+        in sizes of the photo. unchanged: share of the pairs that are a picture with itself, so that
+        no change is learned too. ValueError when no person has two pictures."""
+        self.latents = torch.cat([cached_latents(faces, autoencoder, cache) for faces in sets])
+        behind = [with_jaw(faces, background_scale) for faces in sets]
+        backgrounds = [cached_latents(faces, autoencoder, cache) for faces in behind]
+        self.backgrounds = torch.cat(backgrounds) / SCALING_FACTOR
+        self.aus = torch.cat([torch.from_numpy(faces.aus) for faces in sets])
+        self.partners = find_partners(np.concatenate([faces.identity for faces in sets]))
+        self.unchanged = unchanged
+
+    def draw(self, size: int, generator: torch.Generator) -> dict[str, Tensor]:
+        """The batch of a step. "photo" and "background" are unscaled latents, as MagicFace takes
+        them; "change" [size, 12] is target minus photo."""
+        photo, target = self._rows(size, generator)
+        noise, timesteps = draw_noise(self.latents[target].shape, generator)
+        return {
+            "photo": self.latents[photo] / SCALING_FACTOR,
+            "latents": self.latents[target],
+            "background": self.backgrounds[target],
+            "change": draw_change(self.aus[target] - self.aus[photo], generator),
+            "noise": noise,
+            "timesteps": timesteps,
+        }
+
+    def _rows(self, size: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Rows [size] of photos and of targets."""
+        first = torch.randint(len(self.partners), (size,), generator=generator)
+        place = torch.rand(size, generator=generator)
+        same = torch.rand(size, generator=generator) < self.unchanged
+        photos = list(self.partners)
+        photo = torch.tensor([photos[i] for i in first.tolist()])
+        others = [self.partners[row] for row in photo.tolist()]
+        second = [o[int(p * len(o))] for o, p in zip(others, place.tolist(), strict=True)]
+        return photo, torch.where(same, photo, torch.tensor(second))
+
+
+def find_partners(identities: np.ndarray) -> dict[int, list[int]]:
+    """Row -> the other rows of the same person; people with one picture are left out.
+
+    ValueError when nobody is left.
+    """
+    people: dict[int, list[int]] = {}
+    for row, identity in enumerate(identities.tolist()):
+        people.setdefault(identity, []).append(row)
+    partners = {
+        row: [other for other in rows if other != row]
+        for rows in people.values()
+        for row in rows
+        if len(rows) > 1
+    }
+    if not partners:
+        raise ValueError(
+            f"no person among {len(identities)} pictures has two of them, and MagicFace learns "
+            "from pairs of one person: render several pictures for each identity"
+        )
+    return partners
+
+
+def draw_change(
+    change: Tensor,
+    generator: torch.Generator,
+    dropout: float = DROPOUT,
+    zero_noise: float = ZERO_NOISE,
+) -> Tensor:
+    """A change of AUs [N, 12] as it is trained on: no change at all gets noise, and a share of all
+    rows is dropped to exact zeros, which stand for no condition."""
+    noise = zero_noise * torch.randn(change.shape, generator=generator)
+    nothing = (change == 0).all(-1, keepdim=True)
+    dropped = torch.rand(len(change), 1, generator=generator) < dropout
+    return torch.where(nothing, change + noise, change) * ~dropped
+
+
+def with_jaw(faces: RenderedSet, scale: int = 1) -> RenderedSet:
+    """The same renders with MagicFace's condition in the place of the pictures: the background,
+    the person black, the jaw line drawn on it; `scale` times as large."""
+    size = scale * faces.images.shape[1]
+    pictures = torch.from_numpy(faces.images).movedim(-1, 1).float() / 255
+    people = torch.from_numpy(faces.masks)[:, None].float() / 255
+    behind = interpolate(pictures, (size, size), mode="bilinear").movedim(1, -1)
+    black = interpolate(people, (size, size), mode="bilinear")[:, 0, ..., None] > PERSON
+    jaws = scale * torch.tensor([label["jaw"] for label in faces.labels])
+    drawn = torch.stack([dots(jaw, size) for jaw in jaws])
+    result = (behind * ~black + drawn).clamp(0, 1)
+    return replace(faces, images=(255 * result).round().byte().numpy())

@@ -1,0 +1,326 @@
+"""Prepare MagicFace and Paste Face: from a photo to MagicFace's pictures, and back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from au_adapter.faces import (
+    FACE_LANDMARKER,
+    PERSON_SEGMENTER,
+    Face,
+    FaceLandmarker,
+    PersonSegmenter,
+    from_face_landmarks,
+    head_angles,
+    locate,
+)
+from au_adapter.faces.jaw_background import RULES, prepare_faces
+from au_adapter.faces.squares import FaceCrop, paste_square
+from au_adapter.facs import AUVector
+
+from .compat import folder_paths, io, ui
+from .sockets import CATEGORY, AUVectorSocket, FaceCropSocket, FaceLandmarksSocket
+
+MODEL_FOLDER = "face_analysis"
+ALIASES = ["MagicFace", "expression", "face edit", "crop face", "FACS"]
+ORDERS = ("largest first", "left to right", "surest first")
+LEVELS = 3  # faces down to about a twentieth of the picture's longer side
+EVERY = -1
+PROFILE = 50  # degrees of yaw beyond which half of the face is a guess
+SMALL = 0.5  # a face that has to be enlarged to more than twice its size
+
+
+class PrepareMagicFace(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="AUA_PrepareMagicFace",
+            display_name="Prepare MagicFace",
+            category=CATEGORY,
+            description="Finds a face in a photo and makes the two pictures that MagicFace reads: "
+            "the face, and its background with the jaw line.",
+            search_aliases=ALIASES,
+            inputs=[
+                io.Image.Input("image", tooltip="A photo, or a batch of them; any size."),
+                io.Mask.Input(
+                    "mask",
+                    optional=True,
+                    tooltip="Chooses the face that lies in it, instead of the number below.",
+                ),
+                FaceLandmarksSocket.Input(
+                    "face_landmarks",
+                    optional=True,
+                    tooltip="Faces that another node found in this photo (AU Estimator, Detect "
+                    "Face Landmarks). Without it they are looked for here.",
+                ),
+                io.Int.Input(
+                    "face",
+                    default=0,
+                    min=EVERY,
+                    max=99,
+                    tooltip="Which face of each photo, counted from 0 in the order below; -1 is "
+                    "all of them.",
+                ),
+                io.Combo.Input(
+                    "mask_rule",
+                    options=list(RULES),
+                    tooltip="What becomes black in the background: the whole person, as the "
+                    "released weights were trained, or the face alone, which keeps hair and "
+                    "clothes in place where a face fills the photo.",
+                ),
+                io.Combo.Input(
+                    "order",
+                    options=list(ORDERS),
+                    advanced=True,
+                    tooltip="In which order the faces are counted.",
+                ),
+                io.Int.Input(
+                    "size",
+                    default=512,
+                    min=64,
+                    max=1024,
+                    step=64,
+                    advanced=True,
+                    tooltip="Pixels of a side of the results; 512 is what MagicFace was trained "
+                    "with.",
+                ),
+            ],
+            outputs=[
+                FaceCropSocket.Output(),
+                io.Image.Output(display_name="face"),
+                io.Image.Output(display_name="background"),
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        image: Tensor,
+        face: int,
+        mask_rule: str,
+        order: str = ORDERS[0],
+        size: int = 512,
+        mask: Tensor | None = None,
+        face_landmarks: dict[str, Any] | None = None,
+    ) -> io.NodeOutput:
+        pictures = _in_colour(image)
+        frames = _faces(pictures, face_landmarks)
+        chosen = [
+            (index, one)
+            for index, faces in enumerate(frames)
+            for one in _choose(faces, index, face, order, _mask_of(mask, index, pictures))
+        ]
+        people = None if mask_rule == RULES[1] else _segmenter().mask
+        try:
+            crop, faces, backgrounds = prepare_faces(pictures.cpu(), chosen, size, people)
+        except ValueError as error:
+            raise ValueError(f"Prepare MagicFace: {error}") from error
+        notes = "\n".join(_notes(chosen, crop, size))
+        return io.NodeOutput(crop, faces, backgrounds, ui=ui.PreviewText(notes) if notes else None)
+
+
+class PasteFace(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="AUA_PasteFace",
+            display_name="Paste Face",
+            category=CATEGORY,
+            description="Puts an edited face back into its photo, at the photo's own size. Without "
+            "a change of AUs the photo itself comes out, and the sampler does not run.",
+            search_aliases=ALIASES,
+            inputs=[
+                io.Image.Input("image", tooltip="The photo that went into Prepare MagicFace."),
+                FaceCropSocket.Input("face_crop"),
+                AUVectorSocket.Input("au_vector", tooltip="The change that Apply MagicFace got."),
+                io.Float.Input(
+                    "feather",
+                    default=4.0,
+                    min=0.0,
+                    max=25.0,
+                    step=0.5,
+                    tooltip="Width of the soft edge in % of the cut-out square's side; it lies "
+                    "inside the face's mask. 0 is a hard edge.",
+                ),
+                io.Image.Input(
+                    "edited",
+                    lazy=True,
+                    tooltip="What MagicFace drew, from VAE Decode. Not computed without a change.",
+                ),
+            ],
+            outputs=[io.Image.Output()],
+        )
+
+    @classmethod
+    def check_lazy_status(cls, au_vector: AUVector | None = None, **_: Any) -> list[str]:
+        return ["edited"] if au_vector is None or changes(au_vector).any() else []
+
+    @classmethod
+    def execute(
+        cls,
+        image: Tensor,
+        face_crop: FaceCrop,
+        au_vector: AUVector,
+        feather: float,
+        edited: Tensor | None = None,
+    ) -> io.NodeOutput:
+        _check_photo(image, face_crop)
+        moved = changes(au_vector)
+        count = _edits(face_crop, moved, edited)
+        moved = moved.expand(count)
+        if len(face_crop) == 1 and count > 1:
+            image = image[[face_crop.pictures[0]]].repeat(count, 1, 1, 1)
+            face_crop = _repeated(face_crop, count)
+        if not moved.any():
+            return io.NodeOutput(image)
+        result = list(image)
+        for row in moved.nonzero().flatten().tolist():
+            place = face_crop.pictures[row]
+            square, mask = face_crop.squares[row], face_crop.masks[row]
+            result[place] = paste_square(result[place], edited[row], square, mask, feather / 100)
+        return io.NodeOutput(torch.stack(result))
+
+
+def changes(vector: AUVector) -> Tensor:
+    """Which faces of a vector change at all, bool [N]."""
+    return torch.stack(vector.sides()).ne(0).any(-1).any(0)
+
+
+def _in_colour(image: Tensor) -> Tensor:
+    """Pictures [N, H, W, C] as [N, H, W, 3]: grey becomes three equal channels, alpha is left."""
+    return image.expand(-1, -1, -1, 3) if image.shape[-1] == 1 else image[..., :3]
+
+
+def _faces(pictures: Tensor, landmarks: dict[str, Any] | None) -> list[list[Face]]:
+    """The faces of each picture."""
+    if landmarks is None:
+        path = locate(FACE_LANDMARKER, folders=folder_paths.get_folder_paths(MODEL_FOLDER))
+        return FaceLandmarker(path).detect(pictures, levels=LEVELS)
+    frames = from_face_landmarks(landmarks)
+    found = (len(frames), tuple(landmarks.get("image_size", pictures.shape[1:3])))
+    if found != (len(pictures), tuple(pictures.shape[1:3])):
+        raise ValueError(
+            f"Prepare MagicFace: the FACE_LANDMARKS are of {found[0]} picture(s) of "
+            f"{found[1][1]} x {found[1][0]} pixels, the IMAGE is {len(pictures)} of "
+            f"{pictures.shape[2]} x {pictures.shape[1]}: connect the same photo to both."
+        )
+    return frames
+
+
+def _segmenter() -> PersonSegmenter:
+    folders = folder_paths.get_folder_paths(MODEL_FOLDER)
+    return PersonSegmenter(locate(PERSON_SEGMENTER, folders=folders))
+
+
+def _mask_of(mask: Tensor | None, picture: int, pictures: Tensor) -> Tensor | None:
+    """The mask [H, W] of one picture, at its size."""
+    if mask is None:
+        return None
+    mask = mask.reshape(-1, 1, *mask.shape[-2:]).float().cpu()
+    if len(mask) not in (1, len(pictures)):
+        raise ValueError(
+            f"Prepare MagicFace: {len(mask)} masks for {len(pictures)} photos; give one, or one "
+            "for each."
+        )
+    one = mask[picture % len(mask)][None]
+    return interpolate(one, tuple(pictures.shape[1:3]), mode="bilinear")[0, 0]
+
+
+def _choose(
+    faces: list[Face], picture: int, number: int, order: str, mask: Tensor | None
+) -> list[Face]:
+    """The faces of one picture to edit."""
+    if not faces:
+        raise ValueError(
+            f"Prepare MagicFace: no face found in picture {picture + 1}. The face should be turned "
+            "to the camera and at least a twentieth of the picture wide: crop closer, or connect "
+            "FACE_LANDMARKS."
+        )
+    if mask is not None:
+        return [_in_mask(faces, picture, mask)]
+    keys = {
+        ORDERS[0]: lambda face: -float((face.box[2:] - face.box[:2]).prod()),
+        ORDERS[1]: lambda face: float(face.box[0] + face.box[2]),
+        ORDERS[2]: lambda face: -face.score,
+    }
+    ordered = sorted(faces, key=keys[order])
+    if number == EVERY:
+        return ordered
+    if number >= len(ordered):
+        raise ValueError(
+            f"Prepare MagicFace: face {number} asked for, but picture {picture + 1} has "
+            f"{len(ordered)}, counted from 0. Choose 0 to {len(ordered) - 1}, or -1 for all."
+        )
+    return [ordered[number]]
+
+
+def _in_mask(faces: list[Face], picture: int, mask: Tensor) -> Face:
+    """The face with most of its points in a mask [H, W]."""
+    height, width = mask.shape
+
+    def inside(face: Face) -> float:
+        x, y = face.points[:, :2].round().long().unbind(-1)
+        return float(mask[y.clamp(0, height - 1), x.clamp(0, width - 1)].mean())
+
+    best = max(faces, key=inside)
+    if inside(best) == 0:
+        raise ValueError(
+            f"Prepare MagicFace: none of the {len(faces)} face(s) of picture {picture + 1} lies in "
+            "the mask. Paint over the face, or disconnect the mask and choose by number."
+        )
+    return best
+
+
+def _notes(chosen: list[tuple[int, Face]], crop: FaceCrop, size: int) -> list[str]:
+    """What speaks against good results."""
+    notes = []
+    for (picture, face), square in zip(chosen, crop.squares, strict=True):
+        yaw = abs(float(head_angles(face.pose)[0]))
+        if yaw > PROFILE:
+            notes.append(
+                f"Picture {picture + 1}: the face is turned {yaw:.0f} degrees to the side. "
+                "MagicFace saw mostly frontal faces; the far half is a guess."
+            )
+        side = int(square[2] - square[0])
+        if side < SMALL * size:
+            notes.append(
+                f"Picture {picture + 1}: the face is small ({side} pixels with its surroundings) "
+                f"and was enlarged to {size}; the edit will be softer than MagicFace can do."
+            )
+    return notes
+
+
+def _check_photo(image: Tensor, crop: FaceCrop) -> None:
+    if tuple(image.shape[1:3]) != crop.size or max(crop.pictures) >= len(image):
+        raise ValueError(
+            f"Paste Face: the IMAGE is {len(image)} picture(s) of {image.shape[2]} x "
+            f"{image.shape[1]} pixels, FACE_CROP is of {max(crop.pictures) + 1} of "
+            f"{crop.size[1]} x {crop.size[0]}: connect the photo that went into Prepare MagicFace."
+        )
+
+
+def _edits(crop: FaceCrop, moved: Tensor, edited: Tensor | None) -> int:
+    """How many edits there are; ValueError unless vectors, faces and pictures agree."""
+    counts = {"AU vectors": len(moved), "faces": len(crop)}
+    if edited is not None:
+        counts["edited pictures"] = len(edited)
+    most = max(counts.values())
+    if not set(counts.values()) <= {1, most} or counts.get("edited pictures", most) != most:
+        raise ValueError(
+            f"Paste Face: {', '.join(f'{n} {what}' for what, n in counts.items())} do not fit. "
+            "Connect the FACE_CROP and AU vector that the edited pictures were made with."
+        )
+    return most
+
+
+def _repeated(crop: FaceCrop, count: int) -> FaceCrop:
+    """One face of one photo as the same face of `count` copies of the photo."""
+    squares, masks = crop.squares.repeat(count, 1), crop.masks.repeat(count, 1, 1)
+    return FaceCrop(tuple(range(count)), squares, masks, crop.size)
+
+
+NODES = (PrepareMagicFace, PasteFace)

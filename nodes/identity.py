@@ -1,0 +1,168 @@
+"""The identity of a photo inside ComfyUI's UNet: wrappers on one clone of a MODEL.
+
+The ID encoder's features travel on MODEL, what differs from picture to picture in CONDITIONING: the
+change of AUs, which photo a picture is of, and the background. So guidance, batches and any guider
+work with no code of ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from au_adapter.models.magicface import UNITS, Features, KeysAndValues, project_identity
+
+from .attention import Replacement, plain_attention
+from .compat import CallbacksMP, CONDRegular, ModelPatcher, UNetModel, WrappersMP
+from .sd_unet import block_key
+
+KEY = "magicface"
+CHANGE, PHOTO = f"{KEY}.change", f"{KEY}.photo"  # names in CONDITIONING
+
+
+class PerPicture(CONDRegular):
+    """One row for all pictures of the latent batch, or one for each."""
+
+    def process_cond(self, batch_size: int, **kwargs: Any) -> CONDRegular:
+        if len(self.cond) not in (1, batch_size):
+            raise ValueError(
+                f"Apply MagicFace: {len(self.cond)} changes or photos for a latent batch of "
+                f"{batch_size} pictures. Use the LATENT of Apply MagicFace, or one of "
+                f"{len(self.cond)} pictures."
+            )
+        return super().process_cond(batch_size, **kwargs)
+
+
+@dataclass(eq=False)
+class Identity:
+    """What the ID encoder saw in P photos, and what was made of it: MAGICFACE_ID.
+
+    features: path of a transformer block in ComfyUI's UNet -> [P, L, C]. size: of the photos'
+    latents. Keys, values and latents are kept here, so that a second edit finds them; they live as
+    long as ComfyUI keeps the output of MagicFace ID Encoder.
+    """
+
+    features: Features
+    photos: int
+    size: tuple[int, int]
+    _projected: tuple[tuple, KeysAndValues] | None = field(default=None, repr=False)
+    _background: tuple[Any, Tensor, Tensor] | None = field(default=None, repr=False)
+
+    def keys_and_values(self, network: UNetModel, version: tuple, like: Tensor) -> KeysAndValues:
+        """Projected by the denoising UNet, once for all steps and edits while its weights stay.
+
+        version names those weights; `like` is where and how the UNet computes.
+        """
+        wanted = (id(network), *version, like.device, like.dtype)
+        if self._projected is None or self._projected[0] != wanted:
+            features = {path: feature.to(like) for path, feature in self.features.items()}
+            self._projected = wanted, project_identity(network, features)
+        return self._projected[1]
+
+    def background(self, vae: Any, image: Tensor) -> Tensor:
+        """Latents [P, 4, H, W] of the background pictures, encoded once while both stay."""
+        known = self._background
+        if known is None or known[0] is not vae or known[1] is not image:
+            self._background = vae, image, vae.encode(image[..., :3])
+        return self._background[2]
+
+
+@dataclass
+class AttendIdentity:
+    """A replacement of one self-attention: what was there before, asked about the identity too."""
+
+    previous: Replacement
+    key: Tensor
+    value: Tensor
+
+    def __call__(self, q: Tensor, k: Tensor, v: Tensor, extra_options: dict[str, Any]) -> Tensor:
+        k, v = (
+            torch.cat([own, seen.expand(len(own), -1, -1)], 1)
+            for own, seen in ((k, self.key), (v, self.value))
+        )
+        return self.previous(q, k, v, extra_options)
+
+
+@dataclass(eq=False)
+class AppliedIdentity:
+    """An identity on one MODEL."""
+
+    identity: Identity
+    _model: ModelPatcher | None = None
+
+    def attach(self, model: ModelPatcher) -> None:
+        """Register the wrapper on `model`, which must be a clone of the caller's own."""
+        model.add_wrapper_with_key(WrappersMP.DIFFUSION_MODEL, KEY, self.run_unet)
+        model.add_callback_with_key(CallbacksMP.ON_PRE_RUN, KEY, self.begin)
+        model.add_callback_with_key(CallbacksMP.ON_CLEANUP, KEY, self.end)
+
+    def begin(self, model: ModelPatcher) -> None:
+        """A run begins on `model`, whose weights may have been patched since."""
+        self._model = model
+
+    def end(self, *_: Any) -> None:
+        """The run is over, whichever way: the identity stays, the model may go."""
+        self._model = None
+
+    def run_unet(
+        self,
+        executor: Callable,
+        x: Tensor,
+        timesteps: Tensor | None = None,
+        context: Tensor | None = None,
+        y: Tensor | None = None,
+        control: Any = None,
+        transformer_options: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """One call of the UNet, with identity in its self-attentions and AUs in its time."""
+        network, options = executor.class_obj, transformer_options or {}
+        change, photo = kwargs.pop(CHANGE, None), kwargs.pop(PHOTO, None)
+        if change is None:  # a conditioning that did not pass Apply MagicFace: no change
+            change = x.new_zeros(len(x), len(UNITS))
+        options = _with_time_term(options, network.au_aug_mlp(change.to(x)))
+        options = self._with_identity(options, network, self._rows(photo, len(x)), x)
+        return executor(x, timesteps, context, y, control, options, **kwargs)
+
+    def _rows(self, photo: Tensor | None, batch: int) -> Tensor | None:
+        """The photo of each row; None when there is only one."""
+        if self.identity.photos == 1:
+            return None
+        if photo is None:
+            raise ValueError(
+                f"Apply MagicFace: this MODEL carries {self.identity.photos} photos, but a "
+                "CONDITIONING of the sampler does not say which one a picture is of: connect the "
+                "positive and negative of Apply MagicFace."
+            )
+        return photo.reshape(batch)
+
+    def _with_identity(
+        self, options: dict[str, Any], network: UNetModel, rows: Tensor | None, x: Tensor
+    ) -> dict[str, Any]:
+        replaces = options.get("patches_replace", {})
+        found, ours = replaces.get("attn1", {}), {}
+        projected = self.identity.keys_and_values(network, self._version(), x)
+        for path, pair in projected.items():
+            block = block_key(f"{path}.attn1")
+            key, value = pair if rows is None else (seen[rows] for seen in pair)
+            previous = found.get(block) or found.get(block[:2]) or plain_attention
+            ours[block] = AttendIdentity(previous, key, value)
+        return {**options, "patches_replace": {**replaces, "attn1": {**found, **ours}}}
+
+    def _version(self) -> tuple:
+        """Which weights the UNet has: they change with LoRAs and with hooks in the middle."""
+        return () if self._model is None else (self._model.patches_uuid, self._model.current_hooks)
+
+
+def _with_time_term(options: dict[str, Any], term: Tensor) -> dict[str, Any]:
+    """Options by which `term` [N, E] is added to the time embedding, after what others do to it."""
+
+    def add(emb: Tensor, model_channels: int, transformer_options: dict[str, Any]) -> Tensor:
+        return emb + term.to(emb)
+
+    patches = options.get("patches", {})
+    return {**options, "patches": {**patches, "emb_patch": [*patches.get("emb_patch", []), add]}}
