@@ -16,6 +16,30 @@ from tools.stand_ins import add_stand_ins
 
 WORKFLOWS = ROOT / "workflows"
 KEPT = ROOT / "tests" / "data" / "workflows"  # as saved with earlier versions
+NODE_IDS = {
+    "AUA_AUVector": "AU Vector",
+    "AUA_AUSweep": "AU Sweep",
+    "AUA_AUExpression": "AU Expression",
+    "AUA_AUKeyframes": "AU Keyframes",
+    "AUA_AUSides": "AU Sides",
+    "AUA_FaceHalfMasks": "Face Half Masks",
+    "AUA_AUGuider": "AU Guider",
+    "AUA_AUEncoder": "AU Encoder",
+    "AUA_LoadAUAdapter": "Load AU-Adapter",
+    "AUA_SaveAUAdapter": "Save AU-Adapter",
+    "AUA_ApplyAUAdapter": "Apply AU-Adapter",
+    "AUA_LoadDemoModel": "Load Demo Model",
+    "AUA_LoadFaceReader": "Load Face Reader",
+    "AUA_AUEstimator": "AU Estimator",
+    "AUA_AUEvaluator": "AU Evaluator",
+    "AUA_SaveAUReport": "Save AU Report",
+    "AUA_CalibrateAUAdapter": "Calibrate AU-Adapter",
+    "AUA_LoadMagicFace": "Load MagicFace",
+    "AUA_PrepareMagicFace": "Prepare MagicFace",
+    "AUA_MagicFaceIDEncoder": "MagicFace ID Encoder",
+    "AUA_ApplyMagicFace": "Apply MagicFace",
+    "AUA_PasteFace": "Paste Face",
+}
 NAMES = sorted(path.stem for path in (WORKFLOWS / "api").glob("*.json"))
 # What the bundled model draws: how many pictures, and of which width and height.
 PICTURES = {

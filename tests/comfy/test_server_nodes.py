@@ -14,31 +14,12 @@ import pytest
 import torch
 from published import SD15 as FINEFACE
 from published import Trap, write_published
+from shipped import NODE_IDS
 from tiny_unet import SD15, tiny_adapter, tiny_unet
 
 from au_adapter import AUVector
 from au_adapter.weights.files import save_adapter
 from tools.server import ComfyServer, PromptError, PromptInterrupted
-
-NODE_IDS = {
-    "AUA_AUVector": "AU Vector",
-    "AUA_AUSweep": "AU Sweep",
-    "AUA_AUExpression": "AU Expression",
-    "AUA_AUKeyframes": "AU Keyframes",
-    "AUA_AUSides": "AU Sides",
-    "AUA_FaceHalfMasks": "Face Half Masks",
-    "AUA_AUGuider": "AU Guider",
-    "AUA_AUEncoder": "AU Encoder",
-    "AUA_LoadAUAdapter": "Load AU-Adapter",
-    "AUA_SaveAUAdapter": "Save AU-Adapter",
-    "AUA_ApplyAUAdapter": "Apply AU-Adapter",
-    "AUA_LoadDemoModel": "Load Demo Model",
-    "AUA_LoadFaceReader": "Load Face Reader",
-    "AUA_AUEstimator": "AU Estimator",
-    "AUA_AUEvaluator": "AU Evaluator",
-    "AUA_SaveAUReport": "Save AU Report",
-    "AUA_CalibrateAUAdapter": "Calibrate AU-Adapter",
-}
 
 OTHER_PACK = '''
 """What other packs bring: a model that is no UNet, one that fails in the middle of a run."""
