@@ -34,16 +34,16 @@ from tools.server import ComfyServer
 RESULTS = Path(__file__).parent / "results"
 PICTURES = Path(__file__).parents[1] / ".cache" / "benchmarks" / "au_response"
 PROMPTS = """\
-a photo of a young man with dark skin and short black hair, in a red shirt, green background
-a portrait of an old woman with pale skin and short white hair, wearing a purple jacket
-a close-up of a middle-aged man with tan skin, in a blue sweater, office background
-a headshot of a woman with olive skin and long black hair, facing the camera, pink background
-a young woman with black skin and brown eyes, wearing a yellow shirt, in a park
-a picture of a man with fair skin and short blond hair, in a black turtleneck, grey background
-a photo of an old man with light skin and short grey hair, wearing glasses, on a white background
-a portrait of a young woman with tan skin and long brown hair, in a white sweater, at the beach
+a picture of a young woman with fair skin and a blond bob, in a blue shirt, grey background
+a close-up of an old man with brown skin and short white hair, wearing a green jacket
+a photo of a middle-aged woman with light skin and long red hair, against the sky
+a portrait of a man with olive skin, black hair and stubble, in an orange sweater, white background
+a young man with pale skin and very short brown hair, wearing a grey turtleneck, in a forest
+a headshot of an old woman with tan skin and grey hair tied back, purple background
+a photo of a woman with dark skin and long black hair, in a white shirt, on a yellow background
+a portrait of a middle-aged man with fair skin and a bald head, wearing a black jacket, at sunset
 """
-CASES = tuple(zip(PROMPTS.splitlines(), range(201, 209), strict=True))  # prompt, seed
+CASES = tuple(zip(PROMPTS.splitlines(), range(301, 309), strict=True))  # prompt, seed
 COUPLED = 0.6  # an unprompted AU that changes by more than this on average is listed
 
 
