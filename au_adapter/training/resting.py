@@ -109,3 +109,14 @@ def resting_rows(faces: LandmarkedSet) -> tuple[Tensor, Tensor]:
     rows = torch.tensor([best[label["identity"]] for label in faces.labels])
     others = rows != torch.arange(len(rows))
     return rows, ((strongest[rows] <= RESTING) & others).float()
+
+
+def same_person(identities: Tensor) -> Tensor:
+    """For each of identities [N]: the rows of that person, [N, most pictures of one person]; with
+    fewer pictures, over again."""
+    rows: dict[int, list[int]] = {}
+    for row, person in enumerate(identities.tolist()):
+        rows.setdefault(person, []).append(row)
+    most = max(map(len, rows.values()))
+    filled = {person: (own * most)[:most] for person, own in rows.items()}
+    return torch.tensor([filled[person] for person in identities.tolist()])
