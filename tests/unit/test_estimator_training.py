@@ -19,7 +19,7 @@ from au_adapter.evaluation.estimators import LandmarkEstimator, MeshMeasure
 from au_adapter.faces.blendshapes import NAMES
 from au_adapter.training.landmarks import LandmarkedSet, read_renders
 from au_adapter.training.recipes.estimator import EstimatorRecipe
-from au_adapter.training.resting import RestingFaces, resting_rows
+from au_adapter.training.resting import RestingFaces, resting_rows, same_person
 
 SAMPLE = Path(__file__).parents[1] / "data" / "rendered"
 
@@ -106,6 +106,11 @@ def test_a_persons_relaxed_picture_is_found() -> None:
     rows, known = resting_rows(faces)
     assert rows.tolist() == [1, 1, 3, 3, 1]
     assert known.tolist() == [1, 0, 0, 0, 1]
+
+
+def test_pictures_of_one_person_are_found() -> None:
+    rows = same_person(torch.tensor([7, 8, 7, 7]))
+    assert rows.tolist() == [[0, 2, 3], [1, 1, 1], [0, 2, 3], [0, 2, 3]]
 
 
 def test_scores_are_read_again_from_points(faces: LandmarkedSet) -> None:

@@ -68,7 +68,7 @@ def test_similarity_finds_a_known_rotation_scale_and_translation() -> None:
     moved = 2.5 * source @ turn.T + torch.tensor([1.0, 2, 3])
     rotation, scale, translation = similarity(source, moved, torch.ones(7))
     assert (rotation - turn).abs().max() < 1e-9 and abs(scale - 2.5) < 1e-9
-    assert (translation - torch.tensor([1.0, 2, 3])).abs().max() < 1e-9
+    assert (translation - torch.tensor([1.0, 2, 3])).abs().max() < 1e-6
 
 
 def test_aligned_points_do_not_depend_on_pose_place_and_size() -> None:

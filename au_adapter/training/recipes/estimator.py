@@ -21,7 +21,7 @@ from ...faces.blendshapes import NAMES
 from ...models.au_estimator import AUEstimator, AUEstimatorConfig
 from ..landmarks import read_renders
 from ..loop import Settings
-from ..resting import RestingFaces
+from ..resting import RestingFaces, same_person
 
 SETTINGS = Settings(
     steps=12000,
@@ -35,7 +35,8 @@ SETTINGS = Settings(
     log_every=500,
 )
 VARIANTS = 4  # of every face
-RESTING_GIVEN = 0.5  # how often the resting face is looked at
+REFERENCE_GIVEN = 0.5  # how often a face is compared with another of the person
+ANY_REFERENCE = 0.3  # how often that is any picture of the person instead of the relaxed one
 NOISE = 0.1  # deviation, in deviations of each feature
 HELD_OUT = 10  # one person in so many only tells how well it reads
 IRISES = (468, 473)  # the right and the left centre; the rings around them are left out
@@ -65,6 +66,7 @@ class EstimatorRecipe:
         self.left, self.right = (faces.aus(side, UNITS) for side in ("left", "right"))
         people = RestingFaces(faces, network)
         self.known, self.resting_row = people.known, people.resting_row
+        self.same_person = same_person(faces.identities())
         # Each face as it was rendered, and with other resting faces under it.
         generator = torch.Generator().manual_seed(0)
         variants = [people.variant(generator) for _ in range(VARIANTS)]
@@ -81,16 +83,27 @@ class EstimatorRecipe:
     def batch(self, size: int, generator: torch.Generator) -> dict[str, Tensor]:
         variant = torch.randint(len(self.features), (size,), generator=generator)
         row = self.rows[torch.randint(len(self.rows), (size,), generator=generator)]
-        looked_at = torch.rand(size, generator=generator) < RESTING_GIVEN
-        face = self.features[variant, row]
-        resting = self.features[variant, self.resting_row[row]]
+        reference, known = self._references(row, generator)
+        face, other = self.features[variant, row], self.features[variant, reference]
+        before = known[:, None]
         return {
             "face": face + NOISE * torch.randn(face.shape, generator=generator),
-            "resting": resting + NOISE * torch.randn(face.shape, generator=generator),
-            "known": self.known[row] * looked_at,
-            "left": self.left[row],
-            "right": self.right[row],
+            "resting": other + NOISE * torch.randn(face.shape, generator=generator),
+            "known": known,
+            # Beside a reference, what counts is the change from it.
+            "left": (self.left[row] - before * self.left[reference]).clamp(min=0),
+            "right": (self.right[row] - before * self.right[reference]).clamp(min=0),
         }
+
+    def _references(self, row: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """A picture of the same person for each row, and 1 where it is given. A reference that is
+        no relaxed face, even the face itself, teaches that it is the change that counts."""
+        draw = torch.rand(3, len(row), generator=generator)
+        any_of_them = draw[0] < ANY_REFERENCE
+        column = (draw[1] * self.same_person.shape[1]).long()
+        reference = torch.where(any_of_them, self.same_person[row, column], self.resting_row[row])
+        given = (draw[2] < REFERENCE_GIVEN) & ((self.known[row] > 0) | any_of_them)
+        return reference, given.float()
 
     def save(self, module: EstimatorLoss, folder: Path) -> None:
         save_estimator(
