@@ -124,14 +124,20 @@ def draw_thumbnails(server: ComfyServer) -> None:
 
 
 def on_a_square(pictures: list[Image.Image]) -> Image.Image:
-    """Pictures in rows of three at most, cut to fill a square of THUMBNAIL pixels."""
-    columns = min(len(pictures), 3)
+    """Pictures in rows of three at most, cut to fill a square of THUMBNAIL pixels; wide ones, which
+    are plots, whole and below each other."""
+    wide = pictures[0].width > 1.3 * pictures[0].height
+    columns = 1 if wide else min(len(pictures), 3)
     rows = -(-len(pictures) // columns)
     width, height = THUMBNAIL // columns, THUMBNAIL // rows
     sheet = Image.new("RGB", (THUMBNAIL, THUMBNAIL))
     for index, picture in enumerate(pictures):
         row, column = divmod(index, columns)
-        tile = ImageOps.fit(picture.convert("RGB"), (width, height), Image.Resampling.LANCZOS)
+        picture, size = picture.convert("RGB"), (width, height)
+        if wide:
+            tile = ImageOps.pad(picture, size, Image.Resampling.LANCZOS, color="white")
+        else:
+            tile = ImageOps.fit(picture, size, Image.Resampling.LANCZOS)
         sheet.paste(tile, (column * width, row * height))
     return sheet
 

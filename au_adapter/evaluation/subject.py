@@ -51,8 +51,8 @@ class Subject:
         cls, model: str | Path | None = None, adapter: str | Path | None = None, **settings: Any
     ) -> Subject:
         """The bundled model and adapter, or a folder as diffusers saves a pipeline and an adapter
-        file; on the process's GPU where there is one. Nothing is downloaded. ValueError, FileNotFoundError
-        for other files."""
+        file; on the process's GPU where there is one. Nothing is downloaded. ValueError,
+        FileNotFoundError for other files."""
         if model is None:
             pipeline = load_diffusers_pipeline()
         elif Path(model, "model_index.json").is_file():
