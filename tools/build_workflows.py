@@ -213,16 +213,20 @@ def _frames(pictures: list[Image.Image]) -> list[Image.Image]:
 
 
 def on_a_square(pictures: list[Image.Image]) -> Image.Image:
-    """Pictures in rows of three at most, on a square of THUMBNAIL pixels: cut to fill it, or, a
-    single one, whole with a margin."""
-    shape = ImageOps.pad if len(pictures) == 1 else ImageOps.fit
-    columns = min(len(pictures), 3)
+    """Pictures on a square of THUMBNAIL pixels: in rows of three at most, cut to fill it; a single
+    one, and wide ones such as plots, whole and below each other."""
+    wide = pictures[0].width > 1.3 * pictures[0].height
+    columns = 1 if wide else min(len(pictures), 3)
     rows = -(-len(pictures) // columns)
     width, height = THUMBNAIL // columns, THUMBNAIL // rows
     sheet = Image.new("RGB", (THUMBNAIL, THUMBNAIL))
     for index, picture in enumerate(pictures):
         row, column = divmod(index, columns)
-        tile = shape(picture.convert("RGB"), (width, height), Image.Resampling.LANCZOS)
+        tile = picture.convert("RGB")
+        if wide or len(pictures) == 1:
+            tile = ImageOps.pad(tile, (width, height), Image.Resampling.LANCZOS, color=PAPER)
+        else:
+            tile = ImageOps.fit(tile, (width, height), Image.Resampling.LANCZOS)
         sheet.paste(tile, (column * width, row * height))
     return sheet
 

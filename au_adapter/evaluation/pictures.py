@@ -20,6 +20,7 @@ from .report import ALL, SCHEMA, Report, build_report
 
 TITLE = "Action Units asked for and measured"
 GROUP = ALL
+LONGEST_NAME = 100
 NO_READINGS = "needs readings: connect AU_READING of AU Estimator, or a FACE_READER"
 
 
@@ -33,10 +34,14 @@ class Source:
 
 
 def facs_name(aus: Mapping[str, float]) -> str:
-    """FACS code fit for a file name that sorts by AU: {"6": 3, "12": 4} -> "AU06C+12D"."""
-    code = format_notation(dict(sorted(aus.items(), key=lambda item: _number(item[0]))))
-    padded = re.sub(r"\d+(?=[A-E:])", lambda match: match[0].zfill(2), code)
-    return f"AU{padded.replace(':', '=')}" if padded else "AU00"
+    """FACS code fit for a file name that sorts by AU: {"6": 3, "12": 4} -> "AU06C+12D". Intensities
+    are rounded to tenths, and a very long name is cut."""
+    ordered = sorted(aus.items(), key=lambda item: _number(item[0]))
+    code = format_notation({name: round(value, 1) for name, value in ordered})
+    padded = re.sub(r"\d+(?=[A-E:])", lambda match: match[0].zfill(2), code).replace(":", "=")
+    if len(padded) > LONGEST_NAME:
+        padded = padded[:LONGEST_NAME].rpartition("+")[0] + "+more"
+    return f"AU{padded or '00'}"
 
 
 def batch_name(report: Report) -> str:
@@ -73,22 +78,20 @@ def evaluate_pictures(
     _check(images, readings, source, scale)
     units = _units(requested, readings)
     asked = [_asked(requested, i, units) for i in range(len(images))]
-    ids = [f"{facs_name(requested.dict(i))}_{i + 1:04d}" for i in range(len(images))]
-    records = [] if source is None else _references(source)
-    metrics = {}
-    if source is not None and compare is not None:
-        metrics = compare(images, source.images)
-    for i, name in enumerate(ids):
-        reference = "" if source is None else _reference(i if len(source.images) > 1 else 0)
-        record = _record(name, GROUP, asked[i], reference, _faces(readings, i))
-        record["target"] = files[i] if files is not None else f"{name}.png"
-        values = {metric: _number_or_none(value[i]) for metric, value in metrics.items()}
-        records.append(record | ({"metrics": values} if values else {}))
-    header = _header(requested, readings, units, scale, compare if source else None)
-    header |= {"rows": len(ids), "references": len(records) - len(ids)}
-    header["settings"] = dict(settings or {})
-    header["fingerprint"] = hashlib.sha256(json.dumps(asked).encode()).hexdigest()
-    return build_report(json.loads(json.dumps(header)), records)
+    records = [
+        _record(f"{facs_name(requested.dict(i))}_{i + 1:04d}", GROUP, one, _faces(readings, i))
+        for i, one in enumerate(asked)
+    ]
+    for i, record in enumerate(records):
+        record["target"] = files[i] if files is not None else f"{record['id']}.png"
+    references = [] if source is None else _compared(records, images, source, compare)
+    header = _header(requested, readings, units, scale, compare if source else None) | {
+        "rows": len(records),
+        "references": len(references),
+        "settings": dict(settings or {}),
+        "fingerprint": hashlib.sha256(json.dumps(asked).encode()).hexdigest(),
+    }
+    return build_report(header, [*references, *records])
 
 
 def _for_all(requested: AUVector, count: int) -> AUVector:
@@ -142,25 +145,26 @@ def _asked(requested: AUVector, face: int, units: Sequence[int]) -> dict[str, fl
     }
 
 
-def _references(source: Source) -> list[dict]:
+def _compared(
+    records: list[dict], images: Tensor, source: Source, compare: Comparison | None
+) -> list[dict]:
+    """The rows of the source, to which `records` now refer, with what they measure against it."""
+    names = [f"source_{i + 1:04d}" for i in range(len(source.images))]
+    metrics = {} if compare is None else compare(images, source.images)
+    for i, record in enumerate(records):
+        record["reference"] = names[i if len(names) > 1 else 0]
+        record["metrics"] = {name: _number_or_none(value[i]) for name, value in metrics.items()}
     return [
-        _record(_reference(i), REFERENCE, {}, _reference(i), _faces(source.readings, i))
-        for i in range(len(source.images))
+        _record(name, REFERENCE, {}, _faces(source.readings, i)) for i, name in enumerate(names)
     ]
 
 
-def _reference(index: int) -> str:
-    return f"source_{index + 1:04d}"
-
-
-def _record(
-    name: str, group: str, asked: dict[str, float], reference: str, faces: list[Reading] | None
-) -> dict:
+def _record(name: str, group: str, asked: dict[str, float], faces: list[Reading] | None) -> dict:
     """A row as `protocols.run` writes it; faces None: nobody looked."""
     seen = faces[0].aus if faces else None
     measured = seen and dict(zip(map(str, seen.units), seen.values[0].tolist(), strict=True))
     return {
-        **{"id": name, "group": group, "requested": asked, "seed": None, "reference": reference},
+        **{"id": name, "group": group, "requested": asked, "seed": None, "reference": ""},
         **{"prompt": "", "source": "", "target": "", "method": ""},
         "faces": None if faces is None else len(faces),
         "measured": measured and {unit: round(value, 4) for unit, value in measured.items()},

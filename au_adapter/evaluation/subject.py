@@ -7,6 +7,7 @@ pictures = subject.draw("a portrait of a man", 7, AUVector.parse("6C+12D"))
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -50,8 +51,8 @@ class Subject:
         cls, model: str | Path | None = None, adapter: str | Path | None = None, **settings: Any
     ) -> Subject:
         """The bundled model and adapter, or a folder as diffusers saves a pipeline and an adapter
-        file; on the GPU where there is one. Nothing is downloaded. ValueError, FileNotFoundError
-        for other files."""
+        file; on the process's GPU where there is one. Nothing is downloaded. ValueError,
+        FileNotFoundError for other files."""
         if model is None:
             pipeline = load_diffusers_pipeline()
         elif Path(model, "model_index.json").is_file():
@@ -65,7 +66,7 @@ class Subject:
             )
         if adapter is None and model is not None:
             raise ValueError(f"The model {model} needs the file of an adapter that fits it")
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+        device = _device()
         pipeline.set_progress_bar_config(disable=True)
         loaded = load_adapter(adapter or demo_folder() / "adapter.safetensors")
         loaded = loaded.requires_grad_(False).eval().to(device)
@@ -168,6 +169,13 @@ class Subject:
         shape = (1, unet.config.in_channels, unet.config.sample_size, unet.config.sample_size)
         noise = torch.randn(shape, generator=torch.Generator().manual_seed(seed))
         return noise.to(unet.device, unet.dtype)
+
+
+def _device() -> torch.device:
+    """The GPU of this process, of those that accelerate launched, or the processor."""
+    if not torch.cuda.is_available():
+        return torch.device("cpu")
+    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
 
 
 def resized(images: Tensor, size: tuple[int, int]) -> Tensor:

@@ -276,7 +276,7 @@ def closed_circle() -> dict:
         "5": ("AUA_AUEncoder", {"au_adapter": adapter, "au_vector": ["4", 0]}),
         "6": ("AUA_ApplyAUAdapter", {
             "model": ["1", 0], "positive": ["2", 0], "negative": ["2", 0], "au_adapter": adapter,
-            "au_tokens": ["5", 0], "strength": 1.0}),
+            "au_tokens": ["5", 0], "strength": 1.0, "start": 0.0, "end": 1.0}),
         "7": ("EmptyLatentImage", {"width": 64, "height": 64, "batch_size": 3}),
         "8": ("KSampler", {"model": ["6", 0], "positive": ["6", 1], "negative": ["6", 2],
             "latent_image": ["7", 0], "denoise": 1.0, **sampler}),
@@ -285,7 +285,8 @@ def closed_circle() -> dict:
         "11": ("ReadAUs", {"images": images, "reader": ["10", 0]}),
         "12": ("AUA_AUEvaluator", {"images": images, "au_vector": ["4", 0], "source": images,
             "au_reading": ["11", 0], "face_reader": ["10", 0], "request": "intensities"}),
-        "13": ("AUA_SaveAUReport", {"au_report": ["12", 0], "images": images}),
+        "13": ("AUA_SaveAUReport", {
+            "au_report": ["12", 0], "images": images, "filename_prefix": "%aus%"}),
         "14": ("PreviewImage", {"images": ["12", 1]}),
         "15": ("AUA_CalibrateAUAdapter", {
             "au_adapter": adapter, "au_vector": ["4", 0], "au_reading": ["11", 0]}),

@@ -220,7 +220,9 @@ def test_the_pictures_of_a_folder(tmp_path: Path, photos: Path) -> None:
 def test_a_trial_is_scattered_and_grows() -> None:
     protocol = load_protocol("fineface")
     small, large = limited(protocol, 20), limited(protocol, 40)
-    assert len(small.rows) == 20 and set(small.rows) <= set(large.rows) <= set(protocol.rows)
+    ids = [[row.id for row in one.rows] for one in (small, large, protocol)]
+    assert len(ids[0]) == 20 and set(ids[0]) < set(ids[1]) < set(ids[2])
+    assert ids[0] == sorted(ids[0], key=ids[2].index)
     assert {row.reference for row in small.rows} == {row.id for row in small.references}
     assert len({row.prompt for row in small.rows}) > 5 and "a trial of 20" in small.title
     assert limited(protocol, None) is protocol is limited(protocol, 9999)
