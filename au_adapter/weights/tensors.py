@@ -73,8 +73,12 @@ def _start(path: Path) -> bytes:
 
 
 def _is_pickle(path: Path) -> bool:
-    """torch.save writes a zip archive, before 2020 a bare pickle; both begin unlike safetensors."""
-    return _start(path).startswith((b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04"))
+    """torch.save writes a zip archive, before 2020 a bare pickle.
+
+    A safetensors file begins with a number of 8 bytes, which may look like either, and then "{".
+    """
+    start = _start(path)
+    return start.startswith((b"PK\x03\x04", b"\x80\x02")) and start[8:9] != b"{"
 
 
 def _unpickle(path: Path, mmap: bool) -> object:

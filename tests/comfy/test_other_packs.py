@@ -39,7 +39,7 @@ def scene(demo_files: Path) -> Scene:
 @pytest.fixture(scope="module")
 def trajectory() -> dict[int, Tensor]:
     generator = torch.Generator().manual_seed(9)
-    return {t: torch.randn(2, 4, SIZE, SIZE, generator=generator) for t in (900, 500, 100)}
+    return {t: torch.randn(2, 4, SIZE, SIZE, generator=generator) for t in (900, 100)}
 
 
 def predictions(scene: Scene, trajectory: dict[int, Tensor]) -> Tensor:

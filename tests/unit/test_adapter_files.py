@@ -94,6 +94,16 @@ def test_file_cut_by_one_byte_is_refused(saved: Path) -> None:
         load_adapter(saved)
 
 
+def test_a_header_that_begins_like_a_pickle(saved: Path) -> None:
+    """The length of the header comes first, and 0x0280 of it are the bytes of a pickle."""
+    metadata, tensors = read_metadata(saved), load_file(saved)
+    save_file(tensors, saved, metadata={**metadata, "pad": ""})
+    short = 0x0280 - int.from_bytes(saved.read_bytes()[:8], "little") % 0x10000
+    save_file(tensors, saved, metadata={**metadata, "pad": "x" * (short % 0x10000)})
+    assert saved.read_bytes()[:2] == b"\x80\x02"
+    assert load_adapter(saved).config.width == 128
+
+
 def test_another_safetensors_file_is_no_adapter(tmp_path: Path) -> None:
     save_file({"x": torch.zeros(1)}, tmp_path / "lora.safetensors")
     with pytest.raises(ValueError, match="not an AU-Adapter .*au-adapter convert"):
