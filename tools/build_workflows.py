@@ -98,7 +98,7 @@ ARRANGEMENTS: dict[str, list[list[Group]]] = {
         ],
         [Group("4. AUs of each", ("5", "6", "13", "14"), VIOLET)],
         [Group("5. Left is here", ("15", "18"), BLUE), Group("Right is here", ("16", "19"), BLUE)],
-        [Group("6. Both", ("17", "20"), BLUE), Group("7. Size", ("3", "7"), GREY)],
+        [Group("6. Both", ("17", "20"), BLUE), Group("7. Negative, size", ("3", "7"), GREY)],
         [Group("8. Draw them", ("8", "9", "10"), VIOLET)],
     ],
     "au_animation": [
