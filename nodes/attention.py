@@ -185,7 +185,7 @@ class AppliedAdapter:
 
 def _check_call(x: Tensor, tokens: Tensor, mask: Tensor | None) -> None:
     """ValueError when another node runs the model on parts of what the AUs and the mask are for."""
-    if len(tokens) != len(x):
+    if len(tokens) not in (1, len(x)):
         raise ValueError(
             f"Apply AU-Adapter: the model was run on {len(x)} pictures or tiles with {len(tokens)} "
             "AU vectors. Another node cuts the latent and does not hand on its conditioning; give "

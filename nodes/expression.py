@@ -77,8 +77,10 @@ class AUExpression(io.ComfyNode):
 
 
 def _recipe(recipe: Preset, form: str) -> str:
-    note = f"; {recipe.note}" if recipe.note and form != "full" else ""
-    return f"{recipe.name}: {getattr(recipe, form)} ({recipe.source}{note})"
+    """The recipe in the units chosen, its source, and what is lost with these units."""
+    other = {"set_a": "set B", "set_b": "set A", "full": ""}[form]
+    lost = [note for note in recipe.note.split("; ") if note and other and other not in note]
+    return f"{recipe.name}: {getattr(recipe, form)} ({'; '.join([recipe.source, *lost])})"
 
 
 NODES = (AUExpression,)

@@ -99,6 +99,7 @@ def _numbers(values: Any) -> Iterable[float]:
 
 
 def _labels(vector: AUVector) -> Iterable[str]:
+    vector = vector.select(sorted(vector.units))
     for frame in range(len(vector)):
         rounded = {code: round(value, 2) for code, value in vector.dict(frame).items()}
         yield f"{frame}: {format_notation(rounded) or 'neutral'}"

@@ -2,6 +2,7 @@
 
     python -m tools.build_workflows                # workflows/*.json
     python -m tools.build_workflows --thumbnails   # workflows/*.jpg, from what the workflows draw
+    python -m tools.build_workflows au_sweep       # only this one
 
 `workflows/api/` is the source of nodes, links and values, `workflows/notes/` of the notes, and the
 table below of the arrangement. Run it again after a change of any of them or of a node.
@@ -86,7 +87,7 @@ ARRANGEMENTS: dict[str, list[list[Group]]] = {
         ],
         [Group("4. AUs of each", ("5", "6", "13", "14"), VIOLET)],
         [Group("5. Left is here", ("15", "18"), BLUE), Group("Right is here", ("16", "19"), BLUE)],
-        [Group("6. Both", ("17", "20"), BLUE), Group("7. Size", ("3", "7"), GREY)],
+        [Group("6. Both", ("17", "20"), BLUE), Group("7. Negative, size", ("3", "7"), GREY)],
         [Group("8. Draw them", ("8", "9", "10"), VIOLET)],
     ],
     "au_animation": [
@@ -163,18 +164,18 @@ def arranged(page: Page, name: str) -> dict[str, Any]:
     return graph
 
 
-def build(server: ComfyServer) -> None:
+def build(server: ComfyServer, names: list[str]) -> None:
     """Write workflows/*.json."""
-    for name in ARRANGEMENTS:
+    for name in names:
         with open_page(server) as page:  # a fresh one: a page remembers values by a node's id
             text = json.dumps(arranged(page, name), indent=1, ensure_ascii=False)
         (WORKFLOWS / f"{name}.json").write_text(text + "\n", encoding="utf-8", newline="\n")
         print(f"workflows/{name}.json", flush=True)
 
 
-def draw_thumbnails(server: ComfyServer) -> None:
+def draw_thumbnails(server: ComfyServer, names: list[str]) -> None:
     """Write workflows/*.jpg: the pictures of a run, in rows on a square, or a text."""
-    for name in ARRANGEMENTS:
+    for name in names:
         if name in CARDS:
             picture = card(CARDS[name])
         else:
@@ -201,14 +202,16 @@ def _frames(pictures: list[Image.Image]) -> list[Image.Image]:
 
 
 def on_a_square(pictures: list[Image.Image]) -> Image.Image:
-    """Pictures in rows of three at most, cut to fill a square of THUMBNAIL pixels."""
+    """Pictures in rows of three at most, on a square of THUMBNAIL pixels: cut to fill it, or, a
+    single one, whole with a margin."""
+    shape = ImageOps.pad if len(pictures) == 1 else ImageOps.fit
     columns = min(len(pictures), 3)
     rows = -(-len(pictures) // columns)
     width, height = THUMBNAIL // columns, THUMBNAIL // rows
     sheet = Image.new("RGB", (THUMBNAIL, THUMBNAIL))
     for index, picture in enumerate(pictures):
         row, column = divmod(index, columns)
-        tile = ImageOps.fit(picture.convert("RGB"), (width, height), Image.Resampling.LANCZOS)
+        tile = shape(picture.convert("RGB"), (width, height), Image.Resampling.LANCZOS)
         sheet.paste(tile, (column * width, row * height))
     return sheet
 
@@ -217,11 +220,13 @@ def main() -> None:
     """Write the workflows, or with --thumbnails their pictures."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--thumbnails", action="store_true", help="draw the .jpg files instead")
-    make = draw_thumbnails if parser.parse_args().thumbnails else build
+    parser.add_argument("names", nargs="*", help="which; all if none is named")
+    options = parser.parse_args()
+    make = draw_thumbnails if options.thumbnails else build
     with tempfile.TemporaryDirectory() as base:
         add_stand_ins(Path(base))
         with ComfyServer(base=base) as server:
-            make(server)
+            make(server, options.names or list(ARRANGEMENTS))
 
 
 if __name__ == "__main__":

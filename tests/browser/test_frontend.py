@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from playwright.sync_api import Page, expect
-from shipped import DRAWN, NAMES, PICTURES, api_graph, shipped_server, size_of
+from shipped import DRAWN, KEPT, NAMES, PICTURES, api_graph, shipped_server, size_of
 
 from tools import frontend
 from tools.server import ROOT, ComfyServer, template_path
@@ -20,6 +21,7 @@ SCREENSHOTS = ROOT / ".cache" / "screenshots"
 PACK = "au-adapter"
 AU_VECTOR, APPLY, SAMPLER, SAVE = "4", "6", "8", "10"
 CLIP = "au_animation"  # the page plays it
+TEXT_ON_NODE = "$$node-text-preview"
 NODES_2 = "Comfy.VueNodes.Enabled"
 
 OPEN = """async ([pack, name]) => {
@@ -44,6 +46,12 @@ SHOWN = """([id, file, count, width]) => {
     pictures.every((picture) => picture.complete && picture.naturalWidth === width) &&
     pictures.some((picture) => picture.src.includes(encodeURIComponent(file)))
 }"""
+HAS_WIDGET = """([id, name]) =>
+  app.graph.getNodeById(id).widgets?.some((widget) => widget.name === name)
+"""
+WIDGET_VALUE = """([id, name]) =>
+  app.graph.getNodeById(id).widgets.find((widget) => widget.name === name).value
+"""
 SELECT = "(id) => app.canvas.selectItems([app.graph.getNodeById(id)])"
 LOOK_AT = """([id, scale]) => {
   app.canvas.ds.scale = scale
@@ -134,6 +142,41 @@ def test_run_brings_the_pictures_into_the_page(page: Page, server: ComfyServer, 
     assert len(pictures) == PICTURES[name]
     assert np.array_equal(pictures, _draw(server, api_graph(name)))
     _photograph(page, f"{name}_run")
+
+
+def test_a_clip_plays_in_the_page(page: Page, server: ComfyServer) -> None:
+    _open(page, CLIP)
+    before = server.get("/history").keys()
+    page.get_by_test_id("queue-button").click()
+    server.wait(_new_prompt(page, server, before))
+    page.wait_for_function(HAS_WIDGET, arg=[SAVE, "$$comfy_animation_preview"])
+    _photograph(page, f"{CLIP}_run")
+
+
+def test_an_expression_says_its_recipe_on_the_node(page: Page, server: ComfyServer) -> None:
+    """The value of the widget in which ComfyUI shows a node's text; it is not saved."""
+    _open(page, "au_two_faces")
+    _run(page, server, size_of("au_two_faces")[0])
+    page.wait_for_function(HAS_WIDGET, arg=[AU_VECTOR, TEXT_ON_NODE])
+    text = page.evaluate(WIDGET_VALUE, [AU_VECTOR, TEXT_ON_NODE])
+    assert text.startswith("enjoyment smile: 6C+12D+25C (")
+    assert "6C+12D" not in str(page.evaluate("app.graph.serialize().nodes"))
+
+
+@pytest.mark.parametrize("version", sorted(path.name for path in KEPT.iterdir()))
+def test_a_workflow_saved_by_an_earlier_version_queues_what_it_did(
+    page: Page, version: str
+) -> None:
+    saved = (KEPT / version / "every_node.json").read_text(encoding="utf-8")
+    page.evaluate("(saved) => app.loadGraphData(JSON.parse(saved))", saved)
+    queued = page.evaluate(QUEUED)
+    kept = json.loads((KEPT / version / "every_node_api.json").read_text(encoding="utf-8"))
+    assert queued.keys() == kept.keys()
+    for key, node in kept.items():
+        assert queued[key]["class_type"] == node["class_type"]
+        found = queued[key]["inputs"]
+        assert {name: found[name] for name in node["inputs"]} == node["inputs"]
+    _photograph(page, f"kept_{version}")
 
 
 def test_a_moved_slider_changes_the_picture(page: Page, server: ComfyServer) -> None:

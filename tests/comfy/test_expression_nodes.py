@@ -29,6 +29,12 @@ def test_every_recipe_is_its_vector_or_says_what_is_missing(name: str, units: st
     vector, notes = expressed(name, units=units)
     assert vector == AUVector.parse(notation)
     assert notes.startswith(f"{name}: {notation} ({PRESETS[name].source}")
+    assert {"set A": "set B", "set B": "set A", "all": " set "}[units] not in notes.split("\n")[0]
+
+
+def test_what_is_lost_with_the_units_is_said() -> None:
+    assert "(EMFACS, quick list; set A lacks 7 and 23)" in expressed("anger")[1]
+    assert "(EMFACS, quick list)" in expressed("anger", units="set B")[1]
 
 
 def test_strength_scales_and_a_vector_is_added() -> None:

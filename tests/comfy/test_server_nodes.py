@@ -20,11 +20,21 @@ from tools.server import ComfyServer, PromptError, PromptInterrupted
 NODE_IDS = {
     "AUA_AUVector": "AU Vector",
     "AUA_AUSweep": "AU Sweep",
+    "AUA_AUExpression": "AU Expression",
+    "AUA_AUKeyframes": "AU Keyframes",
+    "AUA_AUSides": "AU Sides",
+    "AUA_FaceHalfMasks": "Face Half Masks",
+    "AUA_AUGuider": "AU Guider",
     "AUA_AUEncoder": "AU Encoder",
     "AUA_LoadAUAdapter": "Load AU-Adapter",
     "AUA_SaveAUAdapter": "Save AU-Adapter",
     "AUA_ApplyAUAdapter": "Apply AU-Adapter",
     "AUA_LoadDemoModel": "Load Demo Model",
+    "AUA_LoadMagicFace": "Load MagicFace",
+    "AUA_PrepareMagicFace": "Prepare MagicFace",
+    "AUA_MagicFaceIDEncoder": "MagicFace ID Encoder",
+    "AUA_ApplyMagicFace": "Apply MagicFace",
+    "AUA_PasteFace": "Paste Face",
 }
 
 OTHER_PACK = '''
@@ -249,7 +259,7 @@ def test_a_sweep_gives_each_picture_its_vector(server: ComfyServer) -> None:
     assert differ(pictures[0], pictures[1]) and differ(pictures[1], pictures[2])
 
 
-@pytest.mark.parametrize("kind", ["advanced", "custom", "cfg_guider", "basic_guider"])
+@pytest.mark.parametrize("kind", ["advanced", "custom", "cfg_guider", "au_guider", "basic_guider"])
 def test_stock_samplers_and_guiders(server: ComfyServer, kind: str) -> None:
     pictures = [draw(server, SAMPLERS[kind](graph(aus))) for aus in ("12E", "4E")]
     assert differ(*pictures)
@@ -291,11 +301,15 @@ def cfg_guider(graph: dict) -> dict:
     return node(_guided(graph), "16", "CFGGuider", **wires("6"), cfg=3.0)
 
 
+def au_guider(graph: dict) -> dict:
+    return node(_guided(graph), "16", "AUA_AUGuider", **wires("6"), text_cfg=3.0, au_cfg=3.0)
+
+
 def basic_guider(graph: dict) -> dict:
     return node(_guided(graph), "16", "BasicGuider", model=["6", 0], conditioning=["6", 1])
 
 
-SAMPLERS = {f.__name__: f for f in (advanced, custom, cfg_guider, basic_guider)}
+SAMPLERS = {f.__name__: f for f in (advanced, custom, cfg_guider, au_guider, basic_guider)}
 
 
 def test_after_an_interrupt_the_next_prompt_is_clean(
@@ -333,6 +347,14 @@ MISTAKES = {
     "not notation": (graph("smile please"), r"node 4 .*'SMILE' is not an Action Unit: write"),
     "not a number": (changed(graph(), "4", au12=math.nan), r"node 4 .*AU12.*nan.*finite"),
     "AU of another set": (changed(graph(), "4", au10=2.0), r"node 5 .*AU10 set.*to 0"),
+    "not keyframes": (
+        node(graph(), "4", "AUA_AUKeyframes", frames=2, keyframes="12C", easing="linear"),
+        r"node 4 .*AU Keyframes: line 1 .*'12C': write",
+    ),
+    "not in set A": (
+        node(graph(), "4", "AUA_AUExpression", expression="pucker", strength=1.0, units="set A"),
+        r"node 4 .*AU Expression: 'pucker' cannot be made with set_a: 18 and 22",
+    ),
     "beyond the slider": (changed(graph(), "4", au12=11.0), r"node 4 .*bigger than max"),
     "N against batch": (
         sweep(graph(batch=2)),

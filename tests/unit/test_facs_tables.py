@@ -10,7 +10,17 @@ import pytest
 
 import au_adapter
 from au_adapter import AUVector
-from au_adapter.facs import ALL_UNITS, CONFLICTS, PRESETS, SET_A, SET_B_EXTRA, UNITS, check, preset
+from au_adapter.facs import (
+    ALL_UNITS,
+    CONFLICTS,
+    PRESETS,
+    SET_A,
+    SET_B_EXTRA,
+    UNITS,
+    check,
+    describe_conflicts,
+    preset,
+)
 from au_adapter.facs.units import unit
 
 DESCRIBED = (1, 2, 4, 5, 6, 7, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 20, 22, 23, 24, 25, 26, 27)
@@ -110,3 +120,16 @@ def test_a_conflict_knows_its_face_and_side() -> None:
 def test_rules_name_units_that_exist() -> None:
     for rule in CONFLICTS:
         assert len(rule.units) >= 2 and set(rule.units) <= set(UNITS) and rule.reason
+
+
+def test_conflicts_as_sentences() -> None:
+    """Those that exclude each other first, each once, with its faces where not all have it."""
+    faces = AUVector.stack([AUVector.parse("15C+17C"), AUVector.parse("15C+17C+L18C+L20C")])
+    assert describe_conflicts(faces) == [
+        "exclude each other: 18+20 (left): the mouth cannot grow narrow and long: keep one of them "
+        "(1 of 2 faces)",
+        "make a new look: 15+17: corners down and chin up: an inverted U with the lower lip pushed "
+        "out",
+        "make a new look: 15+20 (left): the corners go down and sideways at once (1 of 2 faces)",
+    ]
+    assert describe_conflicts(AUVector.parse("6C+12D")) == []
