@@ -61,7 +61,10 @@ def load_unet(path: Path, name: str, disable_dynamic: bool = False) -> ModelPatc
     name: "denoising_unet" or "ID_enc". ValueError when the file holds another one, is incomplete,
     or is of a variant that only the library runs.
     """
-    part = read_part(path, name)
+    try:
+        part = read_part(path, name)
+    except ValueError as error:
+        raise ValueError(f"Load MagicFace: {error}") from error
     if part.options != RELEASED:
         raise ValueError(
             f"Load MagicFace: {path} was trained with {part.options}, and the nodes run the "

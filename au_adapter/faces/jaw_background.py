@@ -21,6 +21,7 @@ from .topology import FACE_OVAL, JAW
 
 JAW_POINTS = 17
 UPPER_LIP, LOWER_LIP = 13, 14  # inner edges, in the middle
+JAW_OPEN = 0.5  # score from which the gap between the lips is all the jaw's
 PERSON = 0.1  # where the segmenter is this sure; nearest to the released masks
 DOT_RADIUS = 3 / 512  # of the picture's side
 GROWTH = 0.15  # widths of the face by which an edit may reach beyond its outline
@@ -60,7 +61,7 @@ def prepare_faces(
 def jaw_line(face: Face) -> Tensor:
     """17 points [17, 2] along the jaw in pixels, the picture's left side first, mouth closed."""
     line = _resampled(face.points[list(JAW), :2], JAW_POINTS)
-    opened = min(max(face.blendshapes["jawOpen"], 0.0), 1.0)
+    opened = min(max(face.blendshapes["jawOpen"] / JAW_OPEN, 0.0), 1.0)
     drop = opened * (face.points[LOWER_LIP, :2] - face.points[UPPER_LIP, :2])
     # The jaw turns around the ears: the chin moves most, the ends not at all.
     share = 1 - torch.linspace(-1, 1, JAW_POINTS).abs()

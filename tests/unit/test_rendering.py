@@ -194,6 +194,8 @@ def test_jaw_drop_lowers_the_chin_on_the_picture(renderer, person, scene):
     rest = renderer.render(person, scene, sample.Expression())
     drop = renderer.render(person, scene, sample.Expression({26: 5.0}, {26: 5.0}))
     assert drop.landmarks[8, 1] > rest.landmarks[8, 1] + 3
+    assert np.array_equal(drop.jaw, rest.jaw)  # MagicFace's jaw line knows no expression
+    assert np.allclose(rest.jaw, rest.landmarks[:17], atol=1e-3)
     assert np.abs(drop.landmarks[27] - rest.landmarks[27]).max() < 0.5
     assert np.abs(drop.image.astype(int) - rest.image).max() > 30
 
