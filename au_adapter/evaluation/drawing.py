@@ -11,11 +11,13 @@ from torch import Tensor
 
 from ..faces import Face
 from ..faces.topology import CONTOURS, LINES
-from .reading import ReadingSet
+from .reading import Reading, ReadingSet, codes
 
 SHOWN = 0.5  # the least intensity that is written
 MOST = 8  # lines beside a face
+GAP = 4  # pixels between a box and its text
 LINE, WEAK, PAPER = (120, 230, 160), (175, 175, 175), (0, 0, 0, 150)
+Line = tuple[str, tuple[int, ...]]  # a text and its colour
 
 
 def draw_readings(
@@ -58,20 +60,34 @@ def _draw(
         _write(canvas, (2, 2), [("no face found", LINE)], font)
     for reading in readings:
         canvas.rectangle(reading.box, outline=LINE, width=width)
-        strongest = sorted(reading.aus.dict().items(), key=lambda entry: -entry[1])[:MOST]
-        lines = [
-            (f"AU{code} {value:.1f}", WEAK if int(code.lstrip("LR")) in weak else LINE)
+        lines = _lines(reading, weak)
+        wide = max(canvas.textlength(text, font=font) for text, _ in lines)
+        _write(canvas, _beside(reading.box, wide, picture.width), lines, font)
+
+
+def _lines(reading: Reading, weak: Collection[int]) -> list[Line]:
+    strongest = sorted(codes(reading.aus).items(), key=lambda entry: -entry[1])[:MOST]
+    return [
+        (f"face {reading.face + 1}, {reading.confidence:.2f}", LINE),
+        *(
+            (f"AU {code}: {value:.1f}", WEAK if int(code.lstrip("LR")) in weak else LINE)
             for code, value in strongest
             if value >= SHOWN
-        ]
-        lines.insert(0, (f"face {reading.face + 1}, {reading.confidence:.2f}", LINE))
-        _write(canvas, (reading.box[0] + 2, reading.box[1] + 2), lines, font)
+        ),
+    ]
+
+
+def _beside(box: tuple[float, ...], wide: float, width: int) -> tuple[float, float]:
+    """Where text that is so wide covers no face: right of the box, left of it, or else in it."""
+    if box[2] + GAP + wide < width:
+        return box[2] + GAP, box[1]
+    return (box[0] - GAP - wide if box[0] > wide + GAP else box[0] + GAP), box[1]
 
 
 def _write(
     canvas: ImageDraw.ImageDraw,
     corner: tuple[float, float],
-    lines: list[tuple[str, tuple[int, ...]]],
+    lines: list[Line],
     font: ImageFont.FreeTypeFont,
 ) -> None:
     """Lines of coloured text on a dark ground, below each other."""

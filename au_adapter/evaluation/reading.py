@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from ..facs.vector import AUVector
 
+ONE_GRADE = 1.0  # sides that differ by less than a grade of FACS are given as one
+
 
 @dataclass(frozen=True)
 class Reading:
@@ -47,3 +49,16 @@ class ReadingSet:
             if best is None or reading.confidence > best.confidence:
                 found[reading.image] = reading
         return [found.get(picture) for picture in range(self.pictures)]
+
+
+def codes(aus: AUVector) -> dict[str, float]:
+    """One face as people read it, {"12": 3.1, "L4": 2.0, "R4": 0.5}, zeros included, to two digits;
+    sides stand apart only from a grade on. `AUVector.from_dict` reads it."""
+    found: dict[str, float] = {}
+    sides = (side[0].tolist() for side in aus.sides())
+    for unit, left, right in zip(aus.units, *sides, strict=True):
+        if abs(left - right) < ONE_GRADE:
+            found[str(unit)] = round((left + right) / 2, 2)
+        else:
+            found |= {f"L{unit}": round(left, 2), f"R{unit}": round(right, 2)}
+    return found

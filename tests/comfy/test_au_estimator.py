@@ -178,11 +178,15 @@ def test_a_graph_without_the_file_says_what_to_do_and_runs_once_it_is_there(
         server.run(graph())
     shutil.copy(TASK, server.base / "models" / "face_analysis" / "face_landmarker.task")
     history = server.wait(server.post_prompt(graph()))
-    (picture,) = server.images(history, "10")
-    (record,) = json.loads(picture.info["au_adapter"])
-    aus = AUVector.from_json(record["aus"])
-    values = dict(zip(aus.units, aus.values[0].tolist(), strict=True))
-    assert values[12] > 3 and values[4] >= 3 and values[1] >= 2
+    (smiling,) = server.images(history, "10")
+    (record,) = json.loads(smiling.info["au_adapter"])
+    assert record["strength"] == 1.0 and record["aus"] is None  # the graph alone does not tell them
+    plain = graph()
+    del plain["4"]["inputs"]["au_vector"]
+    (without,) = server.images(server.wait(server.post_prompt(plain)), "10")
+    (known,) = json.loads(without.info["au_adapter"])
+    assert AUVector.from_json(known["aus"]).dict() == {"1": 2.0, "4": 3.0}
+    assert not np.array_equal(np.asarray(smiling), np.asarray(without))
     (drawn,) = server.images(history, "14")
     original = np.asarray(Image.open(face_files.PHOTOS / ASTRONAUT).convert("RGB"), int)
     assert (np.abs(np.asarray(drawn.convert("RGB"), int) - original) > 25).any(-1).sum() > 1000

@@ -11,14 +11,13 @@ import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
-from ...facs import UNITS, AUVector
-from ..reading import Reading
+from ...facs import UNITS
+from ..reading import Reading, codes
 from . import open_estimator, relative_to
 from .base import Estimator
 
 LOGGER = logging.getLogger("au_adapter")
 SCHEMA = 1
-ONE_GRADE = 1.0  # sides that differ by less than a grade of FACS are given as one
 SHOWN = 0.5  # the least intensity in a table
 
 
@@ -102,19 +101,6 @@ def _face(reading: Reading) -> dict[str, Any]:
         "confidence": round(reading.confidence, 4),
         "aus": codes(reading.aus),
     }
-
-
-def codes(aus: AUVector) -> dict[str, float]:
-    """One face as {"12": 3.1, "L4": 2.0, "R4": 0.5}, zeros included, to two digits."""
-    found: dict[str, float] = {}
-    for unit, left, right in zip(
-        aus.units, *(side[0].tolist() for side in aus.sides()), strict=True
-    ):
-        if abs(left - right) < ONE_GRADE:
-            found[str(unit)] = round((left + right) / 2, 2)
-        else:
-            found |= {f"L{unit}": round(left, 2), f"R{unit}": round(right, 2)}
-    return found
 
 
 def _count(images: list[dict[str, Any]]) -> None:
