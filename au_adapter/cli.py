@@ -202,6 +202,12 @@ def evaluate(
 @verb
 @click.argument("adapter", type=PATH)
 @click.argument("output", type=PATH)
+@click.option(
+    "--strongest",
+    default=6.5,
+    show_default=True,
+    help="The most that is ever asked for: 5 keeps nearer to the face at rest, more reaches more.",
+)
 @subject_options
 def calibrate(adapter: Path, output: Path, **settings: Any) -> None:
     """Measure how ADAPTER answers its sliders on its base; write it with the curves to OUTPUT.

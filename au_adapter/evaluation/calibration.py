@@ -24,8 +24,9 @@ from ..models.calibration import Calibration, ResponseCurve
 from .reading import ReadingSet
 
 LOGGER = logging.getLogger("au_adapter")
-# Beyond 5 too: an AU that answers weakly shows a 4 only when it is asked for more than one.
-LEVELS = (0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.5, 8.0)
+# A little beyond 5: an AU that answers weakly shows a 4 only when it is asked for more than one.
+# Far beyond what an adapter was trained on, faces smear.
+LEVELS = (0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.5)
 
 
 @dataclass(frozen=True)

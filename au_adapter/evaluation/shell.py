@@ -131,13 +131,15 @@ def calibrate(
     estimator: str | None = None,
     prompts: Sequence[str] = CALIBRATION_PROMPTS,
     levels: Sequence[float] = LEVELS,
+    strongest: float = LEVELS[-1],
     seed: int = CALIBRATION_SEED,
 ) -> tuple[Path, Path]:
     """Sweep every AU of an adapter on its base, fit the response curves, write the adapter with
-    them to `output`; that file and the plot beside it."""
+    them to `output`; that file and the plot beside it. strongest: levels beyond it are left out,
+    and so nothing beyond it is ever asked for."""
     reader, drawn = estimator_of(estimator, subject), Subject.load(adapter=adapter, **subject)
     units = [u for u in drawn.adapter.config.units if u in reader.units]
-    sweep = sweep_vectors(units, levels)
+    sweep = sweep_vectors(units, [level for level in levels if level <= strongest])
     pictures = [drawn.draw(prompt, seed + i, sweep) for i, prompt in enumerate(prompts)]
     requested = AUVector.stack([sweep] * len(pictures))
     readings = read_set(reader, torch.cat(pictures))
