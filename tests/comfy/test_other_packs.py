@@ -166,10 +166,14 @@ CORE: dict[str, Effect] = {
 }
 
 
-@pytest.mark.parametrize("lora", [False, True], ids=["AU term", "AU term and LoRA"])
+@pytest.fixture(scope="module")
+def with_lora(demo_files: Path) -> Scene:
+    return demo_scene(demo_files)
+
+
 @pytest.mark.parametrize("name", CORE)
-def test_cores_own_patches_in_either_order(demo_files: Path, name: str, lora: bool) -> None:
-    scene, effect = demo_scene(demo_files, lora), CORE[name]
+def test_cores_own_patches_in_either_order(with_lora: Scene, name: str) -> None:
+    scene, effect = with_lora, CORE[name]
     first, second = one_step(effect(scene).apply(SMILE)), one_step(effect(scene.apply(SMILE)))
     torch.testing.assert_close(first, second, atol=1e-4, rtol=0)
     for alone in (effect(scene), scene.apply(SMILE)):
