@@ -1,4 +1,7 @@
-"""`python -m benchmarks [NAME ...]`: run the named benchmarks, or all, into benchmarks/results/."""
+"""`python -m benchmarks [NAME ...]`: run the named benchmarks, or all, into benchmarks/results/.
+
+Those that need a GPU or hours run only when named.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +22,7 @@ NAMES = (
     "landmarker",
     "magicface_cost",
 )
+ONLY_NAMED = ("full_size",)
 
 
 def main(names: list[str]) -> None:
@@ -26,7 +30,7 @@ def main(names: list[str]) -> None:
     unknown = [name for name in names if name not in NAMES]
     if unknown:
         raise SystemExit(f"no benchmark named {', '.join(unknown)}: choose from {', '.join(NAMES)}")
-    for name in names or NAMES:
+    for name in names or [name for name in NAMES if name not in ONLY_NAMED]:
         main = import_module(f"benchmarks.{name}").main
         main([], standalone_mode=False) if isinstance(main, click.Command) else main()
 

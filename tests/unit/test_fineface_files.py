@@ -26,7 +26,7 @@ from tiny_unet import tiny_unet
 from torch import Tensor, nn
 
 from au_adapter import AUVector, apply_to_unet, load_adapter
-from au_adapter.models.adapter import check_layers, cross_attentions
+from au_adapter.models.adapter import check_layers, cross_attentions, describe_adapter
 from au_adapter.weights.files import adapter_files, adapter_hash, save_adapter
 
 FAMILIES = pytest.mark.parametrize("family", [SD21, SD15], ids=["sd21", "sd15"])
@@ -65,6 +65,14 @@ def test_published_files_load_with_every_number(whole: tuple[Published, Path]) -
         up = weights[f"unet.{MIDDLE}.attn1.to_out.0.lora_B.weight"]
         delta = adapter.lora_delta(f"{MIDDLE}.attn1.to_out.0")
         torch.testing.assert_close(delta, 0.25 * up @ down)  # as trained: alpha 8, rank 32
+
+
+def test_an_adapter_says_what_it_is(whole: tuple[Published, Path]) -> None:
+    family, folder = whole
+    text = describe_adapter(load_adapter(folder))
+    layers = f"16 cross-attention layers of 320/640/1280 channels, text width {family.width}"
+    assert f"12 AUs, {layers}" in text
+    assert ("LoRA of rank 32, scale 0.25 as trained" if family.lora else "no LoRA") in text
 
 
 def test_the_token_is_the_published_encoders(whole: tuple[Published, Path]) -> None:
