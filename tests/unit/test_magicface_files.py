@@ -40,7 +40,9 @@ def converted(published: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 def test_the_published_shape_is_read_off_its_tensors() -> None:
     with torch.device("meta"):
-        unet = UNet2DConditionModel(in_channels=8, cross_attention_dim=768, attention_head_dim=8)
+        unet = UNet2DConditionModel(
+            sample_size=64, in_channels=8, cross_attention_dim=768, attention_head_dim=8
+        )
     shapes = {name: tuple(t.shape) for name, t in unet.state_dict().items()}
     config = describe_unet(shapes, Path("published"))
     for name, value in config.items():
