@@ -34,9 +34,7 @@ class FolderSource:
             raise FileNotFoundError(f"there is no table of labels {self.table}")
         self.settings = {"source": "folder", "table": self.table.name, "format": form}
         self.header = self._header() if self._is_csv() else None
-        self.steps: tuple[Step, ...] = (*LABEL_STEPS, *PICTURE_STEPS)
-        if self.header is not None:
-            self.steps = (Alone(self._repeated()), *self.steps)
+        self.steps: tuple[Step, ...] = (Alone(self._repeated()), *LABEL_STEPS, *PICTURE_STEPS)
 
     def faces(self) -> Iterator[Face]:
         """Every row of the table, in its order."""
@@ -73,14 +71,18 @@ class FolderSource:
             yield Face(file, read_values(row, columns), caption)
 
     def _table_for_each(self) -> Iterator[Face]:
-        for file in pictures_of(self.pictures):
-            table = self.table / f"{file.stem}.csv"
-            row = next(read_csv(table), None) if table.is_file() else None
-            if row is None:
+        for file, rows in self._tables():
+            if not rows:
                 yield Face(file, None)
                 continue
-            columns = find_columns([*row, "file"], self.form, str(table))
-            yield Face(file, read_values(row, columns))
+            columns = find_columns([*rows[0], "file"], self.form, f"the table of {file.name}")
+            yield Face(file, read_values(rows[0], columns))
+
+    def _tables(self) -> Iterator[tuple[Path, list[dict[str, str]]]]:
+        """Each picture and the rows of the CSV named as it; none where there is no such CSV."""
+        for file in pictures_of(self.pictures):
+            table = self.table / f"{file.stem}.csv"
+            yield file, list(read_csv(table)) if table.is_file() else []
 
     def _lines(self) -> Iterator[Face]:
         with self.table.open(encoding="utf-8") as lines:
@@ -103,8 +105,13 @@ class FolderSource:
 
     def _repeated(self) -> set[Path]:
         """Pictures with several rows, as tools write them for several faces."""
-        rows, listing = self.rows(), pictures_of(self.pictures)
-        counts = Counter(self.file_of(row, columns, listing) for row, columns in rows)
+        if self.table.is_dir():
+            counts = Counter({file: len(rows) for file, rows in self._tables()})
+        elif self._is_csv():
+            listing = pictures_of(self.pictures)
+            counts = Counter(self.file_of(row, columns, listing) for row, columns in self.rows())
+        else:
+            counts = Counter(face.file for face in self._lines())
         return {file for file, count in counts.items() if count > 1}
 
     def _is_csv(self) -> bool:

@@ -218,6 +218,10 @@ def test_a_picture_of_several_faces_is_left_out(tmp_path: Path) -> None:
     card = prepare("folder", tmp_path / "in", table, tmp_path / "out", form="py-feat")
     assert card["faces"] == 1 and card["units"]["12"]["mean"] == 1.25
     assert card["steps"][0] == {"step": "several rows for one picture", "in": 3, "dropped": 2}
+    write_table(tmp_path / "a.csv", [{" face": n, " AU12_r": n} for n in (0, 1)])
+    write_table(tmp_path / "b.csv", [{" face": 0, " AU12_r": 2}])
+    card = prepare("folder", tmp_path / "in", tmp_path, tmp_path / "each", form="openface")
+    assert card["faces"] == 1 and card["steps"][0]["dropped"] == 1
 
 
 def test_frames_number_the_pictures_of_a_folder(tmp_path: Path) -> None:
@@ -244,7 +248,7 @@ def test_frames_number_the_pictures_of_a_folder(tmp_path: Path) -> None:
 def test_json_lines_that_do_not_fit(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "t.jsonl").write_text(text)
     with pytest.raises(ValueError, match=message):
-        list(FolderSource(tmp_path, tmp_path / "t.jsonl").faces())
+        FolderSource(tmp_path, tmp_path / "t.jsonl")
 
 
 def run(*arguments: object) -> tuple[int, str]:
