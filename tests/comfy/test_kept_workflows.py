@@ -79,8 +79,19 @@ def test_both_forms_are_one_workflow(version: str) -> None:
         assert links == {k: v for k, v in expected["inputs"].items() if is_link(v)}
 
 
-def test_the_newest_one_has_every_node() -> None:
-    kinds = {node["class_type"] for node in graph(VERSIONS[-1]).values()}
+@pytest.mark.parametrize("path", sorted(KEPT.glob("*/*_api.json")), ids=lambda path: path.stem)
+def test_every_kept_node_still_takes_its_inputs(server: ComfyServer, path: Path) -> None:
+    known = server.get("/object_info")
+    for node in json.loads(path.read_text(encoding="utf-8")).values():
+        inputs = known[node["class_type"]]["input"]
+        names = {*inputs.get("required", {}), *inputs.get("optional", {})}
+        assert node["inputs"].keys() <= names, node["class_type"]
+
+
+def test_the_newest_ones_have_every_node() -> None:
+    kept = (KEPT / VERSIONS[-1]).glob("*_api.json")
+    graphs = [json.loads(path.read_text(encoding="utf-8")) for path in kept]
+    kinds = {node["class_type"] for nodes in graphs for node in nodes.values()}
     assert {node.define_schema().node_id for node in NODES} <= kinds
 
 
