@@ -255,7 +255,8 @@ def on_clip(landmarker: FaceLandmarker) -> tuple[list[str], dict]:
     lines = [
         "## A clip from neutral to a smile: AU12 by frame",
         "",
-        "The network's smiles were adjusted while looking at this clip and these photos: see its card.",
+        "The network's smiles were adjusted while looking at this clip and these photos: "
+        "see its card.",
         "",
         "| | " + " | ".join(map(str, steps)) + " |",
         "|---|" + "---|" * len(steps),
