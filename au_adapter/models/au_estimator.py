@@ -88,8 +88,16 @@ class AUEstimator(nn.Module):
         self, points: Tensor, scores: Tensor, resting: tuple[Tensor, Tensor] | None = None
     ) -> tuple[Tensor, Tensor]:
         """Left and right, [F, K] each, within 0..5; points and scores as `features` takes them.
-        resting: the points [1, 478, 3] and scores [1, S] of the person's relaxed face, if given."""
+
+        resting: points [1 or F, 478, 3] and scores [1 or F, S] of the person's relaxed face, if
+        given. What the network still sees in that face beside itself is taken away, so that no
+        change at all is exactly 0.
+        """
         face = self.features(points, scores)
-        reference = face if resting is None else self.features(*resting).expand_as(face)
-        left, right = self(face, reference, torch.full((len(face),), float(resting is not None)))
+        if resting is None:
+            left, right = self(face, face, torch.zeros(len(face)))
+        else:
+            reference, known = self.features(*resting).expand_as(face), torch.ones(len(face))
+            sides, still = self(face, reference, known), self(reference, reference, known)
+            left, right = (a - b.clamp(min=0) for a, b in zip(sides, still, strict=True))
         return left.clamp(0, 5), right.clamp(0, 5)
