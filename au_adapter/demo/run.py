@@ -27,11 +27,11 @@ PROMPT = (
     "a portrait of a young woman with light skin and short brown hair, wearing a green sweater, "
     "blue background"
 )
-SEED = 7
+SEED = 12
 COMBINATION_PROMPT = (
     "a photo of a man with tan skin and short black hair, in a white shirt, park background"
 )
-COMBINATION_SEED = 11
+COMBINATION_SEED = 12
 # The six combinations of FineFace's Fig. 5; it does not give intensities, ours are 3 = marked.
 COMBINATIONS = (
     "6C+12C+25C",
