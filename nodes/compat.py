@@ -60,6 +60,10 @@ __all__ = [
 
 
 def show_text(node: type[io.ComfyNode], text: str) -> None:
-    """Show a text on the node in the page; its schema must ask for the hidden unique_id."""
-    if server := getattr(PromptServer, "instance", None):
+    """Show a text on the node in the page; its schema must ask for the hidden unique_id.
+
+    Nothing where no server runs the node: in a script, or when a picture's record is made.
+    """
+    server = getattr(PromptServer, "instance", None)
+    if server and node.hidden:
         server.send_progress_text(text, node.hidden.unique_id)

@@ -40,7 +40,11 @@ def server(demo_files: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_it_still_runs(server: ComfyServer, version: str) -> None:
-    pictures = [np.asarray(picture.convert("RGB"), int) for picture in server.run(graph(version))]
+    files = server.run(graph(version))
+    record = json.loads(files[0].info["au_adapter"])
+    kept = json.loads((KEPT / version / "record.json").read_text(encoding="utf-8"))
+    assert [e["aus"]["faces"] for e in record] == [e["aus"]["faces"] for e in kept]
+    pictures = [np.asarray(picture.convert("RGB"), int) for picture in files]
     assert [picture.shape for picture in pictures] == [(64, 64, 3)] * 2
     assert np.abs(pictures[0] - pictures[1]).mean() > 0
     assert (server.base / "models" / "au_adapter" / "kept_again.safetensors").is_file()
