@@ -29,7 +29,7 @@ def convert(source: str | Path, output: str | Path) -> Path:
     if output.suffix == ADAPTER:
         return convert_adapter(source, output)
     raise ValueError(
-        f"{output} ends in neither {ADAPTER} (from FineFace's or MagicFace's files) nor "
+        f"{output} ends in neither {ADAPTER} (an AU-Adapter, or MagicFace's UNets) nor "
         f"{FACE_MODEL} (a face model, from ICT-FaceKit): name the output by what it shall be"
     )
 
