@@ -123,11 +123,11 @@ def test_a_template_queues_its_api_form(page: Page, server: ComfyServer, name: s
 def test_a_moved_slider_changes_what_is_queued(page: Page) -> None:
     _open(page, "au_generate")
     before = page.evaluate(QUEUED)
-    assert before[AU_VECTOR]["inputs"]["au12"] == 4
+    assert before[AU_VECTOR]["inputs"]["au12"] == 2.5
     _drag(page, "au12", 0.8, 0.3)
     after = page.evaluate(QUEUED)
     assert after[AU_VECTOR]["inputs"]["au12"] == pytest.approx(1.5, abs=0.1)
-    after[AU_VECTOR]["inputs"]["au12"] = 4
+    after[AU_VECTOR]["inputs"]["au12"] = 2.5
     assert after == before
     for end, value in ((1.0, 5), (0.0, 0)):
         _drag(page, "au12", 0.5, end)
