@@ -78,10 +78,7 @@ def test_convert_of_damaged_weights_writes_nothing(tmp_path: Path) -> None:
 
 def test_convert_to_an_unknown_ending(tmp_path: Path) -> None:
     output = sentence(run("convert", tmp_path, tmp_path / "model.bin"))
-    assert (
-        ".safetensors (from FineFace's or MagicFace's files)" in output
-        and ".npz (a face model" in output
-    )
+    assert ".safetensors (an AU-Adapter" in output and ".npz (a face model" in output
 
 
 def test_download_says_what_to_copy_where_by_hand(tmp_path: Path) -> None:
