@@ -80,8 +80,9 @@ def jobs() -> list[Job]:
                 [row],
             )
         )
-    for prompt, seed in ((PROMPT, SEED), (COMBINATION_PROMPT, COMBINATION_SEED)):
-        graph = face_graph("", prompt, seed, f"without_{seed}", strength=0.0)
+    both = ("grid", PROMPT, SEED), ("combinations", COMBINATION_PROMPT, COMBINATION_SEED)
+    for name, prompt, seed in both:
+        graph = face_graph("", prompt, seed, f"without_{name}", strength=0.0)
         found.append(Job(graph, [_row("none", prompt, seed, {})]))
     return found
 
@@ -152,7 +153,8 @@ def table(rows: list[dict]) -> str:
         + " | without adapter | Spearman |",
         "|" + "---|" * (len(SWEEP_LEVELS) + 3),
     ]
-    plain = next(row for row in rows if row["method"] == "none" and row["seed"] == SEED)["measured"]
+    none = (row for row in rows if row["method"] == "none" and row["prompt"] == PROMPT)
+    plain = next(none)["measured"]
     for unit in map(str, SET_A):
         curve = response_curve(rows, unit)
         cells = " | ".join(f"{value:.1f}" for value in curve.values())

@@ -77,12 +77,12 @@ class EstimatorRecipe:
         variants.append((people.points, people.scores))
         self.features = torch.stack([estimator.features(*variant) for variant in variants])
         self.held_out = faces.identities() % HELD_OUT == 0
-        self.rows = (~self.held_out).nonzero()[:, 0]
+        self.learned_rows = (~self.held_out).nonzero()[:, 0]
         self.module = EstimatorLoss(estimator)
 
     def batch(self, size: int, generator: torch.Generator) -> dict[str, Tensor]:
         variant = torch.randint(len(self.features), (size,), generator=generator)
-        row = self.rows[torch.randint(len(self.rows), (size,), generator=generator)]
+        row = self.learned_rows[torch.randint(len(self.learned_rows), (size,), generator=generator)]
         reference, known = self._references(row, generator)
         face, other = self.features[variant, row], self.features[variant, reference]
         before = known[:, None]
