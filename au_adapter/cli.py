@@ -33,7 +33,7 @@ EXTRAS = {
 }
 # What a person can mend; anything else is a bug and keeps its traceback.
 USER_ERRORS = (ValueError, OSError, RuntimeError)
-EXPRESSIONS = ("neutral", "base", "au", "full", "natural")
+EXPRESSIONS = ("neutral", "base", "expressive", "au", "full", "natural")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -229,8 +229,8 @@ def calibrate(adapter: Path, output: Path, **settings: Any) -> None:
     default="au",
     show_default=True,
     type=click.Choice(EXPRESSIONS),
-    help="neutral; base: as people look; au: the 12 AUs of set A; full: every AU, sides apart; "
-    "natural: every AU, as they go together in people.",
+    help="neutral; base: as people look; expressive: all make a face, and the caption says so; "
+    "au: the 12 AUs of set A; full: every AU, sides apart; natural: every AU, as they go together.",
 )
 @click.option("--first-identity", default=0, show_default=True, help="Number of the first person.")
 @click.option(

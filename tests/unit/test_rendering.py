@@ -299,6 +299,8 @@ def test_expression_modes(mode):
         assert not uneven
     if mode == "base":
         assert moods == {"", "smiling", "making a face"}
+    if mode == "expressive":
+        assert moods == {"making a face"} and all(e.left for e in drawn)
 
 
 def test_identity_keeps_its_looks_and_sets_do_not_share_them(renderer):

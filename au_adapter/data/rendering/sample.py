@@ -62,7 +62,7 @@ PLAIN = {
     "pink": (0.90, 0.64, 0.70),
 }
 SCENES = ("park", "sky", "office", "beach", "city", "forest", "sunset", "room")
-EXPRESSIONS = ("neutral", "au", "full", "base", "natural")
+EXPRESSIONS = ("neutral", "au", "full", "base", "expressive", "natural")
 
 
 @dataclass(frozen=True)
@@ -273,7 +273,7 @@ def sample_expression(rng: np.random.Generator, mode: str) -> Expression:
         return _one_sided(rng, _random_units(rng, UNITS, _au_count(rng)))
     if mode == "natural":
         return Expression(*natural_sides(rng))
-    chance = rng.random()
+    chance = 1.0 if mode == "expressive" else rng.random()
     if mode == "neutral" or chance < 0.5:
         units = {u: float(rng.uniform(0, 0.5)) for u in SET_A if rng.random() < 0.3}
         return Expression(units, dict(units))
