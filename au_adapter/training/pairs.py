@@ -14,10 +14,11 @@ from ..data.rendered import RenderedSet
 from ..faces.jaw_background import PERSON, dots
 from ..models.autoencoder import SCALING_FACTOR, DemoAutoencoder
 from .diffusion import draw_noise
-from .faces import cached_latents
+from .faces import cached_latents, part_weights
 
 DROPOUT = 0.1  # of the changes, for guidance (section III-C)
 ZERO_NOISE = 0.2  # deviation of the noise on a change of nothing, so that it is not a dropped one
+PART_WEIGHT = 3.0  # how much more eyes, brows and mouth weigh in the demo's loss
 
 
 class FacePairs:
@@ -38,13 +39,20 @@ class FacePairs:
         behind = [with_jaw(faces, background_scale) for faces in sets]
         backgrounds = [cached_latents(faces, autoencoder, cache) for faces in behind]
         self.backgrounds = torch.cat(backgrounds) / SCALING_FACTOR
+        self.weights = torch.cat(
+            [
+                part_weights(f.boxes, f.images.shape[1], self.latents.shape[-1], PART_WEIGHT)
+                for f in sets
+            ]
+        )
         self.aus = torch.cat([torch.from_numpy(faces.aus) for faces in sets])
         self.partners = find_partners(np.concatenate([faces.identity for faces in sets]))
         self.unchanged = unchanged
 
     def draw(self, size: int, generator: torch.Generator) -> dict[str, Tensor]:
         """The batch of a step. "photo" and "background" are unscaled latents, as MagicFace takes
-        them; "change" [size, 12] is target minus photo."""
+        them; "change" [size, 12] is target minus photo; "weights" tell the target's eyes, brows and
+        mouth from the rest."""
         photo, target = self._rows(size, generator)
         noise, timesteps = draw_noise(self.latents[target].shape, generator)
         return {
@@ -52,6 +60,7 @@ class FacePairs:
             "latents": self.latents[target],
             "background": self.backgrounds[target],
             "change": draw_change(self.aus[target] - self.aus[photo], generator),
+            "weights": self.weights[target],
             "noise": noise,
             "timesteps": timesteps,
         }
