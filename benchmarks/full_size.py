@@ -1,8 +1,10 @@
 """What the adapter costs on whole Stable Diffusion UNets, random weights, with guidance.
 
 One call of the UNet (positive and negative in one batch) is timed: plain, with our nodes, with our
-nodes but real attention over the one AU token, and FineFace's own formulation in diffusers. All of
-them in turn, round by round, so that a slow moment slows all; ratios are taken within a round.
+nodes but real attention over the one AU token, and FineFace's own formulation in diffusers. They
+are called in turn, round by round, so that a slow moment slows all; ratios are taken within a
+round. The last three, which nothing is promised of, take part in every fifth round. Memory is
+measured in a round of its own before.
 
     python -m benchmarks full_size
     python -m benchmarks.full_size --size 128 --family sd15 --clock cpu    # for a busy machine
@@ -10,8 +12,10 @@ them in turn, round by round, so that a slow moment slows all; ratios are taken 
 
 from __future__ import annotations
 
+import ctypes
 import json
 import statistics
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -46,19 +50,21 @@ TITLES = {"sd21": "Stable Diffusion 2.1", "sd15": "Stable Diffusion 1.5"}
 ENCODERS = {1024: "res_mlp64", 768: "res_mlp"}
 AUS = AUVector.parse("6C+12E")
 BOUND = 1.02
+WARM_UP = 8  # cells of a side: enough to compute what ours keeps for all steps of a sampling
+RARE, RARE_ROUNDS = ("attention", "diffusers", "official"), 5
 CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
-Call = Callable[[], object]
+Call = Callable[[Tensor], object]  # of latents [batch, 4, H, W]
 
 
 @dataclass
 class Variant:
     """One way to call the UNet. run: hands the ready call to whoever times it. baseline: the name
-    of the variant that it is compared with."""
+    of the variant that it is compared with. seconds: by the number of the round."""
 
     title: str
     baseline: str
     run: Callable[[Callable[[Call], None]], None]
-    seconds: list[float] = field(default_factory=list)
+    seconds: dict[int, float] = field(default_factory=dict)
     peak: float = 0.0  # bytes beyond what was held before the call
 
 
@@ -88,35 +94,50 @@ def measure(
 ) -> dict[str, Variant]:
     """Seconds and peak memory of every variant, round by round, the order turning."""
     unet = random_unet(FAMILIES[name])
-    variants = Scene(unet, random_adapter(unet), size // 8, batch).variants()
-    for number in range(-1, rounds):  # the first round warms up
-        names = list(variants)
+    scene = Scene(unet, random_adapter(unet), size // 8, batch)
+    variants = scene.variants()
+    for variant in variants.values():
+        variant.peak = _run(variant, scene.latents, peak_memory)
+    for number in range(rounds):
+        names = [n for n in variants if n not in RARE or number % RARE_ROUNDS == 0]
         turn = number % len(names)
         for variant in (variants[n] for n in names[turn:] + names[:turn]):
-            seconds, peak = _timed(variant, clock)
-            if number >= 0:
-                variant.seconds.append(seconds)
-                variant.peak = max(variant.peak, peak)
+            variant.seconds[number] = _run(variant, scene.latents, partial(elapsed, clock))
     return variants
 
 
-def _timed(variant: Variant, clock: Callable[[], float]) -> tuple[float, float]:
-    """Seconds and peak bytes of the second call; the first one fetches weights into the caches,
-    and computes what ours keeps for all steps of a sampling."""
-    result = []
+def _run(variant: Variant, latents: Tensor, meter: Callable) -> float:
+    """What the meter says of a call, after one on small latents."""
+    found = []
 
-    def timed(call: Call) -> None:
-        call()
-        with peak_memory() as peak:
-            started = clock()
-            call()
+    def measured(call: Call) -> None:
+        call(latents[..., :WARM_UP, :WARM_UP])
+        with meter() as reading:
+            call(latents)
             if torch.cuda.is_available():
                 torch.cuda.synchronize()
-            result.append(clock() - started)
-        result.append(peak[0])
+        found.append(reading[0])
 
-    variant.run(timed)
-    return result[0], result[1]
+    variant.run(measured)
+    return found[0]
+
+
+@contextmanager
+def elapsed(clock: Callable[[], float]) -> Iterator[list[float]]:
+    """Afterwards the list holds the seconds that passed."""
+    started, found = clock(), [0.0]
+    yield found
+    found[0] = clock() - started
+
+
+def _map_from(size: int) -> None:
+    """Have glibc map blocks of that size on their own, which go back to the system when freed.
+
+    Small: resident memory tells what a call takes. Large: no time is lost to mapping.
+    """
+    if sys.platform == "linux":
+        map_threshold = -3  # M_MMAP_THRESHOLD of malloc.h
+        ctypes.CDLL(None).mallopt(map_threshold, size)
 
 
 @contextmanager
@@ -129,6 +150,7 @@ def peak_memory() -> Iterator[list[float]]:
         yield found
         found[0] = torch.cuda.max_memory_allocated() - held
         return
+    _map_from(1 << 20)
     process, done = psutil.Process(), threading.Event()
     held = process.memory_info().rss
 
@@ -143,6 +165,7 @@ def peak_memory() -> Iterator[list[float]]:
     finally:
         done.set()
         watcher.join()
+        _map_from(1 << 25)
 
 
 def report(title: str, variants: dict[str, Variant]) -> str:
@@ -150,7 +173,7 @@ def report(title: str, variants: dict[str, Variant]) -> str:
     lines = [
         f"# Cost on a whole UNet: {title}",
         "",
-        f"`python -m benchmarks.full_size`, {len(variants['plain'].seconds)} rounds of all rows in "
+        f"`python -m benchmarks.full_size`, {len(variants['plain'].seconds)} rounds, the rows in "
         f"turn, {_device()}. Seconds of one UNet call with guidance, medians; ratio to plain of "
         "the same library, median of the rounds with 95% interval. "
         f"Aim: upper end at most {BOUND}.",
@@ -160,11 +183,11 @@ def report(title: str, variants: dict[str, Variant]) -> str:
     ]
     for variant in variants.values():
         base = variants[variant.baseline].seconds
-        ratios = [a / b for a, b in zip(variant.seconds, base, strict=True)]
+        ratios = [seconds / base[number] for number, seconds in variant.seconds.items()]
         median, low, high = median_interval(ratios)
         own = variant is variants[variant.baseline]
-        ratio = "1" if own else f"{median:.3f} ({low:.3f} to {high:.3f})"
-        seconds = statistics.median(variant.seconds)
+        ratio = "1" if own else f"{median:.3f} ({low:.3f} to {high:.3f}), {len(ratios)} rounds"
+        seconds = statistics.median(variant.seconds.values())
         lines.append(f"| {variant.title} | {seconds:.3f} | {ratio} | {variant.peak / 1e6:.0f} MB |")
     return "\n".join([*lines, ""])
 
@@ -215,8 +238,7 @@ class Scene:
         sigma = model.get_model_object("model_sampling").sigmas[500]
 
         def sampler(wrapped: Any, noise: Tensor, *_: Any, **options: Any) -> Tensor:
-            x = noise * sigma
-            timed(lambda: wrapped(x, sigma.expand(len(x)), **options["extra_args"]))
+            timed(lambda x: wrapped(x * sigma, sigma.expand(len(x)), **options["extra_args"]))
             return noise
 
         sigmas = torch.tensor([sigma, 0.0])
@@ -233,14 +255,13 @@ class Scene:
         """A call of diffusers' UNet, with FineFace's sum of two attentions or without."""
         batch, device = len(self.latents), self.unet.device
         text = self.prompts[:, 0].repeat_interleave(batch, dim=0).to(device)
-        latents = self.latents.repeat(2, 1, 1, 1).to(device)
         tokens = torch.cat([self.adapter.encode(AUS), self.adapter.encode_zero()])
         tokens = tokens.repeat_interleave(batch, dim=0).to(device)
         attentions = cross_attentions(self.unet)
         found = {path: attention.processor for path, attention in attentions.items()}
         for path, attention in attentions.items() if adapted else ():
             attention.set_processor(SumOfAttentions(self.adapter, path, tokens))
-        timed(lambda: self.unet(latents, 500, text).sample)
+        timed(lambda x: self.unet(x.repeat(2, 1, 1, 1).to(device), 500, text).sample)
         for path, attention in attentions.items():
             attention.set_processor(found[path])
 
