@@ -8,6 +8,7 @@ from . import (
     au_estimator,
     au_vector,
     calibrate,
+    correction,
     demo_model,
     evaluator,
     expression,
@@ -31,6 +32,7 @@ NODES = (
     *au_estimator.NODES,
     *evaluator.NODES,
     *calibrate.NODES,
+    *correction.NODES,
     *magicface.NODES,
     *face_edit.NODES,
 )

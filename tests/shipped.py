@@ -34,6 +34,7 @@ NODE_IDS = {
     "AUA_AUEvaluator": "AU Evaluator",
     "AUA_SaveAUReport": "Save AU Report",
     "AUA_CalibrateAUAdapter": "Calibrate AU-Adapter",
+    "AUA_AUCorrection": "AU Correction",
     "AUA_LoadMagicFace": "Load MagicFace",
     "AUA_PrepareMagicFace": "Prepare MagicFace",
     "AUA_MagicFaceIDEncoder": "MagicFace ID Encoder",
@@ -48,6 +49,7 @@ PICTURES = {
     "au_generate": 1,
     "au_sides": 1,
     "au_sweep": 6,
+    "au_target": 2,
     "au_two_faces": 1,
 }
 SIZES = {"au_evaluate": (960, 600), "au_two_faces": (224, 128)}

@@ -90,6 +90,18 @@ ARRANGEMENTS: dict[str, list[list[Group]]] = {
         [Group("5. Draw them", ("5", "6", "8", "9"), VIOLET)],
         [Group("6. The pictures", ("10", "13"), BLUE)],
     ],
+    "au_target": [
+        [NOTE],
+        [Group("1. Model", ("1",), GREY), Group("2. What to draw", ("2", "3", "7"), BLUE)],
+        [Group("3. What should be measured", ("4",), GREEN)],
+        [Group("4. Draw it", ("5", "6", "8", "9"), VIOLET)],
+        [Group("5. Read it, correct the request", ("11", "12", "13", "21"), GREEN)],
+        [Group("6. Draw it again", ("14", "15", "16", "17"), VIOLET)],
+        [
+            Group("7. Both pictures", ("18", "10"), BLUE),
+            Group("8. Read again", ("19", "20", "22"), GREEN),
+        ],
+    ],
     "au_two_faces": [
         [NOTE, Group("1. Model", ("1",), GREY)],
         [

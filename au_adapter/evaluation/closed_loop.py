@@ -6,7 +6,7 @@ again. Every picture has its own request, so a batch converges together.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ..facs import AUVector
 from .estimators import Estimator, read_set
+from .reading import Reading, ReadingSet
 
 Draw = Callable[[AUVector], Tensor]
 STRONGEST = 8.0  # a request beyond this smears faces
@@ -65,7 +66,7 @@ def closed_loop(
     `tolerance`. Each picture keeps its best round, so that no round makes it worse. ValueError for
     an AU that the estimator does not read.
     """
-    _check(estimator, wanted)
+    _check(estimator.name, estimator.units, wanted)
     asked = wanted.values != 0
     request = (start or wanted).select(wanted.units)
     best = None
@@ -74,17 +75,56 @@ def closed_loop(
         best = now if best is None else _better(best, now)
         if best.agrees.all():
             break
-        step = gain * (wanted.values - now.measured).nan_to_num(0.0) * asked
-        request = AUVector(wanted.units, (request.values + step).clamp(0, strongest))
-        request = AUVector(wanted.units, torch.where(asked, request.values, wanted.values))
+        request = _step(request, wanted, now.measured, gain, strongest)
     return best
 
 
-def _check(estimator: Estimator, wanted: AUVector) -> None:
-    named = [u for i, u in enumerate(wanted.units) if wanted.values[:, i].any()]
-    if unread := [f"AU{unit}" for unit in named if unit not in estimator.units]:
+def correct(
+    request: AUVector,
+    wanted: AUVector,
+    seen: ReadingSet,
+    gain: float = 0.7,
+    strongest: float = STRONGEST,
+) -> AUVector:
+    """One step of the loop: what to ask for after `request` drew the pictures that `seen` reads.
+
+    request, wanted: one face, or one for each picture; only AUs wanted other than 0 are moved,
+    within 0..strongest; a picture without a face keeps its request. ValueError for an AU that the
+    estimator does not read, for another number of pictures, and for sides that differ.
+    """
+    if any(not torch.equal(*vector.sides()) for vector in (request, wanted)):
+        raise ValueError("left and right are read, and corrected, as one: ask for both sides alike")
+    request, wanted = (_for_each(vector, seen.pictures) for vector in (request, wanted))
+    units = tuple(dict.fromkeys((*request.units, *wanted.units)))
+    request, wanted = request.select(units, strict=False), wanted.select(units, strict=False)
+    faces = seen.surest()
+    read = next((face.aus.units for face in faces if face), units)
+    _check(seen.estimator, read, wanted)
+    return _step(request, wanted, _measured(faces, units), gain, strongest)
+
+
+def _step(
+    request: AUVector, wanted: AUVector, measured: Tensor, gain: float, strongest: float
+) -> AUVector:
+    """The request moved by gain x (wanted - measured), AUs that nobody asked for as wanted."""
+    moved = request.values + gain * (wanted.values - measured).nan_to_num(0.0)
+    asked = wanted.values != 0
+    return AUVector(wanted.units, torch.where(asked, moved.clamp(0, strongest), wanted.values))
+
+
+def _for_each(vector: AUVector, pictures: int) -> AUVector:
+    if len(vector) not in (1, pictures):
         raise ValueError(
-            f"{estimator.name} does not read {', '.join(unread)}: take these AUs out of the "
+            f"{len(vector)} AU vectors for {pictures} pictures: give one, or one for each picture"
+        )
+    return vector if len(vector) == pictures else AUVector.stack([vector] * pictures)
+
+
+def _check(name: str, units: Sequence[int], wanted: AUVector) -> None:
+    named = [u for i, u in enumerate(wanted.units) if wanted.values[:, i].any()]
+    if unread := [f"AU{unit}" for unit in named if unit not in units]:
+        raise ValueError(
+            f"{name} does not read {', '.join(unread)}: take these AUs out of the "
             "request, or use an estimator that reads them"
         )
 
@@ -98,17 +138,21 @@ def _read(
     tolerance: float,
     number: int,
 ) -> Reached:
-    faces = read_set(estimator, images).surest()
-    nothing = torch.full((len(wanted.units),), torch.nan)
-    measured = torch.stack(
-        [f.aus.select(wanted.units, strict=False).values[0] if f else nothing for f in faces]
-    )
+    measured = _measured(read_set(estimator, images).surest(), wanted.units)
     off = (measured - wanted.values) * asked
     off = torch.where(asked, off, torch.zeros_like(off))
     error = (off.square().sum(1) / asked.sum(1).clamp(min=1)).sqrt()
     error = error.nan_to_num(torch.inf)
     agrees = (off.abs() <= tolerance).all(1)
     return Reached(images, request, measured, error, agrees, number)
+
+
+def _measured(faces: Sequence[Reading | None], units: Sequence[int]) -> Tensor:
+    """The readings [N, K], NaN where no face was found."""
+    nothing = torch.full((len(units),), torch.nan)
+    return torch.stack(
+        [face.aus.select(units, strict=False).values[0] if face else nothing for face in faces]
+    )
 
 
 def _better(best: Reached, now: Reached) -> Reached:

@@ -219,6 +219,28 @@ def test_a_report_is_saved_by_its_code(tmp_path: Path, monkeypatch: pytest.Monke
         run("AUA_SaveAUReport", **wrong)
 
 
+def test_a_correction_asks_for_what_was_missing() -> None:
+    read = AUVector.from_dict({"12": 2.0, "4": 1.0}, SET_A)
+    seen = ReadingSet("by hand", 2, (Reading(0, 0, (0, 0, 9, 9), 1.0, read),))
+    asked = AUVector.parse("12C")
+    request, notes = run(
+        "AUA_AUCorrection", au_vector=asked, au_reading=seen, gain=1.0, strongest=8.0
+    )
+    assert request.dict(0) == {"12": 4.0} and request.dict(1) == {"12": 3.0}
+    assert notes.splitlines() == [
+        "1: AU12 wanted 3, measured 2.0, next 4.0",
+        "2: no face, as before",
+    ]
+    with pytest.raises(ValueError, match="^AU Correction: by hand does not read AU10"):
+        run(
+            "AUA_AUCorrection",
+            au_vector=AUVector.parse("10C"),
+            au_reading=seen,
+            gain=1.0,
+            strongest=8.0,
+        )
+
+
 def test_calibrate_adds_curves_and_leaves_the_adapter_alone(demo_files: Path) -> None:
     adapter = load_adapter(demo_files / "adapter.safetensors")
     first, plot = run(

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from au_adapter.evaluation.closed_loop import closed_loop
-from au_adapter.evaluation.reading import Reading
+from au_adapter.evaluation.closed_loop import closed_loop, correct
+from au_adapter.evaluation.estimators import read_set
+from au_adapter.evaluation.reading import Reading, ReadingSet
 from au_adapter.facs import AUVector
 
 UNITS = (4, 12)
@@ -89,3 +90,38 @@ def test_an_au_that_the_estimator_does_not_read() -> None:
     face = Face(1.0)
     with pytest.raises(ValueError, match="by hand does not read AU10"):
         closed_loop(face.draw, face, AUVector.parse("10C+12C"))
+
+
+def test_one_correction_is_one_step_of_the_loop() -> None:
+    face = Face(0.5)
+    images = face.draw(wanted((0, 3), (2, 0)))
+    request = correct(wanted((0, 3), (2, 0)), wanted((0, 3), (2, 0)), read_set(face, images), 1.0)
+    assert torch.allclose(request.values, torch.tensor([[0, 4.5], [3, 0]]))
+
+
+def test_a_second_correction_knows_what_was_wanted_and_what_was_asked() -> None:
+    face, aim = Face(0.5), wanted((0, 3))
+    request = wanted((0, 4.5))
+    seen = read_set(face, face.draw(request))
+    assert correct(request, aim, seen, 1.0).values[0, 1] == pytest.approx(5.25)
+    assert correct(request, aim, seen, 1.0, strongest=5.0).values[0, 1] == 5
+
+
+def test_one_request_is_corrected_for_each_picture_and_kept_where_no_face_is() -> None:
+    reading = Reading(0, 0, (0, 0, 1, 1), 1.0, AUVector(UNITS, torch.tensor([[1.0, 2.0]])))
+    request = correct(wanted((0, 3)), wanted((0, 3)), ReadingSet("by hand", 2, (reading,)), 1.0)
+    assert request.values.tolist() == [[0, 4], [0, 3]]
+
+
+@pytest.mark.parametrize(
+    ("vector", "sentence"),
+    [
+        (AUVector.parse("10C"), "by hand does not read AU10"),
+        (AUVector.parse("L12C"), "both sides alike"),
+        (AUVector.stack([AUVector.parse("12C")] * 3), "3 AU vectors for 1 pictures"),
+    ],
+)
+def test_what_a_correction_refuses(vector: AUVector, sentence: str) -> None:
+    reading = Reading(0, 0, (0, 0, 1, 1), 1.0, AUVector(UNITS, torch.tensor([[1.0, 2.0]])))
+    with pytest.raises(ValueError, match=sentence):
+        correct(vector, vector, ReadingSet("by hand", 1, (reading,)))
