@@ -18,6 +18,7 @@ from .faces import cached_latents, part_weights
 
 DROPOUT = 0.1  # of the changes, for guidance (section III-C)
 ZERO_NOISE = 0.2  # deviation of the noise on a change of nothing, so that it is not a dropped one
+CHUNK = 256  # pictures at a time in single precision: a thousand take a gigabyte
 PART_WEIGHT = 3.0  # how much more eyes, brows and mouth weigh in the demo's loss
 
 
@@ -117,11 +118,20 @@ def with_jaw(faces: RenderedSet, scale: int = 1) -> RenderedSet:
     """The same renders with MagicFace's condition in the place of the pictures: the background,
     the person black, the jaw line drawn on it; `scale` times as large."""
     size = scale * faces.images.shape[1]
-    pictures = torch.from_numpy(faces.images).movedim(-1, 1).float() / 255
-    people = torch.from_numpy(faces.masks)[:, None].float() / 255
+    behind = np.empty((len(faces.images), size, size, 3), np.uint8)
+    for start in range(0, len(behind), CHUNK):
+        rows = slice(start, start + CHUNK)
+        jaws = [label["jaw"] for label in faces.labels[rows]]
+        behind[rows] = _behind(faces.images[rows], faces.masks[rows], jaws, scale)
+    return replace(faces, images=behind)
+
+
+def _behind(images: np.ndarray, masks: np.ndarray, jaws: list, scale: int) -> np.ndarray:
+    """Backgrounds uint8 [N, S, S, 3] of pictures [N, H, H, 3] with people's masks [N, H, H]."""
+    size = scale * images.shape[1]
+    pictures = torch.from_numpy(images).movedim(-1, 1).float() / 255
+    people = torch.from_numpy(masks)[:, None].float() / 255
     behind = interpolate(pictures, (size, size), mode="bilinear").movedim(1, -1)
     black = interpolate(people, (size, size), mode="bilinear")[:, 0, ..., None] > PERSON
-    jaws = scale * torch.tensor([label["jaw"] for label in faces.labels])
-    drawn = torch.stack([dots(jaw, size) for jaw in jaws])
-    result = (behind * ~black + drawn).clamp(0, 1)
-    return replace(faces, images=(255 * result).round().byte().numpy())
+    drawn = torch.stack([dots(jaw, size) for jaw in scale * torch.tensor(jaws)])
+    return (255 * (behind * ~black + drawn).clamp(0, 1)).round().byte().numpy()
