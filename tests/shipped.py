@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from au_adapter.demo import FOLDER_VARIABLE, demo_folder
+from au_adapter.demo import FOLDER_VARIABLE, MAGICFACE, demo_folder, magicface_folder
 from tools.server import ROOT, ComfyServer
 from tools.stand_ins import add_stand_ins
 
@@ -86,5 +86,9 @@ def shipped_server(base: Path) -> Iterator[ComfyServer]:
             from tiny_demo import write_demo  # which takes seconds to import
 
             environment.setenv(FOLDER_VARIABLE, str(write_demo(base / "demo")))
+        elif not (magicface_folder() / MAGICFACE).is_file():
+            from tiny_demo import write_magicface
+
+            write_magicface(base / "models" / "magicface")
         with ComfyServer(base=base) as server:
             yield server
