@@ -80,5 +80,7 @@ def test_the_text_of_another_base_is_a_sentence(folders: Path, demo_files: Path)
     text = [(torch.zeros(1, 77, 96), {})]
     seen = {"vae": load_vae(demo_files), "image": torch.rand(1, 64, 64, 3), "conditioning": text}
     _, bundled = run("AUA_LoadMagicFace", denoising_file=MAGICFACE, id_encoder_file=MAGICFACE)
-    with pytest.raises(ValueError, match="96 numbers wide, .* 128: .* CLIP of Load Demo Model"):
+    with pytest.raises(
+        ValueError, match="96 numbers wide, .* 128 here: .* CLIP of Load Demo Model"
+    ):
         run("AUA_MagicFaceIDEncoder", id_encoder=bundled, **seen)
