@@ -267,7 +267,7 @@ def _check_text(model: ModelPatcher, text: Tensor, node: str) -> None:
         clip = "Load Demo Model" if width == DEMO_WIDTH else "Stable Diffusion 1.5"
         raise ValueError(
             f"{node}: the CONDITIONING is {text.shape[-1]} numbers wide, MagicFace needs "
-            f"{width} here: encode the text with the CLIP of {clip}, and take the VAE from there too."
+            f"{width} here: encode the text with the CLIP of {clip}, and take its VAE too."
         )
 
 

@@ -31,6 +31,7 @@ NODE_IDS = {
     "AUA_LoadDemoModel": "Load Demo Model",
     "AUA_LoadFaceReader": "Load Face Reader",
     "AUA_AUEstimator": "AU Estimator",
+    "AUA_AUChange": "AU Change",
     "AUA_AUEvaluator": "AU Evaluator",
     "AUA_SaveAUReport": "Save AU Report",
     "AUA_CalibrateAUAdapter": "Calibrate AU-Adapter",
