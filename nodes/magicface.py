@@ -77,13 +77,13 @@ class LoadMagicFace(io.ComfyNode):
     @classmethod
     def fingerprint_inputs(cls, denoising_file: str, id_encoder_file: str) -> tuple:
         files = (denoising_file, id_encoder_file)
-        return *files, *(_path(file).stat().st_mtime for file in files)
+        return *files, *(magicface_path(file).stat().st_mtime for file in files)
 
     @classmethod
     def execute(cls, denoising_file: str, id_encoder_file: str) -> io.NodeOutput:
         return io.NodeOutput(
-            load_unet(_path(denoising_file), DENOISING),
-            load_unet(_path(id_encoder_file), ID_ENCODER),
+            load_unet(magicface_path(denoising_file), DENOISING),
+            load_unet(magicface_path(id_encoder_file), ID_ENCODER),
         )
 
 
@@ -280,7 +280,8 @@ def _files() -> list[str]:
     return [*dict.fromkeys([*folder_paths.get_filename_list(FOLDER), MAGICFACE])]
 
 
-def _path(file: str) -> Path:
+def magicface_path(file: str) -> Path:
+    """Where a file that Load MagicFace offers lies; FileNotFoundError with what to do."""
     if path := folder_paths.get_full_path(FOLDER, file):
         return Path(path)
     advice = f"put it into models/{FOLDER}, or choose another file"
