@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from au_adapter.demo import FOLDER_VARIABLE, MAGICFACE, demo_folder, magicface_folder
+from tools import face_files
 from tools.server import ROOT, ComfyServer
 from tools.stand_ins import add_stand_ins
 
@@ -50,6 +51,10 @@ PICTURES = {
     "au_sides": 1,
     "au_sweep": 6,
     "au_two_faces": 1,
+    "magicface_copy_expression": 3,
+    "magicface_edit_demo": 2,
+    "magicface_sides": 2,
+    "magicface_sweep": 6,
 }
 SIZES = {"au_evaluate": (960, 600), "au_two_faces": (224, 128)}
 DRAWN = sorted(PICTURES)  # the others need models that nobody may ship along
@@ -82,6 +87,7 @@ def shipped_server(base: Path) -> Iterator[ComfyServer]:
     `base` is an empty folder for it. What else the workflows need is there by name.
     """
     add_stand_ins(base)
+    face_files.lend(base)
     with pytest.MonkeyPatch.context() as environment:
         if not (demo_folder() / "unet.safetensors").is_file():
             from tiny_demo import write_demo  # which takes seconds to import

@@ -7,6 +7,7 @@ library is used here.
 from __future__ import annotations
 
 import hashlib
+import shutil
 import subprocess
 import tempfile
 import zipfile
@@ -81,6 +82,15 @@ PACKAGES = (
 def are_complete() -> bool:
     """Whether every file is there; no file is read."""
     return not any(package.missing() for package in PACKAGES)
+
+
+def lend(base: Path) -> None:
+    """Copy the model files that are here to where a ComfyUI on a base directory looks for them."""
+    folder = base / "models" / MODELS.name
+    folder.mkdir(parents=True, exist_ok=True)
+    for file in MODELS.glob("*.t*"):  # .task, .tflite, and no .part
+        if not (folder / file.name).exists():
+            shutil.copyfile(file, folder / file.name)
 
 
 def fetch(python: str | Path) -> None:
