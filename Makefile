@@ -11,7 +11,7 @@ endif
 .PHONY: help demo comfyui test lint benchmark setup
 
 help:
-	@echo "make demo        faces that follow their AU values, written to demo/"
+	@echo "make demo        faces drawn and edited by AU values (grid.png, edits.png), written to demo/"
 	@echo "make comfyui     ComfyUI in the browser, on the bundled model"
 	@echo "make test        all tests"
 	@echo "make lint        style checks"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from . import (
     apply,
     au_adapter,
+    au_change,
     au_estimator,
     au_vector,
     calibrate,
@@ -30,6 +31,7 @@ NODES = (
     *guider.NODES,
     *demo_model.NODES,
     *au_estimator.NODES,
+    *au_change.NODES,
     *evaluator.NODES,
     *calibrate.NODES,
     *correction.NODES,

@@ -86,7 +86,7 @@ class PrepareMagicFace(io.ComfyNode):
                     step=64,
                     advanced=True,
                     tooltip="Pixels of a side of the results; 512 is what MagicFace was trained "
-                    "with.",
+                    "with, 128 the bundled one.",
                 ),
             ],
             outputs=[

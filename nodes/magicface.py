@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from au_adapter.demo import MAGICFACE
 from au_adapter.facs import AUVector
 from au_adapter.models.magicface import (
     ID_TIMESTEP,
@@ -38,31 +39,36 @@ from .sockets import (
 )
 
 FOLDER = "magicface"
+DEMO_WIDTH = 128  # numbers of a token in the bundled model's text
+VAE_TOOLTIP = "Of the base: Load Demo Model for the bundled MagicFace, else Stable Diffusion 1.5."
 ALIASES = ["MagicFace", "expression", "face edit", "FACS", "action units"]
 
 
 class LoadMagicFace(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        files = folder_paths.get_filename_list(FOLDER)
+        files = _files()
         return io.Schema(
             node_id="AUA_LoadMagicFace",
             display_name="Load MagicFace",
             category=CATEGORY,
-            description="Loads MagicFace's two UNets from models/magicface: as published, or one "
-            "file made of both by `au-adapter convert`.",
+            description="Loads MagicFace's two UNets: those of the bundled model, or from "
+            "models/magicface as published, or as one file made of both by `au-adapter convert`.",
             search_aliases=ALIASES,
             inputs=[
                 io.Combo.Input(
                     "denoising_file",
                     options=files,
-                    tooltip="denoising_unet/diffusion_pytorch_model.safetensors, or the converted "
-                    "file.",
+                    default=MAGICFACE,
+                    tooltip=f"{MAGICFACE} belongs to Load Demo Model. For Stable Diffusion 1.5: "
+                    "denoising_unet/diffusion_pytorch_model.safetensors, or the converted file.",
                 ),
                 io.Combo.Input(
                     "id_encoder_file",
                     options=files,
-                    tooltip="ID_enc/diffusion_pytorch_model.safetensors, or the converted file.",
+                    default=MAGICFACE,
+                    tooltip="Of the same MagicFace: the same file again, or "
+                    "ID_enc/diffusion_pytorch_model.safetensors, or the converted file.",
                 ),
             ],
             outputs=[io.Model.Output(), MagicFaceIDEncoderSocket.Output()],
@@ -71,13 +77,13 @@ class LoadMagicFace(io.ComfyNode):
     @classmethod
     def fingerprint_inputs(cls, denoising_file: str, id_encoder_file: str) -> tuple:
         files = (denoising_file, id_encoder_file)
-        return *files, *(_path(file).stat().st_mtime for file in files)
+        return *files, *(magicface_path(file).stat().st_mtime for file in files)
 
     @classmethod
     def execute(cls, denoising_file: str, id_encoder_file: str) -> io.NodeOutput:
         return io.NodeOutput(
-            load_unet(_path(denoising_file), DENOISING),
-            load_unet(_path(id_encoder_file), ID_ENCODER),
+            load_unet(magicface_path(denoising_file), DENOISING),
+            load_unet(magicface_path(id_encoder_file), ID_ENCODER),
         )
 
 
@@ -93,7 +99,7 @@ class MagicFaceIDEncoder(io.ComfyNode):
             search_aliases=ALIASES,
             inputs=[
                 MagicFaceIDEncoderSocket.Input("id_encoder"),
-                io.Vae.Input("vae", tooltip="The VAE of Stable Diffusion 1.5."),
+                io.Vae.Input("vae", tooltip=VAE_TOOLTIP),
                 io.Image.Input("image", tooltip="The face, from Prepare MagicFace."),
                 io.Conditioning.Input(
                     "conditioning",
@@ -138,7 +144,7 @@ class ApplyMagicFace(io.ComfyNode):
                     "nothing else.",
                 ),
                 MagicFaceIDSocket.Input("magicface_id"),
-                io.Vae.Input("vae", tooltip="The VAE of Stable Diffusion 1.5."),
+                io.Vae.Input("vae", tooltip=VAE_TOOLTIP),
                 io.Image.Input("background", tooltip="Background and jaw, of Prepare MagicFace."),
                 AUVectorSocket.Input(
                     "au_vector",
@@ -258,9 +264,10 @@ def _check_model(model: ModelPatcher) -> None:
 def _check_text(model: ModelPatcher, text: Tensor, node: str) -> None:
     width: Any = model.model.model_config.unet_config["context_dim"]
     if text.shape[-1] != width:
+        clip = "Load Demo Model" if width == DEMO_WIDTH else "Stable Diffusion 1.5"
         raise ValueError(
-            f"{node}: the CONDITIONING is {text.shape[-1]} numbers wide, MagicFace needs {width}: "
-            "encode the text with the CLIP of Stable Diffusion 1.5."
+            f"{node}: the CONDITIONING is {text.shape[-1]} numbers wide, MagicFace needs "
+            f"{width} here: encode the text with the CLIP of {clip}, and take its VAE too."
         )
 
 
@@ -268,8 +275,20 @@ def _pixels(size: tuple[int, int]) -> str:
     return f"{8 * size[1]} x {8 * size[0]}"
 
 
-def _path(file: str) -> Path:
-    return Path(folder_paths.get_full_path_or_raise(FOLDER, file))
+def _files() -> list[str]:
+    """What can be chosen: the bundled file even where it is missing, for the node to say so."""
+    return [*dict.fromkeys([*folder_paths.get_filename_list(FOLDER), MAGICFACE])]
+
+
+def magicface_path(file: str) -> Path:
+    """Where a file that Load MagicFace offers lies; FileNotFoundError with what to do."""
+    if path := folder_paths.get_full_path(FOLDER, file):
+        return Path(path)
+    advice = f"put it into models/{FOLDER}, or choose another file"
+    if file == MAGICFACE:
+        advice = "it comes with AU-Adapter: install AU-Adapter again, with its weights"
+    places = ", ".join(folder_paths.get_folder_paths(FOLDER))
+    raise FileNotFoundError(f"Load MagicFace: there is no {file} in {places}; {advice}.")
 
 
 NODES = (LoadMagicFace, MagicFaceIDEncoder, ApplyMagicFace)

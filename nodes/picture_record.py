@@ -1,4 +1,4 @@
-"""What pictures say about themselves: the AUs, the adapter and its strengths, beside the workflow.
+"""What pictures say about themselves: AUs, weights and their strengths, beside the workflow.
 
 A node that is cached does not run again, so the record is read off the graph when it is queued.
 """
@@ -13,12 +13,15 @@ from typing import Any
 
 from au_adapter.demo import demo_folder
 from au_adapter.weights.files import adapter_files, adapter_hash
+from au_adapter.weights.magicface import DENOISING, ID_ENCODER, magicface_hash, read_part
 
 from .au_adapter import adapter_path
+from .au_change import AUChange
 from .au_vector import AUSweep, AUVectorNode
 from .compat import PromptServer
 from .expression import AUExpression
 from .keyframes import AUKeyframes
+from .magicface import magicface_path
 from .sides import AUSides
 
 logger = logging.getLogger("au_adapter")
@@ -27,8 +30,12 @@ Graph = dict[str, dict[str, Any]]
 KEY = "au_adapter"  # the name of the record in a picture's metadata
 VECTOR_NODES = {
     node.define_schema().node_id: node
-    for node in (AUVectorNode, AUSweep, AUExpression, AUKeyframes, AUSides)
+    for node in (AUVectorNode, AUSweep, AUExpression, AUKeyframes, AUSides, AUChange)
 }
+VECTOR_INPUTS = ("au_vector", "source")
+MAGICFACE_FILES = ("denoising_file", "id_encoder_file")
+# What a graph raises that ComfyUI will refuse; a ring of nodes is the last.
+UNUSABLE = (AttributeError, KeyError, TypeError, ValueError, OSError, RecursionError)
 PRIMITIVES = ("PrimitiveInt", "PrimitiveFloat", "PrimitiveString", "PrimitiveStringMultiline")
 
 
@@ -42,7 +49,7 @@ def add_record(request: dict[str, Any]) -> dict[str, Any]:
     """Put the record of a queued graph where core's nodes that save pictures find it."""
     try:
         record = describe(request.get("prompt") or {})
-    except (AttributeError, KeyError, TypeError, ValueError, OSError) as error:
+    except UNUSABLE as error:
         logger.debug("a graph that cannot run gets no record: %s", error)
         return request
     if record:
@@ -52,23 +59,70 @@ def add_record(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def describe(graph: Graph) -> list[dict[str, Any]]:
-    """One entry for each Apply AU-Adapter of a graph in API format.
+    """One entry for each Apply AU-Adapter, and each Apply MagicFace, of a graph in API format.
 
-    Its names: node, adapter (hash), lora_strength, strength, start, end, aus (AUVector's JSON),
-    calibrated (whether AU Encoder asked by the adapter's response curves). Null is what the graph
-    alone does not tell, such as AUs read off a picture.
+    The names of the former: node, adapter (hash), lora_strength, strength, start, end, aus
+    (AUVector's JSON), calibrated (whether AU Encoder asked by the adapter's response curves). Of
+    the latter: node, magicface (hash), change (AUVector's JSON), guidance (the sampler's CFG). Null
+    is what the graph alone does not tell, such as AUs read off a picture.
     """
+    kinds = {"AUA_ApplyAUAdapter": _generation, "AUA_ApplyMagicFace": _edit}
     return [
-        {
-            "node": key,
-            **_adapter(graph, _uncalibrated(graph, _source(graph, node, "au_adapter"))),
-            **{name: _constant(graph, node, name) for name in ("strength", "start", "end")},
-            "aus": _aus(graph, _source(graph, node, "au_tokens")),
-            "calibrated": _calibrated(graph, _source(graph, node, "au_tokens")),
-        }
+        {"node": key, **kinds[node["class_type"]](graph, key)}
         for key, node in graph.items()
-        if node.get("class_type") == "AUA_ApplyAUAdapter"
+        if node.get("class_type") in kinds
     ]
+
+
+def _generation(graph: Graph, key: str) -> dict[str, Any]:
+    """What an Apply AU-Adapter does."""
+    node = graph[key]
+    encoder = _source(graph, node, "au_tokens")
+    return {
+        **_adapter(graph, _uncalibrated(graph, _source(graph, node, "au_adapter"))),
+        **{name: _constant(graph, node, name) for name in ("strength", "start", "end")},
+        "aus": _aus(graph, encoder),
+        "calibrated": _calibrated(graph, encoder),
+    }
+
+
+def _edit(graph: Graph, key: str) -> dict[str, Any]:
+    """What an Apply MagicFace does."""
+    guidance = _guidance(graph, key)
+    return {
+        "magicface": _magicface(graph, _loader(graph, graph[key])),
+        "change": _aus(graph, graph[key]),
+        "guidance": guidance.pop() if len(guidance) == 1 else None,
+    }
+
+
+def _loader(graph: Graph, node: dict[str, Any]) -> dict[str, Any]:
+    """Load MagicFace, beyond LoRAs and the like on the MODEL; empty if there is none."""
+    if not node or node.get("class_type") == "AUA_LoadMagicFace":
+        return node
+    return _loader(graph, _source(graph, node, "model"))
+
+
+def _magicface(graph: Graph, loader: dict[str, Any]) -> str | None:
+    files = [_constant(graph, loader, name) for name in MAGICFACE_FILES if loader]
+    if not files or None in files:
+        return None
+    paths = [magicface_path(file) for file in files]
+    return _magicface_hash(*paths, tuple(path.stat().st_mtime_ns for path in paths))
+
+
+def _guidance(graph: Graph, key: str) -> set[float | None]:
+    """The CFGs of the samplers and guiders that a node's outputs reach first."""
+    following = [
+        name
+        for name, node in graph.items()
+        if any(isinstance(v, list) and v[0] == key for v in node.get("inputs", {}).values())
+    ]
+    found: set[float | None] = set()
+    for name in following:
+        ends = "cfg" in graph[name]["inputs"]
+        found |= {_constant(graph, graph[name], "cfg")} if ends else _guidance(graph, name)
+    return found
 
 
 def _source(graph: Graph, node: dict[str, Any], name: str) -> dict[str, Any]:
@@ -115,8 +169,15 @@ def _hash(path: Path, changed: tuple[int, ...]) -> str:
     return adapter_hash(path)
 
 
-def _aus(graph: Graph, encoder: dict[str, Any]) -> dict[str, Any] | None:
-    vector = _vector(graph, encoder, "au_vector")
+@lru_cache(maxsize=16)
+def _magicface_hash(denoising: Path, id_encoder: Path, changed: tuple[int, ...]) -> str:
+    """Of a MagicFace as its files were when they `changed`."""
+    return magicface_hash((read_part(denoising, DENOISING), read_part(id_encoder, ID_ENCODER)))
+
+
+def _aus(graph: Graph, node: dict[str, Any]) -> dict[str, Any] | None:
+    """The AU vector that a node gets."""
+    vector = _vector(graph, node, "au_vector")
     return None if vector is None else json.loads(vector.to_json())
 
 
@@ -126,7 +187,7 @@ def _vector(graph: Graph, node: dict[str, Any], name: str) -> Any:
     if source.get("class_type") not in VECTOR_NODES:
         return None
     inputs = {
-        key: _vector(graph, source, key) if key == "au_vector" else _constant(graph, source, key)
+        key: _vector(graph, source, key) if key in VECTOR_INPUTS else _constant(graph, source, key)
         for key in source["inputs"]
     }
     if any(isinstance(source["inputs"][key], list) and inputs[key] is None for key in inputs):

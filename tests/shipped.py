@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from au_adapter.demo import FOLDER_VARIABLE, demo_folder
+from au_adapter.demo import FOLDER_VARIABLE, MAGICFACE, demo_folder, magicface_folder
+from tools import face_files
 from tools.server import ROOT, ComfyServer
 from tools.stand_ins import add_stand_ins
 
@@ -31,6 +32,7 @@ NODE_IDS = {
     "AUA_LoadDemoModel": "Load Demo Model",
     "AUA_LoadFaceReader": "Load Face Reader",
     "AUA_AUEstimator": "AU Estimator",
+    "AUA_AUChange": "AU Change",
     "AUA_AUEvaluator": "AU Evaluator",
     "AUA_SaveAUReport": "Save AU Report",
     "AUA_CalibrateAUAdapter": "Calibrate AU-Adapter",
@@ -51,6 +53,10 @@ PICTURES = {
     "au_sweep": 6,
     "au_target": 2,
     "au_two_faces": 1,
+    "magicface_copy_expression": 3,
+    "magicface_edit_demo": 2,
+    "magicface_sides": 2,
+    "magicface_sweep": 6,
 }
 SIZES = {"au_evaluate": (960, 600), "au_two_faces": (224, 128)}
 DRAWN = sorted(PICTURES)  # the others need models that nobody may ship along
@@ -83,10 +89,15 @@ def shipped_server(base: Path) -> Iterator[ComfyServer]:
     `base` is an empty folder for it. What else the workflows need is there by name.
     """
     add_stand_ins(base)
+    face_files.lend(base)
     with pytest.MonkeyPatch.context() as environment:
         if not (demo_folder() / "unet.safetensors").is_file():
             from tiny_demo import write_demo  # which takes seconds to import
 
             environment.setenv(FOLDER_VARIABLE, str(write_demo(base / "demo")))
+        elif not (magicface_folder() / MAGICFACE).is_file():
+            from tiny_demo import write_magicface
+
+            write_magicface(base / "models" / "magicface")
         with ComfyServer(base=base) as server:
             yield server

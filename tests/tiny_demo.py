@@ -8,14 +8,17 @@ from pathlib import Path
 import torch
 from diffusers import UNet2DConditionModel
 from safetensors.torch import save_file
-from tiny_unet import tiny_adapter
+from tiny_unet import SD21, tiny_adapter, tiny_unet
 from torch import nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
+from au_adapter.demo import MAGICFACE
 from au_adapter.models.autoencoder import DemoAutoencoder
+from au_adapter.models.magicface import MagicFace, widened
 from au_adapter.training.tokenizer import END, START, write_tokenizer
 from au_adapter.weights.autoencoder import save_autoencoder
 from au_adapter.weights.files import save_adapter
+from au_adapter.weights.magicface import save_networks
 
 WORDS = ["a", "young", "old", "man", "woman", "smiling", "green", "background", ","]
 WIDTH = 128
@@ -33,7 +36,16 @@ def write_demo(folder: Path) -> Path:
     _write(folder, "unet", unet)
     save_autoencoder(autoencoder, folder)
     save_adapter(tiny_adapter(unet), folder / "adapter.safetensors")
+    write_magicface(folder / "magicface")
     return folder
+
+
+def write_magicface(folder: Path) -> Path:
+    """Write a MagicFace for the text and latents of the bundled model, whose AUs can be seen."""
+    unet = tiny_unet(SD21)
+    network = MagicFace(widened(unet), unet)
+    nn.init.normal_(network.au_encoder.linear.weight, std=0.3)
+    return save_networks(network, folder / MAGICFACE)
 
 
 def demo_unet() -> UNet2DConditionModel:

@@ -21,6 +21,7 @@ from typing import Any
 from PIL import Image, ImageDraw, ImageFont, ImageOps, ImageSequence
 from playwright.sync_api import Page
 
+from tools import face_files
 from tools.frontend import open_page
 from tools.server import ROOT, ComfyServer
 from tools.stand_ins import add_stand_ins
@@ -149,11 +150,52 @@ ARRANGEMENTS: dict[str, list[list[Group]]] = {
         [Group("5. Draw it", ("8", "9", "10", "11"), VIOLET)],
         [Group("6. The picture", ("12",), BLUE)],
     ],
+    "magicface_edit_demo": [
+        [NOTE],
+        [Group("1. Models", ("1", "2"), GREY), Group("2. Who", ("13", "14", "15"), BLUE)],
+        [Group("3. A photo", ("16", "17", "18"), BLUE)],
+        [Group("4. What changes: move the sliders", ("4",), GREEN)],
+        [Group("5. The face, seen once", ("5", "6", "7"), VIOLET)],
+        [Group("6. Draw the edit", ("8", "9", "10", "11"), VIOLET)],
+        [Group("7. The picture", ("12",), BLUE)],
+    ],
+    "magicface_sweep": [
+        [NOTE],
+        [Group("1. Models", ("1", "2"), GREY), Group("2. Who", ("13", "14", "15"), BLUE)],
+        [Group("3. A photo", ("16", "17"), BLUE), Group("4. What changes", ("4",), GREEN)],
+        [Group("5. The face, seen once", ("5", "6", "7"), VIOLET)],
+        [Group("6. Draw all changes", ("8", "19", "9", "10", "11"), VIOLET)],
+        [Group("7. The pictures", ("12", "18"), BLUE)],
+    ],
+    "magicface_copy_expression": [
+        [NOTE, Group("1. Models", ("1", "2"), GREY)],
+        [Group("2. Who is edited", ("13", "14", "15"), BLUE), Group("", ("16", "17"))],
+        [Group("3. The photo", ("18",), BLUE), Group("4. Another person", ("22",), BLUE)],
+        [Group("5. What the other does", ("23",), GREEN)],
+        [
+            Group("6. The other photo", ("24", "25", "27", "28", "29"), BLUE),
+        ],
+        [Group("7. Read both, copy", ("19", "20", "21", "4"), GREEN)],
+        [Group("8. The face, seen once", ("5", "6", "7"), VIOLET)],
+        [Group("9. Draw the edit", ("8", "9", "10", "11"), VIOLET)],
+        [Group("10. The picture", ("12",), BLUE)],
+    ],
+    "magicface_sides": [
+        [NOTE],
+        [Group("1. Models", ("1", "2"), GREY), Group("2. Who", ("13", "14", "15"), BLUE)],
+        [Group("3. A photo", ("16", "17", "18"), BLUE)],
+        [Group("4. L and R in the notation", ("4",), GREEN)],
+        [Group("5. The face, seen once", ("5", "6", "7"), VIOLET)],
+        [Group("6. Part changes and face", ("19", "20", "21"), GREEN)],
+        [Group("7. Each to its half", ("8", "22", "23", "24", "25"), VIOLET)],
+        [Group("8. Draw the edit", ("9", "10", "11", "12"), VIOLET)],
+    ],
 }
 # Width and height of nodes that need more, or less, than ComfyUI gives them. Nothing stands below
 # AU Vector: in Nodes 2.0 it grows when its advanced inputs are shown.
 SIZES = {
     "AUA_AUVector": (380, 0),
+    "AUA_AUEstimator": (310, 0),
     "AUA_AUExpression": (310, 190),  # it shows its notes below its widgets
     "AUA_AUKeyframes": (330, 230),
     "AUA_AUSweep": (330, 0),
@@ -163,6 +205,7 @@ SIZES = {
     "LoadImage": (260, 320),
     "MarkdownNote": (290, 620),
     "PreviewAny": (310, 180),
+    "PreviewImage": (260, 260),
     "SaveImage": (310, 290),
 }
 
@@ -252,6 +295,7 @@ def main() -> None:
     make = draw_thumbnails if options.thumbnails else build
     with tempfile.TemporaryDirectory() as base:
         add_stand_ins(Path(base))
+        face_files.lend(Path(base))
         with ComfyServer(base=base) as server:
             make(server, options.names or list(ARRANGEMENTS))
 

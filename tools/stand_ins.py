@@ -12,6 +12,8 @@ from pathlib import Path
 
 from PIL import Image
 
+from au_adapter.demo import MAGICFACE
+
 API = Path(__file__).resolve().parent.parent / "workflows" / "api"
 # Node of a workflow -> where its files lie under the base directory, and the inputs that name them.
 FILES = {
@@ -85,9 +87,9 @@ def add_stand_ins(base: Path) -> None:
 
 
 def _add_file(path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if path.exists():
+    if path.exists() or path.name == MAGICFACE:  # which is in the box, and would be hidden
         return
+    path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix == ".png":
         Image.new("RGB", (64, 64), "grey").save(path)
     else:

@@ -4,7 +4,8 @@
     adapter = load_adapter(demo_folder() / "adapter.safetensors")
 
 Files, in this folder: unet, vae and text_encoder as .json (config) and .safetensors (weights),
-tokenizer/, adapter.safetensors, regressor.safetensors.
+tokenizer/, adapter.safetensors, regressor.safetensors, and a MagicFace on the same base in
+magicface/.
 """
 
 from __future__ import annotations
@@ -21,9 +22,17 @@ FOLDER_VARIABLE = (
 )
 
 
+MAGICFACE = "demo_magicface.safetensors"  # a name that says in a list of files what it is
+
+
 def demo_folder() -> Path:
     """The demo model's folder: the one in the environment's AU_ADAPTER_DEMO, else the bundled."""
     return Path(os.environ.get(FOLDER_VARIABLE) or Path(__file__).parent)
+
+
+def magicface_folder() -> Path:
+    """The folder of the demo model's MagicFace: one file, `MAGICFACE`, with both networks."""
+    return demo_folder() / "magicface"
 
 
 def load_diffusers_pipeline(folder: str | Path | None = None) -> StableDiffusionPipeline:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,9 @@ from ..facs import UNITS
 
 Graph = dict[str, dict[str, Any]]
 WORKFLOWS = Path(__file__).parents[2] / "workflows" / "api"
+PASTED, DRAWN = "pasted", "drawn"  # the nodes of an edit that give pictures
+OUTPUTS = ("SaveImage", "PreviewImage", "PreviewAny")
+EDIT_STEPS = 10
 SWEEP_LEVELS = (0.0, 1.0, 2.0, 3.0, 4.0, 5.0)
 
 
@@ -50,6 +54,37 @@ def face_graph(notation: str, prompt: str, seed: int, prefix: str, strength: flo
     node_of(graph, "AUA_ApplyAUAdapter")["strength"] = strength
     node_of(graph, "EmptyLatentImage")["batch_size"] = 1
     return graph
+
+
+def edit_graph(photo: str, changes: Sequence[str], seed: int, steps: int = EDIT_STEPS) -> Graph:
+    """magicface_sweep on a file of ComfyUI's input folder, with changes in FACS notation: a picture
+    for each, all of one noise, from the node PASTED; before Paste Face from the node DRAWN."""
+    graph = copy.deepcopy(load_workflow("magicface_sweep"))
+    paste = node_of(graph, "AUA_PasteFace")
+    photo_link, change_link, edited = (paste[name] for name in ("image", "au_vector", "edited"))
+    frames = "\n".join(f"{number}: {notation} hold" for number, notation in enumerate(changes))
+    graph["photo"] = {"class_type": "LoadImage", "inputs": {"image": photo}}
+    graph["changes"] = {
+        "class_type": "AUA_AUKeyframes",
+        "inputs": {"frames": len(changes), "keyframes": frames, "easing": "hold"},
+    }
+    sampler = graph[edited[0]]["inputs"]["samples"][0]
+    graph[sampler]["inputs"].update(seed=seed, steps=steps)
+    _relink(graph, {tuple(photo_link): ["photo", 0], tuple(change_link): ["changes", 0]})
+    ends = {PASTED: node_of(graph, "SaveImage")["images"], DRAWN: edited}
+    kept = {key: node for key, node in graph.items() if node["class_type"] not in OUTPUTS}
+    return kept | {
+        key: {"class_type": "PreviewImage", "inputs": {"images": link}}
+        for key, link in ends.items()
+    }
+
+
+def _relink(graph: Graph, links: dict[tuple, list]) -> None:
+    """Let whatever takes something from one place take it from another."""
+    for node in graph.values():
+        for name, value in node["inputs"].items():
+            if isinstance(value, list) and tuple(value) in links:
+                node["inputs"][name] = links[tuple(value)]
 
 
 def _graph(name: str, prompt: str, seed: int, prefix: str) -> Graph:

@@ -1,29 +1,46 @@
 """Make the bundled model from what training left: half precision, one folder.
 
-python -m au_adapter.demo.pack BASE_RESULT ADAPTER_RESULT REGRESSOR_RESULT OUTPUT
+    python -m au_adapter.demo.pack OUTPUT --base RESULT --adapter RESULT --regressor RESULT \
+        --magicface RESULT
+
+Each RESULT is a result folder of training. What is not named stays as it is in OUTPUT.
 """
 
 from __future__ import annotations
 
+import argparse
 import shutil
-import sys
 from pathlib import Path
 
 from safetensors import safe_open
 from safetensors.torch import load_file, save
 
+from . import MAGICFACE
+
 NETWORKS = ("unet", "text_encoder", "vae")
+# Option -> the file in its result folder, and where it goes in the bundled model.
+FILES = {
+    "adapter": ("adapter.safetensors", "adapter.safetensors"),
+    "regressor": ("regressor.safetensors", "regressor.safetensors"),
+    "magicface": ("magicface.safetensors", f"magicface/{MAGICFACE}"),
+}
 
 
-def pack(base: Path, adapter: Path, regressor: Path, output: Path) -> None:
-    """Write the files of au_adapter.demo into output from three result folders of training."""
+def pack(output: Path, base: Path | None = None, **results: Path | None) -> None:
+    """Write files of au_adapter.demo into output from result folders of training.
+
+    results: by the names of FILES. FileNotFoundError when a result lacks its file.
+    """
     output.mkdir(parents=True, exist_ok=True)
-    for name in NETWORKS:
-        write_half(base / f"{name}.safetensors", output / f"{name}.safetensors")
-        shutil.copyfile(base / f"{name}.json", output / f"{name}.json")
-    shutil.copytree(base / "tokenizer", output / "tokenizer", dirs_exist_ok=True)
-    write_half(adapter / "adapter.safetensors", output / "adapter.safetensors")
-    write_half(regressor / "regressor.safetensors", output / "regressor.safetensors")
+    if base:
+        for name in NETWORKS:
+            write_half(base / f"{name}.safetensors", output / f"{name}.safetensors")
+            shutil.copyfile(base / f"{name}.json", output / f"{name}.json")
+        shutil.copytree(base / "tokenizer", output / "tokenizer", dirs_exist_ok=True)
+    for name, folder in results.items():
+        source, target = FILES[name]
+        if folder:
+            write_half(folder / source, output / target)
 
 
 def write_half(source: Path, target: Path) -> None:
@@ -34,8 +51,18 @@ def write_half(source: Path, target: Path) -> None:
         name: tensor.half() if tensor.is_floating_point() else tensor
         for name, tensor in load_file(source).items()
     }
+    target.parent.mkdir(parents=True, exist_ok=True)
     target.write_bytes(save(tensors, metadata=metadata))  # with the usual permissions
 
 
+def main() -> None:
+    """Pack what the command line names."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("output", type=Path)
+    for name in ("base", *FILES):
+        parser.add_argument(f"--{name}", type=Path, help="its result folder")
+    pack(**vars(parser.parse_args()))
+
+
 if __name__ == "__main__":
-    pack(*map(Path, sys.argv[1:5]))
+    main()

@@ -1,4 +1,4 @@
-"""`make demo`: a real ComfyUI draws faces from AU values, and a regressor reads them back."""
+"""`make demo`: a real ComfyUI draws and edits faces by AUs, and a regressor reads them back."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 import torch
@@ -16,10 +17,15 @@ from PIL import Image
 
 from ..evaluation.regressor import ESTIMATOR, load_regressor, read_files
 from ..evaluation.response import full_error, prompted_error, response_curve, spearman
+from ..faces.locate import MODEL_FOLDER
 from ..facs import SET_A, UNITS, AUVector
-from . import demo_folder
+from . import MAGICFACE, demo_folder, magicface_folder
+from .edits import Edits, can_edit, draw_edits, measure_edits, report_edits
 from .graphs import SWEEP_LEVELS, Graph, face_graph, sweep_graph
 from .sheets import contact_sheet, picture_strip
+
+if TYPE_CHECKING:
+    from tools.server import ComfyServer
 
 ROOT = Path(__file__).parents[2]
 OUTPUT = ROOT / "demo"
@@ -54,13 +60,20 @@ class Job:
 def main(output: Path = OUTPUT) -> None:
     """Draw, read and report. Outside a clone of the project: click.ClickException."""
     started = time.monotonic()
-    rows = draw(jobs(), output)
+    click.echo("Starting ComfyUI ...")
+    with _server() as server:
+        rows = draw(jobs(), output, server)
+        edits = _edits(output, server)
+        if edits:
+            measure_edits(edits, [server.base / "models" / MODEL_FOLDER])
+            report_edits(edits, output)
     measure(rows)
     without = shared_baselines(rows)
     report(rows + without, output)
+    sheets = [output / f"{name}.png" for name in ("grid", "combinations", *["edits"][: len(edits)])]
     click.echo(
-        f"Done in {time.monotonic() - started:.0f} s. Open {output / 'grid.png'} and "
-        f"{output / 'combinations.png'}; the numbers are in {output / 'report.md'}."
+        f"Done in {time.monotonic() - started:.0f} s. Open {_listed(sheets)}; "
+        f"the numbers are in {output / 'report.md'}."
     )
 
 
@@ -87,16 +100,25 @@ def jobs() -> list[Job]:
     return found
 
 
-def draw(work: list[Job], output: Path) -> list[dict]:
+def _edits(output: Path, server: ComfyServer) -> list[Edits]:
+    if not can_edit():
+        click.echo(f"No edits of photos: {magicface_folder() / MAGICFACE} is missing.")
+        return []
+    click.echo("Editing photos ...")
+    return draw_edits(server, output)
+
+
+def _listed(paths: list[Path]) -> str:
+    *first, last = map(str, paths)
+    return f"{', '.join(first)} and {last}"
+
+
+def draw(work: list[Job], output: Path, server: ComfyServer) -> list[dict]:
     """Post every graph to a ComfyUI server and save the pictures; the rows now name their files."""
     pictures = output / "pictures"
     shutil.rmtree(pictures, ignore_errors=True)
     pictures.mkdir(parents=True)
-    click.echo("Starting ComfyUI ...")
-    with (
-        _server() as server,
-        click.progressbar(work, label="Drawing faces", file=sys.stderr) as bar,
-    ):
+    with click.progressbar(work, label="Drawing faces", file=sys.stderr) as bar:
         for job in bar:
             drawn = server.run(job.graph)
             for number, (row, picture) in enumerate(zip(job.rows, drawn, strict=True)):
@@ -236,12 +258,16 @@ def _open(row: dict) -> Image.Image:
     return Image.open(row["_path"]).convert("RGB")
 
 
-def _server():  # noqa: ANN202 - the class lives in tools/, which only a clone has
+def _server() -> ComfyServer:
+    """A server with the models that find faces; they and the class live in tools/ of a clone."""
     try:
+        from tools import face_files
         from tools.server import ComfyServer
     except ImportError as error:
         raise click.ClickException(
             "the demo runs from a clone of the project (tools/server.py starts its ComfyUI): "
             "clone it, then `make demo`"
         ) from error
-    return ComfyServer()
+    server = ComfyServer()
+    face_files.lend(server.base)
+    return server

@@ -5,6 +5,7 @@ from __future__ import annotations
 from PIL import Image, ImageDraw, ImageFont
 
 MARGIN, CAPTION, SIDE = 6, 20, 190
+LINE, NARROWEST = 14, 150  # of the text below a picture: height of a line, and width that it needs
 INK, PAPER = (30, 30, 34), (250, 250, 248)
 
 
@@ -33,6 +34,30 @@ def contact_sheet(
         draw.multiline_text((MARGIN, top + height / 2), label, INK, _font(13), anchor="lm")
         for column, picture in enumerate(pictures):
             sheet.paste(picture, (_left(column, width), top))
+    return sheet
+
+
+def captioned_sheet(
+    rows: list[list[tuple[Image.Image, str]]], columns: list[str], title: str
+) -> Image.Image:
+    """Rows of (picture, lines of text below it) under column labels; pictures of one size."""
+    (width, height), lines = rows[0][0][0].size, max(text.count("\n") for _, text in rows[0]) + 1
+    width = max(width, NARROWEST)
+    step, top = height + lines * LINE + 2 * MARGIN, 2 * CAPTION + 2 * MARGIN
+    size = (len(columns) * (width + MARGIN) + MARGIN, top + len(rows) * step)
+    sheet = Image.new("RGB", size, PAPER)
+    draw = ImageDraw.Draw(sheet)
+    draw.text((MARGIN, MARGIN), title, INK, _font(12))
+    for column, label in enumerate(columns):
+        left = MARGIN + column * (width + MARGIN)
+        middle = left + width / 2
+        draw.text((middle, CAPTION + 2 * MARGIN), label, INK, _font(13), anchor="ma")
+        for row, cells in enumerate(rows):
+            picture, text = cells[column]
+            place = top + row * step
+            sheet.paste(picture.convert("RGB"), (left + (width - picture.width) // 2, place))
+            below = (middle, place + height + 2)
+            draw.multiline_text(below, text, INK, _font(11), anchor="ma", align="center", spacing=2)
     return sheet
 
 

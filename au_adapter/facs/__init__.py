@@ -1,10 +1,11 @@
 """FACS: what an Action Unit is, vectors of intensities, notation, recipes and conflicts."""
 
+from .change import change_of_aus
 from .conflicts import CONFLICTS, Conflict, check, describe_conflicts
 from .keyframes import EASINGS, Keyframe, Keyframes
 from .notation import DEFAULT_INTENSITY, LETTERS, format_notation, parse_notation
 from .presets import PRESETS, Preset, preset
-from .units import ALL_UNITS, LIP_UNITS, SET_A, SET_B_EXTRA, UNITS, ActionUnit, unit
+from .units import ALL_UNITS, LIP_UNITS, REGIONS, SET_A, SET_B_EXTRA, UNITS, ActionUnit, unit
 from .vector import AUVector
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "LETTERS",
     "LIP_UNITS",
     "PRESETS",
+    "REGIONS",
     "SET_A",
     "SET_B_EXTRA",
     "UNITS",
@@ -24,6 +26,7 @@ __all__ = [
     "Keyframe",
     "Keyframes",
     "Preset",
+    "change_of_aus",
     "check",
     "describe_conflicts",
     "format_notation",

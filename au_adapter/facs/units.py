@@ -273,6 +273,28 @@ ALL_UNITS = tuple(sorted(SET_A + SET_B_EXTRA))
 #: AUs that may be written for the top (T) or the bottom (B) lip alone.
 LIP_UNITS = (8, 10, 16, 18, 22, 23, 24, 25, 28, 32)
 
+# Parts of the face by words that stand in an AU's region.
+_PLACES = {
+    "brows": ("brow",),
+    "eyes": ("eye",),
+    "nose and cheeks": ("nose", "cheek", "middle of the face"),
+    "mouth and jaw": ("lip", "mouth", "chin", "jaw"),
+}
+_UPPER = (*_PLACES["brows"], *_PLACES["eyes"])
+
+
+def _in(words: tuple[str, ...]) -> tuple[int, ...]:
+    return tuple(unit.number for unit in _TABLE if any(word in unit.region for word in words))
+
+
+#: Part of the face -> the AUs seen there. FACS parts the face under the eyes: AU6 is upper.
+REGIONS: dict[str, tuple[int, ...]] = {
+    "all": tuple(UNITS),
+    "upper face": _in(_UPPER),
+    "lower face": tuple(number for number in UNITS if number not in _in(_UPPER)),
+    **{place: _in(words) for place, words in _PLACES.items()},
+}
+
 _REFUSED = {
     41: "AU41 (lid droop) became a low grade of AU43 in 2002: write 43A or 43B",
     42: "AU42 (slit) became a middle grade of AU43 in 2002: write 43C or 43D",

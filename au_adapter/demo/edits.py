@@ -1,0 +1,172 @@
+"""The edit sheet of `make demo`: photos of people that nothing was trained on, other expressions.
+
+The photos are renders of the project's sample; their AUs before and after are read by the demo
+regressor. What should have stayed is measured by networks that had no part in the edit.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from ..data.rendered import iterate
+from ..evaluation.appearance import MEASURE
+from ..evaluation.edits import MEASURES, EditMeasure
+from ..evaluation.metrics import background_rmse
+from ..evaluation.regressor import ESTIMATOR, load_regressor, read_files
+from ..faces import FACE_LANDMARKER, PERSON_SEGMENTER, FaceLandmarker, PersonSegmenter, locate
+from ..facs import AUVector
+from . import MAGICFACE, demo_folder, magicface_folder
+from .graphs import DRAWN, PASTED, edit_graph
+from .sheets import captioned_sheet
+
+SAMPLE = Path(__file__).parents[2] / "tests" / "data" / "rendered"
+PEOPLE = (52, 140, 224, 108)  # pictures of the sample, each the relaxed one of a person
+CHANGES = ("6B+12D", "1C+2C+5B", "4D", "15D+17C", "25C+26C")
+SEED = 424
+FOLDER = "edits"
+
+
+@dataclass(frozen=True)
+class Edits:
+    """One photo and its edits: rows of edit_report.json, and the pictures' files, pasted and as
+    MagicFace drew them."""
+
+    source: Path
+    rows: list[dict[str, Any]]
+    pasted: list[Path]
+    drawn: list[Path]
+
+
+def can_edit() -> bool:
+    """Whether the bundled MagicFace is there."""
+    return (magicface_folder() / MAGICFACE).is_file()
+
+
+def draw_edits(server: Any, output: Path) -> list[Edits]:
+    """Have a ComfyServer edit each photo; pictures go to output/edits/.
+
+    The photo goes to the server's input folder, under a name of the demo's own.
+    """
+    folder = output / FOLDER
+    folder.mkdir(parents=True, exist_ok=True)
+    found = []
+    for number, image in zip(PEOPLE, _photos(), strict=True):
+        source = folder / f"person{number}.png"
+        image.save(source)
+        given = f"au_adapter_demo_{source.name}"
+        image.save(server.base / "input" / given)
+        history = server.wait(server.post_prompt(edit_graph(given, CHANGES, SEED)))
+        pasted, drawn = (
+            _save(server.images(history, node), folder / f"{source.stem}_{kind}")
+            for node, kind in ((PASTED, "edited"), (DRAWN, "drawn"))
+        )
+        rows = [_row(source, file, change) for file, change in zip(pasted, CHANGES, strict=True)]
+        found.append(Edits(source, rows, pasted, drawn))
+    return found
+
+
+def measure_edits(edits: list[Edits], folders: list[Path]) -> None:
+    """Fill the rows' numbers. folders: where Google's models may lie, see `faces.locate`."""
+    regressor = load_regressor(demo_folder() / "regressor.safetensors")
+    landmarker = FaceLandmarker(locate(FACE_LANDMARKER, folders=folders))
+    segmenter = PersonSegmenter(locate(PERSON_SEGMENTER, folders=folders))
+    measure = EditMeasure(landmarker, segmenter)
+    with torch.inference_mode():
+        for one in edits:
+            before, *after = read_files(regressor, [one.source, *one.pasted])
+            pasted, drawn = _opened(one.pasted), _opened(one.drawn)
+            photos = _opened([one.source]).expand_as(pasted)
+            numbers = measure(pasted, photos)
+            behind = background_rmse(drawn, photos, measure.person(photos).float())
+            for place, row in enumerate(one.rows):
+                row |= {"before": before, "after": after[place]}
+                row |= {name: _number(numbers[name][place]) for name in MEASURES}
+                row["background_rmse_drawn"] = _number(behind[place])
+
+
+def report_edits(edits: list[Edits], output: Path) -> None:
+    """Write edits.png and edit_report.json."""
+    _sheet(edits).save(output / "edits.png")
+    content = {
+        "schema": 1,
+        "estimator": ESTIMATOR,
+        "identity": f"{MEASURE}; no face recognition. Renders of one person: 0.15, of two: 0.43",
+        "rows": [row for one in edits for row in one.rows],
+    }
+    text = json.dumps(content, indent=1)
+    (output / "edit_report.json").write_text(text, encoding="utf-8")
+
+
+def au_error(row: dict[str, Any], reading: str) -> float:
+    """Mean squared error of the 12 AUs against before + change, of "after" or of "before"."""
+    wanted = {unit: row["before"][unit] + row["change"].get(unit, 0.0) for unit in row["before"]}
+    return float(np.mean([(row[reading][unit] - value) ** 2 for unit, value in wanted.items()]))
+
+
+def _photos() -> list[Image.Image]:
+    """Those of PEOPLE, in that order."""
+    pictures = {number: sample["image"] for number, sample in enumerate(iterate(SAMPLE))}
+    return [Image.fromarray(pictures[number]) for number in PEOPLE]
+
+
+def _row(source: Path, file: Path, change: str) -> dict[str, Any]:
+    return {
+        "file": f"{FOLDER}/{file.name}",
+        "source": f"{FOLDER}/{source.name}",
+        "change": AUVector.parse(change).dict(),
+    }
+
+
+def _save(pictures: list[Image.Image], stem: Path) -> list[Path]:
+    files = [stem.with_name(f"{stem.name}_{number}.png") for number in range(len(pictures))]
+    for file, picture in zip(files, pictures, strict=True):
+        picture.save(file)
+    return files
+
+
+def _opened(files: list[Path]) -> Tensor:
+    """Pictures [N, H, W, 3] in 0..1."""
+    pixels = np.stack([np.asarray(Image.open(file).convert("RGB")) for file in files])
+    return torch.from_numpy(pixels).float() / 255
+
+
+def _number(value: Tensor) -> float | None:
+    """To four digits; None where a face was not found."""
+    return round(float(value), 4) if value.isfinite() else None
+
+
+def _sheet(edits: list[Edits]) -> Image.Image:
+    rows = []
+    for one in edits:
+        cells = [(Image.open(one.source), "the photo")]
+        pictures = map(Image.open, one.pasted)
+        cells += zip(pictures, map(_caption, one.rows), strict=True)
+        rows.append(cells)
+    title = (
+        "Below: AU error (of doing nothing). Look: 0.15 one person, 0.43 two people. "
+        "Background: RMSE of 0..1 (before pasting)."
+    )
+    return captioned_sheet(rows, ["", *CHANGES], title)
+
+
+def _caption(row: dict[str, Any]) -> str:
+    pose = row["head_pose_rmse"]
+    return "\n".join(
+        [
+            f"AU error {au_error(row, 'after'):.2f} ({au_error(row, 'before'):.2f})",
+            f"look {_shown(row['identity_l2'])}, pose {'-' if pose is None else f'{pose:.2f} rad'}",
+            f"background {_shown(row['background_rmse'])} ({row['background_rmse_drawn']:.2f})",
+        ]
+    )
+
+
+def _shown(number: float | None) -> str:
+    return "-" if number is None else f"{number:.2f}"

@@ -1,0 +1,93 @@
+"""AU Change: from Action Units read off photos to the change that MagicFace is asked for."""
+
+from __future__ import annotations
+
+from au_adapter.facs import REGIONS, AUVector, change_of_aus
+
+from .au_vector import ALIASES
+from .compat import io, show_text
+from .sockets import CATEGORY, AUVectorSocket
+
+NEUTRALISE, COPY = "neutralise", "copy"
+SIDES = ("alike", "apart")
+NOTHING = "no change"
+
+
+class AUChange(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="AUA_AUChange",
+            display_name="AU Change",
+            category=CATEGORY,
+            description="By how much each Action Unit must change to relax the face of a photo, or "
+            "to give it the expression of another: for Apply MagicFace and Paste Face.",
+            search_aliases=[*ALIASES, "MagicFace", "relax", "copy expression", "transfer", "edit"],
+            inputs=[
+                AUVectorSocket.Input(
+                    "au_vector", tooltip="Of the photo that is edited, from AU Estimator."
+                ),
+                io.Combo.Input(
+                    "change",
+                    options=[NEUTRALISE, COPY],
+                    tooltip="neutralise: take back what the photo shows. copy: take it to the "
+                    "expression of the source.",
+                ),
+                io.Combo.Input(
+                    "region",
+                    options=list(REGIONS),
+                    tooltip="Only Action Units of this part of the face change. FACS parts the "
+                    "face under the eyes: raised cheeks (AU6) are upper face.",
+                ),
+                io.Float.Input(
+                    "strength",
+                    default=1.0,
+                    min=0.0,
+                    max=2.0,
+                    step=0.05,
+                    tooltip="Share of the way: 0 changes nothing, 1 arrives, 2 goes twice as far.",
+                ),
+                io.Combo.Input(
+                    "sides",
+                    options=list(SIDES),
+                    optional=True,
+                    advanced=True,
+                    tooltip="alike: the mean of left and right, which is all that MagicFace knows. "
+                    "apart: as read, for AU Sides and an edit of each half.",
+                ),
+                AUVectorSocket.Input(
+                    "source",
+                    optional=True,
+                    tooltip="For copy: the expression to arrive at, from AU Estimator on another "
+                    "photo, or any AU vector. One for all photos, or one for each.",
+                ),
+            ],
+            outputs=[AUVectorSocket.Output(tooltip="The change: -3 is three less than now.")],
+            hidden=[io.Hidden.unique_id],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        au_vector: AUVector,
+        change: str,
+        region: str,
+        strength: float,
+        sides: str = SIDES[0],
+        source: AUVector | None = None,
+    ) -> io.NodeOutput:
+        if change == COPY and source is None:
+            raise ValueError(
+                "AU Change: copy needs the AUs to arrive at, and nothing is connected to source. "
+                "Connect the AU vector of another photo, or choose neutralise."
+            )
+        target = source if change == COPY else None
+        try:
+            found = change_of_aus(au_vector, target, region, strength, sides == SIDES[1])
+        except ValueError as error:
+            raise ValueError(f"AU Change: {error}.") from error
+        show_text(cls, "\n".join(found.notation(n) or NOTHING for n in range(len(found))))
+        return io.NodeOutput(found)
+
+
+NODES = (AUChange,)

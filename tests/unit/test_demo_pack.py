@@ -1,0 +1,65 @@
+"""The bundled model is made of what training leaves: half the bytes, and it still loads."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from tiny_demo import write_demo
+from torch.testing import assert_close
+
+from au_adapter.demo import FOLDER_VARIABLE, MAGICFACE, magicface_folder
+from au_adapter.demo.pack import main, pack
+from au_adapter.weights.magicface import find_parts, load_magicface
+
+LIMIT = 30e6  # bytes of both networks in git
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A result folder with the files of every recipe, single precision."""
+    folder = write_demo(tmp_path_factory.mktemp("results"))
+    (folder / "magicface" / MAGICFACE).rename(folder / "magicface.safetensors")
+    (folder / "adapter.safetensors").rename(folder / "regressor.safetensors")  # any weights do
+    return folder
+
+
+def test_magicface_is_packed_by_itself(
+    results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = ["pack", str(tmp_path), "--magicface", str(results)]
+    monkeypatch.setattr(sys, "argv", arguments)
+    main()
+    monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path))
+    packed, source = magicface_folder() / MAGICFACE, results / "magicface.safetensors"
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [packed]
+    assert packed.stat().st_size < 0.51 * source.stat().st_size
+    whole, half = load_magicface(source).state_dict(), load_magicface(packed).state_dict()
+    assert whole.keys() == half.keys()
+    for name, tensor in whole.items():
+        assert_close(half[name], tensor, atol=1e-3, rtol=1e-3)
+    assert [part.config for part in find_parts(packed)] == [p.config for p in find_parts(source)]
+
+
+def test_what_is_not_named_stays(results: Path, tmp_path: Path) -> None:
+    (tmp_path / "adapter.safetensors").write_bytes(b"as it was")
+    pack(tmp_path, base=results, regressor=results)
+    assert (tmp_path / "adapter.safetensors").read_bytes() == b"as it was"
+    assert {t.dtype for t in load_file(tmp_path / "unet.safetensors").values()} == {torch.float16}
+    assert (tmp_path / "tokenizer" / "vocab.json").is_file()
+
+
+def test_a_result_without_its_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"magicface\.safetensors"):
+        pack(tmp_path / "output", magicface=tmp_path)
+
+
+def test_the_bundled_networks_have_the_size_that_git_allows() -> None:
+    """Of the bundled base, twice: MagicFace starts from it."""
+    base = Path(__file__).parents[2] / "au_adapter" / "demo" / "unet.safetensors"
+    assert 2 * base.stat().st_size < LIMIT
+    for packed in base.parent.glob("magicface/*.safetensors"):
+        assert packed.stat().st_size < LIMIT
