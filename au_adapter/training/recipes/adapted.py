@@ -13,6 +13,7 @@ from diffusers import StableDiffusionPipeline
 from diffusers.models.attention_processor import AttnProcessor
 from torch import Tensor, nn
 
+from ...data.rendered import is_rendered
 from ...demo import demo_folder
 from ...facs import SET_A
 from ..bases import encode_pictures, is_demo, load_base, training_schedule
@@ -82,7 +83,7 @@ class AdaptedRecipe:
         caption_dropout: chance of an empty caption.
         plain_loss: FineFace's loss, unweighted; by default on every base but the demo's.
         stream: read pictures at every step rather than all at once, encoded, before the first; by
-        default on every base but the demo's. lanes, buffer: see `FaceStream`.
+        default, unless renders meet the demo base. lanes, buffer: see `FaceStream`.
     """
 
     def __init__(
@@ -105,7 +106,9 @@ class AdaptedRecipe:
         self.tokenizer = self.pipeline.tokenizer
         self.module = self.make_module(not demo if plain_loss is None else plain_loss)
         self.faces: LabelledFaces
-        if not demo if stream is None else stream:
+        if stream is None:
+            stream = not (demo and all(map(is_rendered, data)))
+        if stream:
             self.faces = StreamedPictures(data, self.pipeline, self.units, lanes, buffer)
         else:
             _require_demo(demo)
