@@ -157,7 +157,8 @@ def train(
             recipe, list(data), output, estimate=estimator, report=report, **chosen
         )
     except (*USER_ERRORS, ModuleNotFoundError, click.ClickException) as error:
-        report({"event": "error", "message": str(_with_extra(error))})
+        kind = type(error).__name__
+        report({"event": "error", "kind": kind, "message": str(_with_extra(error))})
         raise
     LOGGER.info("The result is in %s", result)
 

@@ -17,6 +17,7 @@ from . import (
     magicface,
     picture_record,
     sides,
+    train,
 )
 
 NODES = (
@@ -33,6 +34,7 @@ NODES = (
     *calibrate.NODES,
     *magicface.NODES,
     *face_edit.NODES,
+    *train.NODES,
 )
 
 picture_record.register()

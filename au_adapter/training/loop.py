@@ -275,7 +275,7 @@ class Trainer:
         if measures is not None:
             described["measures"] = measures
         if isinstance(self.recipe, TellingRecipe):
-            self.recipe.training = described
+            self.recipe.provenance = described
         self.recipe.save(self.trained(), fresh)
         (fresh / "training.json").write_text(json.dumps(described, indent=1))
         replace_folder(fresh, self.output / name)

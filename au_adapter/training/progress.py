@@ -1,12 +1,13 @@
 """What a run says while it trains, as lines of JSON for whoever started it.
 
-{"event": "data", "folder", "faces", "dropped": [{"step": why, "dropped": how many}, ...]}
+{"event": "data", "folder", "faces", "steps", ...}   of the data card, for each source of faces
+{"event": "waiting"}                            another run is still at work in the folder
 {"event": "start", "step", "steps"}             step: where it goes on, 0 at first
 {"event": "step", "step", "loss", "seconds"}    after each step; of the step alone
 {"event": "validation", "step", "pictures", "best", "au_error", "response", ...}
 {"event": "saved", "step", "folder"}
 {"event": "end", "step", "result"}              also after a stop: the step tells
-{"event": "error", "message"}                   the last line of a run that failed
+{"event": "error", "kind", "message"}           the last line of a failed run; its exception
 """
 
 from __future__ import annotations

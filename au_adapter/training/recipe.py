@@ -60,5 +60,5 @@ class SharingRecipe(Recipe, Protocol):
 class TellingRecipe(Recipe, Protocol):
     """A recipe whose files say how they came about."""
 
-    training: Mapping[str, Any]
+    provenance: Mapping[str, Any]
     """Step, settings, data and measures, as in training.json; given before each `save`."""

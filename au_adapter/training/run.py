@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from importlib import import_module
 from inspect import Parameter, signature
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import torch
 from accelerate import PartialState
+from filelock import FileLock, Timeout
 
 from ..evaluation.estimators import Estimator
 from ..evaluation.shell import estimator_of
@@ -35,6 +37,7 @@ RECIPES = {
 }
 
 
+WAIT = 120  # seconds for another run in the same folder to end
 DESCRIBED = ("folder", "faces", "uneven", "captioned", "steps")  # of a data card, for `report`
 
 
@@ -72,7 +75,7 @@ def train(
     _check_keywords(recipe, make, chosen)
     if isinstance(estimate, str):
         estimate = estimator_of(estimate, {})
-    with explained(Path(output)):
+    with explained(Path(output)), _alone(Path(output), report):
         with PartialState().main_process_first():
             faces = [find_faces(d, Path(output)) for d in data]
         cards = [data_card(folder) for folder in faces]
@@ -83,6 +86,35 @@ def train(
         about = {"recipe": recipe, "data": cards}
         Trainer(made, settings, Path(output), validate, report, about).run()
     return Path(output) / "result"
+
+
+@contextmanager
+def _alone(output: Path, report: Report) -> Iterator[None]:
+    """No other run works in the folder meanwhile: one that was just stopped is still saving.
+
+    RuntimeError when it does not end.
+    """
+    output.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(output / ".lock")
+    if PartialState().is_main_process:
+        _acquire(lock, output, report)
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _acquire(lock: FileLock, output: Path, report: Report) -> None:
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        report({"event": "waiting"})
+        try:
+            lock.acquire(timeout=WAIT)
+        except Timeout as error:
+            raise RuntimeError(
+                f"another training works in {output}: wait for its end, or choose another folder"
+            ) from error
 
 
 def _check_keywords(recipe: str, make: type, chosen: dict[str, object]) -> None:

@@ -38,8 +38,8 @@ def save_adapter(
     described = {**(metadata or {}), METADATA_KEY: _config_json(adapter)}
     if adapter.calibration is not None:
         described[CALIBRATION_KEY] = adapter.calibration.to_json()
-    if adapter.training is not None:
-        described[TRAINING_KEY] = json.dumps(adapter.training)
+    if adapter.provenance is not None:
+        described[TRAINING_KEY] = json.dumps(adapter.provenance)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         partial.write_bytes(save(adapter_tensors(adapter), metadata=described))
@@ -66,7 +66,7 @@ def load_adapter(path: str | Path) -> AUAdapter:
         adapter = AUAdapter(config)
     adapter.to_empty(device="cpu")
     _fill(adapter, tensors, path)
-    adapter.calibration, adapter.training = calibration, training
+    adapter.calibration, adapter.provenance = calibration, training
     return adapter
 
 

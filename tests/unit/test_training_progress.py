@@ -19,9 +19,9 @@ from toy_training import SETTINGS, ToyRecipe
 
 from au_adapter import load_adapter
 from au_adapter.data.rendered import find_renders
-from au_adapter.training.loop import Trainer
-from au_adapter.training.sources import data_card, find_faces
-from au_adapter.training.trouble import explained
+from au_adapter.provenance.loop import Trainer
+from au_adapter.provenance.sources import data_card, find_faces
+from au_adapter.provenance.trouble import explained
 
 ROOT = Path(__file__).parents[2]
 SAMPLE = ROOT / "tests" / "data" / "rendered"
@@ -72,7 +72,7 @@ def test_a_run_tells_each_step_in_json(base: Path, photos: Path, tmp_path: Path)
     assert told[1] == {"event": "start", "step": 0, "steps": 3}
     assert [e["step"] for e in told[2:5]] == [1, 2, 3] and all(e["loss"] > 0 for e in told[2:5])
     adapter = load_adapter(Path(told[-1]["result"]) / "adapter.safetensors")
-    assert adapter.training["data"][0]["units"]["12"]["labelled"] == PHOTOS - 1
+    assert adapter.provenance["data"][0]["units"]["12"]["labelled"] == PHOTOS - 1
 
 
 def test_an_error_is_the_last_line(base: Path, photos: Path, tmp_path: Path) -> None:

@@ -282,12 +282,12 @@ def test_the_best_adapter_is_kept_by_its_faces(
     described = json.loads((tmp_path / "run" / "best" / "training.json").read_text())
     assert described["measures"]["au_error"] == min(row["au_error"] for row in measures)
     best = load_adapter(tmp_path / "run" / "best" / "adapter.safetensors")
-    assert best.training == described and described["recipe"] == "fineface"
+    assert best.provenance == described and described["recipe"] == "fineface"
     assert described["data"][0]["faces"] == 2 * FACES and "12" in described["data"][0]["units"]
     assert list(described["measures"]["response"]["12"]) == ["0", "2", "4"]
     assert described["measures"]["estimator"] == "au-adapter demo regressor"
     again = load_adapter(save_adapter(best, tmp_path / "again.safetensors"))
-    assert again.training == best.training and adapter_hash(again) == adapter_hash(best)
+    assert again.provenance == best.provenance and adapter_hash(again) == adapter_hash(best)
     with Image.open(tmp_path / "run/validation/step-0000002/pictures.png") as sheet:
         assert sheet.size == (2 * 129 + 1, 4 * 129 + 1)  # no AU and AU12, 2 prompts x 2 levels
 

@@ -78,7 +78,8 @@ class AdaptedRecipe:
     """Draws labelled faces for a ConditionedLoss on a base, which a subclass makes and saves.
 
     Keywords that every subclass takes:
-        data: folders of shards. base: see `bases`; the bundled demo model by default.
+        data: folders of shards. base: see `bases`; the bundled demo model by default. tokenizer:
+            CLIP's vocabulary, a folder, for a base in one file.
         units: AU numbers that are learnt. smoothing: of their labels, a name in SMOOTHING.
         caption_dropout: chance of an empty caption.
         plain_loss: FineFace's loss, unweighted; by default on every base but the demo's.
@@ -97,12 +98,13 @@ class AdaptedRecipe:
         stream: bool | None = None,
         lanes: int = 8,
         buffer: int = 1000,
+        tokenizer: str | Path | None = None,
     ):
         self.base = demo_folder() if base is None else Path(base)
         demo = is_demo(self.base)
         self.units, self.caption_dropout = tuple(units), caption_dropout
         self.smooth = _smoothing(smoothing)
-        self.pipeline = load_base(self.base)
+        self.pipeline = load_base(self.base, tokenizer)
         self.tokenizer = self.pipeline.tokenizer
         self.module = self.make_module(not demo if plain_loss is None else plain_loss)
         self.faces: LabelledFaces

@@ -63,7 +63,7 @@ class FineFaceRecipe(AdaptedRecipe):
         **keywords: object,
     ):
         self.encoder, self.lora_rank, self.start = encoder, lora_rank, start
-        self.training: Mapping[str, Any] = {}
+        self.provenance: Mapping[str, Any] = {}
         super().__init__(data, base, **keywords)
 
     def make_module(self, plain: bool) -> AdapterLoss:
@@ -98,5 +98,5 @@ class FineFaceRecipe(AdaptedRecipe):
 
     def save(self, module: AdapterLoss, folder: Path) -> None:
         module.adapter.lora = collect_lora(module.unet)
-        module.adapter.training = dict(self.training)
+        module.adapter.provenance = dict(self.provenance)
         save_adapter(module.adapter, folder / "adapter.safetensors")
