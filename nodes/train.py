@@ -124,7 +124,7 @@ def _core_inputs() -> list[io.Input]:
             tooltip="Rank of the LoRA inside the adapter. FineFace: 32.",
         ),
         io.Int.Input(
-            "seed", default=0, min=0, max=2**48, control_after_generate=False,
+            "seed", default=0, min=0, max=2**48,
             tooltip="Of the first weights, the noise and the order of faces.",
         ),
         io.Combo.Input(

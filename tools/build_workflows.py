@@ -119,6 +119,15 @@ ARRANGEMENTS: dict[str, list[list[Group]]] = {
         [Group("5. Each to its half", ("6", "14"), VIOLET)],
         [Group("6. Draw it", ("8", "9", "10"), VIOLET)],
     ],
+    "au_train": [
+        [NOTE],
+        [Group("1. Train it", ("1",), GREEN)],
+        [Group("2. How it went", ("4", "2"), BLUE), Group("3. Model, prompts", ("5", "6"), GREY)],
+        [Group("4. Its faces", ("3",), BLUE), Group("", ("7", "11"), GREY)],
+        [Group("5. Ask for muscles", ("8",), GREEN)],
+        [Group("6. Draw with it", ("9", "10", "12", "13"), VIOLET)],
+        [Group("7. The picture", ("14",), BLUE)],
+    ],
     "au_sd21": _STABLE_DIFFUSION,
     "au_sd15": _STABLE_DIFFUSION,
     "au_sd15_ipadapter": [
@@ -146,11 +155,14 @@ SIZES = {
     "AUA_AUKeyframes": (330, 230),
     "AUA_AUSweep": (330, 0),
     "SaveAnimatedWEBP": (310, 420),
+    "AUA_TrainAUAdapter": (340, 520),
     "CLIPTextEncode": (290, 110),
     "KSampler": (270, 0),
     "LoadImage": (260, 320),
+    "LossGraphNode": (310, 260),
     "MarkdownNote": (290, 620),
     "PreviewAny": (310, 180),
+    "PreviewImage": (310, 290),
     "SaveImage": (310, 290),
 }
 

@@ -19,9 +19,9 @@ from toy_training import SETTINGS, ToyRecipe
 
 from au_adapter import load_adapter
 from au_adapter.data.rendered import find_renders
-from au_adapter.provenance.loop import Trainer
-from au_adapter.provenance.sources import data_card, find_faces
-from au_adapter.provenance.trouble import explained
+from au_adapter.training.loop import Trainer
+from au_adapter.training.sources import data_card, find_faces
+from au_adapter.training.trouble import explained
 
 ROOT = Path(__file__).parents[2]
 SAMPLE = ROOT / "tests" / "data" / "rendered"
