@@ -32,7 +32,7 @@ EXTRAS = {
     "matplotlib": "eval",
 }
 # What a person can mend; anything else is a bug and keeps its traceback.
-USER_ERRORS = (ValueError, OSError, RuntimeError)
+USER_ERRORS = (ValueError, OSError, RuntimeError, MemoryError)
 EXPRESSIONS = ("neutral", "base", "expressive", "au", "full", "natural")
 
 
@@ -57,6 +57,8 @@ def verb(function: Callable) -> Callable:
         except USER_ERRORS as error:
             LOGGER.debug("It happened here:", exc_info=True)
             raise click.ClickException(str(error)) from error
+        except ModuleNotFoundError as error:
+            raise _with_extra(error) from error
 
     return main.command()(guarded)
 
@@ -67,13 +69,18 @@ def load(module: str) -> ModuleType:
     try:
         return import_module(f".{module}", __package__)
     except ModuleNotFoundError as error:
-        package = (error.name or "").partition(".")[0]
-        if package not in EXTRAS:
-            raise
-        raise click.ClickException(
-            f"This needs the package {package}. Install it with: "
-            f'pip install "au-adapter[{EXTRAS[package]}]"'
-        ) from error
+        raise _with_extra(error) from error
+
+
+def _with_extra(error: Exception) -> Exception:
+    """The sentence for an optional package that is missing; any other error as it is."""
+    package = ((isinstance(error, ModuleNotFoundError) and error.name) or "").partition(".")[0]
+    if package not in EXTRAS:
+        return error
+    return click.ClickException(
+        f"This needs the package {package}. Install it with: "
+        f'pip install "au-adapter[{EXTRAS[package]}]"'
+    )
 
 
 @verb
@@ -108,11 +115,24 @@ def estimate(images: tuple[Path, ...], as_json: bool, **settings: Any) -> None:
     "--data",
     required=True,
     multiple=True,
-    type=click.Path(path_type=Path),
-    help="A folder of labelled faces; may be given more than once.",
+    help="Labelled faces, may be given more than once: a folder of shards, or of pictures with "
+    "labels.csv; or rendered, those at hand; or rendered:4000, so many, by the face model.",
 )
 @click.option("--steps", type=click.IntRange(1), help="Default: the recipe's.")
 @click.option("--output", required=True, type=click.Path(path_type=Path), help="Result and state.")
+@click.option(
+    "--validate-every",
+    type=click.IntRange(0),
+    metavar="STEPS",
+    help="Draw faces at fixed seeds, read their AUs, and keep the best adapter in OUTPUT/best.",
+)
+@click.option("--estimator", help="What reads them; default: the regressor beside a demo base.")
+@click.option(
+    "--progress",
+    type=click.Choice(("text", "json")),
+    default="text",
+    help="json: a line for each step and event on standard output, for programs.",
+)
 @click.option(
     "--set",
     "changes",
@@ -121,13 +141,26 @@ def estimate(images: tuple[Path, ...], as_json: bool, **settings: Any) -> None:
     help="Another setting of the recipe, such as batch_size=16.",
 )
 def train(
-    recipe: str, data: tuple[Path, ...], steps: int | None, output: Path, changes: tuple[str, ...]
+    recipe: str,
+    data: tuple[str, ...],
+    output: Path,
+    estimator: str | None,
+    progress: str,
+    changes: tuple[str, ...],
+    **settings: Any,
 ) -> None:
     """Train by a recipe. Goes on where an earlier run into the same folder stopped."""
-    result = load("training.run").train(
-        recipe, list(data), output, steps=steps, **dict(map(_setting, changes))
-    )
-    click.echo(f"The result is in {result}")
+    report = load("training.progress").REPORTS[progress]
+    try:
+        chosen = settings | dict(map(_setting, changes))
+        result = load("training.run").train(
+            recipe, list(data), output, estimate=estimator, report=report, **chosen
+        )
+    except (*USER_ERRORS, ModuleNotFoundError, click.ClickException) as error:
+        kind = type(error).__name__
+        report({"event": "error", "kind": kind, "message": str(_with_extra(error))})
+        raise
+    LOGGER.info("The result is in %s", result)
 
 
 PATH = click.Path(path_type=Path)

@@ -21,8 +21,9 @@ NAMES = (
     "full_size",
     "landmarker",
     "magicface_cost",
+    "train_proof",
 )
-ONLY_NAMED = ("full_size",)
+ONLY_NAMED = ("full_size", "train_proof")
 
 
 def main(names: list[str]) -> None:

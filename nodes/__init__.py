@@ -19,6 +19,7 @@ from . import (
     magicface,
     picture_record,
     sides,
+    train,
 )
 
 NODES = (
@@ -37,6 +38,7 @@ NODES = (
     *correction.NODES,
     *magicface.NODES,
     *face_edit.NODES,
+    *train.NODES,
 )
 
 picture_record.register()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import folder_paths
-from comfy import model_management
+from comfy import model_management, sd1_clip
 from comfy.cli_args import args as command_line
 from comfy.clip_model import CLIPTextModel
 from comfy.clip_vision import ClipVisionModel
@@ -59,6 +61,7 @@ __all__ = [
     "model_management",
     "optimized_attention",
     "show_text",
+    "tokenizer_folder",
     "ui",
     "unet_to_diffusers",
 ]
@@ -72,3 +75,8 @@ def show_text(node: type[io.ComfyNode], text: str) -> None:
     server = getattr(PromptServer, "instance", None)
     if server and node.hidden:
         server.send_progress_text(text, node.hidden.unique_id)
+
+
+def tokenizer_folder() -> Path:
+    """CLIP's vocabulary, as it comes with ComfyUI for Stable Diffusion 1 and 2."""
+    return Path(sd1_clip.__file__).parent / "sd1_tokenizer"

@@ -17,3 +17,4 @@ FaceCropSocket = io.Custom("FACE_CROP")  # au_adapter.faces.squares.FaceCrop, F 
 FloatsSocket = io.Custom("FLOATS")  # a list of numbers in AnimateDiff Evolved and others
 AUReadingSocket = io.Custom("AU_READING")  # au_adapter.evaluation.reading.ReadingSet
 AUReportSocket = io.Custom("AU_REPORT")  # au_adapter.evaluation.report.Report
+LossMapSocket = io.Custom("LOSS_MAP")  # core's own: {"loss": one number a step}

@@ -42,6 +42,7 @@ NODE_IDS = {
     "AUA_MagicFaceIDEncoder": "MagicFace ID Encoder",
     "AUA_ApplyMagicFace": "Apply MagicFace",
     "AUA_PasteFace": "Paste Face",
+    "AUA_TrainAUAdapter": "Train AU-Adapter",
 }
 NAMES = sorted(path.stem for path in (WORKFLOWS / "api").glob("*.json"))
 # What the bundled model draws: how many pictures, and of which width and height.
@@ -59,7 +60,9 @@ PICTURES = {
     "magicface_sweep": 6,
 }
 SIZES = {"au_evaluate": (960, 600), "au_two_faces": (224, 128)}
-DRAWN = sorted(PICTURES)  # the others need models that nobody may ship along
+DRAWN = sorted(PICTURES)
+TRAINING = ["au_train"]  # takes minutes: tests/comfy/test_training_node.py runs it shortened
+FOREIGN = sorted({*NAMES} - {*DRAWN, *TRAINING})  # need models that nobody may ship along
 
 
 def size_of(name: str) -> tuple[int, int]:

@@ -58,6 +58,11 @@ def find_renders() -> Path:
     )
 
 
+def is_rendered(folder: str | Path) -> bool:
+    """Whether the shards of a folder hold renders, with their masks, and not other faces."""
+    return "mask.png" in next(read_shard(find_shards(folder)[0]), {})
+
+
 def iterate(folder: str | Path) -> Iterator[dict]:
     """Yield {"image": uint8 [H, W, 3], "mask": uint8 [H, W], "label": dict} in order.
 

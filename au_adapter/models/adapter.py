@@ -89,6 +89,8 @@ class AUAdapter(nn.Module):
             delta = scale B A.
         lora_strength: how much of the LoRA is applied by default, 1 as trained.
         calibration: the response curves of this adapter on its base, or None.
+        provenance: how it was trained, on which data and how its faces answered, for people; plain
+            values for JSON, or None.
         instance: distinguishes the adapters of one graph.
     """
 
@@ -109,6 +111,7 @@ class AUAdapter(nn.Module):
         self.lora: LoRA = {}
         self.lora_strength = 1.0
         self.calibration: Calibration | None = None
+        self.provenance: dict | None = None
         self.instance = uuid.uuid4().hex
 
     @classmethod

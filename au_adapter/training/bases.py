@@ -2,7 +2,7 @@
 
 A base is a folder: the demo's files (unet.safetensors, ...), or a diffusers folder
 (model_index.json and one folder for each network), as `StableDiffusionPipeline.save_pretrained`
-writes it.
+writes it; or a checkpoint in one file, see `checkpoints`.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from diffusers import DDPMScheduler, StableDiffusionPipeline
 from torch import Tensor, nn
 
 from ..demo import load_diffusers_pipeline
+from .checkpoints import load_checkpoint
 from .faces import to_unit_range
 
 DEMO = "AU-Adapter demo"
@@ -24,21 +25,25 @@ def is_demo(folder: str | Path) -> bool:
     return (Path(folder) / "unet.safetensors").is_file()
 
 
-def load_base(folder: str | Path) -> StableDiffusionPipeline:
-    """The networks of a base in float32, on the CPU, frozen.
+def load_base(folder: str | Path, tokenizer: str | Path | None = None) -> StableDiffusionPipeline:
+    """The networks of a base in float32, on the CPU, frozen. tokenizer: for a checkpoint in one
+    file, which has none.
 
-    Raises FileNotFoundError, with the two kinds of folder, when it is neither; ValueError for a
+    Raises FileNotFoundError, with the kinds of base, when it is none of them; ValueError for a
     model that is not of the Stable Diffusion 1 or 2 kind.
     """
     folder = Path(folder)
-    if is_demo(folder):
+    if folder.is_file():
+        pipeline = load_checkpoint(folder, tokenizer)
+    elif is_demo(folder):
         pipeline = load_diffusers_pipeline(folder)
     elif (folder / "model_index.json").is_file():
         pipeline = _from_diffusers(folder)
     else:
         raise FileNotFoundError(
             f"{folder} is no base: name a folder with model_index.json (a Stable Diffusion 1.5 or "
-            "2.1 as diffusers saves it), or the demo model's, au_adapter/demo"
+            "2.1 as diffusers saves it), a checkpoint in one file, or the demo model's folder, "
+            "au_adapter/demo"
         )
     for network in (pipeline.unet, pipeline.text_encoder, pipeline.vae):
         network.requires_grad_(False)
@@ -68,7 +73,8 @@ def _from_diffusers(folder: Path) -> StableDiffusionPipeline:
 
 def base_name(folder: str | Path) -> str:
     """The base's name, for an adapter's config."""
-    return DEMO if is_demo(folder) else Path(folder).resolve().name
+    path = Path(folder).resolve()
+    return DEMO if is_demo(path) else path.stem if path.is_file() else path.name
 
 
 def picture_size(pipeline: StableDiffusionPipeline) -> int:

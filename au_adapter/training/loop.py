@@ -16,10 +16,11 @@ import shutil
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -28,7 +29,8 @@ from torch.optim.swa_utils import AveragedModel
 
 from .files import append_row, replace_folder, restore_folder
 from .modes import at_rest, checkpoint_gradients
-from .recipe import Recipe, Share, SharingRecipe, Validate
+from .progress import quiet
+from .recipe import Recipe, Report, Share, SharingRecipe, TellingRecipe, Validate
 
 logger = logging.getLogger("au_adapter")
 
@@ -95,11 +97,14 @@ class Trainer:
         settings: Settings,
         output: Path,
         validate: Validate | None = None,
+        report: Report = quiet,
+        about: Mapping[str, Any] | None = None,
     ):
-        """validate: called every settings.validate_every steps; what it likes best so far is kept
-        in the folder best, beside result."""
+        """validate: called every settings.validate_every steps and after the last; what it likes
+        best so far is kept in the folder best, beside result. report: hears of every step. about:
+        what training.json says besides."""
         self.recipe, self.settings, self.output = recipe, settings, Path(output)
-        self.validate = validate
+        self.validate, self.about = validate, dict(about or {})
         self.accelerator = Accelerator(mixed_precision=settings.mixed_precision)
         self._check_batch()
         if settings.gradient_checkpointing:
@@ -110,7 +115,12 @@ class Trainer:
         )
         self.module, self.optimizer = self.accelerator.prepare(recipe.module, optimizer)
         self.average = self._make_average()
+        self.report = report if self.accelerator.is_main_process else quiet
         self.step = 0
+        self._measured: tuple[int, dict[str, Any]] = (
+            -1,
+            {},
+        )  # the last measures, and at which step
         self._stop = False
 
     def run(self) -> None:
@@ -121,10 +131,14 @@ class Trainer:
         thread.
         """
         self._resume()
-        handlers = self._catch_signals()
+        handlers, first = self._catch_signals(), self.step
+        self.report({"event": "start", "step": first, "steps": self.settings.steps})
         try:
             self._loop()
-            self._save()
+            if self.step > first or not (self.output / "result").exists():
+                self._save()
+            told = {"step": self.step, "result": str(self.output / "result")}
+            self.report({"event": "end", **told})
         finally:
             for which, handler in handlers.items():
                 signal.signal(which, handler)
@@ -151,8 +165,10 @@ class Trainer:
     def _loop(self) -> None:
         losses, started, first = [], time.monotonic(), self.step
         while self.step < self.settings.steps and not self._stopping():
+            begun = time.monotonic()
             losses.append(self._train_step())
             self.step += 1
+            self._tell_step(losses[-1], time.monotonic() - begun)
             if self.step % self.settings.log_every == 0:
                 rate = (time.monotonic() - started) / (self.step - first)
                 self._log(torch.stack(losses).mean().item(), rate)
@@ -225,6 +241,11 @@ class Trainer:
         logger.info("signal %d: saving after step %d", number, self.step)
         self._stop = True
 
+    def _tell_step(self, loss: Tensor, seconds: float) -> None:
+        if self.report is not quiet:  # on a GPU, to ask for the number is to wait for it
+            told = {"step": self.step, "loss": loss.item(), "seconds": round(seconds, 4)}
+            self.report({"event": "step", **told})
+
     def _log(self, loss: float, seconds: float) -> None:
         if not self.accelerator.is_main_process:
             return
@@ -241,23 +262,27 @@ class Trainer:
             state = self.output / "state.pt"
             torch.save(self._state(), state.with_suffix(".partial"))
             os.replace(state.with_suffix(".partial"), state)
-            self._save_result("result")
+            step, measures = self._measured
+            self._save_result("result", measures if step == self.step else None)
+            self.report({"event": "saved", "step": self.step, "folder": str(self.output)})
         self.accelerator.wait_for_everyone()
 
-    def _save_result(self, name: str, measures: dict[str, float] | None = None) -> None:
+    def _save_result(self, name: str, measures: dict[str, Any] | None = None) -> None:
         fresh = self.output / f"{name}.partial"
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir()
-        self.recipe.save(self.trained(), fresh)
-        described = {"step": self.step, "settings": asdict(self.settings)}
+        described = {"step": self.step, "settings": asdict(self.settings), **self.about}
         if measures is not None:
             described["measures"] = measures
+        if isinstance(self.recipe, TellingRecipe):
+            self.recipe.provenance = described
+        self.recipe.save(self.trained(), fresh)
         (fresh / "training.json").write_text(json.dumps(described, indent=1))
         replace_folder(fresh, self.output / name)
 
     def _validates(self) -> bool:
-        every = self.settings.validate_every
-        return self.validate is not None and every > 0 and self.step % every == 0
+        every, last = self.settings.validate_every, self.step == self.settings.steps
+        return self.validate is not None and every > 0 and (last or self.step % every == 0)
 
     def _judge(self) -> None:
         """Measure the weights to use, note it, and keep them as best where they are."""
@@ -268,8 +293,11 @@ class Trainer:
                 measures = self.validate(self.trained(), folder)
             append_row(self.output / "validation.jsonl", {"step": self.step, **measures})
             logger.info("step %d  AU error %.4f", self.step, measures["au_error"])
-            if measures["au_error"] < self._best():
+            self._measured, best = (self.step, measures), measures["au_error"] < self._best()
+            if best:
                 self._save_result("best", measures)
+            told = {"event": "validation", "step": self.step, "pictures": str(folder), "best": best}
+            self.report({**told, **measures})
         self.accelerator.wait_for_everyone()
 
     def _best(self) -> float:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
 # Judges the module to use: draws what it likes into the folder, returns measures by name, among
 # them "au_error", of which less is better.
-Validate = Callable[[nn.Module, Path], dict[str, float]]
+Validate = Callable[[nn.Module, Path], dict[str, Any]]
+# Hears what a run does while it does it: {"event": "step", "step": 7, ...}; see `progress`.
+Report = Callable[[Mapping[str, Any]], None]
 
 
 @dataclass(frozen=True)
@@ -52,3 +54,11 @@ class SharingRecipe(Recipe, Protocol):
 
     def rows(self, size: int, generator: torch.Generator, share: Share) -> dict[str, Tensor]:
         """What `share.of` would leave of each tensor of the whole batch of `size` rows."""
+
+
+@runtime_checkable
+class TellingRecipe(Recipe, Protocol):
+    """A recipe whose files say how they came about."""
+
+    provenance: Mapping[str, Any]
+    """Step, settings, data and measures, as in training.json; given before each `save`."""

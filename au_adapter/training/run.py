@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from importlib import import_module
 from inspect import Parameter, signature
 from pathlib import Path
 
 import torch
+from accelerate import PartialState
+from filelock import FileLock, Timeout
 
-from ..data.rendered import find_renders
+from ..evaluation.estimators import Estimator
+from ..evaluation.shell import estimator_of
 from .loop import Settings, Trainer
+from .progress import quiet
+from .recipe import Report
+from .sources import data_card, find_faces
+from .trouble import explained
 from .validation import Estimate, validation_for
-
-logger = logging.getLogger("au_adapter")
 
 RECIPES = {
     "demo-autoencoder": ("autoencoder", "AutoencoderRecipe"),
@@ -32,6 +37,10 @@ RECIPES = {
 }
 
 
+WAIT = 120  # seconds for another run in the same folder to end
+DESCRIBED = ("folder", "faces", "uneven", "captioned", "steps")  # of a data card, for `report`
+
+
 def find_recipe(name: str) -> tuple[Callable, Settings]:
     """The recipe class of a name and its default settings; a name not in RECIPES: ValueError."""
     if name not in RECIPES:
@@ -45,16 +54,18 @@ def train(
     recipe: str,
     data: list[str | Path],
     output: str | Path,
-    estimate: Estimate | None = None,
+    estimate: Estimate | Estimator | str | None = None,
+    report: Report = quiet,
     **changes: object,
 ) -> Path:
-    """Train a recipe on folders of labelled faces; resumes when output holds a state. "rendered"
-    stands for `find_renders`, where no folder has that name.
+    """Train a recipe on labelled faces, see `sources`; resumes when output holds a state.
 
     changes replaces fields of the recipe's Settings (steps, batch_size, ...) by name; those that
     Settings does not have go to the recipe (base=, smoothing=, ...), and None leaves the default.
-    estimate: reads AUs off pictures for validate_every; default the regressor beside a demo base.
-    Returns the result folder.
+    estimate: reads AUs off pictures for validate_every, or the name of an estimator, see
+    `estimator_of`; default the regressor beside a demo base. report: hears what happens, see
+    `progress`. Returns the result folder. A full disk is an OSError and no memory left a
+    MemoryError, which say what to do.
     """
     make, settings = find_recipe(recipe)
     chosen = {k: v for k, v in changes.items() if v is not None}
@@ -62,12 +73,48 @@ def train(
     settings = replace(settings, **fields)
     torch.manual_seed(settings.seed)  # the networks start from the seed too
     _check_keywords(recipe, make, chosen)
-    made = make([_find(Path(d)) for d in data], **chosen)
-    validate = None
-    if settings.validate_every:
-        validate = validation_for(made, estimate)
-    Trainer(made, settings, Path(output), validate).run()
+    if isinstance(estimate, str):
+        estimate = estimator_of(estimate, {})
+    with explained(Path(output)), _alone(Path(output), report):
+        with PartialState().main_process_first():
+            faces = [find_faces(d, Path(output)) for d in data]
+        cards = [data_card(folder) for folder in faces]
+        for card in cards:
+            report({"event": "data", **{name: card[name] for name in DESCRIBED}})
+        made = make(faces, **chosen)
+        validate = validation_for(made, estimate) if settings.validate_every else None
+        about = {"recipe": recipe, "data": cards}
+        Trainer(made, settings, Path(output), validate, report, about).run()
     return Path(output) / "result"
+
+
+@contextmanager
+def _alone(output: Path, report: Report) -> Iterator[None]:
+    """No other run works in the folder meanwhile: one that was just stopped is still saving.
+
+    RuntimeError when it does not end.
+    """
+    output.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(output / ".lock")
+    if PartialState().is_main_process:
+        _acquire(lock, output, report)
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _acquire(lock: FileLock, output: Path, report: Report) -> None:
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        report({"event": "waiting"})
+        try:
+            lock.acquire(timeout=WAIT)
+        except Timeout as error:
+            raise RuntimeError(
+                f"another training works in {output}: wait for its end, or choose another folder"
+            ) from error
 
 
 def _check_keywords(recipe: str, make: type, chosen: dict[str, object]) -> None:
@@ -83,11 +130,3 @@ def _check_keywords(recipe: str, make: type, chosen: dict[str, object]) -> None:
     needed = [n for n in known & set(own) if own[n].default is Parameter.empty]
     if missing := sorted(set(needed) - set(chosen)):
         raise ValueError(f"recipe {recipe} needs a folder: --set {missing[0]}=FOLDER")
-
-
-def _find(folder: Path) -> Path:
-    if folder != Path("rendered") or folder.exists():
-        return folder
-    found = find_renders()
-    logger.info("rendered faces: %s", found)
-    return found

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
-import torch
 from torch import Tensor, nn
 from torchvision.utils import save_image
 
+from ..evaluation.estimators import DemoEstimator, Estimator
 from ..evaluation.reading import Reading
 from ..evaluation.regressor import load_regressor
-from ..evaluation.response import full_error, prompted_error
-from ..facs import AUVector
-from ..models.regressor import AURegressor
+from ..evaluation.response import full_error, prompted_error, response_curve
 from .sampling import Case
 
 PROMPTS = ("a photo of a young man", "a portrait of an old woman")
-LEVEL = 4.0  # the intensity asked for
+LEVELS = (2.0, 4.0)  # the intensities asked for, beside none
 FIRST_SEED = 4001
+SHEET = "pictures.png"
 
 Estimate = Callable[[Tensor], list[Reading]]
 
@@ -35,42 +34,57 @@ class DrawingRecipe(Protocol):
 
 
 def single_units(units: Iterable[int], prompts: Sequence[str] = PROMPTS) -> list[Case]:
-    """Each AU alone, marked to severe, for each prompt; one seed for a prompt."""
+    """For each prompt and each of LEVELS: a face without AUs, then each AU alone; one seed for a
+    prompt."""
     return [
-        Case(prompt, FIRST_SEED + number, {str(unit): LEVEL})
+        Case(prompt, FIRST_SEED + number, requested)
         for number, prompt in enumerate(prompts)
-        for unit in units
+        for level in LEVELS
+        for requested in ({}, *({str(unit): level} for unit in units))
     ]
 
 
 class Validation:
     """Draws the same cases whenever it is called, and measures what the faces show.
 
-    Fits `Trainer(validate=)`. The pictures are kept as one sheet, a row for each prompt.
+    Fits `Trainer(validate=)`. The pictures are kept as one sheet, by default in rows that begin
+    with the face without AUs.
     """
 
     def __init__(
-        self, recipe: DrawingRecipe, estimate: Estimate, cases: Sequence[Case] | None = None
+        self,
+        recipe: DrawingRecipe,
+        estimate: Estimate,
+        cases: Sequence[Case] | None = None,
+        estimator: str = "unnamed",
     ):
-        """estimate: pictures [N, H, W, 3] in 0..1 -> Readings. cases: default each AU alone."""
-        self.recipe, self.estimate = recipe, estimate
+        """estimate: pictures [N, H, W, 3] in 0..1 -> Readings. cases: default `single_units`.
+        estimator: the name that stands beside every measure."""
+        self.recipe, self.estimate, self.estimator = recipe, estimate, estimator
         self.cases = list(cases) if cases is not None else single_units(recipe.units)
 
-    def __call__(self, module: nn.Module, folder: Path) -> dict[str, float]:
+    def __call__(self, module: nn.Module, folder: Path) -> dict[str, Any]:
         """Measures of the module as it is: "au_error" over the AUs asked for and "full_error" over
-        all (intensity units squared), "faces", the share of pictures in which one was found.
+        all (intensity units squared), "faces", the share of pictures in which one was found,
+        "response", AU -> requested -> mean measured, and "estimator", who measured.
 
         A picture without a face counts as a face that shows no AU.
         """
         images = self.recipe.pictures(module, self.cases)
-        columns = len(self.cases) // len({case.prompt for case in self.cases})
-        save_image(images.movedim(-1, 1), folder / "pictures.png", nrow=columns, padding=1)
+        save_image(images.movedim(-1, 1), folder / SHEET, nrow=self._columns(), padding=1)
         rows, found = self._rows(self.estimate(images))
         return {
             "au_error": prompted_error(rows, "adapter"),
             "full_error": full_error(rows, "adapter"),
             "faces": found / len(rows),
+            "response": _response(rows),
+            "estimator": self.estimator,
         }
+
+    def _columns(self) -> int:
+        """Pictures from one face without AUs to the next; all where there are none."""
+        neutral = [n for n, case in enumerate(self.cases) if not case.requested]
+        return neutral[1] - neutral[0] if len(neutral) > 1 else len(self.cases)
 
     def _rows(self, readings: Sequence[Reading]) -> tuple[list[dict], int]:
         """Rows as `evaluation.response` reads them, and how many show a face."""
@@ -81,9 +95,9 @@ class Validation:
         rows = [self._row(case, shown.get(number)) for number, case in enumerate(self.cases)]
         return rows, len(shown)
 
-    @staticmethod
-    def _row(case: Case, shown: dict[str, float] | None) -> dict:
-        measured = dict.fromkeys(case.requested, 0.0) if shown is None else shown
+    def _row(self, case: Case, shown: dict[str, float] | None) -> dict:
+        asked = {unit for each in self.cases for unit in each.requested}
+        measured = dict.fromkeys(sorted(asked, key=int), 0.0) if shown is None else shown
         if missing := sorted(set(case.requested) - set(measured)):
             raise ValueError(
                 f"the estimator does not read AU{missing[0]}, which a validation case asks for: "
@@ -92,23 +106,9 @@ class Validation:
         return {"method": "adapter", "requested": dict(case.requested), "measured": measured}
 
 
-def by_regressor(regressor: AURegressor) -> Estimate:
-    """An AU regressor as an estimator: each picture is one face as large as the picture."""
-
-    def estimate(images: Tensor) -> list[Reading]:
-        values = regressor.read(images)
-        height, width = images.shape[1:3]
-        return [
-            Reading(n, 0, (0.0, 0.0, float(width), float(height)), 1.0, AUVector(units, row[None]))
-            for n, row in enumerate(torch.as_tensor(values))
-        ]
-
-    units = regressor.units
-    return estimate
-
-
-def validation_for(recipe: object, estimate: Estimate | None = None) -> Validation:
-    """The validation of a recipe; without an estimator, by the regressor beside a demo base.
+def validation_for(recipe: object, estimate: Estimate | Estimator | None = None) -> Validation:
+    """The validation of a recipe; without an estimator, by the regressor beside a demo base. An
+    Estimator is asked for the AUs that it reads, a function for all of the recipe's.
 
     ValueError for a recipe that draws no faces, and where nothing can read them.
     """
@@ -116,14 +116,36 @@ def validation_for(recipe: object, estimate: Estimate | None = None) -> Validati
         raise ValueError(
             f"{type(recipe).__name__} draws no faces to judge: set validate_every=0 for it"
         )
-    if estimate is not None:
-        return Validation(recipe, estimate)
-    path = recipe.base / "regressor.safetensors"
+    reader = _regressor(recipe.base) if estimate is None else estimate
+    if not isinstance(reader, Estimator):
+        return Validation(recipe, reader)
+    readable = [unit for unit in recipe.units if unit in reader.units]
+    if not readable:
+        raise ValueError(
+            f"the estimator {reader.name} reads none of the AUs {recipe.units} that this run "
+            "learns: choose another, or set validate_every=0"
+        )
+    return Validation(recipe, reader.estimate, single_units(readable), reader.name)
+
+
+def _regressor(base: Path) -> DemoEstimator:
+    path = Path(base) / "regressor.safetensors"
     if not path.is_file():
         raise ValueError(
-            f"validate_every needs something that reads AUs, and {path} does not exist: set "
-            "validate_every=0, or give train() an estimate of its own"
+            f"validate_every needs something that reads AUs, and {path} does not exist: name an "
+            "estimator such as mesh (--estimator), or set validate_every=0"
         )
-    regressor = load_regressor(path)
-    readable = [unit for unit in recipe.units if unit in regressor.units]
-    return Validation(recipe, by_regressor(regressor), single_units(readable))
+    return DemoEstimator(load_regressor(path))
+
+
+def _response(rows: list[dict]) -> dict[str, dict[str, float]]:
+    """AU -> requested -> mean measured, of the AUs that were asked for alone; 0 is the face
+    without AUs."""
+    units = sorted({u for row in rows for u in row["requested"]}, key=int)
+    found = {}
+    for unit in units:
+        neutral = [row | {"requested": {unit: 0.0}} for row in rows if not row["requested"]]
+        measured = [row for row in [*neutral, *rows] if unit in row["measured"]]
+        curve = response_curve(measured, unit)
+        found[unit] = {f"{level:g}": round(value, 3) for level, value in curve.items()}
+    return found

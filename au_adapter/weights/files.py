@@ -22,6 +22,7 @@ from .tensors import METADATA_KEY, read_metadata, read_tensors
 
 # Beside the config, not in it: what knows no calibration still reads the adapter.
 CALIBRATION_KEY = "au_adapter_calibration"
+TRAINING_KEY = "au_adapter_training"
 FORMAT = 1
 
 
@@ -37,6 +38,8 @@ def save_adapter(
     described = {**(metadata or {}), METADATA_KEY: _config_json(adapter)}
     if adapter.calibration is not None:
         described[CALIBRATION_KEY] = adapter.calibration.to_json()
+    if adapter.provenance is not None:
+        described[TRAINING_KEY] = json.dumps(adapter.provenance)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         partial.write_bytes(save(adapter_tensors(adapter), metadata=described))
@@ -56,13 +59,14 @@ def load_adapter(path: str | Path) -> AUAdapter:
     if _is_described(path):
         metadata, tensors = read_metadata(path), read_tensors(path)
         config, calibration = _config(metadata, path), _calibration(metadata, path)
+        training = _training(metadata, path)
     else:
-        (config, tensors), calibration = read_published(path), None
+        (config, tensors), calibration, training = read_published(path), None, None
     with torch.device("meta"):  # no numbers are drawn that the file's replace anyway
         adapter = AUAdapter(config)
     adapter.to_empty(device="cpu")
     _fill(adapter, tensors, path)
-    adapter.calibration = calibration
+    adapter.calibration, adapter.provenance = calibration, training
     return adapter
 
 
@@ -127,6 +131,13 @@ def _calibration(metadata: dict[str, str], path: str | Path) -> Calibration | No
         return None if text is None else Calibration.from_json(text)
     except ValueError as error:
         raise ValueError(f"{path}: the calibration in its metadata is damaged; {error}") from error
+
+
+def _training(metadata: dict[str, str], path: str | Path) -> dict | None:
+    try:
+        return json.loads(metadata.get(TRAINING_KEY, "null"))
+    except ValueError as error:
+        raise ValueError(f"{path}: what its metadata says of its training is damaged") from error
 
 
 def _projection_name(path: str, kind: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 from PIL import Image, ImageSequence
-from shipped import DRAWN, NAMES, PICTURES, api_graph, shipped_server, size_of, ui_graph
+from shipped import DRAWN, FOREIGN, NAMES, PICTURES, api_graph, shipped_server, size_of, ui_graph
 
 from tools.server import ComfyServer, PromptError
 
@@ -64,7 +64,7 @@ def test_a_clip_changes_in_time(files: dict[str, list[Image.Image]]) -> None:
     assert all(np.abs(frame - frames[0]).mean() > 0 for frame in frames[2:])
 
 
-@pytest.mark.parametrize("name", sorted({*NAMES} - {*DRAWN}))
+@pytest.mark.parametrize("name", FOREIGN)
 def test_comfyui_accepts_what_needs_other_models(server: ComfyServer, name: str) -> None:
     """Its own validation: every node, input, link and value, with the models there by name. It
     then fails at the first of them, which is empty."""

@@ -30,6 +30,7 @@ from au_adapter.training.recipes.base import BaseRecipe
 from au_adapter.training.recipes.fineface import FineFaceRecipe
 from au_adapter.training.run import RECIPES, find_recipe, train
 from au_adapter.weights.autoencoder import load_autoencoder
+from au_adapter.weights.files import adapter_hash, save_adapter
 
 SAMPLE = Path(__file__).parents[1] / "data" / "rendered"
 FACES = 6  # of each shard
@@ -280,9 +281,15 @@ def test_the_best_adapter_is_kept_by_its_faces(
     assert [row["step"] for row in measures] == [1, 2]
     described = json.loads((tmp_path / "run" / "best" / "training.json").read_text())
     assert described["measures"]["au_error"] == min(row["au_error"] for row in measures)
-    load_adapter(tmp_path / "run" / "best" / "adapter.safetensors")
+    best = load_adapter(tmp_path / "run" / "best" / "adapter.safetensors")
+    assert best.provenance == described and described["recipe"] == "fineface"
+    assert described["data"][0]["faces"] == 2 * FACES and "12" in described["data"][0]["units"]
+    assert list(described["measures"]["response"]["12"]) == ["0", "2", "4"]
+    assert described["measures"]["estimator"] == "au-adapter demo regressor"
+    again = load_adapter(save_adapter(best, tmp_path / "again.safetensors"))
+    assert again.provenance == best.provenance and adapter_hash(again) == adapter_hash(best)
     with Image.open(tmp_path / "run/validation/step-0000002/pictures.png") as sheet:
-        assert sheet.size == (1 * 129 + 1, 2 * 129 + 1)
+        assert sheet.size == (2 * 129 + 1, 4 * 129 + 1)  # no AU and AU12, 2 prompts x 2 levels
 
 
 def test_a_dreambooth_of_the_demo_is_a_base(results: dict[str, Path]) -> None:

@@ -18,7 +18,7 @@ from au_adapter.facs import AUVector
 from au_adapter.training.loop import Settings, Trainer
 from au_adapter.training.recipe import Share, Validate
 from au_adapter.training.sampling import Case
-from au_adapter.training.validation import Validation, by_regressor, single_units, validation_for
+from au_adapter.training.validation import Validation, single_units, validation_for
 
 
 class PowerCut(Exception):
@@ -159,12 +159,11 @@ def read(images: Tensor) -> list[Reading]:
     return found
 
 
-def test_cases_are_each_au_alone() -> None:
+def test_cases_are_no_au_and_each_alone() -> None:
     cases = single_units((4, 12), ("one", "two"))
-    assert [(c.prompt, c.seed, c.requested) for c in cases] == [
-        ("one", 4001, {"4": 4.0}), ("one", 4001, {"12": 4.0}),
-        ("two", 4002, {"4": 4.0}), ("two", 4002, {"12": 4.0}),
-    ]  # fmt: skip
+    row = [[{}, {"4": level}, {"12": level}] for level in (2.0, 4.0)]
+    assert [c.requested for c in cases] == [*row[0], *row[1]] * 2
+    assert [(c.prompt, c.seed) for c in cases] == [("one", 4001)] * 6 + [("two", 4002)] * 6
 
 
 def test_measures_by_hand(tmp_path: Path) -> None:
@@ -172,9 +171,18 @@ def test_measures_by_hand(tmp_path: Path) -> None:
     measures = Validation(Drawer(), read, cases)(nn.Identity(), tmp_path)
     # AU12 as asked; AU4 0.5 for 1, and a black picture, no face, for 3: (0 + 0 + .25 + 9) / 4
     assert measures["au_error"] == pytest.approx(9.25 / 4)
-    assert measures["full_error"] == pytest.approx((0.25 + 0 + 0.25 + 0 + 9) / 5)
+    assert measures["full_error"] == pytest.approx((0.25 + 0 + 0.25 + 0 + 9 + 0) / 6)
     assert measures["faces"] == pytest.approx(2 / 3)
+    assert measures["response"] == {"12": {"2": 2.0}, "4": {"3": 0.0}}
+    assert measures["estimator"] == "unnamed"
     assert Image.open(tmp_path / "pictures.png").size == (3 * 9 + 1, 6 + 2)
+
+
+def test_a_response_begins_at_the_face_without_aus(tmp_path: Path) -> None:
+    measures = Validation(Drawer(), read)(nn.Identity(), tmp_path)
+    assert measures["response"]["12"] == {"0": 0.0, "2": 2.0, "4": 4.0}
+    rows = 2 * 2  # prompts x levels, each beginning with no AU
+    assert Image.open(tmp_path / "pictures.png").size == (3 * 9 + 1, rows * 7 + 1)
 
 
 def test_an_estimator_that_lacks_an_au_is_named(tmp_path: Path) -> None:
@@ -191,14 +199,23 @@ def test_what_cannot_be_judged_says_so(tmp_path: Path) -> None:
     assert validation_for(Drawer(tmp_path), read).cases == single_units((4, 12))
 
 
-def test_a_regressor_reads_the_whole_picture() -> None:
-    class Bright:
-        units = (12,)
+class Reader:
+    """An estimator that reads AU12 alone."""
 
-        def read(self, images: Tensor) -> Tensor:
-            return 5 * images.mean((1, 2, 3)).unsqueeze(1)
+    name, units, estimate = "brightness", (12,), staticmethod(read)
 
-    images = Drawer().pictures(nn.Identity(), single_units((4, 12), "p"))
-    first, second = by_regressor(Bright())(images)
-    assert (first.image, second.image, second.box) == (0, 1, (0.0, 0.0, 8.0, 6.0))
-    assert second.aus.dict() == {"12": pytest.approx(4.0)}
+
+def test_an_estimator_is_asked_for_what_it_reads(tmp_path: Path) -> None:
+    validation = validation_for(Drawer(tmp_path), Reader())
+    assert validation.cases == single_units((12,)) and validation.estimator == "brightness"
+    blind = Reader()
+    blind.units = (7,)
+    with pytest.raises(ValueError, match="brightness reads none of the AUs"):
+        validation_for(Drawer(tmp_path), blind)
+
+
+def test_the_last_step_is_judged_too(tmp_path: Path) -> None:
+    run(tmp_path, replace(SETTINGS, validate_every=12), validate=Judge(3.0, 2.0, 1.0))
+    assert [r["step"] for r in rows(tmp_path, "validation.jsonl")] == [12, 24, 30]
+    described = json.loads((tmp_path / "result" / "training.json").read_text())
+    assert described["measures"]["au_error"] == 1.0

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from PIL import Image
-from shipped import DRAWN, NAMES, WORKFLOWS, api_graph, is_link, ui_graph
+from shipped import DRAWN, FOREIGN, NAMES, TRAINING, WORKFLOWS, api_graph, is_link, ui_graph
 
 from tools.server import ROOT
 
@@ -62,12 +62,12 @@ def test_the_note_names_the_models(name: str) -> None:
     text = note["widgets_values"][0]
     assert text == (WORKFLOWS / "notes" / f"{name}.md").read_text(encoding="utf-8").strip()
     assert "### Models" in text and "Apache-2.0" in text
-    if name in DRAWN:
+    if name in (*DRAWN, *TRAINING):
         for said in ("AU-Adapter demo model", "au_adapter/demo/", "MIT", "### Try next"):
             assert said in text
 
 
-@pytest.mark.parametrize("name", sorted({*NAMES} - {*DRAWN}))
+@pytest.mark.parametrize("name", FOREIGN)
 def test_the_note_names_every_file_with_folder_and_licence(name: str) -> None:
     text = (WORKFLOWS / "notes" / f"{name}.md").read_text(encoding="utf-8")
     files = {

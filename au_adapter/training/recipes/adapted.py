@@ -13,6 +13,7 @@ from diffusers import StableDiffusionPipeline
 from diffusers.models.attention_processor import AttnProcessor
 from torch import Tensor, nn
 
+from ...data.rendered import is_rendered
 from ...demo import demo_folder
 from ...facs import SET_A
 from ..bases import encode_pictures, is_demo, load_base, training_schedule
@@ -77,12 +78,13 @@ class AdaptedRecipe:
     """Draws labelled faces for a ConditionedLoss on a base, which a subclass makes and saves.
 
     Keywords that every subclass takes:
-        data: folders of shards. base: see `bases`; the bundled demo model by default.
+        data: folders of shards. base: see `bases`; the bundled demo model by default. tokenizer:
+            CLIP's vocabulary, a folder, for a base in one file.
         units: AU numbers that are learnt. smoothing: of their labels, a name in SMOOTHING.
         caption_dropout: chance of an empty caption.
         plain_loss: FineFace's loss, unweighted; by default on every base but the demo's.
         stream: read pictures at every step rather than all at once, encoded, before the first; by
-        default on every base but the demo's. lanes, buffer: see `FaceStream`.
+        default, unless renders meet the demo base. lanes, buffer: see `FaceStream`.
     """
 
     def __init__(
@@ -96,16 +98,19 @@ class AdaptedRecipe:
         stream: bool | None = None,
         lanes: int = 8,
         buffer: int = 1000,
+        tokenizer: str | Path | None = None,
     ):
         self.base = demo_folder() if base is None else Path(base)
         demo = is_demo(self.base)
         self.units, self.caption_dropout = tuple(units), caption_dropout
         self.smooth = _smoothing(smoothing)
-        self.pipeline = load_base(self.base)
+        self.pipeline = load_base(self.base, tokenizer)
         self.tokenizer = self.pipeline.tokenizer
         self.module = self.make_module(not demo if plain_loss is None else plain_loss)
         self.faces: LabelledFaces
-        if not demo if stream is None else stream:
+        if stream is None:
+            stream = not (demo and all(map(is_rendered, data)))
+        if stream:
             self.faces = StreamedPictures(data, self.pipeline, self.units, lanes, buffer)
         else:
             _require_demo(demo)

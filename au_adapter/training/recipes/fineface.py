@@ -8,8 +8,9 @@ FineFace's own numbers, for Stable Diffusion, are in `fineface_sd`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from diffusers import StableDiffusionPipeline
@@ -62,6 +63,7 @@ class FineFaceRecipe(AdaptedRecipe):
         **keywords: object,
     ):
         self.encoder, self.lora_rank, self.start = encoder, lora_rank, start
+        self.provenance: Mapping[str, Any] = {}
         super().__init__(data, base, **keywords)
 
     def make_module(self, plain: bool) -> AdapterLoss:
@@ -96,4 +98,5 @@ class FineFaceRecipe(AdaptedRecipe):
 
     def save(self, module: AdapterLoss, folder: Path) -> None:
         module.adapter.lora = collect_lora(module.unet)
+        module.adapter.provenance = dict(self.provenance)
         save_adapter(module.adapter, folder / "adapter.safetensors")

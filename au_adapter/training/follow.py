@@ -1,0 +1,130 @@
+"""`au-adapter train` as a process of its own, followed from another program.
+
+What happens to it, out of memory or a crash, happens to nobody else. Needs nothing that a training
+needs: the program that follows has no use for it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+COMMAND = (sys.executable, "-m", "au_adapter", "train")
+LOG = "training.log"
+LOOK = 0.1  # seconds without an event after which the follower gets the word
+LAST_LINES = 5
+
+
+class TrainingError(RuntimeError):
+    """A training that failed; the text says why, `kind` is the name of its exception or "killed".
+
+    Killed is what the system does to a process, mostly for want of memory.
+    """
+
+    def __init__(self, text: str, kind: str):
+        super().__init__(text)
+        self.kind = kind
+
+
+class Training:
+    """A training in another process; as a context manager, which asks it to stop where its user
+    ends early. It saves then, on its own time.
+
+    arguments: of `au-adapter train`, without --output and --progress. output: the folder of the
+    run, where what it writes for people is kept in training.log. environment: variables in addition
+    to this process's.
+    """
+
+    def __init__(
+        self, arguments: Sequence[str], output: Path, environment: Mapping[str, str] | None = None
+    ):
+        self.output = Path(output)
+        self.output.mkdir(parents=True, exist_ok=True)
+        self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        with (self.output / LOG).open("ab") as log:
+            self._log_start = log.tell()
+            self.process = subprocess.Popen(
+                [*COMMAND, *arguments, "--output", str(self.output), "--progress", "json"],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                encoding="utf-8",
+                env=_environment(environment or {}),
+            )
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def __enter__(self) -> Training:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.stop()
+
+    def events(self) -> Iterator[Mapping[str, Any] | None]:
+        """What happens, see `progress`; None whenever nothing has for a tenth of a second.
+
+        TrainingError when the process fails.
+        """
+        failed: Mapping[str, Any] = {}
+        while True:
+            try:
+                line = self._lines.get(timeout=LOOK)
+            except queue.Empty:
+                yield None
+                continue
+            if line is None:
+                break
+            event = json.loads(line)
+            if event["event"] == "error":
+                failed = event
+            else:
+                yield event
+        self._check(failed)
+
+    def stop(self) -> None:
+        """Ask for the end; returns at once. What was trained is saved after the step that runs."""
+        if self.process.poll() is None:
+            self.process.terminate()
+
+    def _listen(self) -> None:
+        for line in self.process.stdout:
+            self._lines.put(line)
+        self.process.wait()
+        self._lines.put(None)
+
+    def _check(self, failed: Mapping[str, Any]) -> None:
+        code = self.process.returncode
+        if failed:
+            raise TrainingError(failed["message"], failed["kind"])
+        if code < 0 or code > 128:  # how POSIX and shells count what a signal ended
+            raise TrainingError(
+                f"the training process was ended by the system (code {code}), most often because "
+                "the memory was used up",
+                "killed",
+            )
+        if code:
+            raise TrainingError(
+                f"the training process ended with code {code}. The end of {self.output / LOG}: "
+                + self._last_lines(),
+                "crash",
+            )
+
+    def _last_lines(self) -> str:
+        with (self.output / LOG).open("rb") as log:
+            log.seek(self._log_start)
+            lines = log.read().decode(errors="replace").splitlines()
+        return " / ".join(lines[-LAST_LINES:])
+
+
+def _environment(more: Mapping[str, str]) -> dict[str, str]:
+    """Where this library is found, as text in UTF-8, and never by way of the network."""
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    ours = {"PYTHONPATH": path, "PYTHONIOENCODING": "utf-8", "HF_HUB_OFFLINE": "1"}
+    return {**os.environ, **ours, **more}

@@ -1,0 +1,238 @@
+"""Train AU-Adapter: a training as a process of its own, followed from the graph."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+from torch import Tensor
+
+from au_adapter.evaluation.estimators.files import read_picture
+from au_adapter.evaluation.plots import sentence_picture
+from au_adapter.training.follow import Training, TrainingError
+from au_adapter.training.results import find_result, read_losses, training_report
+from au_adapter.weights.files import load_adapter, save_adapter
+
+from .au_adapter import ALIASES, FOLDER
+from .compat import ProgressBar, folder_paths, io, model_management, ui
+from .sockets import CATEGORY, AUAdapterSocket, LossMapSocket
+from .train_request import BASES, DATA, DTYPES, RUNS, UNITS, Request
+
+PREVIEW = 512  # pixels of the longer side, sent to the page
+SHEET = "pictures.png"
+# What a person can turn on this node when memory does not suffice.
+LOWER = (
+    "lower batch_size (and raise grad_accumulation_steps by as much for the same result), switch "
+    "gradient_checkpointing on, or choose training_dtype bf16"
+)
+
+
+class TrainAUAdapter(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="AUA_TrainAUAdapter",
+            display_name="Train AU-Adapter",
+            category=CATEGORY,
+            description="Trains an AU-Adapter by FineFace's recipe on labelled faces, in a process "
+            "of its own, and keeps it in models/au_adapter. A run that was stopped goes on where "
+            "it was.",
+            search_aliases=[*ALIASES, "training", "fine-tune", "LoRA", "dataset"],
+            is_output_node=True,
+            inputs=[*_subject_inputs(), *_core_inputs(), *_own_inputs()],
+            outputs=[
+                AUAdapterSocket.Output(),
+                LossMapSocket.Output(
+                    display_name="loss_map", tooltip="The loss of every step, for Plot Loss Graph."
+                ),
+                io.String.Output(
+                    display_name="report",
+                    tooltip="Data, losses and the measured response, in Markdown.",
+                ),
+                io.Image.Output(
+                    display_name="pictures",
+                    tooltip="The faces drawn at the last check: rows of no AU and each AU alone.",
+                ),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, **widgets: Any) -> io.NodeOutput:
+        request = Request(**widgets)
+        if request.existing_run == RUNS[1]:
+            shutil.rmtree(request.folder, ignore_errors=True)
+        model_management.unload_all_models()
+        model_management.soft_empty_cache()
+        with _explained(request.folder):
+            trained = _follow(request)
+            return _output(request, trained)
+
+
+def _subject_inputs() -> list[io.Input]:
+    return [
+        io.Combo.Input(
+            "base",
+            options=[BASES[0], *folder_paths.get_filename_list("checkpoints")],
+            default=BASES[0],
+            tooltip="What the adapter is for: the bundled model, or a checkpoint of Stable "
+            "Diffusion 1.5 or 2.1, which stays as it is.",
+        ),
+        io.Combo.Input(
+            "data",
+            options=[DATA[0], *folder_paths.get_input_subfolders()],
+            default=DATA[0],
+            tooltip="Labelled faces: the rendered faces that come along, or a folder inside "
+            "ComfyUI's input folder with pictures and labels.csv (columns file, caption, AU1, "
+            "AU2, ... from 0 to 5), or with shards of `au-adapter prepare` or `render`.",
+        ),
+        io.String.Input(
+            "name",
+            default="my_adapter",
+            tooltip="Of the file in models/au_adapter, which gets a number: my_adapter_00001. The "
+            "same name goes on with the same run.",
+        ),
+    ]
+
+
+def _core_inputs() -> list[io.Input]:
+    """Those of core's Train LoRA that the recipe obeys, by the same names."""
+    return [
+        io.Int.Input(
+            "batch_size", default=8, min=1, max=10000,
+            tooltip="Faces worked on at once. What memory allows.",
+        ),
+        io.Int.Input(
+            "grad_accumulation_steps", default=1, min=1, max=1024,
+            tooltip="Batches that make one step: 16 faces a step are 16 x 1, or 4 x 4 with a "
+            "quarter of the memory.",
+        ),
+        io.Int.Input(
+            "steps", default=1000, min=2, max=1000000,
+            tooltip="Steps in all, those of an earlier run of this name included. FineFace: 20000.",
+        ),
+        io.Float.Input(
+            "learning_rate", default=0.001, min=0.0000001, max=1.0, step=0.0000001,
+            tooltip="0.001 suits the bundled model, 0.0001 Stable Diffusion (FineFace).",
+        ),
+        io.Int.Input(
+            "rank", default=32, min=1, max=128,
+            tooltip="Rank of the LoRA inside the adapter. FineFace: 32.",
+        ),
+        io.Int.Input(
+            "seed", default=0, min=0, max=2**48,
+            tooltip="Of the first weights, the noise and the order of faces.",
+        ),
+        io.Combo.Input(
+            "training_dtype", options=list(DTYPES), default="bf16",
+            tooltip="What the networks compute in. The adapter itself is kept in fp32.",
+        ),
+        io.Boolean.Input(
+            "gradient_checkpointing", default=False,
+            tooltip="Compute activations twice instead of keeping them: less memory, a third more "
+            "time.",
+        ),
+    ]  # fmt: skip
+
+
+def _own_inputs() -> list[io.Input]:
+    return [
+        io.Combo.Input(
+            "units",
+            options=list(UNITS),
+            default=next(iter(UNITS)),
+            tooltip="The Action Units that are learnt. An AU that the labels do not name is 0.",
+        ),
+        io.Int.Input(
+            "validate_every",
+            default=250,
+            min=0,
+            max=1000000,
+            tooltip="Steps between two checks: faces are drawn at fixed seeds and their AUs read, "
+            "and the adapter that answers best is the one that is kept. 0: no checks, and the last "
+            "one is kept.",
+        ),
+        io.Combo.Input(
+            "existing_run",
+            options=list(RUNS),
+            default=RUNS[0],
+            tooltip="What to do with an earlier run of this name: go on with it up to `steps`, or "
+            "delete its state (not its adapters) and begin again.",
+        ),
+    ]
+
+
+def _follow(request: Request) -> int:
+    """Train, show it, and return how many steps were done. Interruption leaves at once; the
+    process saves what it has."""
+    bar, done = ProgressBar(request.steps), 0
+    with Training(request.arguments(), request.folder, request.environment()) as training:
+        for event in training.events():
+            model_management.throw_exception_if_processing_interrupted()
+            if event is not None:
+                done += event["event"] == "step"
+                _show(bar, event)
+    return done
+
+
+def _show(bar: ProgressBar, event: Mapping[str, Any]) -> None:
+    if event["event"] in ("start", "step"):
+        bar.update_absolute(event["step"])
+    if event["event"] == "validation":
+        with Image.open(Path(event["pictures"]) / SHEET) as sheet:
+            bar.update_absolute(event["step"], preview=("JPEG", sheet.convert("RGB"), PREVIEW))
+
+
+def _output(request: Request, trained: int) -> io.NodeOutput:
+    """The adapter that answered best, else the last; in a new file unless nothing was trained."""
+    result = find_result(request.folder)
+    adapter = load_adapter(result / "adapter.safetensors").requires_grad_(False).eval()
+    report = training_report(request.folder, result)
+    if trained:
+        path = save_adapter(adapter, _numbered(request.name))
+        report += f"\n\nSaved as {path.name} in models/{FOLDER}"
+    else:
+        report += f"\n\nNothing left to train up to step {request.steps}, and no new file"
+    losses = {"loss": read_losses(request.folder)}
+    return io.NodeOutput(
+        adapter, losses, report, _pictures(request.folder), ui=ui.PreviewText(report)
+    )
+
+
+def _pictures(folder: Path) -> Tensor:
+    """The latest sheet of validation, or a sentence that there is none."""
+    sheets = sorted((folder / "validation").glob(f"*/{SHEET}"))
+    if not sheets:
+        return sentence_picture("No faces were drawn: validate_every is 0")
+    return read_picture(sheets[-1])
+
+
+def _numbered(name: str) -> Path:
+    """The next free NAME_00001.safetensors of the model folder."""
+    folder = Path(folder_paths.get_folder_paths(FOLDER)[0])
+    pattern = re.compile(re.escape(Path(name).name) + r"_(\d{5})\.safetensors")
+    place = (folder / name).parent
+    taken = [int(m[1]) for p in place.glob("*.safetensors") if (m := pattern.fullmatch(p.name))]
+    return folder / f"{name}_{max(taken, default=0) + 1:05d}.safetensors"
+
+
+@contextmanager
+def _explained(folder: Path) -> Iterator[None]:
+    """A failure of the other process as one sentence that says what to do here."""
+    try:
+        yield
+    except TrainingError as error:
+        text = str(error)
+        if error.kind in ("MemoryError", "killed"):
+            text = (
+                f"the memory is used up. {LOWER[0].upper()}{LOWER[1:]}. What was saved before is "
+                "whole, and the same name goes on from there"
+            )
+        raise RuntimeError(f"Train AU-Adapter: {text}") from error
+
+
+NODES = (TrainAUAdapter,)

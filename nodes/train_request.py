@@ -1,0 +1,118 @@
+"""What Train AU-Adapter is asked for, as arguments of `au-adapter train`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from au_adapter.faces.locate import FACE_LANDMARKER, MODEL_FOLDER, locate
+from au_adapter.facs import ALL_UNITS, SET_A
+from au_adapter.weights.stable_diffusion import find_family
+
+from .compat import command_line, folder_paths, tokenizer_folder
+
+BASES = ("AU-Adapter demo model",)  # and the checkpoints
+DATA = ("rendered sample",)  # and the folders of the input folder
+RUNS = ("go on", "begin again")
+DTYPES = {"bf16": "bf16", "fp16": "fp16", "fp32": "no"}
+UNITS = {"12 (set A)": SET_A, "17 (sets A and B)": ALL_UNITS}
+RUN_FOLDER = "au_adapter"  # of the output folder
+SAVE_EVERY = 250  # steps; an interruption saves anyway
+
+
+@dataclass(frozen=True)
+class Request:
+    """The widgets of the node. ValueError for a name that is none."""
+
+    base: str
+    data: str
+    name: str
+    batch_size: int
+    grad_accumulation_steps: int
+    steps: int
+    learning_rate: float
+    rank: int
+    seed: int
+    training_dtype: str
+    gradient_checkpointing: bool
+    units: str
+    validate_every: int
+    existing_run: str
+
+    def __post_init__(self) -> None:
+        root = _runs().resolve()
+        if not self.name.strip() or root not in (root / self.name).resolve().parents:
+            raise ValueError(
+                f"Train AU-Adapter: {self.name!r} is not a name inside models/au_adapter; write a "
+                "file name without ending, such as my_adapter or people/anna."
+            )
+
+    @property
+    def folder(self) -> Path:
+        """Where the state of the run is kept."""
+        return _runs() / self.name
+
+    @property
+    def checkpoint(self) -> Path | None:
+        """The base's file; None for the bundled model."""
+        if self.base in BASES:
+            return None
+        return Path(folder_paths.get_full_path_or_raise("checkpoints", self.base))
+
+    def arguments(self) -> list[str]:
+        """Of `au-adapter train`."""
+        recipe = "fineface"
+        if self.checkpoint:
+            recipe += f"-{find_family(self.checkpoint)}"
+        settings = [f"{name}={value}" for name, value in self._settings().items()]
+        return [
+            *("--recipe", recipe, "--data", self._faces(), "--steps", str(self.steps)),
+            *("--validate-every", str(self.validate_every)),
+            *(("--estimator", "mesh") if self.checkpoint and self.validate_every else ()),
+            *(word for setting in settings for word in ("--set", setting)),
+        ]
+
+    def environment(self) -> dict[str, str]:
+        """Variables that the training needs besides."""
+        found = {"ACCELERATE_USE_CPU": "true"} if command_line.cpu else {}
+        if self.checkpoint and self.validate_every:
+            found[FACE_LANDMARKER.variable] = str(self._landmarker())
+        return found
+
+    def _settings(self) -> dict[str, object]:
+        base = {"base": self.checkpoint, "tokenizer": tokenizer_folder()}
+        return {
+            **(base if self.checkpoint else {}),
+            "batch_size": self.batch_size * self.grad_accumulation_steps,
+            "accumulation": self.grad_accumulation_steps,
+            "learning_rate": self.learning_rate,
+            "warmup_steps": min(200, self.steps // 20),
+            "decay_steps": self.steps // 4,
+            "lora_rank": self.rank,
+            "seed": self.seed,
+            "mixed_precision": DTYPES[self.training_dtype],
+            "gradient_checkpointing": str(self.gradient_checkpointing).lower(),
+            "units": "[" + ",".join(map(str, UNITS[self.units])) + "]",
+            "lanes": 1,  # any number of faces fills it
+            "log_every": 1,
+            "save_every": SAVE_EVERY,
+        }
+
+    def _faces(self) -> str:
+        if self.data in DATA:
+            return "rendered"
+        return str(Path(folder_paths.get_input_directory()) / self.data)
+
+    @staticmethod
+    def _landmarker() -> Path:
+        try:
+            return locate(FACE_LANDMARKER, None, folder_paths.get_folder_paths(MODEL_FOLDER))
+        except FileNotFoundError as error:
+            raise FileNotFoundError(
+                f"Train AU-Adapter: to check the faces that are drawn, it needs the face "
+                f"landmarker; or set validate_every to 0. {error}"
+            ) from error
+
+
+def _runs() -> Path:
+    return Path(folder_paths.get_output_directory()) / RUN_FOLDER

@@ -1,0 +1,181 @@
+"""What a run says while it trains, where its faces come from, and how it ends in trouble."""
+
+from __future__ import annotations
+
+import errno
+import json
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from labelled_faces import write_faces, write_picture, write_table
+from tiny_demo import write_demo
+from toy_training import SETTINGS, ToyRecipe
+
+from au_adapter import load_adapter
+from au_adapter.data.rendered import find_renders
+from au_adapter.training.loop import Trainer
+from au_adapter.training.sources import data_card, find_faces
+from au_adapter.training.trouble import explained
+
+ROOT = Path(__file__).parents[2]
+SAMPLE = ROOT / "tests" / "data" / "rendered"
+PHOTOS = 9
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_demo(tmp_path_factory.mktemp("base"))
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Pictures and labels.csv; the last picture is cut off."""
+    folder = tmp_path / "photos"
+    rows = []
+    for number in range(PHOTOS):
+        write_picture(folder / f"{number}.png", 20 * number, (32, 32))
+        rows.append({"file": f"{number}.png", "caption": "a man", "AU12": number / 2})
+    last = folder / f"{PHOTOS - 1}.png"
+    last.write_bytes(last.read_bytes()[:40])
+    write_table(folder / "labels.csv", rows)
+    return folder
+
+
+def command(base: Path, data: Path | str, output: Path, *more: str) -> list[str]:
+    settings = {"base": base, "batch_size": 2, "lanes": 2, "mixed_precision": "no"}
+    chosen = [word for name, value in settings.items() for word in ("--set", f"{name}={value}")]
+    start = [sys.executable, "-m", "au_adapter", "train", "--recipe", "fineface", "--steps", "3"]
+    where = ["--data", str(data), "--output", str(output), "--progress", "json"]
+    return [*start, *where, *chosen, *more]
+
+
+def events(text: str) -> list[dict]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_a_run_tells_each_step_in_json(base: Path, photos: Path, tmp_path: Path) -> None:
+    """Also: a folder of pictures with a table is enough, and a cut-off picture costs only itself"""
+    answer = subprocess.run(
+        command(base, photos, tmp_path / "run"), capture_output=True, text=True, cwd=ROOT
+    )
+    assert answer.returncode == 0, answer.stderr
+    told = events(answer.stdout)
+    assert [e["event"] for e in told] == ["data", "start", "step", "step", "step", "saved", "end"]
+    assert told[0]["faces"] == PHOTOS - 1
+    assert {"step": "unreadable picture", "in": PHOTOS, "dropped": 1} in told[0]["steps"]
+    assert told[1] == {"event": "start", "step": 0, "steps": 3}
+    assert [e["step"] for e in told[2:5]] == [1, 2, 3] and all(e["loss"] > 0 for e in told[2:5])
+    adapter = load_adapter(Path(told[-1]["result"]) / "adapter.safetensors")
+    assert adapter.provenance["data"][0]["units"]["12"]["labelled"] == PHOTOS - 1
+
+
+def test_an_error_is_the_last_line(base: Path, photos: Path, tmp_path: Path) -> None:
+    write_table(photos / "labels.csv", [{"file": "0.png", "caption": "a man"}])
+    answer = subprocess.run(
+        command(base, photos, tmp_path / "run"), capture_output=True, text=True, cwd=ROOT
+    )
+    (told,) = events(answer.stdout)
+    assert answer.returncode == 1 and told["event"] == "error"
+    assert "labels.csv" in told["message"] and "AU" in told["message"]
+    assert f"Error: {told['message']}" in answer.stderr and "Traceback" not in answer.stderr
+
+
+def test_a_run_that_nobody_reads_saves_and_ends(base: Path, tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        command(base, "rendered", tmp_path / "run", "--steps", "100000"),
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT,
+    )  # fmt: skip
+    for line in process.stdout:
+        if json.loads(line)["event"] == "step":
+            break
+    process.stdout.close()
+    assert process.wait(60) == 0, process.stderr.read()
+    described = json.loads((tmp_path / "run" / "result" / "training.json").read_text())
+    assert 1 <= described["step"] < 100000
+
+
+def test_a_trainer_reports_what_it_judges_and_saves(tmp_path: Path) -> None:
+    told: list[dict] = []
+    Trainer(ToyRecipe(), SETTINGS, tmp_path, report=told.append, about={"recipe": "toy"}).run()
+    names = [event["event"] for event in told]
+    assert names.count("step") == SETTINGS.steps and names.count("saved") == 4
+    described = json.loads((tmp_path / "result" / "training.json").read_text())
+    assert described["recipe"] == "toy"
+    again: list[dict] = []
+    Trainer(ToyRecipe(), SETTINGS, tmp_path, report=again.append).run()
+    assert [event["event"] for event in again] == ["start", "end"]  # nothing left to do
+
+
+def test_rendered_stands_for_the_faces_at_hand(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AU_ADAPTER_CACHE", str(tmp_path))
+    assert find_faces("rendered", tmp_path) == find_renders() == SAMPLE
+    with pytest.raises(FileNotFoundError, match="to render 500 faces, the face model .* missing"):
+        find_faces("rendered:500", tmp_path)
+    shutil.copytree(SAMPLE, tmp_path / "rendered")
+    assert find_faces("rendered", tmp_path) == tmp_path / "rendered"
+    assert find_faces("rendered:240", tmp_path) == tmp_path / "rendered"
+
+
+def test_folders_that_hold_no_faces_are_named(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="there is no folder .*nowhere"):
+        find_faces(tmp_path / "nowhere", tmp_path)
+    write_picture(tmp_path / "a.png")
+    with pytest.raises(ValueError, match="one table of labels .*found none"):
+        find_faces(tmp_path, tmp_path)
+    for name in ("one.csv", "two.csv"):
+        write_table(tmp_path / name, [{"file": "a.png", "AU12": 1}])
+    with pytest.raises(ValueError, match=r"found one\.csv, two\.csv"):
+        find_faces(tmp_path, tmp_path / "run")
+    write_table(tmp_path / "labels.csv", [{"file": "a.png", "AU12": 1}])
+    assert data_card(find_faces(tmp_path, tmp_path / "run"))["faces"] == 1
+
+
+def test_a_changed_table_is_prepared_again(photos: Path, tmp_path: Path) -> None:
+    first = find_faces(photos, tmp_path / "run")
+    assert find_faces(photos, tmp_path / "run") == first
+    write_table(photos / "labels.csv", [{"file": "0.png", "AU12": 1}])
+    second = find_faces(photos, tmp_path / "run")
+    assert second != first and data_card(second)["faces"] == 1
+
+
+def test_shards_are_taken_as_they_are(tmp_path: Path) -> None:
+    faces = write_faces(tmp_path / "faces", (3, 2))
+    assert find_faces(faces, tmp_path) == faces
+    card = data_card(faces)
+    assert card["faces"] == 5 and card["shards"] == 2 and card["folder"] == "faces"
+
+
+def test_a_full_disk_is_explained(tmp_path: Path) -> None:
+    said = "disk of .* is full.*make room and run this again"
+    with pytest.raises(OSError, match=said), explained(tmp_path):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    with pytest.raises(OSError, match="something else"), explained(tmp_path):
+        raise OSError(errno.EACCES, "something else")
+
+
+def test_torchs_own_words_for_a_full_disk_are_known(tmp_path: Path) -> None:
+    """Written for real past the largest file that this process may write."""
+    old = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, old[1]))
+        with pytest.raises(OSError, match="is full"), explained(tmp_path):
+            torch.save(torch.zeros(100_000), tmp_path / "state.pt")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, old)
+        signal.signal(signal.SIGXFSZ, handler)
+
+
+def test_memory_that_is_used_up_is_explained(tmp_path: Path) -> None:
+    with pytest.raises(MemoryError, match="used up.*lower batch_size"), explained(tmp_path):
+        torch.empty(2**60, dtype=torch.uint8)  # more than any machine has
+    with pytest.raises(RuntimeError, match="^shapes$"), explained(tmp_path):
+        raise RuntimeError("shapes")
