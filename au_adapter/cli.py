@@ -340,7 +340,7 @@ def download(name: str | None, output: Path | None, files: bool, manual: bool) -
     downloads = load("weights.downloads")
     chosen = [downloads.find(name)] if name else list(downloads.DOWNLOADS.values())
     for entry in chosen:
-        click.echo(_description(entry, files))
+        click.echo(entry.description(files))
         if manual:
             click.echo(downloads.by_hand(entry, output))
     if name is None or files or manual:
@@ -360,24 +360,6 @@ def _make_ready(name: str, folder: Path) -> None:
         click.echo(f"In one file, to copy into ComfyUI/models/au_adapter: {file}")
     if name == "magicface":
         click.echo("Copy or move its two folders into ComfyUI/models/magicface")
-
-
-def _description(entry: Any, files: bool) -> str:
-    """What a person decides by: title, licence, size and source; on request, every file."""
-    table = entry.table()
-    about, hashes = ("", "--files") if entry.pinned else ("about ", "as Hugging Face names it")
-    lines = [
-        f"{entry.name}: {entry.title}",
-        f"  licence {entry.licence}, {about}{entry.size() / 1e6:.0f} MB in {len(table)} files "
-        f"(their SHA-256: {hashes})",
-        f"  from {entry.source}",
-    ]
-    if files:
-        lines += [
-            f"  {digest or 'asked of Hugging Face before the file is fetched':64} {size:9} {path}"
-            for path, (size, digest) in table.items()
-        ]
-    return "\n".join(lines)
 
 
 def _downloaded_model() -> Path:

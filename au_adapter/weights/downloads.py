@@ -56,6 +56,23 @@ class Download:
         """Bytes in all; about so many, unless pinned."""
         return sum(size for size, _ in self.table().values())
 
+    def description(self, files: bool = False) -> str:
+        """What a person decides by: title, licence, size and source; on request, every file."""
+        table = self.table()
+        about, hashes = ("", "--files") if self.pinned else ("about ", "as Hugging Face names it")
+        lines = [
+            f"{self.name}: {self.title}",
+            f"  licence {self.licence}, {about}{self.size() / 1e6:.0f} MB in {len(table)} files "
+            f"(their SHA-256: {hashes})",
+            f"  from {self.source}",
+        ]
+        if files:
+            lines += [
+                f"  {digest or 'asked of Hugging Face before the file is fetched':64} {size:9} {path}"
+                for path, (size, digest) in table.items()
+            ]
+        return "\n".join(lines)
+
 
 _ICT_COMMIT = "da5f95a607f5e6b37755b38d3385d7f2853732e5"
 _FINEFACE = "https://huggingface.co/Tvaranka/fineface"
