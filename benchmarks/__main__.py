@@ -21,6 +21,7 @@ NAMES = (
     "full_size",
     "landmarker",
     "magicface_cost",
+    "magicface_quality",
     "train_proof",
 )
 ONLY_NAMED = ("full_size", "train_proof")

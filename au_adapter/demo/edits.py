@@ -7,7 +7,10 @@ regressor. What should have stayed is measured by networks that had no part in t
 from __future__ import annotations
 
 import json
+import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +33,7 @@ from .sheets import captioned_sheet
 SAMPLE = Path(__file__).parents[2] / "tests" / "data" / "rendered"
 PEOPLE = (52, 140, 224, 108)  # pictures of the sample, each the relaxed one of a person
 CHANGES = ("6B+12D", "1C+2C+5B", "4D", "15D+17C", "25C+26C")
-SEED = 424
+SAMPLER = {"seed": 424, "steps": 10}
 FOLDER = "edits"
 
 
@@ -51,26 +54,31 @@ def can_edit() -> bool:
 
 
 def draw_edits(server: Any, output: Path) -> list[Edits]:
-    """Have a ComfyServer edit each photo; pictures go to output/edits/.
-
-    The photo goes to the server's input folder, under a name of the demo's own.
-    """
+    """Have a ComfyServer edit the demo's photos; pictures go to output/edits/."""
     folder = output / FOLDER
+    return [edit_photo(server, n, CHANGES, folder, **SAMPLER) for n in PEOPLE]
+
+
+def edit_photo(
+    server: Any, number: int, changes: Sequence[str], folder: Path, **sampler: Any
+) -> Edits:
+    """Have a ComfyServer make all changes, in FACS notation, of one picture of the sample.
+
+    The photo goes to the server's input folder too, under a name of the demo's own. sampler: inputs
+    of KSampler.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    found = []
-    for number, image in zip(PEOPLE, _photos(), strict=True):
-        source = folder / f"person{number}.png"
-        image.save(source)
-        given = f"au_adapter_demo_{source.name}"
-        image.save(server.base / "input" / given)
-        history = server.wait(server.post_prompt(edit_graph(given, CHANGES, SEED)))
-        pasted, drawn = (
-            _save(server.images(history, node), folder / f"{source.stem}_{kind}")
-            for node, kind in ((PASTED, "edited"), (DRAWN, "drawn"))
-        )
-        rows = [_row(source, file, change) for file, change in zip(pasted, CHANGES, strict=True)]
-        found.append(Edits(source, rows, pasted, drawn))
-    return found
+    source = folder / f"person{number}.png"
+    _photo(number).save(source)
+    given = f"au_adapter_demo_{source.name}"
+    shutil.copyfile(source, server.base / "input" / given)
+    history = server.wait(server.post_prompt(edit_graph(given, changes, **sampler)))
+    pasted, drawn = (
+        _save(server.images(history, node), folder / f"{source.stem}_{kind}")
+        for node, kind in ((PASTED, "edited"), (DRAWN, "drawn"))
+    )
+    rows = [_row(source, file, change) for file, change in zip(pasted, changes, strict=True)]
+    return Edits(source, rows, pasted, drawn)
 
 
 def measure_edits(edits: list[Edits], folders: list[Path]) -> None:
@@ -111,10 +119,9 @@ def au_error(row: dict[str, Any], reading: str) -> float:
     return float(np.mean([(row[reading][unit] - value) ** 2 for unit, value in wanted.items()]))
 
 
-def _photos() -> list[Image.Image]:
-    """Those of PEOPLE, in that order."""
-    pictures = {number: sample["image"] for number, sample in enumerate(iterate(SAMPLE))}
-    return [Image.fromarray(pictures[number]) for number in PEOPLE]
+def _photo(number: int) -> Image.Image:
+    """A picture of the sample."""
+    return Image.fromarray(next(islice(iterate(SAMPLE), number, None))["image"])
 
 
 def _row(source: Path, file: Path, change: str) -> dict[str, Any]:

@@ -14,7 +14,6 @@ Graph = dict[str, dict[str, Any]]
 WORKFLOWS = Path(__file__).parents[2] / "workflows" / "api"
 PASTED, DRAWN = "pasted", "drawn"  # the nodes of an edit that give pictures
 OUTPUTS = ("SaveImage", "PreviewImage", "PreviewAny")
-EDIT_STEPS = 10
 SWEEP_LEVELS = (0.0, 1.0, 2.0, 3.0, 4.0, 5.0)
 
 
@@ -56,9 +55,12 @@ def face_graph(notation: str, prompt: str, seed: int, prefix: str, strength: flo
     return graph
 
 
-def edit_graph(photo: str, changes: Sequence[str], seed: int, steps: int = EDIT_STEPS) -> Graph:
+def edit_graph(photo: str, changes: Sequence[str], **sampler: Any) -> Graph:
     """magicface_sweep on a file of ComfyUI's input folder, with changes in FACS notation: a picture
-    for each, all of one noise, from the node PASTED; before Paste Face from the node DRAWN."""
+    for each, all of one noise, from the node PASTED; before Paste Face from the node DRAWN.
+
+    sampler: inputs of KSampler such as seed and steps.
+    """
     graph = copy.deepcopy(load_workflow("magicface_sweep"))
     paste = node_of(graph, "AUA_PasteFace")
     photo_link, change_link, edited = (paste[name] for name in ("image", "au_vector", "edited"))
@@ -68,8 +70,8 @@ def edit_graph(photo: str, changes: Sequence[str], seed: int, steps: int = EDIT_
         "class_type": "AUA_AUKeyframes",
         "inputs": {"frames": len(changes), "keyframes": frames, "easing": "hold"},
     }
-    sampler = graph[edited[0]]["inputs"]["samples"][0]
-    graph[sampler]["inputs"].update(seed=seed, steps=steps)
+    drawer = graph[edited[0]]["inputs"]["samples"][0]
+    graph[drawer]["inputs"].update(sampler)
     _relink(graph, {tuple(photo_link): ["photo", 0], tuple(change_link): ["changes", 0]})
     ends = {PASTED: node_of(graph, "SaveImage")["images"], DRAWN: edited}
     kept = {key: node for key, node in graph.items() if node["class_type"] not in OUTPUTS}

@@ -31,7 +31,7 @@ ROW_KEYS = {
 
 
 def test_the_graph_edits_a_file_in_the_place_of_the_drawn_photo() -> None:
-    graph = edit_graph("face.png", ["12D", "4C+15B"], 7, steps=3)
+    graph = edit_graph("face.png", ["12D", "4C+15B"], seed=7, steps=3)
     assert node_of(graph, "LoadImage") == {"image": "face.png"}
     for kind, name in (("PrepareMagicFace", "image"), ("PasteFace", "image")):
         assert node_of(graph, f"AUA_{kind}")[name] == ["photo", 0]
@@ -45,7 +45,7 @@ def test_the_graph_edits_a_file_in_the_place_of_the_drawn_photo() -> None:
 
 
 def test_each_change_is_a_frame_of_its_own() -> None:
-    inputs = node_of(edit_graph("face.png", CHANGES, 1), "AUA_AUKeyframes")
+    inputs = node_of(edit_graph("face.png", CHANGES), "AUA_AUKeyframes")
     frames = Keyframes.parse(inputs["keyframes"], inputs["easing"]).vector(inputs["frames"])
     assert [frames.notation(n) for n in range(len(frames))] == list(CHANGES)
 
