@@ -32,8 +32,10 @@ NAMESPACE = uuid.UUID("6d9fbb44-3c63-4f27-9a5b-3f0a1a6f7d10")  # any, so that id
 THUMBNAIL = 384
 MOST = 9  # pictures on a thumbnail
 INK, PAPER = "#f2f2ee", "#2f3640"
-# Workflows that draw with models which cannot be shipped: their card is a text.
+# Workflows that draw with models which cannot be shipped, or only after minutes of training: their
+# card is a text.
 CARDS = {
+    "au_train": "Train an AU-Adapter\n\nlabelled faces in,\nan adapter out",
     "au_sd21": "Stable Diffusion 2.1\n+ FineFace\n\nyour checkpoint,\ntwelve muscles",
     "au_sd15": "Stable Diffusion 1.5\n+ FineFace\n\nyour checkpoint,\ntwelve muscles",
     "au_sd15_ipadapter": "SD 1.5 + FineFace\n+ IP-Adapter\n\ntext, a person,\nan expression",

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
 from diffusers.loaders.single_file_utils import (
     convert_ldm_unet_checkpoint,
@@ -43,8 +44,9 @@ def convert(
     """The pipeline of a checkpoint's tensors; path: for messages."""
     tensors = {name: t.float() if t.is_floating_point() else t for name, t in tensors.items()}
     kind = "v_prediction" if predicts_velocity(tensors) else "epsilon"
-    unet = UNet2DConditionModel.from_config(configs["unet"])
-    vae = AutoencoderKL.from_config(configs["vae"])
+    with torch.device("meta"):  # no numbers are drawn that the file's replace anyway
+        unet = UNet2DConditionModel.from_config(configs["unet"])
+        vae = AutoencoderKL.from_config(configs["vae"])
     text = CLIPTextModel(CLIPTextConfig.from_dict(configs["text_encoder"]))
     _fill(unet, convert_ldm_unet_checkpoint(dict(tensors), configs["unet"]), path, "UNet")
     _fill(vae, convert_ldm_vae_checkpoint(dict(tensors), configs["vae"]), path, "VAE")
@@ -83,7 +85,7 @@ def _fill(network: nn.Module, weights: Mapping[str, Tensor], path: Path, title: 
             f"have another shape, {name} first. Choose a checkpoint with UNet, text encoder and "
             "VAE in one file"
         )
-    network.load_state_dict(chosen, strict=False)
+    network.load_state_dict(chosen, strict=False, assign=True)
 
 
 def _tokenizer(folder: str | Path | None, pad_token: str, path: Path) -> CLIPTokenizer:

@@ -1,0 +1,247 @@
+"""FineFace's Tables 1, 2 and 3 again: on rendered faces and the bundled base.
+
+    python -m benchmarks.paper_tables --size smoke|evening|full [--clip FOLDER]
+
+Every cell, a method with its settings and a seed, is trained, drawn and read in a folder of its
+own, and a stopped run goes on with the cells that are not done. The paper's numbers stand beside
+ours; they are of Stable Diffusion 2.1 and photographs, read by LibreFace.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import click
+import torch
+from torch import Tensor
+from torchvision.utils import save_image
+
+from au_adapter.demo import demo_folder
+from au_adapter.evaluation.estimators import Estimator, open_estimator
+from au_adapter.evaluation.metrics import clip_i
+from au_adapter.evaluation.protocols import load_protocol
+from au_adapter.evaluation.shell import clip_encoder
+from au_adapter.facs import SET_A
+from au_adapter.training.bases import load_base
+from au_adapter.training.loop import Trainer
+from au_adapter.training.run import find_recipe
+from au_adapter.training.sampling import Case, draw_pictures
+from au_adapter.training.sources import find_faces
+
+from .au_response import PROMPTS
+from .paper_report import write_report
+
+RESULTS = Path(__file__).parent / "results"
+WORK = Path(__file__).parents[1] / ".cache" / "benchmarks" / "paper_tables"
+FIRST_SEED = 8001  # of the pictures; nothing was trained or chosen on them
+SHEET_LEVEL = 4.0
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One row of a table: how its model is trained. tables: the numbers of those that show it."""
+
+    name: str
+    recipe: str
+    tables: tuple[int, ...]
+    settings: dict[str, Any] = field(default_factory=dict)
+
+
+CELLS = (
+    Cell("FineFace", "fineface", (1, 2, 3)),
+    Cell("LoRA-T", "lora-text", (1,)),
+    Cell("LoRA-AU", "lora-au", (1,)),
+    Cell("DreamBooth", "dreambooth", (1,), {"learning_rate": 1e-4}),
+    Cell("encoder none", "fineface", (2,), {"encoder": "none"}),
+    Cell("encoder mlp", "fineface", (2,), {"encoder": "mlp"}),
+    Cell("encoder res_mlp", "fineface", (2,), {"encoder": "res_mlp"}),
+    Cell("encoder res_3mlp", "fineface", (2,), {"encoder": "res_3mlp"}),
+    Cell("encoder individual", "fineface", (2,), {"encoder": "individual"}),
+    Cell("without smoothing", "fineface", (3,), {"smoothing": "none"}),
+    Cell("smoothing as in the paper", "fineface", (3,), {"smoothing": "paper"}),
+)
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much is done. data: see `training.sources`. ranks: whether it is enough to rank by."""
+
+    training: dict[str, Any]
+    data: str
+    prompts: int
+    levels: tuple[float, ...]
+    combinations: int
+    units: tuple[int, ...] = SET_A
+    seeds: tuple[int, ...] = (1,)
+    ranks: bool = True
+
+
+DECAYED = {"warmup_steps": 50, "average_decay": 0.99, "mixed_precision": "no", "batch_size": 16}
+FEW = {"mixed_precision": "no", "batch_size": 2, "warmup_steps": 0, "decay_steps": 0}
+SIZES = {
+    "smoke": Size({**FEW, "steps": 2}, "rendered", 1, (4.0,), 1, units=(4, 12), ranks=False),
+    "evening": Size(
+        {**DECAYED, "steps": 1000, "decay_steps": 300}, "rendered", 2, (1.0, 3.0, 5.0), 6
+    ),
+    "full": Size(
+        {"batch_size": 32, "steps": 20000}, "rendered:20000", 8, (1.0, 2.0, 3.0, 4.0, 5.0), 50,
+        seeds=(1, 2, 3),
+    ),
+}  # fmt: skip
+
+
+@click.command()
+@click.option("--size", type=click.Choice(tuple(SIZES)), required=True)
+@click.option("--clip", type=click.Path(path_type=Path), help="A CLIP folder, for CLIP-I.")
+@click.option("--cell", "names", multiple=True, help="Only these cells.")
+def main(size: str, clip: Path | None, names: tuple[str, ...]) -> None:
+    """Make what is not made yet, then write results/paper_tables_SIZE.{json,md} and pictures."""
+    run(SIZES[size], WORK / size, RESULTS, f"paper_tables_{size}", clip=clip, names=names)
+
+
+def run(
+    size: Size,
+    work: Path,
+    results: Path,
+    name: str,
+    base: Path | None = None,
+    clip: Path | None = None,
+    names: Sequence[str] = (),
+) -> Path:
+    """All cells of a size, and the report of those that are done; the report's file."""
+    base = base or demo_folder()
+    faces = find_faces(size.data, work)
+    reader = open_estimator("demo")
+    encode = clip_encoder(clip) if clip else None
+    plain = _plain(base, size)
+    for cell in CELLS:
+        for seed in size.seeds:
+            folder = work / cell.name.replace(" ", "_") / f"seed{seed}"
+            if (names and cell.name not in names) or (folder / "cell.json").is_file():
+                continue
+            found = make_cell(cell, seed, size, faces, base, folder, reader)
+            if encode is not None:
+                _add_clip(found["rows"], folder, plain, encode)
+            _write(folder / "cell.json", found)
+            click.echo(f"{cell.name}, seed {seed}: {found['hours']:.2f} hours")
+    _write(work / "base.json", {"rows": _rows(_cases(size), _readings(reader, plain))})
+    return write_report(name, work, results, CELLS, size)
+
+
+def make_cell(
+    cell: Cell, seed: int, size: Size, faces: Path, base: Path, folder: Path, reader: Estimator
+) -> dict[str, Any]:
+    """Train, draw, read: the rows of a cell, its time, and its pictures in the folder."""
+    begun = time.monotonic()
+    make, defaults = find_recipe(cell.recipe)
+    chosen = size.training | cell.settings
+    own = {k: v for k, v in chosen.items() if k not in asdict(defaults)}
+    settings = replace(
+        defaults, seed=seed, **{k: v for k, v in chosen.items() if k in asdict(defaults)}
+    )
+    if cell.recipe == "dreambooth":
+        own["prior_count"] = 8 * settings.batch_size if size.ranks else 2
+    torch.manual_seed(seed)
+    recipe = make([faces], base=str(base), **own)
+    trainer = Trainer(recipe, settings, folder)
+    trainer.run()
+    trained = time.monotonic()
+    cases = _cases(size)
+    with torch.no_grad():
+        pictures = recipe.pictures(trainer.trained().eval(), cases)
+    torch.save((pictures * 255).round().byte(), folder / "pictures.pt")
+    _sheet(pictures, cases, folder / "sheet.png")
+    return {
+        "cell": cell.name,
+        "seed": seed,
+        "settings": asdict(settings) | own,
+        "training_hours": (trained - begun) / 3600,
+        "hours": (time.monotonic() - begun) / 3600,
+        "estimator": reader.name,
+        "rows": _rows(cases, _readings(reader, pictures)),
+    }
+
+
+def _cases(size: Size) -> list[Case]:
+    """For each prompt: no AU, each AU alone at each level, the combinations."""
+    protocol = load_protocol("fineface")
+    wanted = [
+        {unit: value for unit, value in row.requested.items() if int(unit) in size.units}
+        for row in protocol.rows
+        if row.group == "combination" and row.prompt == protocol.rows[0].prompt
+    ]
+    together = [row for row in wanted if row] if size.units != SET_A else wanted
+    single = [{str(unit): level} for unit in size.units for level in size.levels]
+    requests = [{}, *single, *together[: size.combinations]]
+    prompts = PROMPTS.splitlines()[: size.prompts]
+    return [
+        Case(prompt, FIRST_SEED + number, requested)
+        for number, prompt in enumerate(prompts)
+        for requested in requests
+    ]
+
+
+def _plain(base: Path, size: Size) -> Tensor:
+    """What the base alone draws of each case: the same picture for every request of a prompt."""
+    cases = [case for case in _cases(size) if not case.requested]
+    prompts = {"prompt": [case.prompt for case in cases]}
+    with torch.no_grad():
+        drawn = draw_pictures(load_base(base), {}, prompts, [case.seed for case in cases])
+    return drawn.repeat_interleave(len(_cases(size)) // len(cases), dim=0)
+
+
+def _readings(reader: Estimator, pictures: Tensor) -> list[dict[str, float]]:
+    values = [reading.aus for reading in reader.estimate(pictures)]
+    return [
+        {str(u): round(float(v), 3) for u, v in zip(aus.units, aus.values[0], strict=True)}
+        for aus in values
+    ]
+
+
+def _rows(cases: Sequence[Case], measured: Sequence[dict[str, float]]) -> list[dict[str, Any]]:
+    """Rows as `evaluation.response` reads them."""
+    return [
+        {
+            "method": "adapter",
+            "prompt": case.prompt,
+            "seed": case.seed,
+            "requested": dict(case.requested),
+            "measured": seen,
+        }
+        for case, seen in zip(cases, measured, strict=True)
+    ]
+
+
+def _add_clip(rows: list[dict], folder: Path, plain: Tensor, encode: Any) -> None:
+    pictures = torch.load(folder / "pictures.pt", weights_only=True).float() / 255
+    with torch.no_grad():
+        found = clip_i(pictures, plain, encode)
+    for row, value in zip(rows, found.tolist(), strict=True):
+        row["clip_i"] = round(value, 4)
+
+
+def _sheet(pictures: Tensor, cases: Sequence[Case], path: Path) -> None:
+    """The first prompt: no AU, each AU alone at about SHEET_LEVEL, the combinations."""
+    first = [n for n, case in enumerate(cases) if case.prompt == cases[0].prompt]
+    levels = {v for n in first if len(cases[n].requested) == 1 for v in cases[n].requested.values()}
+    level = min(levels, key=lambda value: abs(value - SHEET_LEVEL))
+    shown = [
+        n for n in first if len(cases[n].requested) != 1 or level in cases[n].requested.values()
+    ]
+    save_image(pictures[shown].movedim(-1, 1), path, nrow=13, padding=1)
+
+
+def _write(path: Path, content: object) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    partial.write_text(json.dumps(content), encoding="utf-8")
+    partial.replace(path)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,73 @@
+"""The paper's tables on tiny settings: every cell, the numbers by hand, and going on."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from tiny_demo import write_demo
+
+from au_adapter.demo import demo_folder
+from benchmarks.paper_report import PUBLISHED, measures
+from benchmarks.paper_tables import CELLS, SIZES, run
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Work and results of the smoke size, on a base of random weights."""
+    base = write_demo(tmp_path_factory.mktemp("base"))
+    work, results = tmp_path_factory.mktemp("work"), tmp_path_factory.mktemp("results")
+    run(SIZES["smoke"], work, results, "paper_tables_smoke", base=base)
+    return work, results
+
+
+def test_smoke_makes_every_cell_and_ranks_nothing(folders: tuple[Path, Path]) -> None:
+    work, results = folders
+    text = (results / "paper_tables_smoke.md").read_text()
+    for cell in CELLS:
+        assert f"| {cell.name} |" in text
+        sheet = results / "paper_tables_smoke" / f"{cell.name.replace(' ', '_')}.png"
+        assert Image.open(sheet).size[1] == 130
+    for title in ("Table 1", "Table 2", "Table 3", "7.45, 0.91", "Too small to rank"):
+        assert title in text
+    assert "## Order" not in text
+    found = json.loads((results / "paper_tables_smoke.json").read_text())
+    assert found["cells"].keys() == {cell.name for cell in CELLS} | {"base alone"}
+    assert Image.open(results / "paper_tables_smoke.png").size == (880, 550)
+
+
+def test_a_second_run_makes_only_what_is_missing(folders: tuple[Path, Path]) -> None:
+    work, results = folders
+    files = {path: path.stat().st_mtime_ns for path in work.glob("*/seed*/cell.json")}
+    assert len(files) == len(CELLS)
+    gone = next(path for path in files if "LoRA-T" in str(path))
+    shutil.rmtree(gone.parent)
+    run(SIZES["smoke"], work, results, "paper_tables_smoke", names=("LoRA-T",), base=demo_folder())
+    assert gone.is_file()
+    assert all(p.stat().st_mtime_ns == time for p, time in files.items() if p != gone)
+
+
+def test_measures_by_hand() -> None:
+    def row(requested: dict, measured: dict, **more: float) -> dict:
+        return {"method": "adapter", "requested": requested, "measured": measured, **more}
+
+    found = measures(
+        [
+            row({}, {"4": 0.0, "12": 0.0}),
+            row({"12": 2.0}, {"4": 1.0, "12": 1.0}, clip_i=0.9),
+            row({"12": 4.0}, {"4": 0.0, "12": 2.0}, clip_i=0.7),
+            row({"4": 1.0, "12": 3.0}, {"4": 1.0, "12": 1.0}),
+        ]
+    )
+    assert found["single"] == pytest.approx((1 + 4) / 2)
+    assert found["single_all"] == pytest.approx((1 + 1 + 0 + 4) / 4)
+    assert found["combined"] == pytest.approx((0 + 4) / 2)
+    assert found["clip_single"] == pytest.approx(0.8) and found["clip_combined"] is None
+    assert found["linearity"] == {"12": (1.0, 1.0)}
+
+
+def test_every_published_row_is_a_cell() -> None:
+    assert PUBLISHED.keys() <= {cell.name for cell in CELLS}
