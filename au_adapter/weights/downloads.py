@@ -67,8 +67,9 @@ class Download:
             f"  from {self.source}",
         ]
         if files:
+            unknown = "asked of Hugging Face before the file is fetched"
             lines += [
-                f"  {digest or 'asked of Hugging Face before the file is fetched':64} {size:9} {path}"
+                f"  {digest or unknown:64} {size:9} {path}"
                 for path, (size, digest) in table.items()
             ]
         return "\n".join(lines)
