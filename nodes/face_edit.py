@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from au_adapter.faces import (
     PERSON_SEGMENTER,
     Face,
     FaceLandmarker,
+    FaceParser,
     PersonSegmenter,
     from_face_landmarks,
     head_angles,
@@ -28,6 +30,8 @@ from .sockets import CATEGORY, AUVectorSocket, FaceCropSocket, FaceLandmarksSock
 MODEL_FOLDER = "face_analysis"
 ALIASES = ["MagicFace", "expression", "face edit", "crop face", "FACS"]
 ORDERS = ("largest first", "left to right", "surest first")
+GOOGLE = "selfie segmenter"
+PARSER_ENDINGS = (".pth", ".safetensors")
 LEVELS = 3  # faces down to about a twentieth of the picture's longer side
 EVERY = -1
 PROFILE = 50  # degrees of yaw beyond which half of the face is a guess
@@ -78,6 +82,15 @@ class PrepareMagicFace(io.ComfyNode):
                     advanced=True,
                     tooltip="In which order the faces are counted.",
                 ),
+                io.Combo.Input(
+                    "segmenter",
+                    options=_segmenters(),
+                    optional=True,
+                    advanced=True,
+                    tooltip="What tells people from background: Google's segmenter, or the weights "
+                    "of BiSeNet that MagicFace's own preparation uses, 79999_iter.pth in "
+                    "models/face_analysis.",
+                ),
                 io.Int.Input(
                     "size",
                     default=512,
@@ -106,6 +119,7 @@ class PrepareMagicFace(io.ComfyNode):
         size: int = 512,
         mask: Tensor | None = None,
         face_landmarks: dict[str, Any] | None = None,
+        segmenter: str = GOOGLE,
     ) -> io.NodeOutput:
         pictures = _in_colour(image)
         frames = _faces(pictures, face_landmarks)
@@ -114,8 +128,8 @@ class PrepareMagicFace(io.ComfyNode):
             for index, faces in enumerate(frames)
             for one in _choose(faces, index, face, order, _mask_of(mask, index, pictures))
         ]
-        people = None if mask_rule == RULES[1] else _segmenter().mask
         try:
+            people = _black(segmenter, mask_rule)
             crop, faces, backgrounds = prepare_faces(pictures.cpu(), chosen, size, people)
         except ValueError as error:
             raise ValueError(f"Prepare MagicFace: {error}") from error
@@ -211,9 +225,20 @@ def _faces(pictures: Tensor, landmarks: dict[str, Any] | None) -> list[list[Face
     return frames
 
 
-def _segmenter() -> PersonSegmenter:
+def _segmenters() -> list[str]:
+    """Google's segmenter, and every file that may hold BiSeNet."""
+    found = folder_paths.get_filename_list(MODEL_FOLDER)
+    return [GOOGLE, *(name for name in found if name.endswith(PARSER_ENDINGS))]
+
+
+def _black(segmenter: str, mask_rule: str) -> Callable[[Tensor], Tensor] | None:
+    """What finds the pixels that become black in the background; None: the mesh's outline."""
+    whole = mask_rule == RULES[0]
+    if segmenter != GOOGLE:
+        parser = FaceParser(folder_paths.get_full_path_or_raise(MODEL_FOLDER, segmenter))
+        return parser.person if whole else parser.face
     folders = folder_paths.get_folder_paths(MODEL_FOLDER)
-    return PersonSegmenter(locate(PERSON_SEGMENTER, folders=folders))
+    return PersonSegmenter(locate(PERSON_SEGMENTER, folders=folders)).mask if whole else None
 
 
 def _mask_of(mask: Tensor | None, picture: int, pictures: Tensor) -> Tensor | None:

@@ -10,6 +10,7 @@ from .face import Face, from_face_landmarks, to_face_landmarks
 from .halves import half_masks
 from .landmarker import FaceLandmarker
 from .locate import FACE_LANDMARKER, FULL_RANGE_DETECTOR, PERSON_SEGMENTER, locate
+from .parser import FaceParser
 from .pose import head_angles
 from .segmenter import PersonSegmenter
 
@@ -19,6 +20,7 @@ __all__ = [
     "PERSON_SEGMENTER",
     "Face",
     "FaceLandmarker",
+    "FaceParser",
     "PersonSegmenter",
     "from_face_landmarks",
     "half_masks",

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from au_adapter_pack.nodes import face_edit
+from face_parsing import all_of_class
 from face_pictures import landmarker, picture
 from sampling import NODE, run
 from torch import Tensor
@@ -114,6 +115,19 @@ def test_a_grey_photo_and_one_with_alpha() -> None:
         assert edited.shape == photo.shape and not torch.equal(edited, photo)
         assert torch.equal(paste(photo, crop, NOTHING, None), photo)
     assert torch.equal(edited[..., 3], alpha[..., 3])
+
+
+def test_bisenet_tells_a_person_and_a_face_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.save(all_of_class(17), tmp_path / "79999_iter.pth")  # hair everywhere
+    known = {"face_analysis": ([str(tmp_path)], {".pth"})}
+    monkeypatch.setattr(face_edit.folder_paths, "folder_names_and_paths", known)
+    inputs = {"segmenter": "79999_iter.pth"}
+    _, face, behind = prepare(picture(ASTRONAUT), mask_rule="whole person", **inputs)
+    assert (behind.amax(-1) == 0).float().mean() > 0.9  # all but the jaw's dots
+    _, face, behind = prepare(picture(ASTRONAUT), mask_rule="face only", **inputs)
+    assert (behind == face).float().mean() > 0.9
 
 
 def test_a_profile_is_noted() -> None:
