@@ -86,7 +86,7 @@ DECAYED = {"warmup_steps": 50, "average_decay": 0.99, "mixed_precision": "no", "
 FEW = {"mixed_precision": "no", "batch_size": 2, "warmup_steps": 0, "decay_steps": 0}
 SIZES = {
     "smoke": Size(
-        {**FEW, "steps": 2}, "rendered", 1, (4.0,), 1, units=(4, 12), ranks=False, sampling=2
+        {**FEW, "steps": 2}, "rendered", 1, (4.0,), 1, units=(6, 12), ranks=False, sampling=2
     ),
     "evening": Size(
         {**DECAYED, "steps": 1000, "decay_steps": 300}, "rendered", 2, (1.0, 3.0, 5.0), 6
@@ -178,7 +178,7 @@ def _cases(size: Size) -> list[Case]:
         for row in protocol.rows
         if row.group == "combination" and row.prompt == protocol.rows[0].prompt
     ]
-    together = [row for row in wanted if row] if size.units != SET_A else wanted
+    together = [row for row in wanted if len(row) > 1]
     single = [{str(unit): level} for unit in size.units for level in size.levels]
     requests = [{}, *single, *together[: size.combinations]]
     prompts = PROMPTS.splitlines()[: size.prompts]
