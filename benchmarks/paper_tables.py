@@ -30,7 +30,7 @@ from au_adapter.facs import SET_A
 from au_adapter.training.bases import load_base
 from au_adapter.training.loop import Trainer
 from au_adapter.training.run import find_recipe
-from au_adapter.training.sampling import Case, draw_pictures
+from au_adapter.training.sampling import STEPS, Case, draw_pictures
 from au_adapter.training.sources import find_faces
 
 from .au_response import PROMPTS
@@ -79,12 +79,15 @@ class Size:
     units: tuple[int, ...] = SET_A
     seeds: tuple[int, ...] = (1,)
     ranks: bool = True
+    sampling: int = STEPS
 
 
 DECAYED = {"warmup_steps": 50, "average_decay": 0.99, "mixed_precision": "no", "batch_size": 16}
 FEW = {"mixed_precision": "no", "batch_size": 2, "warmup_steps": 0, "decay_steps": 0}
 SIZES = {
-    "smoke": Size({**FEW, "steps": 2}, "rendered", 1, (4.0,), 1, units=(4, 12), ranks=False),
+    "smoke": Size(
+        {**FEW, "steps": 2}, "rendered", 1, (4.0,), 1, units=(6, 12), ranks=False, sampling=2
+    ),
     "evening": Size(
         {**DECAYED, "steps": 1000, "decay_steps": 300}, "rendered", 2, (1.0, 3.0, 5.0), 6
     ),
@@ -153,7 +156,7 @@ def make_cell(
     trained = time.monotonic()
     cases = _cases(size)
     with torch.no_grad():
-        pictures = recipe.pictures(trainer.trained().eval(), cases)
+        pictures = recipe.pictures(trainer.trained().eval(), cases, size.sampling)
     torch.save((pictures * 255).round().byte(), folder / "pictures.pt")
     _sheet(pictures, cases, folder / "sheet.png")
     return {
@@ -175,7 +178,7 @@ def _cases(size: Size) -> list[Case]:
         for row in protocol.rows
         if row.group == "combination" and row.prompt == protocol.rows[0].prompt
     ]
-    together = [row for row in wanted if row] if size.units != SET_A else wanted
+    together = [row for row in wanted if len(row) > 1]
     single = [{str(unit): level} for unit in size.units for level in size.levels]
     requests = [{}, *single, *together[: size.combinations]]
     prompts = PROMPTS.splitlines()[: size.prompts]
@@ -191,7 +194,8 @@ def _plain(base: Path, size: Size) -> Tensor:
     cases = [case for case in _cases(size) if not case.requested]
     prompts = {"prompt": [case.prompt for case in cases]}
     with torch.no_grad():
-        drawn = draw_pictures(load_base(base), {}, prompts, [case.seed for case in cases])
+        seeds = [case.seed for case in cases]
+        drawn = draw_pictures(load_base(base), {}, prompts, seeds, size.sampling)
     return drawn.repeat_interleave(len(_cases(size)) // len(cases), dim=0)
 
 

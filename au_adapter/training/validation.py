@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from textwrap import wrap
 from typing import Any, Protocol
 
+from PIL import Image
 from torch import Tensor, nn
-from torchvision.utils import save_image
 
+from ..demo.sheets import contact_sheet
 from ..evaluation.estimators import DemoEstimator, Estimator
 from ..evaluation.reading import Reading
 from ..evaluation.regressor import load_regressor
@@ -19,6 +21,7 @@ PROMPTS = ("a photo of a young man", "a portrait of an old woman")
 LEVELS = (2.0, 4.0)  # the intensities asked for, beside none
 FIRST_SEED = 4001
 SHEET = "pictures.png"
+LABEL = 26  # characters that fit beside a row of the sheet
 
 Estimate = Callable[[Tensor], list[Reading]]
 
@@ -71,7 +74,7 @@ class Validation:
         A picture without a face counts as a face that shows no AU.
         """
         images = self.recipe.pictures(module, self.cases)
-        save_image(images.movedim(-1, 1), folder / SHEET, nrow=self._columns(), padding=1)
+        self._sheet(images, folder.name).save(folder / SHEET)
         rows, found = self._rows(self.estimate(images))
         return {
             "au_error": prompted_error(rows, "adapter"),
@@ -80,6 +83,20 @@ class Validation:
             "response": _response(rows),
             "estimator": self.estimator,
         }
+
+    def _sheet(self, images: Tensor, title: str) -> Image.Image:
+        pictures = [Image.fromarray(p) for p in (images * 255).round().byte().numpy()]
+        columns = self._columns()
+        starts = range(0, len(pictures), columns)
+        rows = [(self._label(n), pictures[n : n + columns]) for n in starts]
+        codes = (", ".join(f"AU{u}" for u in c.requested) for c in self.cases[:columns])
+        return contact_sheet(rows, [code or "no AU" for code in codes], title)
+
+    def _label(self, first: int) -> str:
+        """Of a row: its prompt, and the intensities asked for."""
+        row = self.cases[first : first + self._columns()]
+        levels = sorted({f"{v:g}" for case in row for v in case.requested.values()})
+        return "\n".join([*wrap(row[0].prompt, LABEL), f"asked for {', '.join(levels)}"])
 
     def _columns(self) -> int:
         """Pictures from one face without AUs to the next; all where there are none."""

@@ -95,7 +95,7 @@ def test_the_workflow_trains_and_its_adapter_works(server: ComfyServer) -> None:
     assert (STEPS, STEPS) in seen
     loss, judged, picture = (server.images(history, node)[0] for node in ("2", "3", "14"))
     assert loss.size == (840, 520) and picture.size == (128, 128)
-    assert judged.size == (13 * 129 + 1, 4 * 129 + 1)
+    assert judged.size == (190 + 13 * 134 + 6, 2 * 26 + 4 * 134)
     (report,) = history["outputs"]["4"]["text"]
     for said in ("240 faces of rendered", "| 3 |", "kept", "Measured intensity", "proud_00001"):
         assert said in report

@@ -35,6 +35,7 @@ def test_smoke_makes_every_cell_and_ranks_nothing(folders: tuple[Path, Path]) ->
         assert title in text
     assert "## Order" not in text
     found = json.loads((results / "paper_tables_smoke.json").read_text())
+    assert all(seed["combined"] > 0 for seeds in found["cells"].values() for seed in seeds)
     assert found["cells"].keys() == {cell.name for cell in CELLS} | {"base alone"}
     assert Image.open(results / "paper_tables_smoke.png").size == (880, 550)
 

@@ -289,7 +289,8 @@ def test_the_best_adapter_is_kept_by_its_faces(
     again = load_adapter(save_adapter(best, tmp_path / "again.safetensors"))
     assert again.provenance == best.provenance and adapter_hash(again) == adapter_hash(best)
     with Image.open(tmp_path / "run/validation/step-0000002/pictures.png") as sheet:
-        assert sheet.size == (2 * 129 + 1, 4 * 129 + 1)  # no AU and AU12, 2 prompts x 2 levels
+        # No AU and AU12, 2 prompts x 2 levels, 128 pixels and 6 between.
+        assert sheet.size == (190 + 2 * 134 + 6, 2 * 26 + 4 * 134)
 
 
 def test_a_dreambooth_of_the_demo_is_a_base(results: dict[str, Path]) -> None:

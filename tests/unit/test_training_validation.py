@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from toy_training import SETTINGS, ToyRecipe
 
+from au_adapter.demo.sheets import CAPTION, MARGIN, SIDE
 from au_adapter.evaluation.reading import Reading
 from au_adapter.facs import AUVector
 from au_adapter.training.loop import Settings, Trainer
@@ -148,6 +149,11 @@ class Drawer:
         return torch.tensor(bright).reshape(-1, 1, 1, 1).expand(-1, 6, 8, 3)
 
 
+def sheet_size(columns: int, rows: int) -> tuple[int, int]:
+    """Of pictures of 8 x 6 pixels, with labels on top and at the left."""
+    return SIDE + columns * (8 + MARGIN) + MARGIN, 2 * (CAPTION + MARGIN) + rows * (6 + MARGIN)
+
+
 def read(images: Tensor) -> list[Reading]:
     """AU12 by brightness; no face where the picture is black; a less certain face that lies."""
     found = []
@@ -175,14 +181,14 @@ def test_measures_by_hand(tmp_path: Path) -> None:
     assert measures["faces"] == pytest.approx(2 / 3)
     assert measures["response"] == {"12": {"2": 2.0}, "4": {"3": 0.0}}
     assert measures["estimator"] == "unnamed"
-    assert Image.open(tmp_path / "pictures.png").size == (3 * 9 + 1, 6 + 2)
+    assert Image.open(tmp_path / "pictures.png").size == sheet_size(3, 1)
 
 
 def test_a_response_begins_at_the_face_without_aus(tmp_path: Path) -> None:
     measures = Validation(Drawer(), read)(nn.Identity(), tmp_path)
     assert measures["response"]["12"] == {"0": 0.0, "2": 2.0, "4": 4.0}
     rows = 2 * 2  # prompts x levels, each beginning with no AU
-    assert Image.open(tmp_path / "pictures.png").size == (3 * 9 + 1, rows * 7 + 1)
+    assert Image.open(tmp_path / "pictures.png").size == sheet_size(3, rows)
 
 
 def test_an_estimator_that_lacks_an_au_is_named(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from ..bases import encode_pictures, is_demo, load_base, training_schedule
 from ..diffusion import min_snr_weights, noise_loss, prediction_target
 from ..labelled import LabelledFaces, RenderedLatents, StreamedPictures, tokenize
 from ..recipe import Share
-from ..sampling import Case, draw_pictures
+from ..sampling import STEPS, Case, draw_pictures
 from ..smoothing import SMOOTHING
 
 PART_WEIGHT = 3.0
@@ -143,11 +143,14 @@ class AdaptedRecipe:
             batch["tokens"] = tokenize(self.tokenizer, texts)
         return batch
 
-    def pictures(self, module: ConditionedLoss, cases: Sequence[Case]) -> Tensor:
-        """Pictures [N, H, W, 3] in 0..1 of cases, by the module as it is now."""
+    def pictures(
+        self, module: ConditionedLoss, cases: Sequence[Case], steps: int = STEPS
+    ) -> Tensor:
+        """Pictures [N, H, W, 3] in 0..1 of cases, by the module as it is now, in so many steps."""
         inputs = self.pipeline_inputs(module, cases)
         networks = {"unet": module.unet, "text_encoder": module.text_encoder, "vae": module.vae}
-        return draw_pictures(self.pipeline, networks, inputs, [case.seed for case in cases])
+        seeds = [case.seed for case in cases]
+        return draw_pictures(self.pipeline, networks, inputs, seeds, steps)
 
     def values(self, cases: Sequence[Case]) -> Tensor:
         """AU intensities [N, K] that cases ask for, in the order of units."""
