@@ -57,7 +57,7 @@ class Run:
 
     def follow(self, output: Path, kill_at: int = 0) -> None:
         """Train until the end, or kill the process at a step."""
-        begun, used = time.monotonic(), 0.0
+        begun = time.monotonic()
         settings = [w for k, v in SETTINGS.items() for w in ("--set", f"{k}={v}")]
         arguments = ["--recipe", "fineface", "--data", "rendered", "--steps", str(STEPS), *settings]
         with Training(arguments, output) as training:
@@ -66,11 +66,10 @@ class Run:
                 if event is None or event["event"] != "step":
                     continue
                 self.losses[event["step"]] = event["loss"]
-                used = sum(process.cpu_times()[:2])
+                self.cpu_seconds = sum(process.cpu_times()[:2])
+                self.seconds = time.monotonic() - begun
                 if event["step"] == kill_at:
                     process.kill()
-        self.cpu_seconds += used
-        self.seconds += time.monotonic() - begun
 
 
 def main() -> None:

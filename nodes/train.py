@@ -5,16 +5,17 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
 from PIL import Image
 from torch import Tensor
 
 from au_adapter.evaluation.estimators.files import read_picture
 from au_adapter.evaluation.plots import sentence_picture
-from au_adapter.training.follow import Training, TrainingError
+from au_adapter.training.follow import LOCK, LOOK, Training, TrainingError
 from au_adapter.training.results import find_result, read_losses, training_report
 from au_adapter.weights.files import load_adapter, save_adapter
 
@@ -65,7 +66,7 @@ class TrainAUAdapter(io.ComfyNode):
     def execute(cls, **widgets: Any) -> io.NodeOutput:
         request = Request(**widgets)
         if request.existing_run == RUNS[1]:
-            shutil.rmtree(request.folder, ignore_errors=True)
+            _forget(request.folder)
         model_management.unload_all_models()
         model_management.soft_empty_cache()
         with _explained(request.folder):
@@ -164,6 +165,21 @@ def _own_inputs() -> list[io.Input]:
             "delete its state (not its adapters) and begin again.",
         ),
     ]
+
+
+def _forget(folder: Path) -> None:
+    """Delete the state of an earlier run, once it is surely no longer being written."""
+    if not folder.is_dir():
+        return
+    lock = FileLock(folder / LOCK)
+    while not lock.is_locked:
+        model_management.throw_exception_if_processing_interrupted()
+        with suppress(Timeout):
+            lock.acquire(timeout=LOOK)
+    for path in folder.iterdir():
+        if path.name != LOCK:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    lock.release()
 
 
 def _follow(request: Request) -> int:

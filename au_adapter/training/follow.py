@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import queue
+import signal
 import subprocess
 import sys
 import threading
@@ -19,6 +20,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND = (sys.executable, "-m", "au_adapter", "train")
 LOG = "training.log"
+LOCK = ".lock"  # held by the run that works in the folder
 LOOK = 0.1  # seconds without an event after which the follower gets the word
 LAST_LINES = 5
 
@@ -58,6 +60,7 @@ class Training:
                 stderr=log,
                 encoding="utf-8",
                 env=_environment(environment or {}),
+                creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
             )
         threading.Thread(target=self._listen, daemon=True).start()
 
@@ -90,8 +93,8 @@ class Training:
 
     def stop(self) -> None:
         """Ask for the end; returns at once. What was trained is saved after the step that runs."""
-        if self.process.poll() is None:
-            self.process.terminate()
+        if self.process.poll() is None:  # Windows has no gentler way than Ctrl-Break
+            self.process.send_signal(getattr(signal, "CTRL_BREAK_EVENT", signal.SIGTERM))
 
     def _listen(self) -> None:
         for line in self.process.stdout:

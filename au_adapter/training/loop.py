@@ -228,7 +228,9 @@ class Trainer:
         """Handlers that were there before, by signal."""
         if threading.current_thread() is not threading.main_thread():
             return {}
-        return {s: signal.signal(s, self._ask_to_stop) for s in (signal.SIGINT, signal.SIGTERM)}
+        names = ("SIGINT", "SIGTERM", "SIGBREAK")  # the last is how Windows asks
+        heeded = [getattr(signal, name) for name in names if hasattr(signal, name)]
+        return {which: signal.signal(which, self._ask_to_stop) for which in heeded}
 
     def _stopping(self) -> bool:
         """Whether any process was asked to stop: all have to stop after the same step."""

@@ -15,6 +15,7 @@ from filelock import FileLock, Timeout
 
 from ..evaluation.estimators import Estimator
 from ..evaluation.shell import estimator_of
+from .follow import LOCK
 from .loop import Settings, Trainer
 from .progress import quiet
 from .recipe import Report
@@ -75,10 +76,13 @@ def train(
     _check_keywords(recipe, make, chosen)
     if isinstance(estimate, str):
         estimate = estimator_of(estimate, {})
+    if not PartialState().is_main_process:
+        report = quiet
     with explained(Path(output)), _alone(Path(output), report):
         with PartialState().main_process_first():
             faces = [find_faces(d, Path(output)) for d in data]
-        cards = [data_card(folder) for folder in faces]
+        named = [Path(d).name for d in data]
+        cards = [data_card(f) | {"folder": n} for f, n in zip(faces, named, strict=True)]
         for card in cards:
             report({"event": "data", **{name: card[name] for name in DESCRIBED}})
         made = make(faces, **chosen)
@@ -95,7 +99,7 @@ def _alone(output: Path, report: Report) -> Iterator[None]:
     RuntimeError when it does not end.
     """
     output.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(output / ".lock")
+    lock = FileLock(output / LOCK)
     if PartialState().is_main_process:
         _acquire(lock, output, report)
     try:

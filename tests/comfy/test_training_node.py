@@ -194,7 +194,7 @@ def test_a_corrupt_picture_is_left_out_and_said(server: ComfyServer) -> None:
     os.truncate(folder / "3.png", 50)
     history = server.wait(server.post_prompt(alone("mine", data="faces/mine", steps=2)))
     (report,) = history["outputs"]["1"]["text"]
-    assert "5 faces of" in report and "1 unreadable picture" in report
+    assert "5 faces of mine" in report and "1 unreadable picture" in report
     assert adapters(server, "mine") == ["mine_00001.safetensors"]
 
 

@@ -7,8 +7,10 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
 from PIL import Image
 from tiny_demo import write_demo
+from transformers import CLIPImageProcessor, CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from au_adapter.demo import demo_folder
 from benchmarks.paper_report import PUBLISHED, measures
@@ -20,8 +22,22 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """Work and results of the smoke size, on a base of random weights."""
     base = write_demo(tmp_path_factory.mktemp("base"))
     work, results = tmp_path_factory.mktemp("work"), tmp_path_factory.mktemp("results")
-    run(SIZES["smoke"], work, results, "paper_tables_smoke", base=base)
+    clip = write_clip(tmp_path_factory.mktemp("clip"))
+    run(SIZES["smoke"], work, results, "paper_tables_smoke", base=base, clip=clip)
     return work, results
+
+
+def write_clip(folder: Path) -> Path:
+    """A CLIP of random weights, as transformers saves one."""
+    torch.manual_seed(1)
+    sizes = {"hidden_size": 16, "intermediate_size": 16, "num_attention_heads": 2}
+    config = CLIPVisionConfig(
+        **sizes, num_hidden_layers=1, image_size=32, patch_size=16, projection_dim=8
+    )
+    CLIPVisionModelWithProjection(config).save_pretrained(folder)
+    size = {"size": {"shortest_edge": 32}, "crop_size": {"height": 32, "width": 32}}
+    CLIPImageProcessor(**size).save_pretrained(folder)
+    return folder
 
 
 def test_smoke_makes_every_cell_and_ranks_nothing(folders: tuple[Path, Path]) -> None:
@@ -36,6 +52,9 @@ def test_smoke_makes_every_cell_and_ranks_nothing(folders: tuple[Path, Path]) ->
     assert "## Order" not in text
     found = json.loads((results / "paper_tables_smoke.json").read_text())
     assert all(seed["combined"] > 0 for seeds in found["cells"].values() for seed in seeds)
+    for cell in CELLS:
+        (seed,) = found["cells"][cell.name]
+        assert -1 <= seed["clip_single"] <= 1 and -1 <= seed["clip_combined"] <= 1
     assert found["cells"].keys() == {cell.name for cell in CELLS} | {"base alone"}
     assert Image.open(results / "paper_tables_smoke.png").size == (880, 550)
 

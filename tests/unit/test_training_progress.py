@@ -9,16 +9,21 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+from filelock import FileLock
 from labelled_faces import write_faces, write_picture, write_table
 from tiny_demo import write_demo
 from toy_training import SETTINGS, ToyRecipe
 
 from au_adapter import load_adapter
 from au_adapter.data.rendered import find_renders
+from au_adapter.training import run
+from au_adapter.training.follow import LOCK, Training, TrainingError
 from au_adapter.training.loop import Trainer
 from au_adapter.training.sources import data_card, find_faces
 from au_adapter.training.trouble import explained
@@ -112,6 +117,21 @@ def test_a_trainer_reports_what_it_judges_and_saves(tmp_path: Path) -> None:
     assert [event["event"] for event in again] == ["start", "end"]  # nothing left to do
 
 
+def test_a_run_waits_for_the_one_before_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    held = FileLock(tmp_path / LOCK, thread_local=False)
+    held.acquire()
+    told: list[dict] = []
+    threading.Timer(0.3, held.release).start()
+    with run._alone(tmp_path, told.append):
+        assert told == [{"event": "waiting"}] and not held.is_locked
+    held.acquire()
+    monkeypatch.setattr(run, "WAIT", 0.1)
+    said = "another training works in"
+    with pytest.raises(RuntimeError, match=said), run._alone(tmp_path, told.append):
+        pass
+    held.release()
+
+
 def test_rendered_stands_for_the_faces_at_hand(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -179,3 +199,33 @@ def test_memory_that_is_used_up_is_explained(tmp_path: Path) -> None:
         torch.empty(2**60, dtype=torch.uint8)  # more than any machine has
     with pytest.raises(RuntimeError, match="^shapes$"), explained(tmp_path):
         raise RuntimeError("shapes")
+
+
+def test_a_follower_hears_the_end_and_the_reason(base: Path, photos: Path, tmp_path: Path) -> None:
+    arguments = command(base, photos, tmp_path)[4:]
+    arguments = arguments[: arguments.index("--output")] + arguments[arguments.index("--set") :]
+    with Training(arguments, tmp_path / "run") as training:
+        told = [event["event"] for event in training.events() if event]
+    assert told[0] == "data" and told[-1] == "end" and training.process.returncode == 0
+    write_table(photos / "labels.csv", [{"file": "0.png", "mood": 1}])
+    error = failure(arguments, tmp_path / "run")
+    assert "labels.csv" in str(error) and error.kind == "ValueError"
+
+
+def test_a_follower_hears_of_a_crash_and_of_a_kill(tmp_path: Path) -> None:
+    error = failure(["--no-such-option"], tmp_path / "a")
+    assert "ended with code 2" in str(error) and "No such option" in str(error)
+    assert error.kind == "crash"
+    arguments = ["--recipe", "fineface", "--data", "rendered"]
+    error = failure(arguments, tmp_path / "b", lambda training: training.process.kill())
+    assert "ended by the system" in str(error) and error.kind == "killed"
+
+
+def failure(
+    arguments: list[str], output: Path, act: Callable[[Training], None] = lambda training: None
+) -> TrainingError:
+    """How a training fails; act: what is done to it."""
+    with Training(arguments, output) as training, pytest.raises(TrainingError) as caught:
+        act(training)
+        list(training.events())
+    return caught.value
