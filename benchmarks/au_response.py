@@ -43,7 +43,7 @@ a headshot of an old woman with tan skin and grey hair tied back, purple backgro
 a photo of a woman with dark skin and long black hair, in a white shirt, on a yellow background
 a portrait of a middle-aged man with fair skin and a bald head, wearing a black jacket, at sunset
 """
-CASES = tuple(zip(PROMPTS.splitlines(), range(401, 409), strict=True))  # prompt, seed
+CASES = tuple(zip(PROMPTS.splitlines(), range(501, 509), strict=True))  # prompt, seed
 COUPLED = 0.6  # an unprompted AU that changes by more than this on average is listed
 
 
