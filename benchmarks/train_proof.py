@@ -92,7 +92,7 @@ def main() -> None:
     }
     text = report(result)
     (RESULTS / "train_proof.md").write_text(text, encoding="utf-8")
-    (RESULTS / "train_proof.json").write_text(json.dumps(result, indent=1), encoding="utf-8")
+    (RESULTS / "train_proof.json").write_text(json.dumps(result), encoding="utf-8")
     click.echo(text)
 
 

@@ -123,7 +123,7 @@ def test_an_interrupted_run_saves_and_goes_on(server: ComfyServer) -> None:
 
     with pytest.raises(PromptInterrupted):
         server.wait(server.post_prompt(alone("patient", steps=400)), stop)
-    assert time.monotonic() - stopped[0] < 1.5  # one, and the looks of this test
+    assert time.monotonic() - stopped[0] < 3  # a tenth, and what a busy machine adds
     # At once again, while the first may still be saving.
     graph = alone("patient", steps=400)
     first: list[int] = []
@@ -137,14 +137,6 @@ def test_an_interrupted_run_saves_and_goes_on(server: ComfyServer) -> None:
         server.wait(server.post_prompt(graph), end)
     assert first[0] >= 2  # it went on from there
     assert adapters(server, "patient") == []
-
-
-def test_nothing_left_to_train_makes_no_file(server: ComfyServer) -> None:
-    for expected in (["done_00001.safetensors"], ["done_00001.safetensors"]):
-        server.wait(server.post_prompt(alone("done", steps=2)))
-        assert adapters(server, "done") == expected
-    server.wait(server.post_prompt(alone("done", steps=2, existing_run="begin again")))
-    assert adapters(server, "done") == ["done_00001.safetensors", "done_00002.safetensors"]
 
 
 def test_out_of_memory_is_a_sentence(server: ComfyServer) -> None:
@@ -168,8 +160,11 @@ def test_a_process_that_the_system_killed_is_the_same_sentence(server: ComfyServ
 
 
 def test_a_full_disk_is_a_sentence_and_what_was_saved_stays(server: ComfyServer) -> None:
-    """The state is written to /dev/full, which has room for nothing."""
-    server.wait(server.post_prompt(alone("full", steps=2)))
+    """The state is written to /dev/full, which has room for nothing. Also: a run that is done makes
+    no second file, one that begins again does."""
+    for _ in range(2):
+        server.wait(server.post_prompt(alone("full", steps=2)))
+        assert adapters(server, "full") == ["full_00001.safetensors"]
     folder = run_folder(server, "full")
     (folder / "state.partial").symlink_to("/dev/full")
     before = (folder / "state.pt").read_bytes()
@@ -177,6 +172,8 @@ def test_a_full_disk_is_a_sentence_and_what_was_saved_stays(server: ComfyServer)
     assert "Train AU-Adapter: the disk of" in said and "is full" in said and "make room" in said
     assert (folder / "state.pt").read_bytes() == before
     assert json.loads((folder / "result" / "training.json").read_text())["step"] == 2
+    server.wait(server.post_prompt(alone("full", steps=2, existing_run="begin again")))
+    assert adapters(server, "full") == ["full_00001.safetensors", "full_00002.safetensors"]
 
 
 def photos(server: ComfyServer, name: str, label: str) -> str:
