@@ -8,21 +8,28 @@ from pathlib import Path
 
 import pytest
 import torch
+from diffusers import DDIMScheduler
 from safetensors.torch import load_file, save_file
 from tiny_clip import TOKENS, WIDTH, write_clip
 from tiny_demo import write_demo
+from tiny_unet import SD21, tiny_unet
 from transformers import CLIPVisionModel
 
 from au_adapter.data.rendered import load
-from au_adapter.models.magicface_ablations import ABLATIONS
+from au_adapter.demo import load_diffusers_pipeline
+from au_adapter.models.magicface import MagicFace, widened
+from au_adapter.models.magicface_ablations import ABLATIONS, IDENTITIES
+from au_adapter.training.diffusion import stable_diffusion_schedule
 from au_adapter.training.pairs import FacePairs
 from au_adapter.training.run import train
+from au_adapter.training.sampling import draw_edits
 from au_adapter.weights.autoencoder import load_autoencoder
 from au_adapter.weights.clip import load_image_encoder
 from au_adapter.weights.magicface import load_magicface
 
 SAMPLE = Path(__file__).parents[1] / "data" / "rendered"
 TINY = {"steps": 2, "batch_size": 2, "learning_rate": 1e-3, "log_every": 1}
+CONTROLNETS = ("controlnet", "controlnet_all")
 LEARNS = {  # of each, what looks at the photo
     "conv": "photo.weight",
     "clip": "projection.0.weight",
@@ -68,6 +75,49 @@ def test_two_steps_leave_a_file_to_go_on_from(
     unet = load_file(base / "unet.safetensors")
     kept = all(torch.equal(before[f"unet.{name}"], unet[name]) for name in unet)
     assert kept == (identity == "controlnet")
+
+
+@pytest.mark.parametrize("identity", IDENTITIES)
+def test_every_identity_edits_a_photo(identity: str) -> None:
+    torch.manual_seed(0)
+    options = {"clip": "tiny", "clip_width": WIDTH} if identity == "clip" else {}
+    unet = tiny_unet(SD21)
+    network = (
+        ABLATIONS[identity].begin(unet, **options)
+        if identity in ABLATIONS
+        else MagicFace(widened(unet), unet)
+    ).eval()
+    photo = torch.randn(1, TOKENS, WIDTH) if identity == "clip" else torch.randn(1, 4, 8, 8)
+    text, background = torch.randn(1, 7, 128), torch.randn(1, 4, 8, 8)
+    noise = torch.randn(1, 4, 8, 8).expand(2, -1, -1, -1)
+    changes = torch.tensor([[0.0] * 12, [3.0] * 12])
+    drawn = draw_edits(network, text, photo, background, changes, noise, steps=3)
+    assert drawn.shape == (2, 4, 8, 8) and drawn.isfinite().all()
+    other = draw_edits(network, text, photo, background, changes, noise, steps=3, guidance=1.0)
+    torch.testing.assert_close(other[0], drawn[0])  # no change, nothing to guide
+    assert torch.equal(other[1], drawn[1]) == (identity in CONTROLNETS)  # which start deaf
+
+
+def test_edits_are_drawn_as_diffusers_draws(base: Path) -> None:
+    """An untrained ControlNet is the base, whose pipeline is the reference."""
+    torch.manual_seed(0)
+    pipeline = load_diffusers_pipeline(base)
+    pipeline.set_progress_bar_config(disable=True)
+    network = ABLATIONS["controlnet"].begin(pipeline.unet)
+    text, noise = torch.randn(1, 77, 128), torch.randn(2, 4, 16, 16)
+    photo = torch.randn(1, 4, 16, 16)
+    drawn = draw_edits(network, text, photo, photo, torch.ones(2, 12), noise, steps=3)
+    pipeline.scheduler = DDIMScheduler.from_config(
+        stable_diffusion_schedule().config, steps_offset=1, set_alpha_to_one=False
+    )
+    right = pipeline(
+        prompt_embeds=text.expand(2, -1, -1),
+        latents=noise,
+        num_inference_steps=3,
+        guidance_scale=1.0,
+        output_type="latent",
+    ).images
+    torch.testing.assert_close(drawn, right)
 
 
 def test_settings_that_do_not_go_together_are_named(data: Path, base: Path, clip: Path) -> None:
