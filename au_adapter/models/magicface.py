@@ -28,6 +28,7 @@ from .adapter import attend
 UNITS = SET_A  # the columns of a change of AUs, in the order of the released weights
 PROMPT = "A close up of a person."  # the only text that the released weights were trained with
 GUIDANCE = 3.0  # the paper's scale of Eq. 4; useful up to 3.5
+IDENTITY = "encoder"  # where the published form knows the person from, among Table II's ways
 ID_TIMESTEP = 0
 LATENT_CHANNELS = 4
 
@@ -185,7 +186,7 @@ class MagicFace(nn.Module):
     ) -> None:
         super().__init__()
         self.unet, self.id_encoder = unet, id_encoder
-        self.options = {"au_encoder": au_encoder, "controller": controller}
+        self.options = {"identity": IDENTITY, "au_encoder": au_encoder, "controller": controller}
         self.au_encoder = AU_ENCODERS[au_encoder](unet.time_embedding.linear_2.out_features)
         self.controller = CONTROLLERS[controller]()
         for module in _unseen(id_encoder):  # nothing to learn, and a step over processes would wait
@@ -218,14 +219,10 @@ class MagicFace(nn.Module):
         Zeros are the dropped condition of Eq. 4. `background` has the size of `noisy`, twice that
         with the paper's controller.
         """
-        encoded = self.au_encoder(change)
-        inputs = [noisy, self.controller(background)]
-        if self.au_encoder.channels:
-            inputs.append(encoded[:, :, None, None].expand(-1, -1, *noisy.shape[-2:]))
-            encoded = None
-        with _time_term(self.unet, encoded):
+        planes, term = encode_change(self.au_encoder, change, noisy)
+        with time_term(self.unet, term):
             return self.unet(
-                torch.cat(inputs, 1),
+                torch.cat([noisy, self.controller(background), *planes], 1),
                 timesteps,
                 text,
                 cross_attention_kwargs={"identity": identity},
@@ -243,9 +240,19 @@ def _unseen(id_encoder: nn.Module) -> list[nn.Module]:
     ]
 
 
+def encode_change(
+    au_encoder: nn.Module, change: Tensor, noisy: Tensor
+) -> tuple[list[Tensor], Tensor | None]:
+    """A change [N, 12] as more channels beside `noisy`, or as a term [N, E] for `time_term`."""
+    encoded = au_encoder(change)
+    if not au_encoder.channels:
+        return [], encoded
+    return [encoded[:, :, None, None].expand(-1, -1, *noisy.shape[-2:])], None
+
+
 @contextmanager
-def _time_term(unet: nn.Module, term: Tensor | None) -> Iterator[None]:
-    """While it is open, `term` [N, E] is added to the time embedding."""
+def time_term(unet: nn.Module, term: Tensor | None) -> Iterator[None]:
+    """While it is open, `term` [N, E] is added to the time embedding of a diffusers network."""
     if term is None:
         yield
         return
@@ -261,12 +268,13 @@ def guided(without: Tensor, changed: Tensor, scale: float = GUIDANCE) -> Tensor:
     return without + scale * (changed - without)
 
 
-def widened(unet: nn.Module, au_encoder: str = "linear_time") -> nn.Module:
+def widened(unet: nn.Module, au_encoder: str = "linear_time", more: int = 0) -> nn.Module:
     """A copy of a text-to-image UNet (diffusers) that takes the background beside the latents.
 
-    The new input channels start at zero, so that it first predicts what the UNet did.
+    more: channels that it takes besides. The new input channels start at zero, so that it first
+    predicts what the UNet did.
     """
-    channels = 2 * LATENT_CHANNELS + AU_ENCODERS[au_encoder].channels
+    channels = 2 * LATENT_CHANNELS + more + AU_ENCODERS[au_encoder].channels
     # Names that begin with "_" say which values were defaults, and would win over ours.
     config: dict[str, Any] = {k: v for k, v in unet.config.items() if not k.startswith("_")}
     wide = type(unet).from_config({**config, "in_channels": channels})

@@ -1,4 +1,4 @@
-"""Rendered faces as tensors for training: pictures, weights by face part, cached latents."""
+"""Rendered faces as tensors for training: pictures, weights by face part, cached encodings."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from pathlib import Path
 import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..data.rendered import RenderedSet, load
 from ..facs import SET_A
 from ..models.autoencoder import SCALING_FACTOR, DemoAutoencoder
+from ..weights.clip import ImageEncoder
 from .diffusion import draw_noise
 
 PART_MARGIN = 3  # pixels around a part's box: lids, lips and brows end outside their landmarks
@@ -91,26 +92,49 @@ class CaptionedLatents:
 
 def cached_latents(faces: RenderedSet, autoencoder: DemoAutoencoder, cache: Path) -> Tensor:
     """Scaled latents [N, 4, H/8, W/8] float32 of the pictures, computed once per autoencoder."""
-    path = Path(cache) / f"latents-{_fingerprint(faces, autoencoder)}.safetensors"
+
+    def encode(images: Tensor) -> Tensor:
+        return autoencoder.encode(to_unit_range(images)) * SCALING_FACTOR
+
+    return _cached("latents", faces, autoencoder, encode, cache)
+
+
+def cached_tokens(faces: RenderedSet, encoder: ImageEncoder, cache: Path) -> Tensor:
+    """CLIP's tokens [N, L, width] of the pictures, computed once per encoder.
+
+    float16: of a thousand pictures those of ViT-L/14 take 0.5 GB.
+    """
+    return _cached(
+        "tokens", faces, encoder.network, lambda i: encoder.tokens(i / 255).half(), cache
+    )
+
+
+def _cached(
+    name: str,
+    faces: RenderedSet,
+    network: nn.Module,
+    encode: Callable[[Tensor], Tensor],
+    cache: Path,
+) -> Tensor:
+    """What `encode` makes of the uint8 pictures with `network`, kept in the folder."""
+    path = Path(cache) / f"{name}-{_fingerprint(faces, network)}.safetensors"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-        save_file({"latents": _encode(faces, autoencoder)}, partial)
+        save_file({name: _encode(faces, encode)}, partial)
         os.replace(partial, path)  # a cut never leaves half a cache under the final name
-    return load_file(path)["latents"]
+    return load_file(path)[name]
 
 
-def _encode(faces: RenderedSet, autoencoder: DemoAutoencoder) -> Tensor:
-    rows = []
+def _encode(faces: RenderedSet, encode: Callable[[Tensor], Tensor]) -> Tensor:
     with torch.no_grad():
-        for images in torch.from_numpy(faces.images).split(64):
-            rows.append(autoencoder.encode(to_unit_range(images)) * SCALING_FACTOR)
+        rows = [encode(images) for images in torch.from_numpy(faces.images).split(64)]
     return torch.cat(rows).contiguous()
 
 
-def _fingerprint(faces: RenderedSet, autoencoder: DemoAutoencoder) -> str:
+def _fingerprint(faces: RenderedSet, network: nn.Module) -> str:
     digest = hashlib.sha256()
-    for name, tensor in autoencoder.state_dict().items():
+    for name, tensor in network.state_dict().items():
         if not name.startswith("decoder."):
             digest.update(tensor.numpy().tobytes())
     digest.update(faces.images[::97].tobytes())

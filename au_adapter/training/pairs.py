@@ -13,8 +13,9 @@ from torch.nn.functional import interpolate
 from ..data.rendered import RenderedSet
 from ..faces.jaw_background import PERSON, dots
 from ..models.autoencoder import SCALING_FACTOR, DemoAutoencoder
+from ..weights.clip import ImageEncoder
 from .diffusion import draw_noise
-from .faces import cached_latents, part_weights
+from .faces import cached_latents, cached_tokens, part_weights
 
 DROPOUT = 0.1  # of the changes, for guidance (section III-C)
 ZERO_NOISE = 0.2  # deviation of the noise on a change of nothing, so that it is not a dropped one
@@ -32,11 +33,16 @@ class FacePairs:
         cache: Path,
         background_scale: int = 1,
         unchanged: float = 0.05,
+        image_encoder: ImageEncoder | None = None,
     ):
         """cache: the folder that keeps latents. background_scale: size of the background picture
         in sizes of the photo. unchanged: share of the pairs that are a picture with itself, so that
-        no change is learned too. ValueError when no person has two pictures."""
+        no change is learned too. image_encoder: whose tokens the photos come as, instead of
+        latents. ValueError when no person has two pictures."""
         self.latents = torch.cat([cached_latents(faces, autoencoder, cache) for faces in sets])
+        self.photos = self.latents / SCALING_FACTOR
+        if image_encoder:
+            self.photos = torch.cat([cached_tokens(faces, image_encoder, cache) for faces in sets])
         behind = [with_jaw(faces, background_scale) for faces in sets]
         backgrounds = [cached_latents(faces, autoencoder, cache) for faces in behind]
         self.backgrounds = torch.cat(backgrounds) / SCALING_FACTOR
@@ -52,12 +58,13 @@ class FacePairs:
 
     def draw(self, size: int, generator: torch.Generator) -> dict[str, Tensor]:
         """The batch of a step. "photo" and "background" are unscaled latents, as MagicFace takes
-        them; "change" [size, 12] is target minus photo; "weights" tell the target's eyes, brows and
-        mouth from the rest."""
+        them, the former CLIP's tokens [size, L, width] if an image encoder was given; "change"
+        [size, 12] is target minus photo; "weights" tell the target's eyes, brows and mouth from the
+        rest."""
         photo, target = self._rows(size, generator)
         noise, timesteps = draw_noise(self.latents[target].shape, generator)
         return {
-            "photo": self.latents[photo] / SCALING_FACTOR,
+            "photo": self.photos[photo].float(),
             "latents": self.latents[target],
             "background": self.backgrounds[target],
             "change": draw_change(self.aus[target] - self.aus[photo], generator),

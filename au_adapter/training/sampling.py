@@ -1,4 +1,4 @@
-"""Pictures in the middle of training: the pipeline of a base, with the networks as they are now."""
+"""Pictures of networks as they are now: by the pipeline of a base, and edits by a MagicFace."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from dataclasses import dataclass
 import torch
 from diffusers import DDIMScheduler, StableDiffusionPipeline
 from torch import Tensor, nn
+
+from ..models import magicface
+from .diffusion import stable_diffusion_schedule
 
 STEPS = 20
 GUIDANCE = 5.0
@@ -51,6 +54,37 @@ def draw_latents(
     with torch.no_grad():
         inputs = {"prompt": list(prompts)}
         return _draw(pipeline, {}, inputs, seeds, steps, guidance, "latent")
+
+
+@torch.no_grad()
+def draw_edits(
+    network: nn.Module,
+    text: Tensor,
+    photo: Tensor,
+    background: Tensor,
+    changes: Tensor,
+    noise: Tensor,
+    steps: int = STEPS,
+    guidance: float = magicface.GUIDANCE,
+) -> Tensor:
+    """Scaled latents [N, 4, H, W] of one photo with each of the changes of AUs [N, 12].
+
+    network: any of models.magicface_ablations.IDENTITIES, looking once. text, photo, background: of
+    one row, as its methods take them. noise [N, 4, H, W]: what DDIM starts from.
+    """
+    schedule = DDIMScheduler.from_config(
+        stable_diffusion_schedule().config, steps_offset=1, set_alpha_to_one=False
+    )
+    schedule.set_timesteps(steps)
+    identity, latents = network.identify(photo, text), noise
+    both = torch.cat([torch.zeros_like(changes), changes])
+    text, background = (rows.expand(len(both), *rows.shape[1:]) for rows in (text, background))
+    for timestep in schedule.timesteps:
+        pair = torch.cat([latents, latents])
+        without, changed = network(pair, timestep, text, identity, background, both).chunk(2)
+        found = magicface.guided(without, changed, guidance)
+        latents = schedule.step(found, timestep, latents).prev_sample
+    return latents
 
 
 def _draw(

@@ -20,7 +20,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from ..models.magicface import LATENT_CHANNELS, UNITS, MagicFace
+from ..models.magicface import IDENTITY, LATENT_CHANNELS, UNITS, MagicFace
+from ..models.magicface_ablations import IDENTITIES, Ablation
 from .fineface import some
 from .tensors import ENDINGS, read_metadata, read_shapes, read_tensors
 
@@ -32,7 +33,8 @@ AU_LINEAR = "au_aug_mlp"  # the released name of the Linear that turns AUs into 
 HEADS = 8  # of every attention of Stable Diffusion 1.5; shapes do not tell it
 # Channels of the first convolution and units of the AU encoder, as released.
 LAYOUTS = {DENOISING: (2 * LATENT_CHANNELS, len(UNITS)), ID_ENCODER: (LATENT_CHANNELS, 0)}
-RELEASED = {"au_encoder": "linear_time", "controller": "released"}
+# The choices that a file leaves out are these.
+RELEASED = {"identity": IDENTITY, "au_encoder": "linear_time", "controller": "released"}
 
 CONFIG = (
     *("sample_size", "in_channels", "out_channels", "block_out_channels", "layers_per_block"),
@@ -47,13 +49,14 @@ Shapes = dict[str, tuple[int, ...]]
 @dataclass(frozen=True)
 class Part:
     """One of the two UNets in a file. config: what `UNet2DConditionModel.from_config` takes;
-    options: au_encoder and controller of models.magicface.MagicFace; prefix: of its names there."""
+    options: "identity", which of models.magicface_ablations.IDENTITIES it is part of, and the
+    others that this one takes; prefix: of its names there."""
 
     path: Path
     name: str
     prefix: str
     config: dict[str, Any]
-    options: dict[str, str]
+    options: dict[str, Any]
 
     def tensors(self) -> dict[str, Tensor]:
         """The weights by their diffusers names, the AU encoder's and controller's among them."""
@@ -77,7 +80,8 @@ def read_part(path: str | Path, name: str) -> Part:
     own = {k.removeprefix(prefix): shape for k, shape in shapes.items() if k.startswith(prefix)}
     described = _described(path)
     if prefix and name in described.get("config", {}):
-        return Part(path, name, prefix, described["config"][name], described["options"])
+        options = {**RELEASED, **described["options"]}
+        return Part(path, name, prefix, described["config"][name], options)
     if (found := _kind(own)) != TITLES[name]:
         raise ValueError(
             f"{path} holds {_article(found)}, not MagicFace's {TITLES[name]}: choose "
@@ -87,11 +91,15 @@ def read_part(path: str | Path, name: str) -> Part:
     return Part(path, name, prefix, describe_unet(own, path), RELEASED)
 
 
-def find_parts(source: str | Path) -> tuple[Part, Part]:
-    """Denoising UNet and ID encoder of a folder as published, or of one file with both."""
+def find_parts(source: str | Path) -> tuple[Part, ...]:
+    """Denoising UNet and ID encoder of a folder as published, or of one file with both; the former
+    alone of a file that has another identity than "encoder"."""
     source = Path(source)
     if source.is_file():
-        return read_part(source, DENOISING), read_part(source, ID_ENCODER)
+        denoising = read_part(source, DENOISING)
+        if denoising.options["identity"] != IDENTITY:
+            return (denoising,)
+        return denoising, read_part(source, ID_ENCODER)
     return tuple(read_part(_file_in(source / name), name) for name in TITLES)
 
 
@@ -128,13 +136,15 @@ def convert_magicface(source: str | Path, output: str | Path) -> Path:
 def save_magicface(
     tensors: dict[str, Tensor],
     configs: dict[str, dict[str, Any]],
-    options: dict[str, str],
+    options: dict[str, Any],
     path: str | Path,
 ) -> Path:
     """Write a file of both UNets, whole or not at all; names carry the prefix of their UNet."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    described = json.dumps({"format": FORMAT, "config": configs, "options": options})
+    # Without the usual identity, which older versions do not know, they read the file too.
+    said = {k: v for k, v in options.items() if (k, v) != ("identity", IDENTITY)}
+    described = json.dumps({"format": FORMAT, "config": configs, "options": said})
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         save_file(
@@ -148,14 +158,15 @@ def save_magicface(
     return path
 
 
-def load_magicface(source: str | Path) -> MagicFace:
-    """Both networks, for diffusers, from what `find_parts` takes; float32, on the CPU."""
+def load_magicface(source: str | Path) -> MagicFace | Ablation:
+    """All networks, for diffusers, from what `find_parts` takes; float32, on the CPU."""
     from diffusers import UNet2DConditionModel  # ComfyUI, which brings UNets of its own, lacks it
 
     parts = find_parts(source)
     with torch.device("meta"):  # no numbers are drawn that the file's replace anyway
         unets = [UNet2DConditionModel.from_config(part.config) for part in parts]
-        network = MagicFace(*unets, **parts[0].options)
+        options = dict(parts[0].options)
+        network = IDENTITIES[options.pop("identity")](*unets, **options)
     network.to_empty(device="cpu")
     weights = {f"{part.name}.{key}": t for part in parts for key, t in part.tensors().items()}
     _check_complete(source, weights, {_file_name(name) for name in network.state_dict()})
@@ -163,11 +174,12 @@ def load_magicface(source: str | Path) -> MagicFace:
     return network.eval()
 
 
-def save_networks(network: MagicFace, path: str | Path) -> Path:
-    """Write both networks into one file that `load_magicface` and Load MagicFace read."""
+def save_networks(network: MagicFace | Ablation, path: str | Path) -> Path:
+    """Write all networks into one file that `load_magicface` reads, and in the released form Load
+    MagicFace."""
     tensors = {_file_name(name): t.detach().cpu() for name, t in network.state_dict().items()}
-    unets = {DENOISING: network.unet, ID_ENCODER: network.id_encoder}
-    configs = {name: _config(unet) for name, unet in unets.items()}
+    unets = {DENOISING: network.unet, ID_ENCODER: getattr(network, "id_encoder", None)}
+    configs = {name: _config(unet) for name, unet in unets.items() if unet is not None}
     return save_magicface(tensors, configs, network.options, path)
 
 
@@ -246,6 +258,8 @@ def _kind(shapes: Shapes) -> str:
         return "checkpoint in Stable Diffusion's own layout"
     if _prefixed(shapes):
         return "file of both UNets"
+    if any(name.startswith(f"{DENOISING}.") for name in shapes):
+        return "MagicFace without an ID encoder"
     if first is None or not any(".transformer_blocks." in name for name in shapes):
         return "file without a diffusers UNet"
     linear = shapes.get(f"{AU_LINEAR}.weight", (0, 0))

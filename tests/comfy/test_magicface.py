@@ -21,6 +21,7 @@ from torch import Tensor
 import nodes as core
 from au_adapter import AUVector
 from au_adapter.models.magicface import MagicFace, widened
+from au_adapter.models.magicface_ablations import ConvIdentity
 from au_adapter.weights.convert import convert
 from au_adapter.weights.magicface import save_networks
 
@@ -316,10 +317,20 @@ def test_a_trained_file_of_the_demos_shape_predicts_what_the_library_does(
 
 
 def test_a_variant_of_the_recipe_is_refused_with_a_way_to_run_it(tmp_path: Path) -> None:
-    network = MagicFace(widened(demo_unet(), "mlp_conv"), demo_unet(), "mlp_conv")
-    file = save_networks(network, tmp_path / "variant.safetensors")
-    with pytest.raises(ValueError, match="trained with .*mlp_conv.*use it from Python"):
-        load_unet(file, "denoising_unet")
+    variants = {
+        "'au_encoder': 'mlp_conv'": MagicFace(
+            widened(demo_unet(), "mlp_conv"), demo_unet(), "mlp_conv"
+        ),
+        "'identity': 'conv'": ConvIdentity.begin(demo_unet()),
+    }
+    released = (
+        "the nodes run the released form, {'identity': 'encoder', 'au_encoder': 'linear_time'"
+    )
+    for option, network in variants.items():
+        file = save_networks(network, tmp_path / "variant.safetensors")
+        sentence = f"trained with .*{option}.*, and {released}.*: use it from Python"
+        with pytest.raises(ValueError, match=sentence):
+            load_unet(file, "denoising_unet")
 
 
 def test_wrong_files_say_what_they_are(published: Path, tmp_path: Path) -> None:

@@ -1,9 +1,11 @@
 """MagicFace's recipe: both UNets, the AU encoder and the Attribute Controller learn together.
 
 Settings are the paper's (section IV-A). Both UNets start from the base, the new input channels from
-zero. Options: the AU encoders of Table III, and the paper's Attribute Controller in the place of
-the released one. The loss weighs face parts and timesteps, for a base as small as the demo's;
-plain_loss=True is the paper's. Such a base also takes a learning rate of 4e-4.
+zero. Options: the AU encoders of Table III; the paper's Attribute Controller in the place of the
+released one; and in the ID encoder's place the alternatives of Table II, identity="conv", "clip"
+(with clip=FOLDER, a CLIP as transformers saves it), "controlnet" and "controlnet_all". The loss
+weighs face parts and timesteps, for a base as small as the demo's; plain_loss=True is the paper's.
+Such a base also takes a learning rate of 4e-4. `sampling.draw_edits` draws with every result.
 """
 
 from __future__ import annotations
@@ -15,8 +17,10 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers import CLIPTokenizer
 
-from ...models.magicface import CONTROLLERS, PROMPT, MagicFace, widened
+from ...models.magicface import CONTROLLERS, IDENTITY, PROMPT, MagicFace, widened
+from ...models.magicface_ablations import ABLATIONS, IDENTITIES, Ablation, CLIPIdentity
 from ...weights.autoencoder import load_autoencoder
+from ...weights.clip import ImageEncoder, load_image_encoder
 from ...weights.magicface import load_magicface, save_networks
 from ..diffusion import min_snr_weights, noise_loss, stable_diffusion_schedule
 from ..faces import load_faces
@@ -30,7 +34,7 @@ SETTINGS = Settings(steps=100_000, batch_size=8, learning_rate=1e-5)
 class MagicFaceLoss(nn.Module):
     """Noise error of the denoising UNet, which sees the photo through the ID encoder; Eq. 3."""
 
-    def __init__(self, network: MagicFace, text: Tensor, plain: bool):
+    def __init__(self, network: MagicFace | Ablation, text: Tensor, plain: bool):
         """plain: the mean squared error alone; else weighed by face part and min-SNR."""
         super().__init__()
         self.network, self.schedule, self.plain = network, stable_diffusion_schedule(), plain
@@ -59,12 +63,19 @@ class MagicFaceRecipe:
         base: str,
         au_encoder: str = "linear_time",
         controller: str = "released",
+        identity: str = IDENTITY,
+        clip: str | None = None,
         unchanged: float = 0.05,
         plain_loss: bool = False,
         start: str | None = None,
     ):
+        """clip: the folder of the image encoder for identity="clip". start: a trained file to go on
+        from, whose options hold."""
         folder = Path(base)
-        network = load_magicface(start) if start else _start(folder, au_encoder, controller)
+        trained = load_magicface(start) if start else None
+        encoder = _image_encoder(trained.options["identity"] if trained else identity, clip)
+        options = {"au_encoder": au_encoder, "controller": controller}
+        network = trained or _start(folder, identity, options, encoder)
         self.module = MagicFaceLoss(network.train(), _encode(folder, PROMPT), plain_loss)
         self.pairs = FacePairs(
             load_faces(data),
@@ -72,6 +83,7 @@ class MagicFaceRecipe:
             data[0] / "cache",
             CONTROLLERS[network.options["controller"]].scale,
             unchanged,
+            encoder,
         )
 
     def batch(self, size: int, generator: torch.Generator) -> dict[str, Tensor]:
@@ -81,11 +93,29 @@ class MagicFaceRecipe:
         save_networks(module.network, folder / "magicface.safetensors")
 
 
-def _start(base: Path, au_encoder: str, controller: str) -> MagicFace:
-    """Both UNets as copies of the base's."""
+def _image_encoder(identity: str, clip: str | None) -> ImageEncoder | None:
+    """CLIP for the identity that looks through it; ValueError where it is missing, or not used."""
+    if bool(clip) == (identity == CLIPIdentity.identity):
+        return load_image_encoder(clip) if clip else None
+    if clip:
+        raise ValueError(f"identity={identity} looks at no CLIP: leave clip out")
+    raise ValueError(
+        "identity=clip needs a folder: --set clip=FOLDER, a CLIP as transformers saves it"
+    )
+
+
+def _start(
+    base: Path, identity: str, options: dict[str, str], encoder: ImageEncoder | None
+) -> MagicFace | Ablation:
+    """All UNets as copies of the base's."""
+    if identity not in IDENTITIES:
+        raise ValueError(f"identity {identity!r} is not known: choose {', '.join(IDENTITIES)}")
     unet = make_unet()
     unet.load_state_dict(load_file(base / "unet.safetensors"))
-    return MagicFace(widened(unet, au_encoder), unet, au_encoder, controller)
+    if identity == IDENTITY:
+        return MagicFace(widened(unet, options["au_encoder"]), unet, **options)
+    clip = {"clip": encoder.name, "clip_width": encoder.width} if encoder else {}
+    return ABLATIONS[identity].begin(unet, **options, **clip)
 
 
 def _encode(base: Path, text: str) -> Tensor:

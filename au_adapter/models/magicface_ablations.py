@@ -1,0 +1,204 @@
+"""The alternatives to MagicFace's ID encoder that its paper compares (section IV-C, Table II).
+
+Each takes the place of `MagicFace`: `identify` looks at a photo once, the network predicts noise
+for a change of AUs, with every AU encoder and Attribute Controller. The paper names them in one
+sentence each and published neither code nor weights. What is ours says "ours".
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .magicface import (
+    AU_ENCODERS,
+    CONTROLLERS,
+    IDENTITY,
+    LATENT_CHANNELS,
+    MagicFace,
+    encode_change,
+    time_term,
+    widened,
+)
+
+
+class Ablation(nn.Module):
+    """What they share: the denoising UNet (diffusers), AU encoder and Attribute Controller.
+
+    Latents are those of `MagicFace`.
+    """
+
+    identity: str  # its name among IDENTITIES
+    photo_channels = 0  # of the photo, among the UNet's input channels
+
+    def __init__(
+        self, unet: nn.Module, au_encoder: str = "linear_time", controller: str = "released"
+    ) -> None:
+        super().__init__()
+        self.unet = unet
+        self.options: dict[str, Any] = {
+            "identity": self.identity,
+            "au_encoder": au_encoder,
+            "controller": controller,
+        }
+        self.au_encoder = AU_ENCODERS[au_encoder](unet.time_embedding.linear_2.out_features)
+        self.controller = CONTROLLERS[controller]()
+
+    @classmethod
+    def begin(cls, unet: nn.Module, au_encoder: str = "linear_time", **options: Any) -> Ablation:
+        """The network to train, from a text-to-image UNet, which may become part of it."""
+        wide = widened(unet, au_encoder, cls.photo_channels)
+        return cls(wide, au_encoder=au_encoder, **options)
+
+    def denoise(
+        self, inputs: list[Tensor], timesteps: Tensor, context: Tensor, change: Tensor
+    ) -> Tensor:
+        """The UNet on `inputs` [N, C, H, W], the noisy latents first; AUs as MagicFace has them."""
+        planes, term = encode_change(self.au_encoder, change, inputs[0])
+        with time_term(self.unet, term):
+            return self.unet(torch.cat([*inputs, *planes], 1), timesteps, context).sample
+
+
+class ConvIdentity(Ablation):
+    """Conv ID.: one convolution of the photo's latents, beside the background's.
+
+    Ours: 3 x 3 kernels and 4 channels, and the place among the UNet's input channels, where the
+    Attribute Controller has its own.
+    """
+
+    identity = "conv"
+    photo_channels = LATENT_CHANNELS
+
+    def __init__(self, unet: nn.Module, **options: str) -> None:
+        super().__init__(unet, **options)
+        self.photo = nn.Conv2d(LATENT_CHANNELS, LATENT_CHANNELS, kernel_size=3, padding=1)
+
+    def identify(self, photo: Tensor, text: Tensor) -> Tensor:
+        """Latents [N, 4, H, W] of what the convolution sees. photo: its unscaled latents."""
+        return self.photo(photo)
+
+    def forward(
+        self,
+        noisy: Tensor,
+        timesteps: Tensor,
+        text: Tensor,
+        identity: Tensor,
+        background: Tensor,
+        change: Tensor,
+    ) -> Tensor:
+        """As `MagicFace.forward`; `identity` is of one photo or of each."""
+        seen = identity.expand(len(noisy), -1, -1, -1)
+        inputs = [noisy, self.controller(background), seen]
+        return self.denoise(inputs, timesteps, text, change)
+
+
+class CLIPIdentity(Ablation):
+    """CLIP ID.: the tokens of CLIP's image encoder in the text's place in cross-attention.
+
+    Ours: all tokens of its last layer; the image encoder frozen, so that a picture is encoded once;
+    a Linear to the text's width and the LayerNorm that a text encoder ends with.
+    """
+
+    identity = "clip"
+
+    def __init__(self, unet: nn.Module, clip: str, clip_width: int, **options: str) -> None:
+        """clip: what the image encoder is called; clip_width: numbers of each of its tokens."""
+        super().__init__(unet, **options)
+        self.options |= {"clip": clip, "clip_width": clip_width}
+        width = unet.config.cross_attention_dim
+        self.projection = nn.Sequential(nn.Linear(clip_width, width), nn.LayerNorm(width))
+
+    def identify(self, photo: Tensor, text: Tensor) -> Tensor:
+        """Tokens [N, L, width]. photo [N, L, clip_width]: its tokens by CLIP, `weights.clip`.
+
+        ValueError for the tokens of a CLIP of another width.
+        """
+        if photo.shape[-1] != self.options["clip_width"]:
+            raise ValueError(
+                f"these tokens of CLIP are {photo.shape[-1]} wide, and this MagicFace was trained "
+                f"with {self.options['clip']}, {self.options['clip_width']} wide: use that one"
+            )
+        return self.projection(photo)
+
+    def forward(
+        self,
+        noisy: Tensor,
+        timesteps: Tensor,
+        text: Tensor,
+        identity: Tensor,
+        background: Tensor,
+        change: Tensor,
+    ) -> Tensor:
+        """As `MagicFace.forward`, and `text` has no effect; `identity` is of one photo or each."""
+        seen = identity.expand(len(noisy), -1, -1)
+        return self.denoise([noisy, self.controller(background)], timesteps, seen, change)
+
+
+class ControlNetIdentity(Ablation):
+    """ControlNet: the base's denoising UNet as it was, and a ControlNet that sees the rest.
+
+    Ours: photo and background come as latents, through one convolution that starts at zero in the
+    place of ControlNet's picture embedding. The change of AUs is added to ControlNet's own time
+    embedding ("mlp_conv": goes through that convolution), so that nothing differs from the base
+    before ControlNet has learnt.
+    """
+
+    identity = "controlnet"
+    trains_unet = False
+
+    def __init__(self, unet: nn.Module, **options: str) -> None:
+        from diffusers import ControlNetModel  # ComfyUI, whose process loads this file, lacks it
+
+        super().__init__(unet.requires_grad_(self.trains_unet), **options)
+        self.controlnet = ControlNetModel.from_unet(unet)
+        channels = 2 * LATENT_CHANNELS + self.au_encoder.channels
+        embedding = nn.Conv2d(channels, unet.conv_in.out_channels, kernel_size=3, padding=1)
+        for parameter in embedding.parameters():
+            nn.init.zeros_(parameter)
+        self.controlnet.controlnet_cond_embedding = embedding
+
+    @classmethod
+    def begin(cls, unet: nn.Module, **options: str) -> Ablation:
+        return cls(unet, **options)
+
+    def identify(self, photo: Tensor, text: Tensor) -> Tensor:
+        """The photo's unscaled latents, as they are."""
+        return photo
+
+    def forward(
+        self,
+        noisy: Tensor,
+        timesteps: Tensor,
+        text: Tensor,
+        identity: Tensor,
+        background: Tensor,
+        change: Tensor,
+    ) -> Tensor:
+        """As `MagicFace.forward`; `identity` is of one photo or of each."""
+        planes, term = encode_change(self.au_encoder, change, noisy)
+        seen = identity.expand(len(noisy), -1, -1, -1)
+        condition = torch.cat([seen, self.controller(background), *planes], 1)
+        with time_term(self.controlnet, term):
+            down, middle = self.controlnet(noisy, timesteps, text, condition, return_dict=False)
+        return self.unet(
+            noisy,
+            timesteps,
+            text,
+            down_block_additional_residuals=down,
+            mid_block_additional_residual=middle,
+        ).sample
+
+
+class ControlNetAll(ControlNetIdentity):
+    """Cont. All: the same, and the denoising UNet learns too."""
+
+    identity = "controlnet_all"
+    trains_unet = True
+
+
+ABLATIONS: dict[str, type[Ablation]] = {
+    kind.identity: kind for kind in (ConvIdentity, CLIPIdentity, ControlNetIdentity, ControlNetAll)
+}
+IDENTITIES: dict[str, type[nn.Module]] = {IDENTITY: MagicFace, **ABLATIONS}

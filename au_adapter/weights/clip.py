@@ -1,0 +1,74 @@
+"""CLIP's image encoder from a folder as transformers saves it, for MagicFace's CLIP identity."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+KINDS = ("clip", "clip_vision_model")  # model types that have an image encoder
+
+
+@dataclass(frozen=True)
+class ImageEncoder:
+    """CLIP's image encoder (transformers' CLIPVisionModel), frozen, and its preparation."""
+
+    name: str
+    network: nn.Module
+    processor: Any
+
+    @property
+    def width(self) -> int:
+        """Numbers of a token."""
+        return self.network.config.hidden_size
+
+    @torch.no_grad()
+    def tokens(self, images: Tensor) -> Tensor:
+        """Tokens [N, 1 + patches, width] of pictures [N, H, W, 3] in 0..1, by its last layer.
+
+        The picture's middle square is resized to what the encoder sees, mostly 224 pixels.
+        """
+        pictures = images.movedim(-1, 1)
+        seen = self.processor(pictures, do_rescale=False, return_tensors="pt").pixel_values
+        return self.network(seen.to(self.network.device)).last_hidden_state
+
+
+def load_image_encoder(folder: str | Path) -> ImageEncoder:
+    """The image encoder of a CLIP, whole or alone, in float32 on the CPU.
+
+    FileNotFoundError when the folder lacks a file of it, ValueError when it holds another model.
+    """
+    from transformers import CLIPImageProcessor, CLIPVisionModel  # of the training extra
+
+    folder = Path(folder)
+    _check(folder)
+    network, found = CLIPVisionModel.from_pretrained(
+        folder, local_files_only=True, output_loading_info=True, dtype=torch.float32
+    )
+    if missing := found["missing_keys"]:
+        raise ValueError(
+            f"{folder} lacks {len(missing)} weights of CLIP's image encoder, such as "
+            f"{min(missing)}: copy it again"
+        )
+    processor = CLIPImageProcessor.from_pretrained(folder, local_files_only=True)
+    network.eval().requires_grad_(False)
+    return ImageEncoder(folder.resolve().name, network, processor)
+
+
+def _check(folder: Path) -> None:
+    for name in ("config.json", "preprocessor_config.json"):
+        if not (folder / name).is_file():
+            raise FileNotFoundError(
+                f"no {name} in {folder}: give a folder of CLIP as transformers saves it, with "
+                "config.json, model.safetensors and preprocessor_config.json"
+            )
+    kind = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("model_type")
+    if kind not in KINDS:
+        raise ValueError(
+            f"{folder} holds a model of type {kind!r} without CLIP's image encoder: give a folder "
+            f"of type {' or '.join(KINDS)}"
+        )
