@@ -11,6 +11,7 @@ from pathlib import Path
 
 import torch
 from accelerate import PartialState
+from accelerate.utils import parse_flag_from_env
 from filelock import FileLock, Timeout
 
 from ..evaluation.estimators import Estimator
@@ -76,10 +77,11 @@ def train(
     _check_keywords(recipe, make, chosen)
     if isinstance(estimate, str):
         estimate = estimator_of(estimate, {})
-    if not PartialState().is_main_process:
+    processes = _processes()
+    if not processes.is_main_process:
         report = quiet
     with explained(Path(output)), _alone(Path(output), report):
-        with PartialState().main_process_first():
+        with processes.main_process_first():
             faces = [find_faces(d, Path(output)) for d in data]
         named = [Path(d).name for d in data]
         cards = [data_card(f) | {"folder": n} for f, n in zip(faces, named, strict=True)]
@@ -92,6 +94,11 @@ def train(
     return Path(output) / "result"
 
 
+def _processes() -> PartialState:
+    """All processes of the run, as the Accelerator will see them: it reads the same variable."""
+    return PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU"))
+
+
 @contextmanager
 def _alone(output: Path, report: Report) -> Iterator[None]:
     """No other run works in the folder meanwhile: one that was just stopped is still saving.
@@ -100,7 +107,7 @@ def _alone(output: Path, report: Report) -> Iterator[None]:
     """
     output.mkdir(parents=True, exist_ok=True)
     lock = FileLock(output / LOCK)
-    if PartialState().is_main_process:
+    if _processes().is_main_process:
         _acquire(lock, output, report)
     try:
         yield

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import resource
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -78,6 +80,31 @@ def test_a_run_tells_each_step_in_json(base: Path, photos: Path, tmp_path: Path)
     assert [e["step"] for e in told[2:5]] == [1, 2, 3] and all(e["loss"] > 0 for e in told[2:5])
     adapter = load_adapter(Path(told[-1]["result"]) / "adapter.safetensors")
     assert adapter.provenance["data"][0]["units"]["12"]["labelled"] == PHOTOS - 1
+
+
+def test_two_processes_prepare_and_tell_once(base: Path, photos: Path, tmp_path: Path) -> None:
+    """Started as torchrun does it: one prepares, one tells, and they learn what one would."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    shared = {"ACCELERATE_USE_CPU": "true", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    processes = [
+        subprocess.Popen(
+            command(base, photos, tmp_path / "two"), stdout=subprocess.PIPE, text=True, cwd=ROOT,
+            env={**os.environ, **shared, "WORLD_SIZE": "2", "RANK": rank, "LOCAL_RANK": rank},
+        )
+        for rank in "01"
+    ]  # fmt: skip
+    told = [events(process.communicate(timeout=300)[0]) for process in processes]
+    assert [process.returncode for process in processes] == [0, 0]
+    assert [e["event"] for e in told[0]][-2:] == ["saved", "end"] and told[1] == []
+    subprocess.run(command(base, photos, tmp_path / "one"), check=True, cwd=ROOT)
+    two, one = (
+        load_adapter(tmp_path / name / "result" / "adapter.safetensors").state_dict()
+        for name in ("two", "one")
+    )
+    for name, weight in one.items():
+        torch.testing.assert_close(two[name], weight, atol=1e-4, rtol=0)
 
 
 def test_an_error_is_the_last_line(base: Path, photos: Path, tmp_path: Path) -> None:
