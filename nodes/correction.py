@@ -84,12 +84,13 @@ def _lines(request: AUVector, wanted: AUVector, seen: ReadingSet) -> list[str]:
     lines = []
     for picture, reading in enumerate(seen.surest()):
         aims = wanted.dict(picture if len(wanted) > 1 else 0)
-        found = reading and "; ".join(
+        found = "; ".join(
             f"AU{unit} wanted {aim:g}, measured {_value(reading.aus, unit):.1f}, next "
             f"{_value(request.face(picture), unit):.1f}"
-            for unit, aim in aims.items()
+            for unit, aim in (aims if reading else {}).items()
         )
-        lines.append(f"{picture + 1}: {found or 'no face, as before'}")
+        nothing = "nothing wanted" if reading else "no face, as before"
+        lines.append(f"{picture + 1}: {found or nothing}")
     return lines
 
 

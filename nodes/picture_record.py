@@ -116,7 +116,7 @@ def _guidance(graph: Graph, key: str) -> set[float | None]:
     following = [
         name
         for name, node in graph.items()
-        if any(isinstance(v, list) and v[0] == key for v in node.get("inputs", {}).values())
+        if any(_is_link(v) and v[0] == key for v in node.get("inputs", {}).values())
     ]
     found: set[float | None] = set()
     for name in following:
@@ -128,7 +128,12 @@ def _guidance(graph: Graph, key: str) -> set[float | None]:
 def _source(graph: Graph, node: dict[str, Any], name: str) -> dict[str, Any]:
     """The node that is connected to an input; empty if none is."""
     link = node.get("inputs", {}).get(name)
-    return graph.get(link[0], {}) if isinstance(link, list) else {}
+    return graph.get(link[0], {}) if _is_link(link) else {}
+
+
+def _is_link(value: Any) -> bool:
+    """Whether the value of an input is the output of another node, and not a list of its own."""
+    return isinstance(value, list) and len(value) == 2 and isinstance(value[0], str)
 
 
 def _constant(graph: Graph, node: dict[str, Any], name: str) -> Any:

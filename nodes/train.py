@@ -15,7 +15,7 @@ from torch import Tensor
 
 from au_adapter.evaluation.estimators.files import read_picture
 from au_adapter.evaluation.plots import sentence_picture
-from au_adapter.training.follow import LOCK, LOOK, Training, TrainingError
+from au_adapter.training.follow import LOCK, LOG, LOOK, Training, TrainingError
 from au_adapter.training.results import find_result, read_losses, training_report
 from au_adapter.weights.files import load_adapter, save_adapter
 
@@ -168,7 +168,9 @@ def _own_inputs() -> list[io.Input]:
 
 
 def _forget(folder: Path) -> None:
-    """Delete the state of an earlier run, once it is surely no longer being written."""
+    """Delete the state of an earlier run, once it is surely no longer being written. What it wrote
+    for people stays, and so do runs whose names begin with its own, such as people/anna of people.
+    """
     if not folder.is_dir():
         return
     lock = FileLock(folder / LOCK)
@@ -176,10 +178,13 @@ def _forget(folder: Path) -> None:
         model_management.throw_exception_if_processing_interrupted()
         with suppress(Timeout):
             lock.acquire(timeout=LOOK)
-    for path in folder.iterdir():
-        if path.name != LOCK:
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
-    lock.release()
+    try:
+        for path in folder.iterdir():
+            if path.name not in (LOCK, LOG) and not any(path.rglob(LOG)):
+                whole = path.is_dir() and not path.is_symlink()
+                shutil.rmtree(path) if whole else path.unlink()
+    finally:
+        lock.release()
 
 
 def _follow(request: Request) -> int:
@@ -205,7 +210,7 @@ def _show(bar: ProgressBar, event: Mapping[str, Any]) -> None:
 
 def _output(request: Request, trained: int) -> io.NodeOutput:
     """The adapter that answered best, else the last; in a new file unless nothing was trained."""
-    result = find_result(request.folder)
+    result = find_result(request.folder, judged=request.validate_every > 0)
     adapter = load_adapter(result / "adapter.safetensors").requires_grad_(False).eval()
     report = training_report(request.folder, result)
     if trained:
@@ -223,17 +228,17 @@ def _pictures(folder: Path) -> Tensor:
     """The latest sheet of validation, or a sentence that there is none."""
     sheets = sorted((folder / "validation").glob(f"*/{SHEET}"))
     if not sheets:
-        return sentence_picture("No faces were drawn: validate_every is 0")
+        return sentence_picture("No faces were drawn: no check has been reached")
     return read_picture(sheets[-1])
 
 
 def _numbered(name: str) -> Path:
     """The next free NAME_00001.safetensors of the model folder."""
-    folder = Path(folder_paths.get_folder_paths(FOLDER)[0])
-    pattern = re.compile(re.escape(Path(name).name) + r"_(\d{5})\.safetensors")
-    place = (folder / name).parent
-    taken = [int(m[1]) for p in place.glob("*.safetensors") if (m := pattern.fullmatch(p.name))]
-    return folder / f"{name}_{max(taken, default=0) + 1:05d}.safetensors"
+    path = Path(folder_paths.get_folder_paths(FOLDER)[0]) / name
+    pattern = re.compile(re.escape(path.name) + r"_(\d{5})\.safetensors")
+    files = path.parent.glob("*.safetensors")
+    taken = [int(m[1]) for file in files if (m := pattern.fullmatch(file.name))]
+    return path.with_name(f"{path.name}_{max(taken, default=0) + 1:05d}.safetensors")
 
 
 @contextmanager

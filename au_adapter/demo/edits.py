@@ -165,15 +165,14 @@ def _sheet(edits: list[Edits]) -> Image.Image:
 
 
 def _caption(row: dict[str, Any]) -> str:
-    pose = row["head_pose_rmse"]
     return "\n".join(
         [
             f"AU error {au_error(row, 'after'):.2f} ({au_error(row, 'before'):.2f})",
-            f"look {_shown(row['identity_l2'])}, pose {'-' if pose is None else f'{pose:.2f} rad'}",
-            f"background {_shown(row['background_rmse'])} ({row['background_rmse_drawn']:.2f})",
+            f"look {_shown(row['identity_l2'])}, pose {_shown(row['head_pose_rmse'], ' rad')}",
+            f"background {_shown(row['background_rmse'])} ({_shown(row['background_rmse_drawn'])})",
         ]
     )
 
 
-def _shown(number: float | None) -> str:
-    return "-" if number is None else f"{number:.2f}"
+def _shown(number: float | None, unit: str = "") -> str:
+    return "-" if number is None else f"{number:.2f}{unit}"

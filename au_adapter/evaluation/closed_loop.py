@@ -89,8 +89,9 @@ def correct(
     """One step of the loop: what to ask for after `request` drew the pictures that `seen` reads.
 
     request, wanted: one face, or one for each picture; only AUs wanted other than 0 are moved,
-    within 0..strongest; a picture without a face keeps its request. ValueError for an AU that the
-    estimator does not read, for another number of pictures, and for sides that differ.
+    within 0..strongest, all others are asked for as 0; a picture without a face keeps its request.
+    ValueError for an AU that the estimator does not read, for another number of pictures, and for
+    sides that differ.
     """
     if any(not torch.equal(*vector.sides()) for vector in (request, wanted)):
         raise ValueError("left and right are read, and corrected, as one: ask for both sides alike")
@@ -117,7 +118,7 @@ def _for_each(vector: AUVector, pictures: int) -> AUVector:
         raise ValueError(
             f"{len(vector)} AU vectors for {pictures} pictures: give one, or one for each picture"
         )
-    return vector if len(vector) == pictures else AUVector.stack([vector] * pictures)
+    return AUVector(vector.units, vector.values.expand(pictures, -1))
 
 
 def _check(name: str, units: Sequence[int], wanted: AUVector) -> None:
@@ -149,10 +150,11 @@ def _read(
 
 def _measured(faces: Sequence[Reading | None], units: Sequence[int]) -> Tensor:
     """The readings [N, K], NaN where no face was found."""
-    nothing = torch.full((len(units),), torch.nan)
-    return torch.stack(
-        [face.aus.select(units, strict=False).values[0] if face else nothing for face in faces]
-    )
+    measured = torch.full((len(faces), len(units)), torch.nan)
+    for row, face in zip(measured, faces, strict=True):
+        if face:
+            row.copy_(face.aus.select(units, strict=False).values[0])
+    return measured
 
 
 def _better(best: Reached, now: Reached) -> Reached:

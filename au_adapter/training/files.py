@@ -9,9 +9,21 @@ from pathlib import Path
 
 
 def append_row(path: Path, row: dict) -> None:
-    """Add a line of JSON to a file."""
+    """Add a line of JSON to a file, in the place of a last one that was cut off."""
+    _drop_cut_line(path)
     with path.open("a", encoding="utf-8") as log:
         log.write(json.dumps(row) + "\n")
+
+
+def _drop_cut_line(path: Path) -> None:
+    """Take away what stands after the last end of a line: a full disk or a kill left it."""
+    if not path.exists() or not path.stat().st_size:
+        return
+    with path.open("rb+") as log:
+        log.seek(-1, os.SEEK_END)
+        if log.read() != b"\n":
+            log.seek(0)
+            log.truncate(log.read().rfind(b"\n") + 1)
 
 
 def replace_folder(fresh: Path, folder: Path) -> None:

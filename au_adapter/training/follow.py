@@ -7,6 +7,7 @@ needs: the program that follows has no use for it.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import queue
 import signal
@@ -17,12 +18,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+logger = logging.getLogger("au_adapter")
 ROOT = Path(__file__).resolve().parents[2]
-COMMAND = (sys.executable, "-m", "au_adapter", "train")
+# As `python -m au_adapter train`, of this copy of the library. The Python of ComfyUI's portable
+# version for Windows heeds neither PYTHONPATH nor the folder it is started in.
+START = (
+    "import runpy, sys; sys.path.insert(0, sys.argv.pop(1)); "
+    "runpy.run_module(sys.argv.pop(1), run_name='__main__', alter_sys=True)"
+)
+COMMAND = (sys.executable, "-c", START, str(ROOT), "au_adapter", "train")
 LOG = "training.log"
 LOCK = ".lock"  # held by the run that works in the folder
 LOOK = 0.1  # seconds without an event after which the follower gets the word
 LAST_LINES = 5
+KILLED = (-9, 128 + 9)  # by the system, as POSIX and shells count it
 
 
 class TrainingError(RuntimeError):
@@ -59,6 +68,7 @@ class Training:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 encoding="utf-8",
+                errors="replace",
                 env=_environment(environment or {}),
                 creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
             )
@@ -84,8 +94,10 @@ class Training:
                 continue
             if line is None:
                 break
-            event = json.loads(line)
-            if event["event"] == "error":
+            event = _read_event(line)
+            if event is None:
+                logger.info("the training says: %s", line.rstrip())
+            elif event["event"] == "error":
                 failed = event
             else:
                 yield event
@@ -97,16 +109,16 @@ class Training:
             self.process.send_signal(getattr(signal, "CTRL_BREAK_EVENT", signal.SIGTERM))
 
     def _listen(self) -> None:
-        for line in self.process.stdout:
-            self._lines.put(line)
-        self.process.wait()
+        with self.process:  # at its end the pipe is closed and the process gone from the system
+            for line in self.process.stdout:
+                self._lines.put(line)
         self._lines.put(None)
 
     def _check(self, failed: Mapping[str, Any]) -> None:
         code = self.process.returncode
         if failed:
             raise TrainingError(failed["message"], failed["kind"])
-        if code < 0 or code > 128:  # how POSIX and shells count what a signal ended
+        if code in KILLED:
             raise TrainingError(
                 f"the training process was ended by the system (code {code}), most often because "
                 "the memory was used up",
@@ -126,8 +138,15 @@ class Training:
         return " / ".join(lines[-LAST_LINES:])
 
 
+def _read_event(line: str) -> Mapping[str, Any] | None:
+    """What a run says in a line; None where some library wrote to standard output too."""
+    try:
+        event = json.loads(line)
+    except json.JSONDecodeError:
+        return None
+    return event if isinstance(event, dict) and "event" in event else None
+
+
 def _environment(more: Mapping[str, str]) -> dict[str, str]:
-    """Where this library is found, as text in UTF-8, and never by way of the network."""
-    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-    ours = {"PYTHONPATH": path, "PYTHONIOENCODING": "utf-8", "HF_HUB_OFFLINE": "1"}
-    return {**os.environ, **ours, **more}
+    """Text in UTF-8, and nothing by way of the network."""
+    return {**os.environ, "PYTHONIOENCODING": "utf-8", "HF_HUB_OFFLINE": "1", **more}

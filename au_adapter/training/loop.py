@@ -117,10 +117,7 @@ class Trainer:
         self.average = self._make_average()
         self.report = report if self.accelerator.is_main_process else quiet
         self.step = 0
-        self._measured: tuple[int, dict[str, Any]] = (
-            -1,
-            {},
-        )  # the last measures, and at which step
+        self._measured: tuple[int, dict[str, Any]] = (-1, {})  # the step and its measures
         self._stop = False
 
     def run(self) -> None:
@@ -348,7 +345,7 @@ class Trainer:
         if not path.exists():
             return
         state = torch.load(path, map_location="cpu", weights_only=True)
-        if state["module"].keys() != self._trainable().keys():
+        if _shapes(state["module"]) != _shapes(self._trainable()):
             raise ValueError(
                 f"{path} is the state of a run that trains other weights: choose another output "
                 "folder, or the recipe and settings that this one was started with"
@@ -362,3 +359,7 @@ class Trainer:
             torch.cuda.set_rng_state(state["random_cuda"])
         self.step = state["step"]
         logger.info("resumed at step %d", self.step)
+
+
+def _shapes(tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(tensor.shape) for name, tensor in tensors.items()}

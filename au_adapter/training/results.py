@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 
-def find_result(folder: Path) -> Path:
+def find_result(folder: Path, judged: bool = True) -> Path:
     """The folder of the adapter to take: the best by the AUs of its faces, else the last.
 
+    judged: off, always the last: a best from before the checks were turned off is left out.
     FileNotFoundError where the run has saved none.
     """
-    for name in ("best", "result"):
+    for name in ("best", "result") if judged else ("result",):
         if (folder / name / "training.json").is_file():
             return folder / name
     raise FileNotFoundError(f"{folder} holds no result of a training yet")
@@ -46,7 +47,8 @@ def _rows(path: Path) -> list[dict[str, Any]]:
     """The rows of a log by step; none where there is no log."""
     if not path.is_file():
         return []
-    rows = map(json.loads, path.read_text(encoding="utf-8").splitlines())
+    text = path.read_text(encoding="utf-8")
+    rows = map(json.loads, text[: text.rfind("\n") + 1].splitlines())  # the last may be cut off
     by_step = {row["step"]: row for row in rows}
     return [by_step[step] for step in sorted(by_step)]
 

@@ -83,6 +83,15 @@ def test_the_guidance_beyond_masks_and_of_the_first_sampler_only() -> None:
     assert describe(nodes)[0]["guidance"] is None
 
 
+def test_lists_that_are_no_links_are_let_by() -> None:
+    nodes = graph()
+    nodes["30"] = {"class_type": "SomeNode", "inputs": {"tags": [], "sizes": [[8, 8]]}}
+    assert describe(nodes) == describe(graph())
+    nodes["8"]["inputs"] |= {"model": [], "au_vector": []}
+    (record,) = describe(nodes)
+    assert record["magicface"] is None and record["change"] is None
+
+
 def test_a_change_that_the_graph_determines() -> None:
     nodes = graph()
     inputs = {"change": "copy", "region": "all", "strength": 0.5, "sides": "alike"}

@@ -231,6 +231,10 @@ def test_a_correction_asks_for_what_was_missing() -> None:
         "1: AU12 wanted 3, measured 2.0, next 4.0",
         "2: no face, as before",
     ]
+    _, notes = run(
+        "AUA_AUCorrection", au_vector=AUVector.zeros(), au_reading=seen, gain=1.0, strongest=8.0
+    )
+    assert notes.splitlines() == ["1: nothing wanted", "2: no face, as before"]
     with pytest.raises(ValueError, match="^AU Correction: by hand does not read AU10"):
         run(
             "AUA_AUCorrection",

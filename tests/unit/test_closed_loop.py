@@ -113,6 +113,11 @@ def test_one_request_is_corrected_for_each_picture_and_kept_where_no_face_is() -
     assert request.values.tolist() == [[0, 4], [0, 3]]
 
 
+def test_no_pictures_need_no_request() -> None:
+    aim = wanted((0, 3))
+    assert correct(aim, aim, ReadingSet("by hand", 0, ())).values.shape == (0, len(UNITS))
+
+
 @pytest.mark.parametrize(
     ("vector", "sentence"),
     [

@@ -15,6 +15,7 @@ from au_adapter.demo.edits import (
     PEOPLE,
     SAMPLE,
     Edits,
+    _caption,
     au_error,
     measure_edits,
     report_edits,
@@ -109,6 +110,9 @@ def test_a_face_that_was_lost_is_null_and_a_dash(edits: list[Edits], tmp_path: P
     lost = Edits(edits[0].source, rows * len(CHANGES), [grey] * len(CHANGES), [grey] * len(CHANGES))
     measure_edits([lost], [face_files.MODELS])
     assert rows[0]["identity_l2"] is rows[0]["head_pose_rmse"] is None
+    rows[0]["background_rmse_drawn"] = None  # of a person who fills the photo
+    assert _caption(rows[0]).splitlines()[1] == "look -, pose -"
+    assert _caption(rows[0]).endswith("(-)")
     report_edits([lost], tmp_path)
 
 

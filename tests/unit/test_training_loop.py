@@ -18,11 +18,13 @@ import torch
 import toy_training
 from labelled_faces import write_faces
 from safetensors.torch import load_file
+from torch import nn
 from toy_training import SETTINGS, StreamedToy, ToyRecipe
 
 from au_adapter.training.loop import (
     Settings,
     Trainer,
+    append_row,
     learning_rate_factor,
     replace_folder,
     restore_folder,
@@ -282,6 +284,21 @@ def test_the_state_of_another_run_is_refused(tmp_path: Path) -> None:
     other.module.frozen.requires_grad_(True)
     with pytest.raises(ValueError, match="trains other weights: choose another output folder"):
         Trainer(other, SETTINGS, tmp_path).run()
+    wider = ToyRecipe()  # the same names, as of another rank or of more AUs
+    wider.module.network[0], wider.module.network[3] = nn.Linear(6, 8), nn.Linear(8, 3)
+    with pytest.raises(ValueError, match="trains other weights: choose another output folder"):
+        Trainer(wider, SETTINGS, tmp_path).run()
+
+
+def test_a_row_that_was_cut_off_makes_room_for_the_next(tmp_path: Path) -> None:
+    log = tmp_path / "log.jsonl"
+    for left in (None, "", '{"step": 1', '{"step": 1}\n', '{"step": 1}\n{"st'):
+        log.unlink(missing_ok=True)
+        if left is not None:
+            log.write_text(left)
+        append_row(log, {"step": 2})
+        rows = [json.loads(line)["step"] for line in log.read_text().splitlines()]
+        assert rows == ([1, 2] if "1}" in (left or "") else [2])
 
 
 @pytest.mark.parametrize(

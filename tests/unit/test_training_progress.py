@@ -24,8 +24,8 @@ from toy_training import SETTINGS, ToyRecipe
 
 from au_adapter import load_adapter
 from au_adapter.data.rendered import find_renders
-from au_adapter.training import run
-from au_adapter.training.follow import LOCK, Training, TrainingError
+from au_adapter.training import follow, run
+from au_adapter.training.follow import LOCK, START, Training, TrainingError
 from au_adapter.training.loop import Trainer
 from au_adapter.training.sources import data_card, find_faces
 from au_adapter.training.trouble import explained
@@ -246,6 +246,42 @@ def test_a_follower_hears_of_a_crash_and_of_a_kill(tmp_path: Path) -> None:
     arguments = ["--recipe", "fineface", "--data", "rendered"]
     error = failure(arguments, tmp_path / "b", lambda training: training.process.kill())
     assert "ended by the system" in str(error) and error.kind == "killed"
+
+
+def test_it_starts_where_python_heeds_neither_path_nor_folder(tmp_path: Path) -> None:
+    """-I is how the Python of ComfyUI's portable version behaves."""
+    (tmp_path / "probe.py").write_text("import sys; print(__name__, sys.argv[1:])")
+    start = [sys.executable, "-I", "-c", START, str(tmp_path), "probe", "train", "--steps", "3"]
+    answer = subprocess.run(start, capture_output=True, text=True, cwd=ROOT)
+    assert answer.stdout.strip() == "__main__ ['train', '--steps', '3']", answer.stderr
+
+
+def program(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    """Another program in the place of the training."""
+    monkeypatch.setattr(follow, "COMMAND", (sys.executable, "-c", f"import os, sys\n{text}"))
+
+
+def test_what_a_library_prints_harms_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = (b"bnb: \xff loaded", b"7", b"{}", b"null", b'{"event": "end", "step": 1}')
+    said = b"\n".join(lines)
+    program(monkeypatch, f"sys.stdout.buffer.write({said!r})")
+    with Training([], tmp_path) as training:
+        told = [event for event in training.events() if event]
+    assert told == [{"event": "end", "step": 1}]
+    assert training.process.stdout.closed
+
+
+def test_other_signals_are_not_taken_for_want_of_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in (signal.SIGTERM, signal.SIGSEGV):
+        last = "print('last', file=sys.stderr, flush=True)"
+        program(monkeypatch, f"{last}\nos.kill(os.getpid(), {number:d})")
+        error = failure([], tmp_path)
+        assert error.kind == "crash" and f"ended with code -{number:d}" in str(error)
+        assert "memory" not in str(error) and str(error).endswith("last")
 
 
 def failure(

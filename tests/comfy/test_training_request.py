@@ -1,0 +1,69 @@
+"""The names of Train AU-Adapter: where a run and its adapters lie, and what a new one deletes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from au_adapter_pack.nodes.compat import folder_paths
+from au_adapter_pack.nodes.train import _forget, _numbered
+from au_adapter_pack.nodes.train_request import Request
+from filelock import FileLock
+
+from au_adapter.training.follow import LOCK, LOG
+
+WIDGETS = {
+    "base": "AU-Adapter demo model", "data": "rendered sample", "batch_size": 2,
+    "grad_accumulation_steps": 1, "steps": 2, "learning_rate": 1e-3, "rank": 4, "seed": 0,
+    "training_dtype": "fp32", "gradient_checkpointing": False, "units": "12 (set A)",
+    "validate_every": 0, "existing_run": "go on",
+}  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """ComfyUI's output folder, and models/au_adapter in it."""
+    monkeypatch.setattr(folder_paths, "output_directory", str(tmp_path))
+    models = ([str(tmp_path / "models")], {".safetensors"})
+    monkeypatch.setitem(folder_paths.folder_names_and_paths, "au_adapter", models)
+    return tmp_path
+
+
+def request(name: str, **widgets: Any) -> Request:
+    return Request(**WIDGETS | {"name": name} | widgets)
+
+
+@pytest.mark.parametrize("name", ["", " ", ".", "..", "a/..", "../a", "/tmp/a", "a/../../b"])
+def test_a_name_outside_the_folder_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="is not a name inside models/au_adapter"):
+        request(name)
+
+
+@pytest.mark.parametrize("name", ["anna", "people/anna", "people/anna/", "./anna"])
+def test_the_next_number_never_replaces_a_file(folders: Path, name: str) -> None:
+    first = _numbered(name)
+    first.parent.mkdir(parents=True)
+    assert first.name == "anna_00001.safetensors" and folders / "models" in first.parents
+    first.touch()
+    assert _numbered(name) == first.with_name("anna_00002.safetensors")
+
+
+def write_run(folder: Path) -> Path:
+    (folder / "result").mkdir(parents=True)
+    for name in (LOG, LOCK, "state.pt", "result/adapter.safetensors"):
+        (folder / name).write_text("something")
+    return folder
+
+
+def test_to_begin_again_deletes_the_state_of_that_run_alone(folders: Path) -> None:
+    people = write_run(request("people").folder)
+    anna = write_run(request("people/anna").folder)
+    (people / "elsewhere").symlink_to(folders / "models", target_is_directory=True)
+    (folders / "models").mkdir()
+    _forget(people)
+    assert {path.name for path in people.iterdir()} == {LOG, LOCK, "anna"}
+    assert (anna / "state.pt").exists() and (anna / "result" / "adapter.safetensors").exists()
+    assert (folders / "models").is_dir()
+    FileLock(people / LOCK).acquire(timeout=0).lock.release()  # and the run may be claimed
+    _forget(folders / "never")

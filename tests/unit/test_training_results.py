@@ -1,0 +1,35 @@
+"""Which adapter of a run is taken, and what its logs say, cut off or not."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from au_adapter.training.results import find_result, read_losses, training_report
+
+
+def write_result(folder: Path, name: str, step: int) -> None:
+    (folder / name).mkdir()
+    (folder / name / "training.json").write_text(json.dumps({"step": step}))
+
+
+def test_the_best_is_taken_and_without_checks_the_last(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="holds no result of a training yet"):
+        find_result(tmp_path)
+    write_result(tmp_path, "result", 900)
+    assert find_result(tmp_path).name == "result"
+    write_result(tmp_path, "best", 500)
+    assert find_result(tmp_path).name == "best"
+    assert find_result(tmp_path, judged=False).name == "result"
+
+
+def test_losses_are_by_step_and_a_row_that_is_cut_off_is_none(tmp_path: Path) -> None:
+    assert read_losses(tmp_path) == []
+    rows = [{"step": 1, "loss": 4.0}, {"step": 2, "loss": 3.0}, {"step": 2, "loss": 2.0}]
+    text = "".join(json.dumps(row) + "\n" for row in rows)
+    (tmp_path / "log.jsonl").write_text(text + '{"step": 3, "lo')
+    assert read_losses(tmp_path) == [4.0, 2.0]
+    write_result(tmp_path, "result", 2)
+    assert "Loss 4.0000 at first, 2.0000 at last" in training_report(tmp_path, tmp_path / "result")
