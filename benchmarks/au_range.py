@@ -100,12 +100,13 @@ def read(pictures: list[Image.Image]) -> list[dict[str, float]]:
 
 def table(readings: dict[Row, list[dict[str, float]]]) -> str:
     """Requested against measured, one line a row, as Markdown."""
+    cfg = node_of(range_graph(SHOWN[0], None), "KSampler")["cfg"]
     lines = [
         "# AUs beyond their range",
         "",
         f"Requested from -10 to 10, read by the {ESTIMATOR}, which knows 0..5 alone: beyond that "
         f"look at the pictures, [docs/au_range.jpg](../../docs/au_range.jpg). {PROMPT!r}, seed "
-        f"{SEED}; prompt and AUs at CFG 7 in KSampler, or the AUs at {AU_CFG:g} by AU Guider.",
+        f"{SEED}; prompt and AUs at CFG {cfg:g} in KSampler, or the AUs at {AU_CFG:g} by AU Guider.",
         "",
         "| AU | " + " | ".join(f"{level:g}" for level in LEVELS) + " |",
         "|" + "---|" * (len(LEVELS) + 1),
