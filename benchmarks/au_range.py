@@ -106,7 +106,8 @@ def table(readings: dict[Row, list[dict[str, float]]]) -> str:
         "",
         f"Requested from -10 to 10, read by the {ESTIMATOR}, which knows 0..5 alone: beyond that "
         f"look at the pictures, [docs/au_range.jpg](../../docs/au_range.jpg). {PROMPT!r}, seed "
-        f"{SEED}; prompt and AUs at CFG {cfg:g} in KSampler, or the AUs at {AU_CFG:g} by AU Guider.",
+        f"{SEED}; prompt and AUs at CFG {cfg:g} in KSampler, or the AUs at {AU_CFG:g} by AU "
+        "Guider.",
         "",
         "| AU | " + " | ".join(f"{level:g}" for level in LEVELS) + " |",
         "|" + "---|" * (len(LEVELS) + 1),
