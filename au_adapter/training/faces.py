@@ -104,9 +104,11 @@ def cached_tokens(faces: RenderedSet, encoder: ImageEncoder, cache: Path) -> Ten
 
     float16: of a thousand pictures those of ViT-L/14 take 0.5 GB.
     """
-    return _cached(
-        "tokens", faces, encoder.network, lambda i: encoder.tokens(i / 255).half(), cache
-    )
+
+    def encode(images: Tensor) -> Tensor:
+        return encoder.tokens(images / 255).half()
+
+    return _cached("tokens", faces, encoder.network, encode, cache)
 
 
 def _cached(
