@@ -61,12 +61,9 @@ class Request:
 
     def arguments(self) -> list[str]:
         """Of `au-adapter train`."""
-        recipe = "fineface"
-        if self.checkpoint:
-            recipe += f"-{find_family(self.checkpoint)}"
         settings = [f"{name}={value}" for name, value in self._settings().items()]
         return [
-            *("--recipe", recipe, "--data", self._faces(), "--steps", str(self.steps)),
+            *("--recipe", self._recipe(), "--data", self._faces(), "--steps", str(self.steps)),
             *("--validate-every", str(self.validate_every)),
             *(("--estimator", "mesh") if self.checkpoint and self.validate_every else ()),
             *(word for setting in settings for word in ("--set", setting)),
@@ -78,6 +75,14 @@ class Request:
         if self.checkpoint and self.validate_every:
             found[FACE_LANDMARKER.variable] = str(self._landmarker())
         return found
+
+    def _recipe(self) -> str:
+        if self.checkpoint is None:
+            return "fineface"
+        try:
+            return f"fineface-{find_family(self.checkpoint)}"
+        except ValueError as error:
+            raise ValueError(f"Train AU-Adapter: {error}") from error
 
     def _settings(self) -> dict[str, object]:
         base = {"base": self.checkpoint, "tokenizer": tokenizer_folder()}

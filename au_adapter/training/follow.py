@@ -15,6 +15,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,7 @@ class Training:
         self.output = Path(output)
         self.output.mkdir(parents=True, exist_ok=True)
         self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self._stopped = False
         with (self.output / LOG).open("ab") as log:
             self._log_start = log.tell()
             self.process = subprocess.Popen(
@@ -105,13 +107,19 @@ class Training:
 
     def stop(self) -> None:
         """Ask for the end; returns at once. What was trained is saved after the step that runs."""
-        if self.process.poll() is None:  # Windows has no gentler way than Ctrl-Break
-            self.process.send_signal(getattr(signal, "CTRL_BREAK_EVENT", signal.SIGTERM))
+        self._stopped = True
+        if self.process.poll() is None:
+            # Windows has no gentler way than Ctrl-Break, and not even that without a console; then
+            # it is the closed pipe that ends the run, see `JSONLines`.
+            with suppress(OSError):
+                self.process.send_signal(getattr(signal, "CTRL_BREAK_EVENT", signal.SIGTERM))
 
     def _listen(self) -> None:
         with self.process:  # at its end the pipe is closed and the process gone from the system
             for line in self.process.stdout:
                 self._lines.put(line)
+                if self._stopped:
+                    break
         self._lines.put(None)
 
     def _check(self, failed: Mapping[str, Any]) -> None:

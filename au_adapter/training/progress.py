@@ -12,12 +12,15 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
 import sys
 from collections.abc import Mapping
 from typing import Any
+
+GONE = (errno.EPIPE, errno.EINVAL)  # how systems, and Windows, say that nobody reads a pipe
 
 
 class JSONLines:
@@ -31,7 +34,9 @@ class JSONLines:
         try:
             sys.stdout.write(json.dumps(event) + "\n")
             sys.stdout.flush()
-        except BrokenPipeError:
+        except OSError as error:
+            if error.errno not in GONE:
+                raise
             # Python writes once more when it ends, which must not fail as well.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             signal.raise_signal(signal.SIGTERM)

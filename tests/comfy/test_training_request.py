@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from au_adapter_pack.nodes.compat import folder_paths
 from au_adapter_pack.nodes.train import _forget, _numbered
 from au_adapter_pack.nodes.train_request import Request
 from filelock import FileLock
+from safetensors.torch import save_file
 
 from au_adapter.training.follow import LOCK, LOG
 
@@ -67,3 +69,13 @@ def test_to_begin_again_deletes_the_state_of_that_run_alone(folders: Path) -> No
     assert (folders / "models").is_dir()
     FileLock(people / LOCK).acquire(timeout=0).lock.release()  # and the run may be claimed
     _forget(folders / "never")
+
+
+def test_another_file_than_stable_diffusion_is_named_with_the_node(
+    folders: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_file({"weight": torch.zeros(1)}, folders / "vae.safetensors")
+    checkpoints = ([str(folders)], {".safetensors"})
+    monkeypatch.setitem(folder_paths.folder_names_and_paths, "checkpoints", checkpoints)
+    with pytest.raises(ValueError, match=r"^Train AU-Adapter: .*vae\.safetensors is no checkpoint"):
+        request("anna", base="vae.safetensors").arguments()

@@ -273,6 +273,21 @@ def test_what_a_library_prints_harms_nothing(
     assert training.process.stdout.closed
 
 
+def test_a_run_that_no_signal_reaches_ends_by_its_pipe(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on Windows without a console: nothing but the closed pipe tells it to end."""
+    program(
+        monkeypatch,
+        "import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+        'while True: print(\'{"event": "step"}\', flush=True)',
+    )
+    with Training([], tmp_path) as training:
+        assert next(event for event in training.events() if event) == {"event": "step"}
+    assert training.process.wait(10) == 1
+    assert "BrokenPipeError" in (tmp_path / follow.LOG).read_text()
+
+
 def test_other_signals_are_not_taken_for_want_of_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

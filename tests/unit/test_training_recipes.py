@@ -326,3 +326,10 @@ def test_part_weights_cover_the_part_and_average_to_one() -> None:
     assert torch.equal(marked, expected)
     torch.testing.assert_close(weights[0, 0, 4, 3], 3 * weights[0, 0, 0, 0])
     assert (weights[1, 0, :2] == weights[1, 0, 0, 0]).all()  # a box may leave the picture
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_recipe_has_its_place_in_the_readme(name: str) -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    table = readme.partition("| Recipe | Trains | Base |")[2].partition("\n\n")[0]
+    assert f"`{name}`" in table
