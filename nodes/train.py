@@ -219,16 +219,15 @@ def _output(request: Request, trained: int) -> io.NodeOutput:
     else:
         report += f"\n\nNothing left to train up to step {request.steps}, and no new file"
     losses = {"loss": read_losses(request.folder)}
-    return io.NodeOutput(
-        adapter, losses, report, _pictures(request.folder), ui=ui.PreviewText(report)
-    )
+    return io.NodeOutput(adapter, losses, report, _pictures(request), ui=ui.PreviewText(report))
 
 
-def _pictures(folder: Path) -> Tensor:
+def _pictures(request: Request) -> Tensor:
     """The latest sheet of validation, or a sentence that there is none."""
-    sheets = sorted((folder / "validation").glob(f"*/{SHEET}"))
+    sheets = sorted((request.folder / "validation").glob(f"*/{SHEET}"))
     if not sheets:
-        return sentence_picture("No faces were drawn: no check has been reached")
+        every = request.validate_every
+        return sentence_picture(f"No faces were drawn yet: validate_every is {every}")
     return read_picture(sheets[-1])
 
 
