@@ -283,8 +283,8 @@ def _frames(pictures: list[Image.Image]) -> list[Image.Image]:
 
 
 def on_a_square(pictures: list[Image.Image]) -> Image.Image:
-    """Pictures on a square of THUMBNAIL pixels: in rows of three at most, cut to fill it; one, two,
-    and wide ones such as plots, whole."""
+    """Pictures on a square of THUMBNAIL pixels: in rows of three at most, cut to fill it; three and
+    fewer, and wide ones such as plots, whole."""
     wide = pictures[0].width > 1.3 * pictures[0].height
     columns = 1 if wide else min(len(pictures), 3)
     rows = -(-len(pictures) // columns)
@@ -293,7 +293,7 @@ def on_a_square(pictures: list[Image.Image]) -> Image.Image:
     for index, picture in enumerate(pictures):
         row, column = divmod(index, columns)
         tile = picture.convert("RGB")
-        if wide or len(pictures) < 3:
+        if wide or len(pictures) < 4:
             tile = ImageOps.pad(tile, (width, height), Image.Resampling.LANCZOS, color=PAPER)
         else:
             tile = ImageOps.fit(tile, (width, height), Image.Resampling.LANCZOS)
