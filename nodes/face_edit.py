@@ -85,6 +85,7 @@ class PrepareMagicFace(io.ComfyNode):
                 io.Combo.Input(
                     "segmenter",
                     options=_segmenters(),
+                    default=GOOGLE,
                     optional=True,
                     advanced=True,
                     tooltip="What tells people from background: Google's segmenter, or the weights "
