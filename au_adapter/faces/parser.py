@@ -54,9 +54,8 @@ class FaceParser(nn.Module):
             scores = self.network(_normalised(interpolate(pictures, (SIDE, SIDE), mode="bilinear")))
             whole = interpolate(scores, (SIDE, SIDE), mode="bilinear", align_corners=True)
             classes = whole.argmax(1, keepdim=True).float()
-            found[chosen] = interpolate(classes, images.shape[1:3], mode="nearest-exact")[
-                :, 0
-            ].long()
+            sized = interpolate(classes, images.shape[1:3], mode="nearest-exact")
+            found[chosen] = sized[:, 0].long()
         return found
 
     def person(self, images: Tensor) -> Tensor:
