@@ -32,7 +32,10 @@ class Appearance:
         self.landmarker, self.segmenter = landmarker, segmenter
 
     def __call__(self, images: Tensor) -> Tensor:
-        frames = self.landmarker.detect(images, maximum_faces=1)
+        return self.of_faces(images, self.landmarker.detect(images, maximum_faces=1))
+
+    def of_faces(self, images: Tensor, frames: list[list[Face]]) -> Tensor:
+        """The same of pictures whose faces were found already, the first of each frame."""
         people = self.segmenter.mask(images) > PERSON
         rows = [
             _described(image, faces[0], person) if faces else torch.full((WIDTH,), torch.nan)

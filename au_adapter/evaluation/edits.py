@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..faces import FaceLandmarker, PersonSegmenter, head_angles
+from ..faces import Face, FaceLandmarker, PersonSegmenter, head_angles
 from ..faces.jaw_background import PERSON
 from .appearance import Appearance
 from .metrics import background_rmse, head_pose_rmse
@@ -26,24 +26,27 @@ class EditMeasure:
 
     def __call__(self, edited: Tensor, photos: Tensor) -> dict[str, Tensor]:
         """MEASURES -> float32 [N], of pictures [N, H, W, 3] in 0..1 and their photos."""
-        identity = (self.appearance(edited) - self.appearance(photos)).norm(dim=1)
+        both = [(p, self.landmarker.detect(p, maximum_faces=1)) for p in (edited, photos)]
+        ours, theirs = (self.appearance.of_faces(*found) for found in both)
         background = background_rmse(edited, photos, self.person(photos).float())
-        return dict(zip(MEASURES, (identity, background, self._pose(edited, photos)), strict=True))
+        pose = _pose(*(_angles(frames) for _, frames in both))
+        return dict(zip(MEASURES, ((ours - theirs).norm(dim=1), background, pose), strict=True))
 
     def person(self, photos: Tensor) -> Tensor:
         """Where a person is, as MagicFace's pictures are prepared, bool [N, H, W]."""
         return self.segmenter.mask(photos) > PERSON
 
-    def _pose(self, edited: Tensor, photos: Tensor) -> Tensor:
-        ours, theirs = self._angles(edited), self._angles(photos)
-        found = (ours + theirs).isfinite().all(1)
-        result = torch.full((len(ours),), torch.nan)
-        if found.any():
-            result[found] = head_pose_rmse(ours[found], theirs[found])
-        return result
 
-    def _angles(self, images: Tensor) -> Tensor:
-        """Radians [N, 3], NaN where no face was found."""
-        frames = self.landmarker.detect(images, maximum_faces=1)
-        nothing = torch.full((3,), torch.nan)
-        return torch.stack([head_angles(f[0].pose).deg2rad() if f else nothing for f in frames])
+def _pose(ours: Tensor, theirs: Tensor) -> Tensor:
+    """Radians [N] between angles [N, 3], NaN where either is."""
+    found = (ours + theirs).isfinite().all(1)
+    result = torch.full((len(ours),), torch.nan)
+    if found.any():
+        result[found] = head_pose_rmse(ours[found], theirs[found])
+    return result
+
+
+def _angles(frames: list[list[Face]]) -> Tensor:
+    """Radians [N, 3] of the first face of each frame, NaN where none was found."""
+    nothing = torch.full((3,), torch.nan)
+    return torch.stack([head_angles(f[0].pose).deg2rad() if f else nothing for f in frames])
