@@ -41,16 +41,25 @@ class PerPicture(CONDRegular):
 class Identity:
     """What the ID encoder saw in P photos, and what was made of it: MAGICFACE_ID.
 
-    features: path of a transformer block in ComfyUI's UNet -> [P, L, C]. size: of the photos'
-    latents. Keys, values and latents are kept here, so that a second edit finds them; they live as
-    long as ComfyUI keeps the output of MagicFace ID Encoder.
+    features: path of a transformer block in ComfyUI's UNet -> [P, L, C]. latents: of the photos,
+    [P, 4, H, W]. Keys, values and the background's latents are kept here, so that a second edit
+    finds them; they live as long as ComfyUI keeps the output of MagicFace ID Encoder.
     """
 
     features: Features
-    photos: int
-    size: tuple[int, int]
+    latents: Tensor
     _projected: tuple[tuple, KeysAndValues] | None = field(default=None, repr=False)
     _background: tuple[Any, Tensor, Tensor] | None = field(default=None, repr=False)
+
+    @property
+    def photos(self) -> int:
+        """How many photos."""
+        return len(self.latents)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the photos' latents."""
+        return tuple(self.latents.shape[-2:])
 
     def keys_and_values(self, network: UNetModel, version: tuple, like: Tensor) -> KeysAndValues:
         """Projected by the denoising UNet, once for all steps and edits while its weights stay.

@@ -7,8 +7,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import adaptive_avg_pool2d
 
 from au_adapter.demo import MAGICFACE
+from au_adapter.faces.squares import FaceCrop
 from au_adapter.facs import AUVector
 from au_adapter.models.magicface import (
     ID_TIMESTEP,
@@ -34,6 +36,7 @@ from .magicface_model import MagicFaceUNet, load_unet
 from .sockets import (
     CATEGORY,
     AUVectorSocket,
+    FaceCropSocket,
     MagicFaceIDEncoderSocket,
     MagicFaceIDSocket,
 )
@@ -119,7 +122,7 @@ class MagicFaceIDEncoder(io.ComfyNode):
         size = [*photo.shape]
         model_management.load_models_gpu([id_encoder], id_encoder.memory_required(size))
         features = _look(id_encoder, photo, text)
-        return io.NodeOutput(Identity(features, len(photo), tuple(photo.shape[-2:])))
+        return io.NodeOutput(Identity(features, photo))
 
 
 class ApplyMagicFace(io.ComfyNode):
@@ -152,6 +155,12 @@ class ApplyMagicFace(io.ComfyNode):
                     "-3 three less. Trained within -5..5, useful to about -10..10. One for all "
                     "faces, one for each, or many for one face.",
                 ),
+                FaceCropSocket.Input(
+                    "face_crop",
+                    optional=True,
+                    tooltip="Of Prepare MagicFace: what Paste Face will not show is held to the "
+                    "photo while the sampler draws. Without it all is drawn anew, as published.",
+                ),
             ],
             outputs=[
                 io.Model.Output(),
@@ -171,6 +180,7 @@ class ApplyMagicFace(io.ComfyNode):
         vae: VAE,
         background: Tensor,
         au_vector: AUVector,
+        face_crop: FaceCrop | None = None,
     ) -> io.NodeOutput:
         _check_model(model)
         for text in (positive, negative):
@@ -181,13 +191,11 @@ class ApplyMagicFace(io.ComfyNode):
         patched = model.clone()
         AppliedIdentity(magicface_id).attach(patched)
         shared = {PHOTO: PerPicture(torch.arange(magicface_id.photos)[:, None])}
-        device = model_management.intermediate_device()
-        empty = torch.zeros(batch, LATENT_CHANNELS, *magicface_id.size, device=device)
         return io.NodeOutput(
             patched,
             _with_background(positive, latents, {**shared, CHANGE: PerPicture(change)}),
             _with_background(negative, latents, {**shared, CHANGE: PerPicture(change[:1] * 0)}),
-            {"samples": empty},
+            _latent(magicface_id, batch, face_crop),
         )
 
 
@@ -228,6 +236,26 @@ def _with_background(
     """CONDITIONING with the background where core looks for it, and with `conds`."""
     with_latents = [(text, {**more, "concat_latent_image": latents}) for text, more in conditioning]
     return with_conds(with_latents, conds)
+
+
+def _latent(identity: Identity, batch: int, crop: FaceCrop | None) -> dict[str, Tensor]:
+    """An empty LATENT; with a crop one that samplers hold to the photo where nothing will show."""
+    device = model_management.intermediate_device()
+    if crop is None:
+        return {"samples": torch.zeros(batch, LATENT_CHANNELS, *identity.size, device=device)}
+    if len(crop) != identity.photos:
+        raise ValueError(
+            f"Apply MagicFace: FACE_CROP is of {len(crop)} face(s), MAGICFACE_ID of "
+            f"{identity.photos}: connect both to the same Prepare MagicFace."
+        )
+    drawn = adaptive_avg_pool2d(crop.masks[:, None], identity.size).to(device)
+    # Where the face is drawn the latents are empty: it starts from noise alone, as published.
+    held = identity.latents.to(device) * (drawn < 1)
+    copies = batch // identity.photos
+    return {
+        "samples": held.repeat(copies, 1, 1, 1),
+        "noise_mask": drawn.repeat(copies, 1, 1, 1),
+    }
 
 
 def _batch(identity: Identity, background: Tensor, changes: int) -> int:

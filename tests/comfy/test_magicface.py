@@ -20,6 +20,7 @@ from torch import Tensor
 
 import nodes as core
 from au_adapter import AUVector
+from au_adapter.faces.squares import FaceCrop
 from au_adapter.models.magicface import MagicFace, widened
 from au_adapter.models.magicface_ablations import ConvIdentity
 from au_adapter.weights.convert import convert
@@ -272,11 +273,32 @@ def test_nothing_stays_on_the_model(scene: Scene) -> None:
 
 
 def test_a_sampler_makes_a_picture_of_the_latent(scene: Scene) -> None:
-    model, positive, negative, latent = scene.apply()
-    arguments = (model, 1, 2, 3.0, "uni_pc", "normal", positive, negative, latent)
-    (out,) = core.KSampler().sample(*arguments)
+    model, *others = scene.apply()
+    (out,) = core.KSampler().sample(model, 1, 2, 3.0, "uni_pc", "normal", *others)
     picture = scene.vae.decode(out["samples"])
     assert picture.shape == (1, SIZE, SIZE, 3) and picture.isfinite().all()
+
+
+def crop_of(faces: int) -> FaceCrop:
+    """Faces that may show in the right half of their square."""
+    masks = (torch.arange(SIZE) >= SIZE // 2).float().expand(faces, SIZE, SIZE)
+    square = torch.tensor([[0, 0, SIZE, SIZE]])
+    return FaceCrop(tuple(range(faces)), square.expand(faces, 4), masks, (SIZE, SIZE))
+
+
+def test_what_will_not_show_is_held_to_the_photo(scene: Scene) -> None:
+    changes = AUVector.stack([AUVector.parse("12E"), AUVector.parse("4E")])
+    model, *conditions, latent = scene.apply(au_vector=changes, face_crop=crop_of(1))
+    assert latent["samples"].shape == (2, 4, 8, 8) and not latent["samples"][..., 4:].any()
+    (drawn,) = core.KSampler().sample(model, 1, 3, 3.0, "euler", "normal", *conditions, latent)
+    photo = scene.vae.encode(scene.face).expand(2, -1, -1, -1)
+    torch.testing.assert_close(drawn["samples"][..., :4], photo[..., :4], atol=1e-5, rtol=1e-5)
+    assert ((drawn["samples"] - photo)[..., 4:].abs() > 1e-2).any(dim=(1, 2, 3)).all()
+
+
+def test_a_face_crop_of_other_faces_is_a_sentence(scene: Scene) -> None:
+    with pytest.raises(ValueError, match=r"FACE_CROP is of 2 face.*MAGICFACE_ID of 1"):
+        scene.apply(face_crop=crop_of(2))
 
 
 def test_the_converted_file_is_the_same_model(
