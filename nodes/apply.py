@@ -8,7 +8,7 @@ from au_adapter.models.adapter import AUAdapter, check_layers
 
 from .attention import AppliedAdapter
 from .base_check import base_warning
-from .compat import ModelPatcher, WrappersMP, io, ui
+from .compat import ModelPatcher, WrappersMP, io, show_text
 from .conditioning import Conditioning, with_conds
 from .lora import add_lora
 from .sd_unet import read_unet
@@ -80,6 +80,7 @@ class ApplyAUAdapter(io.ComfyNode):
                 io.Conditioning.Output(display_name="positive"),
                 io.Conditioning.Output(display_name="negative"),
             ],
+            hidden=[io.Hidden.unique_id],
         )
 
     @classmethod
@@ -119,7 +120,7 @@ class ApplyAUAdapter(io.ComfyNode):
             patched,
             with_conds(positive, applied.conds(au_tokens)),
             with_conds(negative, applied.conds(au_adapter.encode_zero())),
-            ui=ui.PreviewText(warning) if warning else None,
+            ui=show_text(cls, warning),
         )
 
 

@@ -21,7 +21,7 @@ from au_adapter.faces import FACE_LANDMARKER, Face, from_face_landmarks, to_face
 from au_adapter.faces.locate import MODEL_FOLDER
 from au_adapter.facs import ALL_UNITS, SET_A, AUVector
 
-from .compat import ProgressBar, folder_paths, io, model_management, ui
+from .compat import ProgressBar, folder_paths, io, model_management, show_text
 from .sockets import (
     CATEGORY,
     AUReadingSocket,
@@ -154,6 +154,7 @@ class AUEstimator(io.ComfyNode):
                 FaceLandmarksSocket.Output(),
                 io.Image.Output(tooltip="The pictures with faces and AUs drawn in."),
             ],
+            hidden=[io.Hidden.unique_id],
         )
 
     @classmethod
@@ -178,7 +179,7 @@ class AUEstimator(io.ComfyNode):
             seen,
             face_landmarks or _landmarks(reader, frames, image),
             draw_readings(image, seen, frames, _weak(reader)),
-            ui=ui.PreviewText(summary),
+            ui=show_text(cls, summary),
         )
 
 

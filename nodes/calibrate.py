@@ -8,7 +8,7 @@ from au_adapter.evaluation.reading import ReadingSet
 from au_adapter.facs import AUVector
 from au_adapter.models.adapter import AUAdapter
 
-from .compat import io, ui
+from .compat import io, show_text
 from .sockets import CATEGORY, AUAdapterSocket, AUReadingSocket, AUVectorSocket
 
 
@@ -40,6 +40,7 @@ class CalibrateAUAdapter(io.ComfyNode):
                 ),
                 io.Image.Output(display_name="plot", tooltip="Readings and curves."),
             ],
+            hidden=[io.Hidden.unique_id],
         )
 
     @classmethod
@@ -61,7 +62,7 @@ class CalibrateAUAdapter(io.ComfyNode):
         return io.NodeOutput(
             au_adapter.with_calibration(calibration),
             plot,
-            ui=ui.PreviewText(told) if told else None,
+            ui=show_text(cls, told),
         )
 
 

@@ -67,14 +67,19 @@ __all__ = [
 ]
 
 
-def show_text(node: type[io.ComfyNode], text: str) -> None:
+def show_text(node: type[io.ComfyNode], text: str) -> ui.PreviewText | None:
     """Show a text on the node in the page; its schema must ask for the hidden unique_id.
 
-    Nothing where no server runs the node: in a script, or when a picture's record is made.
+    Returns it as what a NodeOutput's `ui` takes, for the history that headless runs read; None for
+    an empty text. Nothing is shown where no server runs the node: in a script, or when a picture's
+    record is made.
     """
+    if not text:
+        return None
     server = getattr(PromptServer, "instance", None)
     if server and node.hidden:
         server.send_progress_text(text, node.hidden.unique_id)
+    return ui.PreviewText(text)
 
 
 def tokenizer_folder() -> Path:

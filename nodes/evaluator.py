@@ -18,7 +18,7 @@ from au_adapter.evaluation.report import Report
 from au_adapter.faces.locate import MODEL_FOLDER
 from au_adapter.facs import AUVector
 
-from .compat import ClipVisionModel, command_line, folder_paths, io, ui
+from .compat import ClipVisionModel, command_line, folder_paths, io, show_text
 from .sockets import CATEGORY, AUReadingSocket, AUReportSocket, AUVectorSocket, FaceReaderSocket
 
 SCALES = {"intensities": "absolute", "changes of the source": "change"}
@@ -158,7 +158,7 @@ class SaveAUReport(io.ComfyNode):
                 ),
             ],
             outputs=[],
-            hidden=[io.Hidden.prompt, io.Hidden.extra_pnginfo],
+            hidden=[io.Hidden.prompt, io.Hidden.extra_pnginfo, io.Hidden.unique_id],
         )
 
     @classmethod
@@ -173,7 +173,7 @@ class SaveAUReport(io.ComfyNode):
         paths = au_report.write(folder, stem)
         if images is not None:
             paths.append(_save_pictures(au_report, images, Path(folder, stem), cls.hidden))
-        return io.NodeOutput(ui=ui.PreviewText("\n".join(f"Saved {path}" for path in paths)))
+        return io.NodeOutput(ui=show_text(cls, "\n".join(f"Saved {path}" for path in paths)))
 
 
 def _save_pictures(report: Report, images: Tensor, folder: Path, hidden: io.Hidden | None) -> Path:

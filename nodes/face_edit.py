@@ -24,7 +24,7 @@ from au_adapter.faces.jaw_background import RULES, prepare_faces
 from au_adapter.faces.squares import FaceCrop, paste_square
 from au_adapter.facs import AUVector
 
-from .compat import folder_paths, io, ui
+from .compat import folder_paths, io, show_text
 from .sockets import CATEGORY, AUVectorSocket, FaceCropSocket, FaceLandmarksSocket
 
 MODEL_FOLDER = "face_analysis"
@@ -108,6 +108,7 @@ class PrepareMagicFace(io.ComfyNode):
                 io.Image.Output(display_name="face"),
                 io.Image.Output(display_name="background"),
             ],
+            hidden=[io.Hidden.unique_id],
         )
 
     @classmethod
@@ -135,7 +136,7 @@ class PrepareMagicFace(io.ComfyNode):
         except ValueError as error:
             raise ValueError(f"Prepare MagicFace: {error}") from error
         notes = "\n".join(_notes(chosen, crop, size))
-        return io.NodeOutput(crop, faces, backgrounds, ui=ui.PreviewText(notes) if notes else None)
+        return io.NodeOutput(crop, faces, backgrounds, ui=show_text(cls, notes))
 
 
 class PasteFace(io.ComfyNode):
