@@ -20,6 +20,7 @@ from tools.server import ROOT, ComfyServer, template_path
 SCREENSHOTS = ROOT / ".cache" / "screenshots"
 PACK = "au-adapter"
 AU_VECTOR, APPLY, SAMPLER, SAVE = "4", "6", "8", "10"
+ESTIMATOR = "15"  # of au_evaluate
 CLIP = "au_animation"  # the page plays it
 TEXT_ON_NODE = "$$node-text-preview"
 NODES_2 = "Comfy.VueNodes.Enabled"
@@ -156,14 +157,23 @@ def test_a_clip_plays_in_the_page(page: Page, server: ComfyServer) -> None:
     _photograph(page, f"{CLIP}_run")
 
 
-def test_an_expression_says_its_recipe_on_the_node(page: Page, server: ComfyServer) -> None:
+@pytest.mark.parametrize(
+    ("name", "node", "begins"),
+    [
+        ("au_two_faces", AU_VECTOR, "enjoyment smile: 6C+12D+25C ("),
+        ("au_evaluate", ESTIMATOR, "au-adapter demo regressor: "),
+    ],
+)
+def test_a_node_says_on_itself_what_it_found(
+    page: Page, server: ComfyServer, name: str, node: str, begins: str
+) -> None:
     """The value of the widget in which ComfyUI shows a node's text; it is not saved."""
-    _open(page, "au_two_faces")
+    _open(page, name)
     _run(page, server)
-    page.wait_for_function(HAS_WIDGET, arg=[AU_VECTOR, TEXT_ON_NODE])
-    text = page.evaluate(WIDGET_VALUE, [AU_VECTOR, TEXT_ON_NODE])
-    assert text.startswith("enjoyment smile: 6C+12D+25C (")
-    assert "6C+12D" not in str(page.evaluate("app.graph.serialize().nodes"))
+    page.wait_for_function(HAS_WIDGET, arg=[node, TEXT_ON_NODE])
+    text = page.evaluate(WIDGET_VALUE, [node, TEXT_ON_NODE])
+    assert text.startswith(begins)
+    assert text not in str(page.evaluate("app.graph.serialize().nodes"))
 
 
 @pytest.mark.parametrize("version", sorted(path.name for path in KEPT.iterdir()))
