@@ -22,7 +22,6 @@ from torch import Tensor
 from ..data.rendered import iterate
 from ..evaluation.appearance import MEASURE
 from ..evaluation.edits import MEASURES, EditMeasure
-from ..evaluation.metrics import background_rmse
 from ..evaluation.regressor import ESTIMATOR, load_regressor, read_files
 from ..faces import FACE_LANDMARKER, PERSON_SEGMENTER, FaceLandmarker, PersonSegmenter, locate
 from ..facs import AUVector
@@ -90,10 +89,9 @@ def measure_edits(edits: list[Edits], folders: list[Path]) -> None:
     with torch.inference_mode():
         for one in edits:
             before, *after = read_files(regressor, [one.source, *one.pasted])
-            pasted, drawn = _opened(one.pasted), _opened(one.drawn)
-            photos = _opened([one.source]).expand_as(pasted)
-            numbers = measure(pasted, photos)
-            behind = background_rmse(drawn, photos, measure.person(photos).float())
+            photo = _opened([one.source])
+            numbers = measure(_opened(one.pasted), photo)
+            behind = measure.background(_opened(one.drawn), photo)
             for place, row in enumerate(one.rows):
                 row |= {"before": before, "after": after[place]}
                 row |= {name: _number(numbers[name][place]) for name in MEASURES}

@@ -25,12 +25,19 @@ class EditMeasure:
         self.appearance = Appearance(landmarker, segmenter)
 
     def __call__(self, edited: Tensor, photos: Tensor) -> dict[str, Tensor]:
-        """MEASURES -> float32 [N], of pictures [N, H, W, 3] in 0..1 and their photos."""
+        """MEASURES -> float32 [N], of pictures [N, H, W, 3] in 0..1 and their photos, or the one
+        photo [1, H, W, 3] that all are edits of."""
         both = [(p, self.landmarker.detect(p, maximum_faces=1)) for p in (edited, photos)]
         ours, theirs = (self.appearance.of_faces(*found) for found in both)
-        background = background_rmse(edited, photos, self.person(photos).float())
-        pose = _pose(*(_angles(frames) for _, frames in both))
+        background = self.background(edited, photos)
+        angles, resting = (_angles(frames) for _, frames in both)
+        pose = _pose(angles, resting.expand_as(angles))
         return dict(zip(MEASURES, ((ours - theirs).norm(dim=1), background, pose), strict=True))
+
+    def background(self, edited: Tensor, photos: Tensor) -> Tensor:
+        """background_rmse [N] of pictures and their photos, or one photo."""
+        person = self.person(photos).float().expand(edited.shape[:-1])
+        return background_rmse(edited, photos.expand_as(edited), person)
 
     def person(self, photos: Tensor) -> Tensor:
         """Where a person is, as MagicFace's pictures are prepared, bool [N, H, W]."""

@@ -70,10 +70,15 @@ def test_the_pose_is_the_renders_own() -> None:
 
 def test_a_darker_picture_is_another_look() -> None:
     photo = pictures()[:1]
-    once, twice = measure()(torch.cat([photo * 0.75, photo * 0.5]), photo.expand(2, -1, -1, -1))[
-        "identity_l2"
-    ].tolist()
+    once, twice = measure()(torch.cat([photo * 0.75, photo * 0.5]), photo)["identity_l2"].tolist()
     assert 0.1 < once < twice
+
+
+def test_one_photo_stands_for_all_of_its_edits() -> None:
+    photo, edited = pictures()[:1], pictures()[1:3]
+    alone, copies = (measure()(edited, of) for of in (photo, photo.expand_as(edited)))
+    for name in MEASURES:
+        torch.testing.assert_close(alone[name], copies[name])
 
 
 def test_no_face_is_no_number() -> None:
