@@ -34,6 +34,8 @@ from .recipe import Recipe, Report, Share, SharingRecipe, TellingRecipe, Validat
 
 logger = logging.getLogger("au_adapter")
 
+SAMPLE = 8  # numbers of a weight
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -308,6 +310,12 @@ class Trainer:
         module = self.accelerator.unwrap_model(self.module)
         return {name: p for name, p in module.named_parameters() if p.requires_grad}
 
+    def _frozen(self) -> dict[str, Tensor]:
+        """Some numbers of every weight that does not learn: they tell one base from another."""
+        weights = self.accelerator.unwrap_model(self.module).named_parameters()
+        still = {name: p.detach() for name, p in weights if not p.requires_grad}
+        return {name: p.flatten()[:SAMPLE].float().cpu() for name, p in still.items()}
+
     def _refuse_broken_weights(self) -> None:
         broken = [name for name, p in self._trainable().items() if not torch.isfinite(p).all()]
         if broken:
@@ -324,6 +332,7 @@ class Trainer:
         return {
             "step": self.step,
             "module": {k: v for k, v in module.state_dict().items() if k in names},
+            "frozen": self._frozen(),
             "average": self._average_state(names),
             "optimizer": self.optimizer.state_dict(),
             "random": torch.get_rng_state(),
@@ -350,6 +359,11 @@ class Trainer:
                 f"{path} is the state of a run that trains other weights: choose another output "
                 "folder, or the recipe and settings that this one was started with"
             )
+        if not _alike(state.get("frozen", {}), self._frozen()):
+            raise ValueError(
+                f"{path} is the state of a run on another base of the same shape: choose another "
+                "output folder, or the base that this one was started with"
+            )
         self.accelerator.unwrap_model(self.module).load_state_dict(state["module"], strict=False)
         if self.average is not None and state["average"] is not None:
             self.average.load_state_dict(state["average"], strict=False)
@@ -363,3 +377,12 @@ class Trainer:
 
 def _shapes(tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
     return {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+
+
+def _alike(kept: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> bool:
+    """Whether samples of weights are of one network, in whatever precision each was read."""
+    return all(
+        torch.allclose(values, found[name], rtol=0.01, atol=1e-6)
+        for name, values in kept.items()
+        if name in found
+    )

@@ -278,6 +278,17 @@ def test_weights_that_are_not_finite_are_never_saved(tmp_path: Path) -> None:
     assert state(tmp_path)["step"] == 10
 
 
+def test_the_state_of_another_base_is_refused_in_any_precision(tmp_path: Path) -> None:
+    train(tmp_path, replace(SETTINGS, steps=1))
+    other = ToyRecipe()
+    other.module.frozen.bfloat16().float()
+    Trainer(other, replace(SETTINGS, steps=2), tmp_path).run()
+    with torch.no_grad():
+        other.module.frozen.weight.add_(0.1)
+    with pytest.raises(ValueError, match="another base of the same shape: choose another output"):
+        Trainer(other, replace(SETTINGS, steps=3), tmp_path).run()
+
+
 def test_the_state_of_another_run_is_refused(tmp_path: Path) -> None:
     train(tmp_path, replace(SETTINGS, steps=1))
     other = ToyRecipe()
