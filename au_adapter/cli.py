@@ -6,6 +6,7 @@ missing extra is named by the verb that asked for it.
 
 from __future__ import annotations
 
+import ast
 import functools
 import json
 import logging
@@ -27,6 +28,7 @@ EXTRAS = {
     "accelerate": "train",
     "diffusers": "train",
     "peft": "train",
+    "torchvision": "train",
     "transformers": "train",
     "moderngl": "render",
     "matplotlib": "eval",
@@ -373,11 +375,14 @@ def _downloaded_model() -> Path:
 
 
 def _setting(text: str) -> tuple[str, Any]:
-    """A name and its value: JSON such as 8, 1e-4 and true, or else the text itself."""
+    """A name and its value: JSON such as 8, 1e-4 and true, or Python's True and .001, or else the
+    text itself."""
     name, equals, value = text.partition("=")
     if not (name and equals):
         raise ValueError(f"--set takes NAME=VALUE such as batch_size=16, found '{text}'")
-    try:
-        return name, json.loads(value)
-    except json.JSONDecodeError:
-        return name, value
+    for read in (json.loads, ast.literal_eval):
+        try:
+            return name, read(value)
+        except (ValueError, SyntaxError):
+            continue
+    return name, value

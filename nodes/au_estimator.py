@@ -231,10 +231,13 @@ def _read_plain(reader: Estimator, images: Tensor) -> list[Reading]:
 
 def _given(images: Tensor, landmarks: dict[str, Any]) -> list[list[Face]]:
     frames = from_face_landmarks(landmarks)
-    if len(frames) != len(images):
+    size = tuple(images.shape[1:3])
+    found = (len(frames), tuple(landmarks.get("image_size", size)))
+    if found != (len(images), size):
         raise ValueError(
-            f"AU Estimator: FACE_LANDMARKS are of {len(frames)} pictures, IMAGE has "
-            f"{len(images)}; connect the pictures in which they were found, or leave them out"
+            f"AU Estimator: FACE_LANDMARKS are of {found[0]} pictures of {found[1][1]} x "
+            f"{found[1][0]} pixels, IMAGE has {len(images)} of {size[1]} x {size[0]}; connect the "
+            "pictures in which they were found, or leave them out"
         )
     return frames
 

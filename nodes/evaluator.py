@@ -170,21 +170,26 @@ class SaveAUReport(io.ComfyNode):
             prefix, folder_paths.get_output_directory()
         )
         stem = f"{name}_{number:04d}"
+        if images is not None:
+            _check_pictures(au_report, images)
         paths = au_report.write(folder, stem)
         if images is not None:
             paths.append(_save_pictures(au_report, images, Path(folder, stem), cls.hidden))
         return io.NodeOutput(ui=show_text(cls, "\n".join(f"Saved {path}" for path in paths)))
 
 
-def _save_pictures(report: Report, images: Tensor, folder: Path, hidden: io.Hidden | None) -> Path:
-    names = report.files()
-    if len(names) != len(images):
+def _check_pictures(report: Report, images: Tensor) -> None:
+    pictures = len(report.files())
+    if pictures != len(images):
         raise ValueError(
-            f"Save AU Report: the report is of {len(names)} pictures, but {len(images)} are "
+            f"Save AU Report: the report is of {pictures} pictures, but {len(images)} are "
             "connected: connect the ones that AU Evaluator measured"
         )
+
+
+def _save_pictures(report: Report, images: Tensor, folder: Path, hidden: io.Hidden | None) -> Path:
     folder.mkdir(parents=True)
-    for name, image in zip(names, images, strict=True):
+    for name, image in zip(report.files(), images, strict=True):
         pixels = (image.cpu().clamp(0, 1) * 255).round().byte().numpy()
         Image.fromarray(pixels).save(folder / name, pnginfo=_metadata(hidden))
     return folder

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor
 
-from .compat import CFGGuider, ModelPatcher, calc_cond_batch, cfg_function, io
+from .compat import CFGGuider, ModelPatcher, calc_cond_batch, io, sampling_function
 from .conditioning import Conditioning, has_tokens, without_tokens
 from .sockets import CATEGORY
 
@@ -39,17 +40,31 @@ class AUGuidance(CFGGuider):
         options = model_options or {}
         if not self.apart or math.isclose(self.au_cfg, self.cfg):
             return super().predict_noise(x, timestep, options, seed)
-        conds = [self.conds["negative"], self.conds["text"], self.conds["positive"]]
-        if math.isclose(self.cfg, 1.0) and not options.get("disable_cfg1_optimization"):
-            conds[0] = None
-        if self.au_cfg == 0:
-            conds[2] = None
-        null, text, with_aus = calc_cond_batch(self.inner_model, conds, x, timestep, options)
-        guided = cfg_function(
-            self.inner_model, text, null, self.cfg, x, timestep,
-            model_options=options, cond=conds[1], uncond=conds[0],
+        text: list[Tensor] = []
+        options = _with_pre_cfg(options, lambda args: text.append(args["conds_out"][0]))
+        # The prompt's part is core's own, so that other nodes find what they expect: of two
+        # predictions the positive first. That of the AUs runs apart, as a positive too.
+        guided = sampling_function(
+            self.inner_model, x, timestep, self.conds["negative"], self.conds["text"], self.cfg,
+            model_options=options, seed=seed,
         )  # fmt: skip
-        return guided + self.au_cfg * (with_aus - text)
+        if self.au_cfg == 0:
+            return guided
+        (with_aus,) = calc_cond_batch(
+            self.inner_model, [self.conds["positive"]], x, timestep, options
+        )
+        return guided + self.au_cfg * (with_aus - text[0])
+
+
+def _with_pre_cfg(options: dict[str, Any], look: Callable[[dict[str, Any]], Any]) -> dict[str, Any]:
+    """Options by which `look` sees the predictions before anything else does."""
+
+    def first(args: dict[str, Any]) -> list[Tensor]:
+        look(args)
+        return args["conds_out"]
+
+    others = options.get("sampler_pre_cfg_function", [])
+    return {**options, "sampler_pre_cfg_function": [first, *others]}
 
 
 class AUGuider(io.ComfyNode):

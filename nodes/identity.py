@@ -93,7 +93,8 @@ class AttendIdentity:
             torch.cat([own, seen.expand(len(own), -1, -1)], 1)
             for own, seen in ((k, self.key), (v, self.value))
         )
-        return self.previous(q, k, v, extra_options)
+        # Perturbed-Attention Guidance gives the values back, of which the first are the own ones.
+        return self.previous(q, k, v, extra_options)[:, : q.shape[1]]
 
 
 @dataclass(eq=False)
@@ -164,7 +165,11 @@ class AppliedIdentity:
 
     def _version(self) -> tuple:
         """Which weights the UNet has: they change with LoRAs and with hooks in the middle."""
-        return () if self._model is None else (self._model.patches_uuid, self._model.current_hooks)
+        if self._model is None:
+            return ()
+        hooks = self._model.current_hooks
+        strengths = () if hooks is None else tuple(hook.strength for hook in hooks.hooks)
+        return self._model.patches_uuid, hooks, strengths
 
 
 def _with_time_term(options: dict[str, Any], term: Tensor) -> dict[str, Any]:

@@ -36,7 +36,13 @@ VECTOR_INPUTS = ("au_vector", "source")
 MAGICFACE_FILES = ("denoising_file", "id_encoder_file")
 # What a graph raises that ComfyUI will refuse; a ring of nodes is the last.
 UNUSABLE = (AttributeError, KeyError, TypeError, ValueError, OSError, RecursionError)
-PRIMITIVES = ("PrimitiveInt", "PrimitiveFloat", "PrimitiveString", "PrimitiveStringMultiline")
+PRIMITIVES = (
+    "PrimitiveBoolean",
+    "PrimitiveFloat",
+    "PrimitiveInt",
+    "PrimitiveString",
+    "PrimitiveStringMultiline",
+)
 
 
 def register() -> None:
@@ -154,7 +160,10 @@ def _uncalibrated(graph: Graph, node: dict[str, Any]) -> dict[str, Any]:
 
 
 def _calibrated(graph: Graph, encoder: dict[str, Any]) -> bool | None:
-    return _constant(graph, encoder, "calibrated") or False if encoder.get("inputs") else None
+    inputs = encoder.get("inputs")
+    if not inputs:
+        return None
+    return _constant(graph, encoder, "calibrated") if "calibrated" in inputs else False
 
 
 def _adapter(graph: Graph, node: dict[str, Any]) -> dict[str, Any]:

@@ -53,8 +53,8 @@ def find_renders() -> Path:
         if any(folder.glob(PATTERN)):
             return folder
     raise FileNotFoundError(
-        f"There are no rendered faces yet: `au-adapter render --output {cached}` makes some, once "
-        "`au-adapter download ict-facekit` has fetched the face model"
+        "There are no rendered faces yet: `--data rendered:4000` makes so many, once `au-adapter "
+        "download ict-facekit` has fetched the face model"
     )
 
 

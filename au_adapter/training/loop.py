@@ -206,7 +206,8 @@ class Trainer:
         return torch.stack(losses).mean()
 
     def _generator(self) -> torch.Generator:
-        return torch.Generator().manual_seed(self.settings.seed * 1_000_003 + self.step)
+        seed = (self.settings.seed * 1_000_003 + self.step) % 2**64  # all that torch takes
+        return torch.Generator().manual_seed(seed)
 
     def _rows(self) -> dict[str, Tensor]:
         """This process's rows of the step's batch."""

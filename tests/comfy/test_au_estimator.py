@@ -94,8 +94,10 @@ def test_landmarks_that_were_found_before_need_no_file(monkeypatch: pytest.Monke
     monkeypatch.setenv("AU_ADAPTER_FACE_LANDMARKER", "gone.task")
     again, _, passed, _ = read(picture(ASTRONAUT), face_landmarks=landmarks)
     assert passed is landmarks and (again.values - first.values).abs().max() < 0.05
-    with pytest.raises(ValueError, match="are of 1 pictures, IMAGE has 2; connect the pictures"):
-        read(picture(ASTRONAUT).repeat(2, 1, 1, 1), face_landmarks=landmarks)
+    photo = picture(ASTRONAUT)
+    for other in (photo.repeat(2, 1, 1, 1), photo[:, ::2, ::2]):
+        with pytest.raises(ValueError, match="are of 1 pictures of .*; connect the pictures"):
+            read(other, face_landmarks=landmarks)
     with pytest.raises(FileNotFoundError, match="gone.task, but there is no such file"):
         read(picture(ASTRONAUT))
 

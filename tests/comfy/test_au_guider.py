@@ -142,6 +142,27 @@ def test_regions_keep_their_masks_in_the_prediction_without_aus(scene: Scene) ->
     assert_near(guided(faces, 3.0, 7.0, steps=1), guided(faces, 3.0, 3.0, steps=1))
 
 
+def test_others_find_the_positive_first_and_their_own_functions_called(applied: Scene) -> None:
+    """What IP-Adapter and its like read: 0 is the positive, 1 the negative, and nothing else."""
+    seen, called = [], []
+
+    def note(executor: Callable, x: Tensor, *args: Any, **options: Any) -> Tensor:
+        (known,) = (each for each in args if isinstance(each, dict))
+        seen.append(tuple(known["cond_or_uncond"]))
+        return executor(x, *args, **options)
+
+    def before(args: dict[str, Any]) -> list[Tensor]:
+        called.append(len(args["conds_out"]))
+        return args["conds_out"]
+
+    model = applied.model.clone()
+    model.add_wrapper_with_key(WrappersMP.DIFFUSION_MODEL, "note", note)
+    model.set_model_sampler_pre_cfg_function(before)
+    guided(replace(applied, model=model), 3.0, 5.0, steps=1)
+    assert sorted(index for call in seen for index in call) == [0, 0, 1]
+    assert seen[-1] == (0,) and called == [2]
+
+
 def test_other_changes_of_the_guidance_hold(applied: Scene) -> None:
     """Rescale CFG acts on the text's part as in any guider."""
     (rescaled,) = RescaleCFG().patch(applied.model, 0.7)

@@ -217,6 +217,7 @@ def test_a_report_is_saved_by_its_code(tmp_path: Path, monkeypatch: pytest.Monke
     wrong = {"au_report": report, "images": images[:1]}
     with pytest.raises(ValueError, match="report is of 2 pictures, but 1"):
         run("AUA_SaveAUReport", **wrong)
+    assert not list(tmp_path.glob("AU06*"))
 
 
 def test_a_correction_asks_for_what_was_missing() -> None:

@@ -256,7 +256,7 @@ def test_another_packs_self_attention_is_asked_first(scene: Scene) -> None:
 
     def replaced(q: Tensor, k: Tensor, v: Tensor, extra_options: dict) -> Tensor:
         lengths.append((q.shape[1], k.shape[1]))
-        return torch.zeros_like(q)
+        return v  # as Perturbed-Attention Guidance does
 
     model.set_model_attn1_replace(replaced, "input", 1)
     Trajectory(scene.model, 1).run(scene.apply(model=model))

@@ -50,6 +50,14 @@ def test_the_aus_the_adapter_and_the_strengths(demo_files: Path) -> None:
     }
 
 
+def test_a_calibration_switched_from_elsewhere() -> None:
+    nodes = graph()
+    nodes["5"]["inputs"]["calibrated"] = ["9", 0]
+    for kind, said in (("PrimitiveBoolean", True), ("SomeSwitch", None)):
+        nodes["9"] = {"class_type": kind, "inputs": {"value": True}}
+        assert describe(nodes)[0]["calibrated"] is said
+
+
 def test_an_adapter_from_a_file(demo_files: Path) -> None:
     source = ("AUA_LoadAUAdapter", {"file": "file.safetensors", "lora_strength": 0.25})
     (record,) = describe(graph(source, 0))

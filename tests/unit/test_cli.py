@@ -107,9 +107,13 @@ def test_every_verb_explains_itself(verb: str) -> None:
 
 @pytest.mark.parametrize(
     ("text", "value"),
-    [("batch_size=8", 8), ("rate=1e-4", 1e-4), ("plain_loss=true", True), ("base=a=b", "a=b")],
+    [
+        *(("batch_size=8", 8), ("rate=1e-4", 1e-4), ("rate=.001", 0.001)),
+        *(("plain_loss=true", True), ("plain_loss=False", False), ("units=6,12", (6, 12))),
+        *(("base=a=b", "a=b"), ("base=runs/a-1", "runs/a-1"), ("mixed_precision=no", "no")),
+    ],
 )
-def test_settings_are_json_or_text(text: str, value: object) -> None:
+def test_settings_are_json_or_pythons_or_text(text: str, value: object) -> None:
     assert _setting(text) == (text.split("=")[0], value)
 
 

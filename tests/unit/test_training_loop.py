@@ -278,6 +278,10 @@ def test_weights_that_are_not_finite_are_never_saved(tmp_path: Path) -> None:
     assert state(tmp_path)["step"] == 10
 
 
+def test_the_greatest_seed_of_the_node_trains(tmp_path: Path) -> None:
+    assert train(tmp_path, replace(SETTINGS, steps=1, seed=2**48)).step == 1
+
+
 def test_the_state_of_another_base_is_refused_in_any_precision(tmp_path: Path) -> None:
     train(tmp_path, replace(SETTINGS, steps=1))
     other = ToyRecipe()

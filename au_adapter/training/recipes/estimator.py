@@ -116,11 +116,12 @@ class EstimatorRecipe:
     def reliability(self, estimator: AUEstimator) -> dict[int, float]:
         """ICC(3,1) of each AU over both sides of the people held out, without a resting face; none
         of an AU that they do not show."""
-        face = self.features[-1, self.held_out]  # as rendered
+        device = next(estimator.parameters()).device
+        face = self.features[-1, self.held_out].to(device)  # as rendered
         estimator.eval()
-        left, right = estimator(face, face, torch.zeros(len(face)))
+        left, right = estimator(face, face, torch.zeros(len(face), device=device))
         estimator.train()
-        found = torch.cat([left, right]).clamp(0, 5)
+        found = torch.cat([left, right]).clamp(0, 5).cpu()
         wanted = torch.cat([self.left[self.held_out], self.right[self.held_out]])
         pairs = zip(UNITS, torch.stack([wanted, found], -1).unbind(1), strict=True)
         return {unit: round(icc_3_1(pair), 3) for unit, pair in pairs if pair[:, 0].any()}
