@@ -317,6 +317,10 @@ class Trainer:
         still = {name: p.detach() for name, p in weights if not p.requires_grad}
         return {name: p.flatten()[:SAMPLE].float().cpu() for name, p in still.items()}
 
+    def _units(self) -> list[int]:
+        """The AUs that are learnt, where a recipe has any: twelve weights may be any twelve AUs."""
+        return list(getattr(self.recipe, "units", ()))
+
     def _refuse_broken_weights(self) -> None:
         broken = [name for name, p in self._trainable().items() if not torch.isfinite(p).all()]
         if broken:
@@ -334,6 +338,7 @@ class Trainer:
             "step": self.step,
             "module": {k: v for k, v in module.state_dict().items() if k in names},
             "frozen": self._frozen(),
+            "units": self._units(),
             "average": self._average_state(names),
             "optimizer": self.optimizer.state_dict(),
             "random": torch.get_rng_state(),
@@ -355,7 +360,8 @@ class Trainer:
         if not path.exists():
             return
         state = torch.load(path, map_location="cpu", weights_only=True)
-        if _shapes(state["module"]) != _shapes(self._trainable()):
+        others = _shapes(state["module"]) != _shapes(self._trainable())
+        if others or state.get("units", self._units()) != self._units():
             raise ValueError(
                 f"{path} is the state of a run that trains other weights: choose another output "
                 "folder, or the recipe and settings that this one was started with"

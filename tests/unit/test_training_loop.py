@@ -305,6 +305,15 @@ def test_the_state_of_another_run_is_refused(tmp_path: Path) -> None:
         Trainer(wider, SETTINGS, tmp_path).run()
 
 
+def test_the_state_of_other_aus_is_refused(tmp_path: Path) -> None:
+    trainer = Trainer(ToyRecipe(), replace(SETTINGS, steps=1), tmp_path)
+    trainer.recipe.units = (1, 2)
+    trainer.run()
+    trainer.recipe.units = (6, 12)
+    with pytest.raises(ValueError, match="trains other weights: choose another output folder"):
+        Trainer(trainer.recipe, SETTINGS, tmp_path).run()
+
+
 def test_a_row_that_was_cut_off_makes_room_for_the_next(tmp_path: Path) -> None:
     log = tmp_path / "log.jsonl"
     for left in (None, "", '{"step": 1', '{"step": 1}\n', '{"step": 1}\n{"st'):
