@@ -119,7 +119,7 @@ def test_one_vector_serves_a_whole_batch_and_other_numbers_are_refused() -> None
         tokens = adapter.encode(SMILE).detach()
         handle = apply_to_unet(unet, adapter)
         one, both = run(unet, au_tokens=tokens), run(unet, au_tokens=torch.cat([tokens] * 2))
-        torch.testing.assert_close(one, both, atol=1e-6, rtol=0)
+        torch.testing.assert_close(one, both, atol=1e-5, rtol=0)  # a batch adds up in another order
         with pytest.raises(ValueError, match="3 AU vectors for a batch of 2"):
             run(unet, au_tokens=torch.cat([tokens] * 3))
         handle.remove()
