@@ -253,6 +253,13 @@ def calibrate(adapter: Path, output: Path, **settings: Any) -> None:
     click.echo(f"The calibrated adapter is {path}; look at {plot}")
 
 
+def _numbers(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(map(int, text.split(",")))
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is not a list of numbers such as 1,5,17") from None
+
+
 @verb
 @click.argument("model", required=False, type=click.Path(path_type=Path))
 @click.option("--output", required=True, type=click.Path(path_type=Path), help="Folder for shards.")
@@ -266,6 +273,11 @@ def calibrate(adapter: Path, output: Path, **settings: Any) -> None:
     type=click.Choice(EXPRESSIONS),
     help="neutral; base: as people look; expressive: all make a face, and the caption says so; "
     "au: the 12 AUs of set A; full: every AU, sides apart; natural: every AU, as they go together.",
+)
+@click.option(
+    "--units",
+    callback=lambda context, option, text: text and _numbers(text),
+    help="AUs to draw from with au and full, such as 1,5,17; by default all of them.",
 )
 @click.option("--first-identity", default=0, show_default=True, help="Number of the first person.")
 @click.option(

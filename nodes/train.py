@@ -146,7 +146,8 @@ def _own_inputs() -> list[io.Input]:
             "units",
             options=list(UNITS),
             default=next(iter(UNITS)),
-            tooltip="The Action Units that are learnt. An AU that the labels do not name is 0.",
+            tooltip="The Action Units that are learnt. An AU that the labels do not name is 0. "
+            "Left and right apart needs labels that tell them apart, as rendered faces have.",
         ),
         io.Int.Input(
             "validate_every",

@@ -15,7 +15,12 @@ BASES = ("AU-Adapter demo model",)  # and the checkpoints
 DATA = ("rendered sample",)  # and the folders of the input folder
 RUNS = ("go on", "begin again")
 DTYPES = {"bf16": "bf16", "fp16": "fp16", "fp32": "no"}
-UNITS = {"12 (set A)": SET_A, "17 (sets A and B)": ALL_UNITS}
+UNITS = {  # each with whether left and right are apart
+    "12 (set A)": (SET_A, False),
+    "17 (sets A and B)": (ALL_UNITS, False),
+    "12, left and right apart": (SET_A, True),
+    "17, left and right apart": (ALL_UNITS, True),
+}
 RUN_FOLDER = "au_adapter"  # of the output folder
 SAVE_EVERY = 250  # steps; an interruption saves anyway
 
@@ -86,6 +91,7 @@ class Request:
 
     def _settings(self) -> dict[str, object]:
         base = {"base": self.checkpoint, "tokenizer": tokenizer_folder()}
+        units, sides = UNITS[self.units]
         return {
             **(base if self.checkpoint else {}),
             "batch_size": self.batch_size * self.grad_accumulation_steps,
@@ -97,7 +103,8 @@ class Request:
             "seed": self.seed,
             "mixed_precision": DTYPES[self.training_dtype],
             "gradient_checkpointing": str(self.gradient_checkpointing).lower(),
-            "units": "[" + ",".join(map(str, UNITS[self.units])) + "]",
+            "units": "[" + ",".join(map(str, units)) + "]",
+            **({"sides": "true"} if sides else {}),
             "lanes": 1,  # any number of faces fills it
             "log_every": 1,
             "save_every": SAVE_EVERY,

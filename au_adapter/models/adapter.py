@@ -31,6 +31,7 @@ class AUAdapterConfig:
     """What an adapter is made of; written into the metadata of its file.
 
     units: AU numbers in the order of the encoder's inputs.
+    sides: whether left and right are apart: the left of every AU comes first, then the right.
     encoder: a name in AU_ENCODERS.
     width: width of the text embedding, which the AU tokens share.
     layers: diffusers path of each cross-attention ("...attn2") -> its inner channels C.
@@ -49,6 +50,18 @@ class AUAdapterConfig:
     tokens: int = 1
     base: str = ""
     prediction: str = "epsilon"
+    sides: bool = False
+
+    @property
+    def inputs(self) -> int:
+        """The encoder's inputs for one face."""
+        return len(self.units) * (2 if self.sides else 1)
+
+    def rows(self, vector: AUVector) -> Tensor:
+        """What the encoder reads of N faces, [N, inputs]: an AU that it does not know is an error,
+        and without sides an AU counts as the mean of its two."""
+        chosen = vector.select(self.units)
+        return torch.cat(chosen.sides(), dim=1) if self.sides else chosen.values
 
     @property
     def lora_scale(self) -> float:
@@ -64,8 +77,9 @@ class AUAdapterConfig:
             )
 
     def to_dict(self) -> dict:
-        """Plain values for JSON."""
-        return dataclasses.asdict(self)
+        """Plain values for JSON. Without sides it is as older versions write and read it."""
+        values = dataclasses.asdict(self)
+        return values if self.sides else {k: v for k, v in values.items() if k != "sides"}
 
     @classmethod
     def from_dict(cls, values: dict) -> AUAdapterConfig:
@@ -83,7 +97,7 @@ class AUAdapter(nn.Module):
     """AU encoder, key and value projections for each cross-attention, and optionally a LoRA.
 
     Attributes:
-        encoder: float [N, K] -> tokens [N, T, width].
+        encoder: float [N, inputs] -> tokens [N, T, width].
         to_k, to_v: diffusers attn2 path with "-" for "." -> Linear(width -> C) without bias.
         lora: diffusers module path ("...attn1.to_q") -> (A [rank, in], B [out, rank]);
             delta = scale B A.
@@ -100,10 +114,10 @@ class AUAdapter(nn.Module):
         """`linear` makes the projections, so that a host may bring Linears of its own."""
         super().__init__()
         self.config = config
-        self.encoder = build_encoder(config.encoder, len(config.units), config.width)
+        self.encoder = build_encoder(config.encoder, config.inputs, config.width)
         if self.encoder.tokens != config.tokens:
             raise ValueError(
-                f"the encoder {config.encoder} of {len(config.units)} AUs makes "
+                f"the encoder {config.encoder} of {config.inputs} inputs makes "
                 f"{self.encoder.tokens} tokens, the config says {config.tokens}"
             )
         self.to_k = _projections(config, linear)
@@ -124,6 +138,7 @@ class AUAdapter(nn.Module):
         lora_alpha: float | None = FINEFACE_ALPHA,
         base: str = "",
         prediction: str = "epsilon",
+        sides: bool = False,
     ) -> AUAdapter:
         """A fresh adapter for a diffusers UNet; keys and values start as copies of the text's."""
         attentions = cross_attentions(unet)
@@ -136,9 +151,10 @@ class AUAdapter(nn.Module):
             layers={path: attn.to_v.out_features for path, attn in attentions.items()},
             lora_rank=lora_rank,
             lora_alpha=lora_alpha,
-            tokens=build_encoder(encoder, len(units), width).tokens,
+            tokens=build_encoder(encoder, len(units) * (2 if sides else 1), width).tokens,
             base=base,
             prediction=prediction,
+            sides=sides,
         )
         adapter = cls(config)
         with torch.no_grad():
@@ -166,7 +182,7 @@ class AUAdapter(nn.Module):
                 )
             vector = self.calibration.requests(vector)
         weight = next(iter(self.to_v.values())).weight
-        return self.encoder(vector.dense(self.config.units).to(weight))
+        return self.encoder(self.config.rows(vector).to(weight))
 
     def with_calibration(self, calibration: Calibration | None) -> AUAdapter:
         """The same adapter, weights shared, with this calibration instead of its own."""
@@ -266,7 +282,8 @@ def describe_adapter(adapter: AUAdapter) -> str:
     config = adapter.config
     lora = f"LoRA of rank {config.lora_rank}, scale {config.lora_scale:g} as trained"
     return (
-        f"AU-Adapter for {config.base or 'an unnamed base'}, {len(config.units)} AUs, "
+        f"AU-Adapter for {config.base or 'an unnamed base'}, {len(config.units)} AUs"
+        f"{' with left and right apart' if config.sides else ''}, "
         f"{describe_layers(config.layers, config.width)}, {lora if adapter.lora else 'no LoRA'}"
     )
 

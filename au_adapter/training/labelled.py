@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,11 +20,13 @@ from .diffusion import draw_noise
 from .faces import CaptionedLatents, load_faces
 from .recipe import Share
 
+LEFT_RIGHT = ("left", "right")
+
 
 @dataclass
 class Drawn:
-    """One process's rows of a step: captions (empty where dropped), AUs [n, K] as labelled, and
-    the tensors that the loss reads."""
+    """One process's rows of a step: captions (empty where dropped), AUs [n, K] as labelled, with
+    sides [n, 2 K], and the tensors that the loss reads."""
 
     captions: list[str]
     aus: Tensor
@@ -47,9 +49,10 @@ class RenderedLatents:
         pipeline: StableDiffusionPipeline,
         units: tuple[int, ...],
         part_weight: float,
+        sides: bool = False,
     ):
         sets = load_faces(list(folders), units=units)
-        self.aus = torch.cat([torch.from_numpy(faces.aus) for faces in sets])
+        self.aus = torch.cat([label_inputs(faces.labels, units, sides) for faces in sets])
         self.captions = [caption for faces in sets for caption in faces.captions]
         self.faces = CaptionedLatents(
             sets,
@@ -83,10 +86,11 @@ class StreamedPictures:
         units: tuple[int, ...],
         lanes: int,
         buffer: int,
+        sides: bool = False,
     ):
         side = picture_size(pipeline)
         self.shape = (4, side // pipeline.vae_scale_factor, side // pipeline.vae_scale_factor)
-        self.tokenizer, self.units = pipeline.tokenizer, units
+        self.tokenizer, self.units, self.sides = pipeline.tokenizer, units, sides
         # run.train seeds torch with the run's seed before a recipe is made.
         self.stream = FaceStream(folders, side, torch.initial_seed(), lanes, buffer)
 
@@ -104,7 +108,13 @@ class StreamedPictures:
             "tokens": tokenize(self.tokenizer, captions),
             "weights": torch.ones(len(labels), 1, 1, 1),
         }
-        return Drawn(captions, torch.from_numpy(label_values(labels, "units", self.units)), batch)
+        return Drawn(captions, label_inputs(labels, self.units, self.sides), batch)
+
+
+def label_inputs(labels: Sequence[Mapping], units: Sequence[int], sides: bool) -> Tensor:
+    """AUs [N, K] of labels; with sides [N, 2 K], the left of every AU and then the right."""
+    parts = [label_values(labels, name, units) for name in (LEFT_RIGHT if sides else ("units",))]
+    return torch.cat([torch.from_numpy(part) for part in parts], dim=1)
 
 
 def tokenize(tokenizer: CLIPTokenizer, captions: list[str]) -> Tensor:

@@ -51,6 +51,16 @@ def test_the_next_number_never_replaces_a_file(folders: Path, name: str) -> None
     assert _numbered(name) == first.with_name("anna_00002.safetensors")
 
 
+@pytest.mark.parametrize(
+    ("units", "count", "sides"),
+    [("12 (set A)", 12, False), ("17, left and right apart", 17, True)],
+)
+def test_sides_are_asked_for_by_the_units(units: str, count: int, sides: bool) -> None:
+    arguments = request("anna", units=units).arguments()
+    chosen = next(word for word in arguments if word.startswith("units="))
+    assert chosen.count(",") == count - 1 and ("sides=true" in arguments) == sides
+
+
 def write_run(folder: Path) -> Path:
     (folder / "result").mkdir(parents=True)
     for name in (LOG, LOCK, "state.pt", "result/adapter.safetensors"):

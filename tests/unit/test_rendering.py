@@ -279,6 +279,27 @@ def test_load_gives_back_what_was_labelled(model_path, tmp_path):
     assert all(set(c.replace(",", " ,").split()) <= words for c in loaded.captions)
 
 
+@pytest.mark.parametrize("mode", ["au", "full"])
+def test_only_chosen_units_are_drawn(mode):
+    chosen = (1, 5, 17)
+    drawn = [sample.sample_expression(np.random.default_rng(i), mode, chosen) for i in range(200)]
+    assert {u for e in drawn for u in e.left} == set(chosen)
+    assert any(len(e.left) == 3 for e in drawn), "as many as six are wanted, there are three"
+
+
+def test_chosen_units_are_checked_and_kept_apart(model_path, tmp_path):
+    dataset.render_dataset(model_path, tmp_path, 2, size=32, units=(1, 5))
+    labels = [s["label"] for s in rendered.iterate(tmp_path)]
+    assert all(set(label["units"]) <= {"1", "5"} for label in labels)
+    dataset.render_dataset(model_path, tmp_path, 2, size=32, units=[1, 5])
+    with pytest.raises(ValueError, match="choose another"):
+        dataset.render_dataset(model_path, tmp_path, 2, size=32)
+    with pytest.raises(ValueError, match="can be rendered, 1, 2.*found 3, 5"):
+        dataset.render_dataset(model_path, tmp_path / "b", 2, units=(3, 5))
+    with pytest.raises(ValueError, match="not natural"):
+        dataset.render_dataset(model_path, tmp_path / "c", 2, expressions="natural", units=(5,))
+
+
 @pytest.mark.parametrize("mode", sample.EXPRESSIONS)
 def test_expression_modes(mode):
     drawn = [sample.sample_expression(np.random.default_rng(i), mode) for i in range(400)]

@@ -29,6 +29,7 @@ from au_adapter.training.faces import (
 from au_adapter.training.recipes.base import BaseRecipe
 from au_adapter.training.recipes.fineface import FineFaceRecipe
 from au_adapter.training.run import RECIPES, find_recipe, train
+from au_adapter.training.sampling import Case
 from au_adapter.weights.autoencoder import load_autoencoder
 from au_adapter.weights.files import adapter_hash, save_adapter
 
@@ -264,8 +265,24 @@ def test_an_adapter_may_learn_other_units(data: Path, base: Path, tmp_path: Path
     units = (*SET_A, 7, 10, 14, 23, 24)
     result = train("fineface", [data], tmp_path, base=str(base), units=list(units), **TINY)
     assert load_adapter(result / "adapter.safetensors").config.units == units
-    with pytest.raises(ValueError, match="this run learns .*name the same units"):
+    with pytest.raises(ValueError, match="this run learns .*name at least those units"):
         FineFaceRecipe([data], str(base), start=str(result / "adapter.safetensors"))
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_adapter_may_learn_both_sides(
+    data: Path, base: Path, faces: RenderedSet, stream: bool
+) -> None:
+    recipe = FineFaceRecipe([data], str(base), sides=True, smoothing="none", stream=stream, lanes=1)
+    aus = recipe.batch(4, torch.Generator().manual_seed(0))["aus"]
+    both = {
+        (*left, *right)
+        for left, right in zip(faces.left.tolist(), faces.right.tolist(), strict=True)
+    }
+    assert aus.shape == (4, 24) and {tuple(row) for row in aus.tolist()} <= both
+    asked = recipe.values([Case("a man", 1, {"L1": 2.0, "12": 3.0})])
+    assert asked[0].nonzero().flatten().tolist() == [0, 6, 18]
+    assert torch.isfinite(recipe.module(recipe.batch(4, torch.Generator().manual_seed(1))))
 
 
 def test_the_best_adapter_is_kept_by_its_faces(

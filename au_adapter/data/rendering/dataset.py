@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import tarfile
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -16,6 +17,7 @@ import numpy as np
 from PIL import Image
 
 from .captions import caption
+from .head import UNITS
 from .renderer import Render, Renderer
 from .sample import (
     EXPRESSIONS,
@@ -48,6 +50,7 @@ class Job:
     shard_size: int = SHARD
     neutral_first: bool = False
     pose_spread: float = 1.0
+    units: tuple[int, ...] | None = None
 
 
 def render_dataset(
@@ -63,13 +66,15 @@ def render_dataset(
     shard_size: int = SHARD,
     neutral_first: bool = False,
     pose_spread: float = 1.0,
+    units: Sequence[int] | None = None,
 ) -> list[Path]:
     """Render count labelled pictures into output/shard-*.tar; returns the shards' paths.
 
     Finished shards are left as they are: an interrupted run goes on where it stopped, and a
     larger count extends a folder. With neutral_first, an identity's first picture has a relaxed
     face, whatever the mode: a reference for the others. pose_spread scales how far heads and eyes
-    turn away from the camera, 0..1.
+    turn away from the camera, 0..1. units: the AUs that "au" and "full" draw from, instead of set A
+    and all that can be rendered.
     A picture depends on (seed, index, settings) alone, whatever the number of workers.
     Raises FileNotFoundError without the model, ValueError for settings that differ from those
     of the shards already there, RuntimeError without OpenGL.
@@ -85,6 +90,8 @@ def render_dataset(
         )
     if not 0 <= pose_spread <= 1:
         raise ValueError(f"pose_spread must be from 0 to 1, found {pose_spread}")
+    if units is not None:
+        _check_units(units, expressions)
     if not Path(model_path).is_file():
         raise FileNotFoundError(
             f"the face model {model_path} does not exist: fetch it with "
@@ -92,7 +99,7 @@ def render_dataset(
         )
     job = Job(
         str(model_path), str(output), count, size, seed, expressions, first_identity,
-        images_per_identity, shard_size, neutral_first, pose_spread,
+        images_per_identity, shard_size, neutral_first, pose_spread, units and tuple(units),
     )  # fmt: skip
     folder = Path(output)
     folder.mkdir(parents=True, exist_ok=True)
@@ -108,12 +115,23 @@ def shard_path(folder: Path, shard: int) -> Path:
     return folder / f"shard-{shard:05d}.tar"
 
 
+def _check_units(units: Sequence[int], expressions: str) -> None:
+    if expressions not in ("au", "full"):
+        raise ValueError(f"only the expressions au and full draw from units, not {expressions}")
+    if not units or not set(units) <= set(UNITS):
+        raise ValueError(
+            f"units must be among the AUs that can be rendered, {', '.join(map(str, UNITS))}; "
+            f"found {', '.join(map(str, units)) or 'none'}"
+        )
+
+
 def _check_settings(job: Job, folder: Path) -> None:
     settings = {k: v for k, v in vars(job).items() if k not in ("model_path", "output", "count")}
     path = folder / "settings.json"
     if path.exists():
-        found = {"pose_spread": 1.0, **json.loads(path.read_text())}  # older folders name none
-        if found != settings:
+        older = {"pose_spread": 1.0, "units": None}  # older folders name none
+        found = {**older, **json.loads(path.read_text())}
+        if found != json.loads(json.dumps(settings)):
             raise ValueError(
                 f"{folder} holds renders made with {found}, not {settings}: choose another "
                 "folder, or delete this one"
@@ -200,7 +218,7 @@ def draw_parameters(
     if job.neutral_first and index % job.images_per_identity == 0:
         mode = "neutral"
     scene = sample_scene(rng, job.pose_spread)
-    return person, scene, sample_expression(rng, mode), rng
+    return person, scene, sample_expression(rng, mode, job.units), rng
 
 
 def label(person: Person, scene: Scene, expression: Expression, drawn: Render) -> dict:

@@ -253,7 +253,7 @@ def sample_scene(rng: np.random.Generator, pose_spread: float = 1.0) -> Scene:
 
 
 def _random_units(rng: np.random.Generator, units, count: int) -> dict[int, float]:
-    chosen = rng.choice(len(units), size=count, replace=False)
+    chosen = rng.choice(len(units), size=min(count, len(units)), replace=False)
     return {int(units[i]): float(rng.uniform(0, 5)) for i in sorted(chosen)}
 
 
@@ -262,15 +262,20 @@ def _au_count(rng: np.random.Generator) -> int:
     return int(kind) if kind < 3 else int(rng.integers(3, 7))
 
 
-def sample_expression(rng: np.random.Generator, mode: str) -> Expression:
-    """An expression of one of the modes in EXPRESSIONS."""
+def sample_expression(
+    rng: np.random.Generator, mode: str, chosen: tuple[int, ...] | None = None
+) -> Expression:
+    """An expression of one of the modes in EXPRESSIONS.
+
+    chosen: the AUs that "au" and "full" draw from, instead of set A and all.
+    """
     if mode not in EXPRESSIONS:
         raise ValueError(f"expressions must be one of {', '.join(EXPRESSIONS)}, found {mode!r}")
     if mode == "au":
-        units = _random_units(rng, SET_A, _au_count(rng))
+        units = _random_units(rng, chosen or SET_A, _au_count(rng))
         return Expression(units, dict(units))
     if mode == "full":
-        return _one_sided(rng, _random_units(rng, UNITS, _au_count(rng)))
+        return _one_sided(rng, _random_units(rng, chosen or UNITS, _au_count(rng)))
     if mode == "natural":
         return Expression(*natural_sides(rng))
     chance = 1.0 if mode == "expressive" else rng.random()

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from ...data.rendered import is_rendered
 from ...demo import demo_folder
-from ...facs import SET_A
+from ...facs import SET_A, AUVector
 from ..bases import encode_pictures, is_demo, load_base, training_schedule
 from ..diffusion import min_snr_weights, noise_loss, prediction_target
 from ..labelled import LabelledFaces, RenderedLatents, StreamedPictures, tokenize
@@ -87,6 +87,8 @@ class AdaptedRecipe:
         default, unless renders meet the demo base. lanes, buffer: see `FaceStream`.
     """
 
+    sides = False  # whether what trains reads the left of every AU, then the right
+
     def __init__(
         self,
         data: list[Path],
@@ -111,10 +113,12 @@ class AdaptedRecipe:
         if stream is None:
             stream = not (demo and all(map(is_rendered, data)))
         if stream:
-            self.faces = StreamedPictures(data, self.pipeline, self.units, lanes, buffer)
+            self.faces = StreamedPictures(
+                data, self.pipeline, self.units, lanes, buffer, self.sides
+            )
         else:
             _require_demo(demo)
-            self.faces = RenderedLatents(data, self.pipeline, self.units, PART_WEIGHT)
+            self.faces = RenderedLatents(data, self.pipeline, self.units, PART_WEIGHT, self.sides)
 
     def make_module(self, plain: bool) -> ConditionedLoss:
         """The loss, with what trains ready to train."""
@@ -153,9 +157,9 @@ class AdaptedRecipe:
         return draw_pictures(self.pipeline, networks, inputs, seeds, steps)
 
     def values(self, cases: Sequence[Case]) -> Tensor:
-        """AU intensities [N, K] that cases ask for, in the order of units."""
-        rows = [[case.requested.get(str(unit), 0.0) for unit in self.units] for case in cases]
-        return torch.tensor(rows)
+        """AU intensities [N, K] that cases ask for, in the order of units; [N, 2 K] with sides."""
+        vector = AUVector.stack([AUVector.from_dict(c.requested, self.units) for c in cases])
+        return torch.cat(vector.sides(), dim=1) if self.sides else vector.values
 
 
 def _smoothing(name: str):

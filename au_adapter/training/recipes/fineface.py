@@ -18,6 +18,7 @@ from torch import Tensor
 
 from ...models.adapter import AUAdapter
 from ...models.diffusers_unet import collect_lora, train_on_unet
+from ...models.widening import widened
 from ...weights.files import load_adapter, save_adapter
 from ..bases import base_name
 from ..loop import Settings
@@ -51,7 +52,11 @@ class AdapterLoss(ConditionedLoss):
 
 
 class FineFaceRecipe(AdaptedRecipe):
-    """Trains an AU-Adapter; start: an adapter file to go on from, of the same base and units."""
+    """Trains an AU-Adapter.
+
+    sides: left and right apart. start: an adapter file of the same base to go on from; it may know
+    fewer AUs, and both sides alike.
+    """
 
     def __init__(
         self,
@@ -60,9 +65,10 @@ class FineFaceRecipe(AdaptedRecipe):
         encoder: str = "res_mlp64",
         lora_rank: int = 32,
         start: str | None = None,
+        sides: bool = False,
         **keywords: object,
     ):
-        self.encoder, self.lora_rank, self.start = encoder, lora_rank, start
+        self.encoder, self.lora_rank, self.start, self.sides = encoder, lora_rank, start, sides
         self.provenance: Mapping[str, Any] = {}
         super().__init__(data, base, **keywords)
 
@@ -78,14 +84,9 @@ class FineFaceRecipe(AdaptedRecipe):
                 lora_rank=self.lora_rank,
                 base=base_name(self.base),
                 prediction=self.pipeline.scheduler.config.prediction_type,
+                sides=self.sides,
             )
-        adapter = load_adapter(self.start)
-        if adapter.config.units != self.units:
-            raise ValueError(
-                f"{self.start} knows the AUs {adapter.config.units}, this run learns {self.units}: "
-                "name the same units"
-            )
-        return adapter
+        return widened(load_adapter(self.start), self.units, self.sides)
 
     def pipeline_inputs(self, module: AdapterLoss, cases: Sequence[Case]) -> dict:
         weight = next(module.adapter.encoder.parameters(), torch.zeros(()))

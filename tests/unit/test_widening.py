@@ -1,0 +1,75 @@
+"""An AU-Adapter with more AUs, or with left and right apart, made from one that exists."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from au_adapter.demo import demo_folder
+from au_adapter.facs import ALL_UNITS, SET_A, AUVector
+from au_adapter.models.adapter import AUAdapter, describe_adapter
+from au_adapter.models.widening import widened
+from au_adapter.weights.files import adapter_hash, load_adapter, save_adapter
+
+LOPSIDED = "L1B+R2D+12C"
+
+
+@pytest.fixture(scope="module")
+def narrow() -> AUAdapter:
+    return load_adapter(demo_folder() / "adapter.safetensors").requires_grad_(False)
+
+
+def terms(adapter: AUAdapter, vector: AUVector) -> dict[str, torch.Tensor]:
+    tokens = adapter.encode(vector)
+    return {path: adapter.au_term(path, tokens) for path in adapter.config.layers}
+
+
+@pytest.mark.parametrize("units", [SET_A, ALL_UNITS, SET_A[::-1]])
+@pytest.mark.parametrize("sides", [False, True])
+def test_a_wider_adapter_first_says_the_same(narrow: AUAdapter, units, sides: bool) -> None:
+    wide = widened(narrow, units, sides).requires_grad_(False)
+    vector = AUVector.stack(
+        [AUVector.zeros(SET_A), AUVector.parse("6C+12D", SET_A), AUVector.parse(LOPSIDED, SET_A)]
+    )
+    before, after = terms(narrow, vector), terms(wide, vector)
+    for path, term in before.items():
+        assert torch.allclose(term, after[path], atol=1e-4 * float(term.abs().max())), path
+    assert wide.lora.keys() == narrow.lora.keys()
+
+
+def test_wider_twice_is_wider_once(narrow: AUAdapter) -> None:
+    vector = AUVector.parse(LOPSIDED, ALL_UNITS)
+    once = terms(widened(narrow, ALL_UNITS, True).requires_grad_(False), vector)
+    for first in (widened(narrow, ALL_UNITS, False), widened(narrow, SET_A, True)):
+        twice = terms(widened(first, ALL_UNITS, True).requires_grad_(False), vector)
+        for path, term in once.items():
+            assert torch.allclose(term, twice[path], atol=1e-4 * float(term.abs().max()))
+
+
+def test_new_inputs_can_learn(narrow: AUAdapter) -> None:
+    wide = widened(narrow, ALL_UNITS, True).requires_grad_(True)
+    path = next(iter(wide.config.layers))
+    wide.au_term(path, wide.encode(AUVector.parse("L10C", ALL_UNITS))).square().sum().backward()
+    assert wide.projection("v", path).weight.grad[:, ALL_UNITS.index(10)].any()
+    assert not wide.projection("v", path).weight.grad[:, len(ALL_UNITS) + 3].any()
+
+
+def test_what_would_be_lost_is_refused(narrow: AUAdapter) -> None:
+    assert widened(narrow, SET_A, False) is narrow
+    with pytest.raises(ValueError, match="this run learns .*name at least those units"):
+        widened(narrow, (1, 2), False)
+    with pytest.raises(ValueError, match="sides apart"):
+        widened(widened(narrow, SET_A, True), SET_A, False)
+
+
+def test_sides_are_kept_in_the_file(narrow: AUAdapter, tmp_path: Path) -> None:
+    wide = widened(narrow, ALL_UNITS, True)
+    again = load_adapter(save_adapter(wide, tmp_path / "sided.safetensors"))
+    assert again.config == wide.config and again.config.sides
+    assert "17 AUs with left and right apart" in describe_adapter(again)
+    lopsided = AUVector.parse(LOPSIDED, ALL_UNITS)
+    assert torch.equal(again.config.rows(lopsided), torch.cat(lopsided.sides(), 1))
+    assert adapter_hash(again) == adapter_hash(wide) != adapter_hash(narrow)
+    assert "sides" not in narrow.config.to_dict(), "files without sides are as they always were"
