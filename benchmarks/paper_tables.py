@@ -32,6 +32,7 @@ from au_adapter.training.loop import Trainer
 from au_adapter.training.run import find_recipe
 from au_adapter.training.sampling import STEPS, Case, draw_pictures
 from au_adapter.training.sources import find_faces
+from au_adapter.weights.tensors import weights_name
 
 from .au_response import PROMPTS
 from .paper_report import write_report
@@ -116,8 +117,10 @@ def run(
     clip: Path | None = None,
     names: Sequence[str] = (),
 ) -> Path:
-    """All cells of a size, and the report of those that are done; the report's file."""
+    """All cells of a size on a base, and the report of those that are done; the report's file."""
     base = base or demo_folder()
+    networks = load_base(base)
+    work /= weights_name(networks.unet, networks.text_encoder)  # cells of other weights do not mix
     faces = find_faces(size.data, work)
     reader = open_estimator("demo")
     encode = clip_encoder(clip) if clip else None
@@ -125,13 +128,15 @@ def run(
     for cell in CELLS:
         for seed in size.seeds:
             folder = work / cell.name.replace(" ", "_") / f"seed{seed}"
-            if (names and cell.name not in names) or (folder / "cell.json").is_file():
-                continue
-            found = make_cell(cell, seed, size, faces, base, folder, reader)
-            if encode is not None:
-                _add_clip(found["rows"], folder, plain, encode)
-            _write(folder / "cell.json", found)
-            click.echo(f"{cell.name}, seed {seed}: {found['hours']:.2f} hours")
+            done = folder / "cell.json"
+            if not names or cell.name in names:
+                if not done.is_file():
+                    _write(done, make_cell(cell, seed, size, faces, base, folder, reader))
+                found = json.loads(done.read_text(encoding="utf-8"))
+                if encode is not None and "clip_i" not in found["rows"][0]:
+                    _add_clip(found["rows"], folder, plain, encode)
+                    _write(done, found)
+                click.echo(f"{cell.name}, seed {seed}: {found['hours']:.2f} hours")
     _write(work / "base.json", {"rows": _rows(_cases(size), _readings(reader, plain))})
     return write_report(name, work, results, CELLS, size)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from importlib import import_module
@@ -15,6 +16,7 @@ from torch import Tensor
 
 from ..data.rendered import iterate
 from ..facs import SET_A, AUVector
+from ..weights.downloads import sha256
 from ..weights.files import save_adapter
 from .calibration import LEVELS, fit_calibration, observations, sweep_vectors
 from .comparison import Comparison, comparison
@@ -29,6 +31,7 @@ from .report import Report, report_run
 from .subject import Subject
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
+OF_A_PROTOCOL = ("model", "adapter", "calibrated", "photos", "frames", "limit")
 PHOTO_PROMPT = "a photo of a face"
 # Prompts of the bundled model's words; another base knows them as well.
 CALIBRATION_PROMPTS = (
@@ -57,6 +60,7 @@ def evaluate(
     of `Subject.load`. estimator: see `estimator_of`. settings: of `evaluate_protocol`. Every
     process makes its share; the first, and whichever completes the run, writes the report.
     """
+    _check_options(what, requested, {**subject, **settings})
     encode = clip and clip_encoder(clip)
     compare = comparison(clip=encode, clip_name=f"CLIP {clip}", lpips_backbone=lpips)
     if Path(what).is_dir():
@@ -68,6 +72,21 @@ def evaluate(
     report = report_run(output)
     written = process_share()[0] == 0 or not report.counts["missing"]
     return _written(report, output) if written else []
+
+
+def _check_options(what: str, requested: Path | None, given: Mapping[str, Any]) -> None:
+    """A ValueError for an option that the kind of run would not look at."""
+    if not Path(what).is_dir():
+        if requested is not None:
+            raise ValueError(f"--requested belongs to a folder of pictures, and {what} is none")
+        return
+    idle = [name for name in OF_A_PROTOCOL if given.get(name)]
+    idle += ["rounds"] if given.get("rounds", 1) > 1 else []
+    if idle:
+        raise ValueError(
+            f"{what} is a folder of pictures that are there already: leave out "
+            + ", ".join(f"--{name}" for name in idle)
+        )
 
 
 def evaluate_folder(
@@ -82,8 +101,15 @@ def evaluate_folder(
         output,
         compare=compare if protocol.references else None,
         method="pictures as given",
+        settings={"pictures": _contents(protocol)},
         **_about(protocol, compare, reader),
     )
+
+
+def _contents(protocol: Protocol) -> str:
+    """16 hex digits of the pictures' bytes: rows of pictures that were redrawn do not mix."""
+    files = [row.source for row in (*protocol.references, *protocol.rows)]
+    return hashlib.sha256("".join(map(sha256, files)).encode()).hexdigest()[:16]
 
 
 def evaluate_protocol(

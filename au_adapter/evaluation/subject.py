@@ -21,8 +21,9 @@ from torch.nn.functional import interpolate
 from ..demo import demo_folder, load_diffusers_pipeline
 from ..facs import AUVector
 from ..models.adapter import AUAdapter
-from ..models.diffusers_unet import apply_to_unet
+from ..models.diffusers_unet import AppliedAdapter, apply_to_unet
 from ..weights.files import adapter_hash, load_adapter
+from ..weights.tensors import weights_name
 
 if TYPE_CHECKING:
     from diffusers import StableDiffusionPipeline
@@ -33,7 +34,8 @@ class Subject:
     """A pipeline of Stable Diffusion's kind and an adapter of its base.
 
     steps, guidance, strength: as in every picture it makes. calibrated: ask by the adapter's
-    response curves. edit_noise: 0..1, how much of a photo is drawn anew where photos are edited
+    response curves. start: 0..1, the share of the steps before the AUs begin to act; later, the
+    picture stays nearer to the one without AUs. edit_noise: 0..1, how much of a photo is drawn anew where photos are edited
     (SDEdit, Meng et al. 2022). batch: pictures drawn at once.
     """
 
@@ -43,6 +45,7 @@ class Subject:
     guidance: float = 7.5
     strength: float = 1.0
     calibrated: bool = False
+    start: float = 0.0
     edit_noise: float = 0.6
     batch: int = 8
 
@@ -79,19 +82,23 @@ class Subject:
     def settings(self) -> dict[str, object]:
         """What a reader of its numbers must know."""
         calibration = self.adapter.calibration
+        networks = (self.pipeline.unet, self.pipeline.text_encoder, self.pipeline.vae)
         return {
             "adapter": adapter_hash(self.adapter),
             "base": self.adapter.config.base or "unnamed",
+            "weights": weights_name(*networks),
             "steps": self.steps,
             "guidance": self.guidance,
             "strength": self.strength,
+            "start": self.start,
             "calibration": calibration.name() if self.calibrated and calibration else "off",
         }
 
     def conditions(self) -> str:
         """How its pictures are made, in one line, for a calibration."""
-        names = ("base", "steps", "guidance", "strength")
-        return ", ".join(f"{name} {self.settings()[name]}" for name in names)
+        settings = self.settings()
+        names = ("base", "steps", "guidance", "strength", *(("start",) if self.start else ()))
+        return ", ".join(f"{name} {settings[name]}" for name in names)
 
     def size(self) -> int:
         """The side of its pictures in pixels."""
@@ -141,15 +148,29 @@ class Subject:
         tokens = self.adapter.encode(aus, self.calibrated)
         if self.guidance > 1:  # the unconditional half comes first
             tokens = torch.cat([self.adapter.encode_zero().expand_as(tokens), tokens])
-        with self._applied():
-            told = {"cross_attention_kwargs": {"au_tokens": tokens}}
+        with self._applied() as applied:
+            told = {"cross_attention_kwargs": {"au_tokens": tokens}, **self._begin(applied)}
             return self._pictures(pipeline, prompt, len(aus), **told, **inputs)
 
+    def _begin(self, applied: AppliedAdapter) -> dict[str, Any]:
+        """What a pipeline is told so that the AUs act from `start` on."""
+        first = round(self.start * self.steps)
+
+        def step_ended(pipeline: Any, step: int, timestep: Any, inputs: dict) -> dict:
+            if step + 1 == first:
+                applied.switch(self.strength)
+            return inputs
+
+        if not first:
+            return {}
+        applied.switch(0.0)
+        return {"callback_on_step_end": step_ended}
+
     @contextmanager
-    def _applied(self) -> Iterator[None]:
+    def _applied(self) -> Iterator[AppliedAdapter]:
         handle = apply_to_unet(self.pipeline.unet, self.adapter, self.strength)
         try:
-            yield
+            yield handle
         finally:
             handle.remove()
 

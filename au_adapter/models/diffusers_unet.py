@@ -86,6 +86,12 @@ class AppliedAdapter:
     processors: dict[str, object] = field(default_factory=dict)
     weights: dict[str, Tensor] = field(default_factory=dict)
 
+    def switch(self, strength: float) -> None:
+        """From now on the AU term has this strength. The LoRA stays as it is."""
+        for path in self.processors:
+            if path.endswith("attn2"):
+                self.unet.get_submodule(path).processor.strength = strength
+
     def remove(self) -> None:
         """Give the UNet its processors and weights back; a second call does nothing."""
         with torch.no_grad():

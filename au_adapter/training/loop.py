@@ -295,17 +295,21 @@ class Trainer:
                 measures = self.validate(self.trained(), folder)
             append_row(self.output / "validation.jsonl", {"step": self.step, **measures})
             logger.info("step %d  AU error %.4f", self.step, measures["au_error"])
-            self._measured, best = (self.step, measures), measures["au_error"] < self._best()
+            best = measures["au_error"] < self._best(measures.get("estimator"))
+            self._measured = (self.step, measures)
             if best:
                 self._save_result("best", measures)
             told = {"event": "validation", "step": self.step, "pictures": str(folder), "best": best}
             self.report({**told, **measures})
         self.accelerator.wait_for_everyone()
 
-    def _best(self) -> float:
-        """The least AU error so far, infinity before the first."""
+    def _best(self, estimator: str | None) -> float:
+        """The least AU error that this estimator measured so far, infinity before the first."""
         path = self.output / "best" / "training.json"
-        return json.loads(path.read_text())["measures"]["au_error"] if path.exists() else math.inf
+        if not path.exists():
+            return math.inf
+        measures = json.loads(path.read_text())["measures"]
+        return measures["au_error"] if measures.get("estimator") == estimator else math.inf
 
     def _trainable(self) -> dict[str, nn.Parameter]:
         module = self.accelerator.unwrap_model(self.module)

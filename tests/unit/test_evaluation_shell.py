@@ -165,6 +165,34 @@ def test_a_protocol_goes_on_where_it_stopped(tmp_path: Path) -> None:
     assert other.exit_code == 1 and "holds another run: its settings" in other.output
 
 
+def test_a_table_of_requests_needs_a_folder(tmp_path: Path) -> None:
+    table = tmp_path / "asked.csv"
+    table.touch()
+    found = run("evaluate", "fineface", "--requested", table, "--output", tmp_path / "run")
+    assert found.exit_code == 1 and "belongs to a folder of pictures" in found.output
+
+
+def test_other_weights_of_the_same_name_are_other_settings(subject: Subject) -> None:
+    before = subject.settings()
+    bias = subject.pipeline.unet.conv_out.bias
+    with torch.no_grad():
+        bias += 1
+        after = subject.settings()
+        bias -= 1
+    assert before["weights"] != after["weights"] and before["adapter"] == after["adapter"]
+    assert subject.conditions().endswith("steps 2, guidance 7.5, strength 1.0")
+
+
+def test_aus_that_begin_later_change_less(subject: Subject) -> None:
+    smile = AUVector((12,), torch.tensor([[0.0], [5.0]]))
+    whole, late, never = (
+        subject.changed(steps=4, start=share).draw("a man", 3, smile) for share in (0.0, 0.5, 1.0)
+    )
+    changes = [float((b - a).abs().mean()) for a, b in (whole, late, never)]
+    assert changes[0] > changes[1] > 1e-3 and changes[2] < 1e-6
+    assert "start 0.5" in subject.changed(start=0.5).conditions()
+
+
 def test_the_closed_loop_is_part_of_the_settings(tmp_path: Path) -> None:
     protocol = protocol_file(tmp_path, {**SMALL, "prompts": ["a man"]})
     once, more = tmp_path / "once", tmp_path / "more"
@@ -212,6 +240,11 @@ def test_the_pictures_of_a_folder(tmp_path: Path, photos: Path) -> None:
     assert float(rows["person0.png"]["picture_rmse"]) > 0.1
     without = run("evaluate", photos, "--output", tmp_path / "other")
     assert without.exit_code == 1 and "Give --requested" in without.output
+    idle = run("evaluate", photos, "--requested", table, "--output", output, "--limit", 1)
+    assert idle.exit_code == 1 and "leave out --limit" in idle.output
+    Image.new("RGB", (40, 50), "black").save(photos / "white.png")
+    redrawn = run("evaluate", photos, "--requested", table, "--output", output)
+    assert redrawn.exit_code == 1 and "holds another run: its settings" in redrawn.output
     table.write_text("picture,aus\n")
     wrong = run("evaluate", photos, "--requested", table, "--output", tmp_path / "other")
     assert wrong.exit_code == 1 and "needs the columns file and aus" in wrong.output

@@ -18,13 +18,13 @@ from benchmarks.paper_tables import CELLS, SIZES, run
 
 
 @pytest.fixture(scope="module")
-def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """Work and results of the smoke size, on a base of random weights."""
+def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ...]:
+    """Work and results of the smoke size, its base of random weights, and a CLIP."""
     base = write_demo(tmp_path_factory.mktemp("base"))
     work, results = tmp_path_factory.mktemp("work"), tmp_path_factory.mktemp("results")
     clip = write_clip(tmp_path_factory.mktemp("clip"))
     run(SIZES["smoke"], work, results, "paper_tables_smoke", base=base, clip=clip)
-    return work, results
+    return work, results, base, clip
 
 
 def write_clip(folder: Path) -> Path:
@@ -40,8 +40,8 @@ def write_clip(folder: Path) -> Path:
     return folder
 
 
-def test_smoke_makes_every_cell_and_ranks_nothing(folders: tuple[Path, Path]) -> None:
-    work, results = folders
+def test_smoke_makes_every_cell_and_ranks_nothing(folders: tuple[Path, ...]) -> None:
+    work, results, *_ = folders
     text = (results / "paper_tables_smoke.md").read_text()
     for cell in CELLS:
         assert f"| {cell.name} |" in text
@@ -59,15 +59,26 @@ def test_smoke_makes_every_cell_and_ranks_nothing(folders: tuple[Path, Path]) ->
     assert Image.open(results / "paper_tables_smoke.png").size == (880, 550)
 
 
-def test_a_second_run_makes_only_what_is_missing(folders: tuple[Path, Path]) -> None:
-    work, results = folders
-    files = {path: path.stat().st_mtime_ns for path in work.glob("*/seed*/cell.json")}
+def test_a_second_run_makes_only_what_is_missing(folders: tuple[Path, ...]) -> None:
+    work, results, *_ = folders
+    files = {path: path.stat().st_mtime_ns for path in work.glob("*/*/seed*/cell.json")}
     assert len(files) == len(CELLS)
     gone = next(path for path in files if "LoRA-T" in str(path))
     shutil.rmtree(gone.parent)
-    run(SIZES["smoke"], work, results, "paper_tables_smoke", names=("LoRA-T",), base=demo_folder())
-    assert gone.is_file()
+    base, clip = folders[2:]
+    run(SIZES["smoke"], work, results, "paper_tables_smoke", names=("LoRA-T",), base=base)
+    assert "clip_i" not in json.loads(gone.read_text())["rows"][0]
+    run(
+        SIZES["smoke"], work, results, "paper_tables_smoke", names=("LoRA-T",), base=base, clip=clip
+    )
+    assert "clip_i" in json.loads(gone.read_text())["rows"][0]
     assert all(p.stat().st_mtime_ns == time for p, time in files.items() if p != gone)
+
+
+def test_cells_of_another_base_are_not_reused(folders: tuple[Path, ...]) -> None:
+    work, results, *_ = folders
+    run(SIZES["smoke"], work, results, "another", names=("LoRA-T",), base=demo_folder())
+    assert len(list(work.glob("*/LoRA-T/seed1/cell.json"))) == 2
 
 
 def test_measures_by_hand() -> None:

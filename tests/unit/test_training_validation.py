@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -111,6 +112,16 @@ def test_the_best_weights_are_kept(tmp_path: Path) -> None:
     assert all(torch.equal(best[name], weight) for name, weight in at_twenty.items())
     assert (tmp_path / "validation" / "step-0000010" / "seen.txt").is_file()
     assert judge.modes == [(False, False)] * 3
+
+
+def test_errors_by_two_estimators_are_not_compared(tmp_path: Path) -> None:
+    def judge(error: float, name: str) -> Callable:
+        return lambda module, folder: {"au_error": error, "faces": 1.0, "estimator": name}
+
+    run(tmp_path, replace(JUDGED, steps=10, decay_steps=0), validate=judge(1.0, "strict"))
+    run(tmp_path, replace(JUDGED, steps=20, decay_steps=0), validate=judge(2.0, "mild"))
+    described = json.loads((tmp_path / "best" / "training.json").read_text())
+    assert described["step"] == 20 and described["measures"]["estimator"] == "mild"
 
 
 def test_a_judgement_leaves_no_trace_in_the_weights(tmp_path: Path) -> None:

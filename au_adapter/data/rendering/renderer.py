@@ -119,10 +119,6 @@ class Renderer:
         layout = [(buffer, "3f 3f", "position", "normal")]
         return self.gl.vertex_array(self.programs["plain"], layout, self._indices(triangles))
 
-    def neutral_landmarks(self, person: Person) -> np.ndarray:
-        """Landmarks of the person at rest, in head space [68, 3]."""
-        return self.model.person(person.weights)[self.model.landmarks]
-
     def render(self, person: Person, scene: Scene, expression: Expression) -> Render:
         """Draw a person; the same arguments give the same picture."""
         stage = self._prepare(person)

@@ -9,6 +9,7 @@ FineFace's own numbers, for Stable Diffusion, are in `fineface_sd`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +87,9 @@ class FineFaceRecipe(AdaptedRecipe):
                 prediction=self.pipeline.scheduler.config.prediction_type,
                 sides=self.sides,
             )
-        return widened(load_adapter(self.start), self.units, self.sides)
+        adapter = widened(load_adapter(self.start), self.units, self.sides)
+        adapter.config = replace(adapter.config, base=base_name(self.base))
+        return adapter
 
     def pipeline_inputs(self, module: AdapterLoss, cases: Sequence[Case]) -> dict:
         weight = next(module.adapter.encoder.parameters(), torch.zeros(()))
