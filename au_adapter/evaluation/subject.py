@@ -34,9 +34,9 @@ class Subject:
     """A pipeline of Stable Diffusion's kind and an adapter of its base.
 
     steps, guidance, strength: as in every picture it makes. calibrated: ask by the adapter's
-    response curves. start: 0..1, the share of the steps before the AUs begin to act; later, the
-    picture stays nearer to the one without AUs. edit_noise: 0..1, how much of a photo is drawn anew where photos are edited
-    (SDEdit, Meng et al. 2022). batch: pictures drawn at once.
+    response curves. start: 0..1, the share of the steps before the AUs begin to act; the later, the
+    nearer a picture stays to the one without AUs. edit_noise: 0..1, how much of a photo is drawn
+    anew where photos are edited (SDEdit, Meng et al. 2022). batch: pictures drawn at once.
     """
 
     pipeline: StableDiffusionPipeline
