@@ -175,6 +175,13 @@ def subject_options(function: Callable) -> Callable:
         click.option("--steps", type=click.IntRange(1), default=20, show_default=True),
         click.option("--guidance", default=7.5, show_default=True, help="Scale of CFG."),
         click.option("--strength", default=1.0, show_default=True, help="Of the adapter."),
+        click.option(
+            "--start",
+            type=click.FloatRange(0, 1),
+            default=0.0,
+            show_default=True,
+            help="Share of the steps before the AUs act: later, a picture changes less.",
+        ),
         click.option("--batch", type=click.IntRange(1), default=8, show_default=True),
         click.option(
             "--estimator",
@@ -186,7 +193,7 @@ def subject_options(function: Callable) -> Callable:
 
     @functools.wraps(function)
     def gathered(**given: Any) -> None:
-        names = ("model", "steps", "guidance", "strength", "batch")
+        names = ("model", "steps", "guidance", "strength", "start", "batch")
         function(subject={name: given.pop(name) for name in names}, **given)
 
     for option in reversed(options):
@@ -253,13 +260,6 @@ def calibrate(adapter: Path, output: Path, **settings: Any) -> None:
     click.echo(f"The calibrated adapter is {path}; look at {plot}")
 
 
-def _numbers(text: str) -> tuple[int, ...]:
-    try:
-        return tuple(map(int, text.split(",")))
-    except ValueError:
-        raise click.BadParameter(f"{text!r} is not a list of numbers such as 1,5,17") from None
-
-
 @verb
 @click.argument("model", required=False, type=click.Path(path_type=Path))
 @click.option("--output", required=True, type=click.Path(path_type=Path), help="Folder for shards.")
@@ -274,11 +274,7 @@ def _numbers(text: str) -> tuple[int, ...]:
     help="neutral; base: as people look; expressive: all make a face, and the caption says so; "
     "au: the 12 AUs of set A; full: every AU, sides apart; natural: every AU, as they go together.",
 )
-@click.option(
-    "--units",
-    callback=lambda context, option, text: text and _numbers(text),
-    help="AUs to draw from with au and full, such as 1,5,17; by default all of them.",
-)
+@click.option("--unit", "units", multiple=True, type=int, help="Only these AUs; repeatable.")
 @click.option("--first-identity", default=0, show_default=True, help="Number of the first person.")
 @click.option(
     "--pose-spread",

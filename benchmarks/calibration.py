@@ -34,7 +34,9 @@ RESULTS = Path(__file__).parent / "results"
 PICTURES = Path(__file__).parents[1] / ".cache" / "benchmarks" / "calibration"
 STEPS = 12
 LEVELS = (0.0, 1.5, 3.0, 5.0, 6.5)  # of the fit; fewer than a user's, to be quick
-STRONGEST = (5.0, 6.5)  # the most that a calibrated adapter asks for, judged apart
+# The most that a calibrated adapter asks for, and the share of the steps before its AUs begin to
+# act: each pair is fitted and judged apart.
+WAYS = ((5.0, 0.0), (6.5, 0.0), (6.5, 0.15))
 TEST_LEVELS = (0.0, 1.0, 2.0, 3.0, 4.0, 5.0)
 TEST_PROMPTS = (  # neither these nor their seeds were in the fit
     "a portrait of a middle-aged woman with light skin and short red hair, in a green jacket",
@@ -64,10 +66,11 @@ def main() -> None:
     subject, reader = Subject.load(steps=STEPS), open_estimator("demo")
     calibrations = fit(subject, reader)
     outcomes = [judge(subject, reader)]
-    for calibration in calibrations:
+    for calibration, (_, start) in zip(calibrations, WAYS, strict=True):
         adapter = subject.adapter.with_calibration(calibration)
-        outcomes.append(judge(subject.changed(adapter=adapter, calibrated=True), reader))
-    loop = loop_alone(subject, calibrations[-1], reader)
+        drawn = subject.changed(adapter=adapter, calibrated=True, start=start)
+        outcomes.append(judge(drawn, reader))
+    loop = loop_alone(subject.changed(start=WAYS[-1][1]), calibrations[-1], reader)
     text = report(subject, reader, calibrations[-1], outcomes, loop)
     text += f"\n{time.monotonic() - started:.0f} s in all.\n"
     RESULTS.mkdir(exist_ok=True)
@@ -79,14 +82,19 @@ def main() -> None:
 
 
 def fit(subject: Subject, reader: Estimator) -> list[Calibration]:
-    """The response curves from the prompts and seeds of the fit, for each of STRONGEST."""
-    sweep = sweep_vectors(SET_A, LEVELS)
-    cases = enumerate(CALIBRATION_PROMPTS)
-    pictures = [subject.draw(p, CALIBRATION_SEED + i, sweep) for i, p in cases]
-    requested = AUVector.stack([sweep] * len(pictures))
-    readings = read_set(reader, torch.cat(pictures))
-    found = [_up_to(most, requested, readings, subject.conditions()) for most in STRONGEST]
-    _save("curves.png", calibration_plot(found[-1], observations(requested, readings))[0])
+    """The response curves from the prompts and seeds of the fit, for each of WAYS."""
+    sweep, seen = sweep_vectors(SET_A, LEVELS), {}
+    requested = AUVector.stack([sweep] * len(CALIBRATION_PROMPTS))
+    for start in {start for _, start in WAYS}:
+        drawn, cases = subject.changed(start=start), enumerate(CALIBRATION_PROMPTS)
+        pictures = [drawn.draw(p, CALIBRATION_SEED + i, sweep) for i, p in cases]
+        seen[start] = read_set(reader, torch.cat(pictures))
+    found = [
+        _up_to(most, requested, seen[start], subject.changed(start=start).conditions())
+        for most, start in WAYS
+    ]
+    last = observations(requested, seen[WAYS[-1][1]])
+    _save("curves.png", calibration_plot(found[-1], last)[0])
     return found
 
 
@@ -138,24 +146,24 @@ def report(
     outcomes: list[Outcome],
     loop: str,
 ) -> str:
-    """The result as Markdown. outcomes: before, then one for each of STRONGEST."""
+    """The result as Markdown. outcomes: before, then one for each of WAYS."""
     units = (_line(f"AU{u} MSE", [o.per_unit[u] for o in outcomes]) for u in SET_A)
     lines = [
         "# Calibration of the bundled adapter",
         "",
         f"`python -m benchmarks calibration`, of the adapter {subject.settings()['adapter']} "
-        f"({calibration.conditions}), read by the {reader.name}. Fitted on "
+        f"({subject.conditions()}), read by the {reader.name}. Fitted on "
         f"{len(CALIBRATION_PROMPTS)} prompts and seeds, judged on {len(TEST_PROMPTS)} others. In "
         "brackets: the share of the value before.",
         "",
-        "| | before | " + " | ".join(f"calibrated, up to {most:g}" for most in STRONGEST) + " |",
-        "|---|---|" + "---|" * len(STRONGEST),
+        "| | before | " + " | ".join(f"calibrated, {_named(way)}" for way in WAYS) + " |",
+        "|---|---|" + "---|" * len(WAYS),
         _line("AU MSE, single AUs at 1 to 5", [o.singles for o in outcomes]),
         _line("AU MSE, combinations, AUs asked for", [o.combinations for o in outcomes]),
         _line("RMSE to the picture without AUs, 0..1", [o.distance for o in outcomes]),
         *units,
         "",
-        *(_verdict(outcomes[0], *pair) for pair in zip(outcomes[1:], STRONGEST, strict=True)),
+        *(_verdict(outcomes[0], *pair) for pair in zip(outcomes[1:], WAYS, strict=True)),
         "",
         f"AUs that do not answer and stay as asked for: "
         f"{', '.join(f'AU{u}' for u in calibration.unresponsive()) or 'none'}.",
@@ -164,12 +172,18 @@ def report(
     return "\n".join(lines) + "\n"
 
 
-def _verdict(before: Outcome, after: Outcome, most: float) -> str:
+def _named(way: tuple[float, float]) -> str:
+    most, start = way
+    return f"up to {most:g}" + (f", AUs from {start:.0%} of the steps on" if start else "")
+
+
+def _verdict(before: Outcome, after: Outcome, way: tuple[float, float]) -> str:
     less = "reached" if after.singles <= AIM * before.singles else "missed"
     near = "reached" if after.distance <= before.distance else "missed"
+    name = _named(way)
     return (
-        f"- Up to {most:g}: at most {AIM} of the error on single AUs: {less}; no greater distance "
-        f"to the picture without AUs: {near}."
+        f"- {name[0].upper()}{name[1:]}: at most {AIM} of the error on single AUs: {less}; no "
+        f"greater distance to the picture without AUs: {near}."
     )
 
 

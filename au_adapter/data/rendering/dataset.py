@@ -50,7 +50,7 @@ class Job:
     shard_size: int = SHARD
     neutral_first: bool = False
     pose_spread: float = 1.0
-    units: tuple[int, ...] | None = None
+    units: tuple[int, ...] = ()
 
 
 def render_dataset(
@@ -66,14 +66,14 @@ def render_dataset(
     shard_size: int = SHARD,
     neutral_first: bool = False,
     pose_spread: float = 1.0,
-    units: Sequence[int] | None = None,
+    units: Sequence[int] = (),
 ) -> list[Path]:
     """Render count labelled pictures into output/shard-*.tar; returns the shards' paths.
 
     Finished shards are left as they are: an interrupted run goes on where it stopped, and a
     larger count extends a folder. With neutral_first, an identity's first picture has a relaxed
     face, whatever the mode: a reference for the others. pose_spread scales how far heads and eyes
-    turn away from the camera, 0..1. units: the AUs that "au" and "full" draw from, instead of set A
+    turn away from the camera, 0..1. units: the AUs that "au" and "full" draw from; none means set A
     and all that can be rendered.
     A picture depends on (seed, index, settings) alone, whatever the number of workers.
     Raises FileNotFoundError without the model, ValueError for settings that differ from those
@@ -90,8 +90,7 @@ def render_dataset(
         )
     if not 0 <= pose_spread <= 1:
         raise ValueError(f"pose_spread must be from 0 to 1, found {pose_spread}")
-    if units is not None:
-        _check_units(units, expressions)
+    _check_units(units, expressions)
     if not Path(model_path).is_file():
         raise FileNotFoundError(
             f"the face model {model_path} does not exist: fetch it with "
@@ -99,7 +98,7 @@ def render_dataset(
         )
     job = Job(
         str(model_path), str(output), count, size, seed, expressions, first_identity,
-        images_per_identity, shard_size, neutral_first, pose_spread, units and tuple(units),
+        images_per_identity, shard_size, neutral_first, pose_spread, tuple(units),
     )  # fmt: skip
     folder = Path(output)
     folder.mkdir(parents=True, exist_ok=True)
@@ -116,12 +115,12 @@ def shard_path(folder: Path, shard: int) -> Path:
 
 
 def _check_units(units: Sequence[int], expressions: str) -> None:
-    if expressions not in ("au", "full"):
+    if units and expressions not in ("au", "full"):
         raise ValueError(f"only the expressions au and full draw from units, not {expressions}")
-    if not units or not set(units) <= set(UNITS):
+    if not set(units) <= set(UNITS):
         raise ValueError(
             f"units must be among the AUs that can be rendered, {', '.join(map(str, UNITS))}; "
-            f"found {', '.join(map(str, units)) or 'none'}"
+            f"found {', '.join(map(str, units))}"
         )
 
 
@@ -129,7 +128,7 @@ def _check_settings(job: Job, folder: Path) -> None:
     settings = {k: v for k, v in vars(job).items() if k not in ("model_path", "output", "count")}
     path = folder / "settings.json"
     if path.exists():
-        older = {"pose_spread": 1.0, "units": None}  # older folders name none
+        older = {"pose_spread": 1.0, "units": []}  # older folders name none
         found = {**older, **json.loads(path.read_text())}
         if found != json.loads(json.dumps(settings)):
             raise ValueError(

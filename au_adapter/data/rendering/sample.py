@@ -263,7 +263,7 @@ def _au_count(rng: np.random.Generator) -> int:
 
 
 def sample_expression(
-    rng: np.random.Generator, mode: str, chosen: tuple[int, ...] | None = None
+    rng: np.random.Generator, mode: str, chosen: tuple[int, ...] = ()
 ) -> Expression:
     """An expression of one of the modes in EXPRESSIONS.
 
