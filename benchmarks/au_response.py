@@ -43,7 +43,9 @@ a headshot of an old woman with tan skin and grey hair tied back, purple backgro
 a photo of a woman with dark skin and long black hair, in a white shirt, on a yellow background
 a portrait of a middle-aged man with fair skin and a bald head, wearing a black jacket, at sunset
 """
-CASES = tuple(zip(PROMPTS.splitlines(), range(501, 509), strict=True))  # prompt, seed
+# Seeds that no decision was made on: once weights were changed because of a table, the next table
+# takes others. 501..508 and 601..608 are used up.
+CASES = tuple(zip(PROMPTS.splitlines(), range(701, 709), strict=True))  # prompt, seed
 COUPLED = 0.6  # an unprompted AU that changes by more than this on average is listed
 
 

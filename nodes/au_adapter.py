@@ -8,10 +8,14 @@ from au_adapter.facs import AUVector
 from au_adapter.models.adapter import AUAdapter, describe_adapter
 from au_adapter.weights.files import adapter_files, load_adapter, save_adapter
 
-from .compat import folder_paths, io, ui
+from .compat import folder_paths, io, show_text, ui
 from .sockets import CATEGORY, AUAdapterSocket, AUTokensSocket, AUVectorSocket
 
 FOLDER = "au_adapter"
+BOTH_ALIKE = (
+    "This adapter moves both sides of a face alike: an AU counts as the mean of left and right. "
+    "AU Sides and Face Half Masks part them."
+)
 ALIASES = ["FineFace", "FACS", "action units", "expression"]
 
 
@@ -39,13 +43,17 @@ class AUEncoder(io.ComfyNode):
                 ),
             ],
             outputs=[AUTokensSocket.Output()],
+            hidden=[io.Hidden.unique_id],
         )
 
     @classmethod
     def execute(
         cls, au_adapter: AUAdapter, au_vector: AUVector, calibrated: bool = False
     ) -> io.NodeOutput:
-        return io.NodeOutput(au_adapter.encode(au_vector, calibrated).detach())
+        tokens = au_adapter.encode(au_vector, calibrated).detach()
+        left, right = au_vector.sides()
+        lost = not au_adapter.config.sides and not left.equal(right)
+        return io.NodeOutput(tokens, ui=show_text(cls, BOTH_ALIKE if lost else ""))
 
 
 class LoadAUAdapter(io.ComfyNode):

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from au_adapter_pack.nodes import expression, sides
 from comfy_extras.nodes_mediapipe import FaceLandmarksType
 from face_pictures import landmarker, picture
-from sampling import Scene, demo_scene, run
+from sampling import NODE, Scene, demo_scene, run
 
 from au_adapter import AUVector
 from au_adapter.faces import to_face_landmarks
-from au_adapter.facs import PRESETS, Keyframes
+from au_adapter.facs import ALL_UNITS, PRESETS, Keyframes
+from au_adapter.models.widening import widened
 
 
 def expressed(name: str, strength: float = 1.0, units: str = "set A", **inputs: object) -> tuple:
@@ -162,3 +165,19 @@ def test_one_side_moves_more_than_the_other(scene: Scene) -> None:
     change = (sided(scene, "L12E") - neutral).abs().mean((0, 1, 2))
     width = len(change) // 2
     assert change[width:].mean() > 1.2 * change[:width].mean()
+
+
+def test_an_adapter_with_sides_follows_them_and_another_says_that_it_does_not(scene: Scene) -> None:
+    sided = replace(scene, adapter=widened(scene.adapter, ALL_UNITS, True))
+    smile, crooked = AUVector.parse("12C"), AUVector.parse("L12E+R12A")
+    both = scene.apply(smile).sample()
+    assert torch.allclose(sided.apply(smile).sample(), both, atol=1e-3)
+    assert torch.equal(scene.apply(crooked).sample(), both), "the mean of both sides"
+    with torch.no_grad():
+        sided.adapter.encoder.mlp.weight[:, ALL_UNITS.index(12)] *= 2  # as if it had learnt
+    assert not torch.allclose(sided.apply(crooked).sample(), both, atol=1e-2)
+    node = NODE["AUA_AUEncoder"]
+    told = node.execute(au_adapter=scene.adapter, au_vector=crooked).ui
+    assert "moves both sides of a face alike" in told.value
+    for adapter, vector in ((scene.adapter, smile), (sided.adapter, crooked)):
+        assert node.execute(au_adapter=adapter, au_vector=vector).ui is None
