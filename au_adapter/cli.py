@@ -22,7 +22,6 @@ import click
 from . import __version__
 
 LOGGER = logging.getLogger("au_adapter")
-PACKED_MODEL = "ict_facekit_light.npz"
 # Which extra of pyproject.toml brings a package.
 EXTRAS = {
     "accelerate": "train",
@@ -364,7 +363,8 @@ def _make_ready(name: str, folder: Path) -> None:
     """What follows a download: one file, where the publisher has many."""
     convert = load("weights.convert").convert
     if name == "ict-facekit":
-        click.echo(f"Packed for `au-adapter render`: {convert(folder, folder / PACKED_MODEL)}")
+        packed = load("weights.downloads").face_model().name
+        click.echo(f"Packed for `au-adapter render`: {convert(folder, folder / packed)}")
     if name.startswith("fineface"):
         file = convert(folder, folder / "converted" / f"{name}.safetensors")
         click.echo(f"In one file, to copy into ComfyUI/models/au_adapter: {file}")
@@ -373,7 +373,7 @@ def _make_ready(name: str, folder: Path) -> None:
 
 
 def _downloaded_model() -> Path:
-    path = load("weights.downloads").cache_folder("ict-facekit") / PACKED_MODEL
+    path = load("weights.downloads").face_model()
     if not path.is_file():
         raise FileNotFoundError(
             f"There is no face model in {path}: run `au-adapter download ict-facekit`, or name "

@@ -12,7 +12,8 @@ import io
 import json
 import os
 import tarfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -118,25 +119,33 @@ def make_label(
     }
 
 
-def write_shard(path: Path, faces: Iterable[tuple[str, str, bytes, dict]]) -> int:
-    """Write (key, kind of picture, its content, label) of each face; returns their number.
+@contextmanager
+def new_shard(path: Path) -> Iterator[Callable[[str, bytes], None]]:
+    """A function that adds a file of this name and content to the shard.
 
     The shard's name appears only when it is complete, and half a shard never stays.
     """
-    partial, count = path.with_suffix(f".{os.getpid()}.partial"), 0
+    partial = path.with_suffix(f".{os.getpid()}.partial")
+
+    def add(name: str, content: bytes) -> None:
+        entry = tarfile.TarInfo(name)
+        entry.size = len(content)
+        tar.addfile(entry, io.BytesIO(content))
+
     try:
         with tarfile.open(partial, "w") as tar:
-            for key, kind, picture, label in faces:
-                _add(tar, f"{key}.{kind}", picture)
-                _add(tar, f"{key}.json", json.dumps({"key": key, **label}).encode())
-                count += 1
+            yield add
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def write_shard(path: Path, faces: Iterable[tuple[str, str, bytes, dict]]) -> int:
+    """Write (key, kind of picture, its content, label) of each face; returns their number."""
+    count = 0
+    with new_shard(path) as add:
+        for key, kind, picture, label in faces:
+            add(f"{key}.{kind}", picture)
+            add(f"{key}.json", json.dumps({"key": key, **label}).encode())
+            count += 1
     return count
-
-
-def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
-    entry = tarfile.TarInfo(name)
-    entry.size = len(content)
-    tar.addfile(entry, io.BytesIO(content))

@@ -18,13 +18,12 @@ from ..data.card import describe_folder, shard_counts
 from ..data.kinds import prepare
 from ..data.rendered import find_renders
 from ..data.shards import PATTERN, find_shards
-from ..weights.downloads import cache_folder
+from ..weights.downloads import cache_folder, face_model
 
 logger = logging.getLogger("au_adapter")
 RENDERED = re.compile(r"rendered(?::(\d+))?")
 TABLES = (".csv", ".jsonl")
 PREFERRED = ("labels.csv", "labels.jsonl")
-FACE_MODEL = "ict_facekit_light.npz"
 # Renders to train on: as the bundled base draws people, who look at the camera.
 STYLE = {"expressions": "au", "pose_spread": 0.4, "seed": 41}
 
@@ -88,7 +87,7 @@ def _render(count: int) -> Path:
         return folder
     from ..data.rendering.dataset import render_dataset  # needs OpenGL, and half a second
 
-    model = cache_folder("ict-facekit") / FACE_MODEL
+    model = face_model()
     if not model.is_file():
         raise FileNotFoundError(
             f"to render {count} faces, the face model {model} is missing: run `au-adapter download "

@@ -156,6 +156,11 @@ def cache_folder(name: str = "") -> Path:
     return Path(root) / name
 
 
+def face_model() -> Path:
+    """Where ICT-FaceKit lies once it is downloaded and packed, as `au-adapter render` takes it."""
+    return cache_folder("ict-facekit") / "ict_facekit_light.npz"
+
+
 def fetch(download: Download, folder: str | Path | None = None) -> Path:
     """Fetch every file of a download that is not there yet, and return its folder.
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from transformers import CLIPTokenizer
 
 from au_adapter.data.rendering.captions import vocabulary
-from au_adapter.training.recipes.base import tokenize
+from au_adapter.training.labelled import tokenize
 from au_adapter.training.tokenizer import END, MAX_LENGTH, START, write_tokenizer
 
 SAMPLE = Path(__file__).parents[1] / "data" / "rendered"

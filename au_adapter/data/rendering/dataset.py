@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from ..shards import new_shard, shard_path
 from .captions import caption
 from .head import UNITS
 from .renderer import Render, Renderer
@@ -109,11 +110,6 @@ def render_dataset(
     return [shard_path(folder, shard) for shard in shards]
 
 
-def shard_path(folder: Path, shard: int) -> Path:
-    """Where a shard lies."""
-    return folder / f"shard-{shard:05d}.tar"
-
-
 def _check_units(units: Sequence[int], expressions: str) -> None:
     if units and expressions not in ("au", "full"):
         raise ValueError(f"only the expressions au and full draw from units, not {expressions}")
@@ -181,13 +177,11 @@ def _write_in_worker(shard: int) -> int:
 
 def write_shard(renderer: Renderer, job: Job, shard: int) -> Path:
     """Render one shard; its name appears only when it is complete."""
-    path = shard_path(Path(job.output), shard)
-    partial = path.with_suffix(f".{os.getpid()}.partial")
-    with tarfile.open(partial, "w") as tar:
+    path = shard_path(job.output, shard)
+    with new_shard(path) as add:
         for index in _span(job, shard):
             for name, content in render_files(renderer, job, index):
-                _add(tar, name, content)
-    os.replace(partial, path)
+                add(name, content)
     return path
 
 
@@ -253,9 +247,3 @@ def _png(array: np.ndarray) -> bytes:
     stream = io.BytesIO()
     Image.fromarray(array).save(stream, "PNG", compress_level=3)
     return stream.getvalue()
-
-
-def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
-    entry = tarfile.TarInfo(name)
-    entry.size = len(content)
-    tar.addfile(entry, io.BytesIO(content))

@@ -18,6 +18,7 @@ from ...data.rendering.captions import vocabulary
 from ...weights.autoencoder import load_autoencoder
 from ..diffusion import min_snr_weights, noise_loss, stable_diffusion_schedule
 from ..faces import CaptionedLatents, load_faces
+from ..labelled import tokenize
 from ..loop import Settings
 from ..tokenizer import END, MAX_LENGTH, START, write_tokenizer
 
@@ -83,13 +84,6 @@ def read_tokenizer(folder: Path) -> tuple[CLIPTokenizer, dict[str, bytes]]:
     """The tokenizer in a folder, and its files by name."""
     files = {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
     return CLIPTokenizer.from_pretrained(folder), files
-
-
-def tokenize(tokenizer: CLIPTokenizer, captions: list[str]) -> Tensor:
-    """Token ids [N, 77], padded with the end token as Stable Diffusion does."""
-    return tokenizer(
-        captions, padding="max_length", max_length=MAX_LENGTH, truncation=True, return_tensors="pt"
-    ).input_ids
 
 
 class BaseLoss(nn.Module):
