@@ -2,7 +2,8 @@
 
 Stable Diffusion 1.5 at 512 px, random weights, a batch with guidance. Both forms of a level run in
 interleaved pairs that alternate which comes first; levels count as often as the UNet has them.
-Operations are counted on tensors without memory, for the whole UNet too.
+Operations are counted on tensors without memory, for the whole UNet too; memory is what all tensors
+made in one call hold at the worst moment, in the largest level.
 
     python -m benchmarks magicface_cost
 """
@@ -11,6 +12,8 @@ from __future__ import annotations
 
 import json
 import time
+import weakref
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,6 +21,8 @@ import torch
 from diffusers import UNet2DConditionModel
 from diffusers.models.attention import BasicTransformerBlock
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
 from au_adapter.models.magicface import (
@@ -39,7 +44,7 @@ AIM, BOUND = 0.55, 0.76
 def main() -> None:
     """Measure and write results/magicface_cost.{json,md}."""
     ours, released = (sum(c * n for c, n in by_level) for by_level in zip(*_counted(), strict=True))
-    whole = operations_of_a_step()
+    whole, memory = operations_of_a_step(), memory_of(max(LEVELS))
     seconds = {tokens: measure(tokens, channels) for tokens, (channels, _) in LEVELS.items()}
     totals = [_total(seconds, pair) for pair in range(PAIRS)]
     median, low, high = median_interval([a / b for a, b in totals])
@@ -51,6 +56,8 @@ def main() -> None:
         f"| time of the 16 self-attentions with projections | {median:.3f} (95% interval {low:.3f} "
         f"to {high:.3f}); aim: at most {AIM} |\n"
         f"| their operations | {ours / released:.3f} |\n"
+        f"| memory at the worst moment, {max(LEVELS)} tokens | {memory[0] / memory[1]:.3f} "
+        f"({memory[0] / 2**20:.0f} of {memory[1] / 2**20:.0f} MiB) |\n"
         f"| operations of a whole step | {whole / (whole - ours + released):.3f}; bound {BOUND} |\n"
     )
     RESULTS.mkdir(exist_ok=True)
@@ -96,6 +103,44 @@ def measure(tokens: int, channels: int) -> list[tuple[float, float]]:
         if pair >= 0:
             pairs.append((found[both[0]], found[both[1]]))
     return pairs
+
+
+class LiveBytes(TorchDispatchMode):
+    """Counts the bytes of the tensors that are made and still there; `peak` is the most of it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.peak = self.live = 0
+        self.owners: Counter[int] = Counter()
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        made = function(*args, **(kwargs or {}))
+        for tensor in tree_leaves(made):
+            if isinstance(tensor, Tensor):
+                self._made(tensor)
+        return made
+
+    def _made(self, tensor: Tensor) -> None:
+        storage = tensor.untyped_storage()
+        place, size = storage.data_ptr(), storage.nbytes()
+        self.owners[place] += 1
+        self.live += size if self.owners[place] == 1 else 0  # a view owns nothing new
+        self.peak = max(self.peak, self.live)
+        weakref.finalize(tensor, self._gone, place, size)
+
+    def _gone(self, place: int, size: int) -> None:
+        self.owners[place] -= 1
+        self.live -= size if not self.owners[place] else 0
+
+
+def memory_of(tokens: int) -> tuple[int, int]:
+    """Bytes of ours and of the released form at the worst moment, inputs and weights aside."""
+    found = []
+    for form in forms(block_of(LEVELS[tokens][0]), tokens):
+        with LiveBytes() as bytes_seen:
+            form()
+        found.append(bytes_seen.peak)
+    return found[0], found[1]
 
 
 def operations_of_a_step() -> int:
