@@ -19,10 +19,10 @@ from torch import Tensor
 from torchvision.utils import save_image
 
 from au_adapter.data.rendering.head import MIDDLE_UNITS
-from au_adapter.evaluation.estimators import Estimator, open_estimator
-from au_adapter.evaluation.reading import read_set
+from au_adapter.evaluation.estimators import Estimator, MeshMeasure, open_estimator, read_set
 from au_adapter.evaluation.subject import Subject
 from au_adapter.facs import UNITS, AUVector
+from tools import face_files
 
 from .au_response import PROMPTS
 
@@ -40,7 +40,8 @@ APART = 2.0  # an AU answers on one side when that side rises by so many times t
 def main(adapter: Path, prompts: int) -> None:
     """Measure ADAPTER on the bundled base; write results/sides_response.{json,md} and pictures."""
     subject = Subject.load(adapter=adapter, steps=STEPS, guidance=GUIDANCE)
-    found = measure(subject, open_estimator("mesh"), PROMPTS.splitlines()[:prompts])
+    reader = open_estimator("mesh", folders=[face_files.MODELS])
+    found = measure(subject, reader, PROMPTS.splitlines()[:prompts])
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / "sides_response.json").write_text(json.dumps(found), encoding="utf-8")
     text = report(found)
@@ -51,7 +52,7 @@ def main(adapter: Path, prompts: int) -> None:
 def measure(subject: Subject, reader: Estimator, prompts: list[str]) -> dict:
     """Rises [left, right] by code and level, averaged over prompts, and the faces not found."""
     units = subject.adapter.config.units
-    wanted = requests(units)
+    wanted, seen_well = requests(units), MeshMeasure().reliability
     codes = [f"{code} {level:g}" for code, level in wanted]
     vectors = [AUVector.zeros(units), *(AUVector.from_dict({c: v}, units) for c, v in wanted)]
     rises, missing = [], 0
@@ -69,7 +70,7 @@ def measure(subject: Subject, reader: Estimator, prompts: list[str]) -> dict:
         "units": list(units),
         "pictures": len(vectors) * len(prompts),
         "missing": missing,
-        "reliability": {str(u): round(reader.reliability[u], 2) for u in units},
+        "reliability": {str(u): round(seen_well[u], 2) for u in units},
         "rises": {code: mean[i].tolist() for i, code in enumerate(codes)},
     }
 
