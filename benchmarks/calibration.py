@@ -36,7 +36,7 @@ STEPS = 12
 LEVELS = (0.0, 1.5, 3.0, 5.0, 6.5)  # of the fit; fewer than a user's, to be quick
 # The most that a calibrated adapter asks for, and the share of the steps before its AUs begin to
 # act: each pair is fitted and judged apart.
-WAYS = ((5.0, 0.0), (6.5, 0.0), (6.5, 0.15))
+WAYS = ((6.5, 0.0), (6.5, 0.3), (6.5, 0.4))
 TEST_LEVELS = (0.0, 1.0, 2.0, 3.0, 4.0, 5.0)
 TEST_PROMPTS = (  # neither these nor their seeds were in the fit
     "a portrait of a middle-aged woman with light skin and short red hair, in a green jacket",
