@@ -31,7 +31,8 @@ PICTURES = Path(__file__).parents[1] / ".cache" / "benchmarks" / "sides_response
 FIRST_SEED = 901
 STEPS, GUIDANCE = 20, 5.0
 LEVELS = (2.0, 4.0)
-APART = 2.0  # an AU answers on one side when that side rises by so many times the other
+# An AU answers on one side when that side rises by so much, and so many times the other.
+LEAST, APART = 0.5, 2.0
 
 
 @click.command()
@@ -148,7 +149,7 @@ def _summary(found: dict) -> str:
     ]  # fmt: skip
     pairs = {unit: one_sided(found, unit) for unit in units}
     sided = {unit: pair for unit, pair in pairs.items() if pair is not None}
-    apart = [unit for unit, (asked, other) in sided.items() if asked > APART * max(other, 0.0)]
+    apart = [unit for unit, (asked, other) in sided.items() if asked > max(LEAST, APART * other)]
     return (
         f"{len(rising)} of {len(units)} AUs rise from 0 over 2 to 4. Asked for on one side, that "
         f"side rises at least {APART:g} times as much as the other for {len(apart)} of "
