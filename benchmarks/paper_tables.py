@@ -18,6 +18,7 @@ from typing import Any
 
 import click
 import torch
+from diffusers import StableDiffusionPipeline
 from torch import Tensor
 from torchvision.utils import save_image
 
@@ -119,12 +120,13 @@ def run(
 ) -> Path:
     """All cells of a size on a base, and the report of those that are done; the report's file."""
     base = base or demo_folder()
-    networks = load_base(base)
-    work /= weights_name(networks.unet, networks.text_encoder)  # cells of other weights do not mix
+    plain_base = load_base(base)
+    networks = (plain_base.unet, plain_base.text_encoder, plain_base.vae)
+    work /= weights_name(*networks)  # cells of other weights do not mix
     faces = find_faces(size.data, work)
     reader = open_estimator("demo")
     encode = clip_encoder(clip) if clip else None
-    plain = _plain(base, size)
+    plain = _plain(plain_base, size)
     for cell in CELLS:
         for seed in size.seeds:
             folder = work / cell.name.replace(" ", "_") / f"seed{seed}"
@@ -194,13 +196,13 @@ def _cases(size: Size) -> list[Case]:
     ]
 
 
-def _plain(base: Path, size: Size) -> Tensor:
+def _plain(base: StableDiffusionPipeline, size: Size) -> Tensor:
     """What the base alone draws of each case: the same picture for every request of a prompt."""
     cases = [case for case in _cases(size) if not case.requested]
     prompts = {"prompt": [case.prompt for case in cases]}
     with torch.no_grad():
         seeds = [case.seed for case in cases]
-        drawn = draw_pictures(load_base(base), {}, prompts, seeds, size.sampling)
+        drawn = draw_pictures(base, {}, prompts, seeds, size.sampling)
     return drawn.repeat_interleave(len(_cases(size)) // len(cases), dim=0)
 
 

@@ -31,7 +31,7 @@ from .report import Report, report_run
 from .subject import Subject
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
-OF_A_PROTOCOL = ("model", "adapter", "calibrated", "photos", "frames", "limit")
+OF_A_PROTOCOL = ("model", "adapter", "calibrated", "start", "photos", "frames", "limit")
 PHOTO_PROMPT = "a photo of a face"
 # Prompts of the bundled model's words; another base knows them as well.
 CALIBRATION_PROMPTS = (

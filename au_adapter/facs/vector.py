@@ -151,6 +151,10 @@ class AUVector:
         apart."""
         return (self.values, self.values) if self.left is None else (self.left, self.right)
 
+    def columns(self, sides: bool) -> Tensor:
+        """Values float32 [N, K]; with sides [N, 2 K], the left of every AU, then the right."""
+        return torch.cat(self.sides(), dim=1) if sides else self.values
+
     def dense(self, units: Sequence[int] = SET_A) -> Tensor:
         """Values float32 [N, len(units)] in the order of `units`; see `select`."""
         return self.select(units).values

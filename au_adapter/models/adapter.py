@@ -55,13 +55,12 @@ class AUAdapterConfig:
     @property
     def inputs(self) -> int:
         """The encoder's inputs for one face."""
-        return len(self.units) * (2 if self.sides else 1)
+        return _inputs(self.units, self.sides)
 
     def rows(self, vector: AUVector) -> Tensor:
         """What the encoder reads of N faces, [N, inputs]: an AU that it does not know is an error,
         and without sides an AU counts as the mean of its two."""
-        chosen = vector.select(self.units)
-        return torch.cat(chosen.sides(), dim=1) if self.sides else chosen.values
+        return vector.select(self.units).columns(self.sides)
 
     @property
     def lora_scale(self) -> float:
@@ -151,7 +150,7 @@ class AUAdapter(nn.Module):
             layers={path: attn.to_v.out_features for path, attn in attentions.items()},
             lora_rank=lora_rank,
             lora_alpha=lora_alpha,
-            tokens=build_encoder(encoder, len(units) * (2 if sides else 1), width).tokens,
+            tokens=build_encoder(encoder, _inputs(units, sides), width).tokens,
             base=base,
             prediction=prediction,
             sides=sides,
@@ -303,6 +302,10 @@ def check_layers(config: AUAdapterConfig, layers: dict[str, int], width: int) ->
             f"the model has {describe_layers(layers, width)}: "
             "load the base that the adapter was trained on, or an adapter for this base"
         )
+
+
+def _inputs(units: tuple[int, ...], sides: bool) -> int:
+    return len(units) * (2 if sides else 1)
 
 
 def _projections(config: AUAdapterConfig, linear: Callable[..., nn.Module]) -> nn.ModuleDict:

@@ -29,7 +29,7 @@ def widened(adapter: AUAdapter, units: Sequence[int], sides: bool) -> AUAdapter:
         raise ValueError(
             f"the adapter to go on from has the AUs {old.units}, {_apart(old.sides)} and the "
             f"encoder {old.encoder}; this run learns {units}, {_apart(sides)}: name at least those "
-            "units, and from a res_mlp64 to go on with more"
+            "units and sides, and to go on with more start from a res_mlp64"
         )
     config = dataclasses.replace(old, units=units, sides=sides)
     wide = AUAdapter(config)

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Protocol
 
+import numpy as np
 import torch
 from diffusers import StableDiffusionPipeline
 from torch import Tensor
 from transformers import CLIPTokenizer
 
+from ..data.rendered import RenderedSet
 from ..data.shards import label_values
 from ..data.stream import FaceStream
 from .bases import picture_size
 from .diffusion import draw_noise
 from .faces import CaptionedLatents, load_faces
 from .recipe import Share
-
-LEFT_RIGHT = ("left", "right")
 
 
 @dataclass
@@ -52,7 +52,7 @@ class RenderedLatents:
         sides: bool = False,
     ):
         sets = load_faces(list(folders), units=units)
-        self.aus = torch.cat([label_inputs(faces.labels, units, sides) for faces in sets])
+        self.aus = torch.cat([_columns(faces, sides) for faces in sets])
         self.captions = [caption for faces in sets for caption in faces.captions]
         self.faces = CaptionedLatents(
             sets,
@@ -108,13 +108,15 @@ class StreamedPictures:
             "tokens": tokenize(self.tokenizer, captions),
             "weights": torch.ones(len(labels), 1, 1, 1),
         }
-        return Drawn(captions, label_inputs(labels, self.units, self.sides), batch)
+        names = ("left", "right") if self.sides else ("units",)
+        aus = np.concatenate([label_values(labels, name, self.units) for name in names], axis=1)
+        return Drawn(captions, torch.from_numpy(aus), batch)
 
 
-def label_inputs(labels: Sequence[Mapping], units: Sequence[int], sides: bool) -> Tensor:
-    """AUs [N, K] of labels; with sides [N, 2 K], the left of every AU and then the right."""
-    parts = [label_values(labels, name, units) for name in (LEFT_RIGHT if sides else ("units",))]
-    return torch.cat([torch.from_numpy(part) for part in parts], dim=1)
+def _columns(faces: RenderedSet, sides: bool) -> Tensor:
+    """AUs [N, K] of renders; with sides [N, 2 K], the left of every AU and then the right."""
+    parts = (faces.left, faces.right) if sides else (faces.aus,)
+    return torch.from_numpy(np.concatenate(parts, axis=1))
 
 
 def tokenize(tokenizer: CLIPTokenizer, captions: list[str]) -> Tensor:

@@ -159,7 +159,7 @@ class AdaptedRecipe:
     def values(self, cases: Sequence[Case]) -> Tensor:
         """AU intensities [N, K] that cases ask for, in the order of units; [N, 2 K] with sides."""
         vector = AUVector.stack([AUVector.from_dict(c.requested, self.units) for c in cases])
-        return torch.cat(vector.sides(), dim=1) if self.sides else vector.values
+        return vector.columns(self.sides)
 
 
 def _smoothing(name: str):

@@ -87,7 +87,11 @@ class FineFaceRecipe(AdaptedRecipe):
                 prediction=self.pipeline.scheduler.config.prediction_type,
                 sides=self.sides,
             )
-        adapter = widened(load_adapter(self.start), self.units, self.sides)
+        known = load_adapter(self.start)
+        try:
+            adapter = widened(known, self.units, self.sides)
+        except ValueError as error:
+            raise ValueError(f"{self.start}: {error}") from error
         adapter.config = replace(adapter.config, base=base_name(self.base))
         return adapter
 
