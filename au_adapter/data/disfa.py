@@ -11,6 +11,7 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Iterator, Sequence
+from itertools import repeat
 from pathlib import Path
 
 from ..facs import SET_A
@@ -66,17 +67,29 @@ class DISFASource:
         self.steps = (*LABEL_STEPS, Sampled(neutral, seed), *PICTURE_STEPS)
 
     def faces(self) -> Iterator[Face]:
-        """Every frame of the folds' subjects, in order."""
+        """Every frame of the folds' subjects, in order. ValueError where the captions are not as
+        many as the frames of all subjects: they have no names, so the rest would be another's."""
         captions = self._captions()
         for name, fold in self.subjects.items():
             for frame, values in enumerate(self._intensities(name)):
-                caption = next(captions, "")
+                caption = next(captions, None)
+                if caption is None:
+                    raise self._miscounted("fewer")
                 if fold in self.folds:
                     about = {"subject": name, "frame": frame, "fold": fold}
                     file = self.frames / name / f"{frame:05d}.jpg"
                     yield Face(
                         file, dict(zip(map(str, SET_A), values, strict=True)), caption, about
                     )
+        if self.captions and next(captions, None) is not None:
+            raise self._miscounted("more")
+
+    def _miscounted(self, how: str) -> ValueError:
+        return ValueError(
+            f"{self.captions} has {how} rows than the {len(self.subjects)} subjects in "
+            f"{self.labels} have frames: it needs one for each frame of all subjects, so put the "
+            "labels of all there (folds choose among them), or leave the captions out"
+        )
 
     def _subjects(self) -> dict[str, int]:
         """Folder name -> fold, in order."""
@@ -111,7 +124,7 @@ class DISFASource:
 
     def _captions(self) -> Iterator[str]:
         if self.captions is None:
-            return
+            yield from repeat("")
         if not self.captions.is_file():
             raise FileNotFoundError(f"there is no file of captions {self.captions}")
         with self.captions.open(newline="", encoding="utf-8-sig") as file:

@@ -8,14 +8,16 @@ stopped, and what was decided is never decided twice.
 from __future__ import annotations
 
 import errno
+import hashlib
 import io
 import json
 import logging
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 
@@ -51,11 +53,13 @@ class Preparation:
     captioner: Captioner | None = None
     part: int = 1000
 
-    @property
+    @cached_property
     def settings(self) -> dict:
-        """What the result depends on."""
+        """What the result depends on. labels: a digest of all rows, so that a preparation is not
+        gone on with after its labels were corrected."""
         return {
             **self.source.settings,
+            "labels": digest(self.source.faces()),
             "size": self.size,
             "captioner": self.captioner.name if self.captioner else None,
             "part": self.part,
@@ -175,6 +179,14 @@ class Preparation:
             rows.append({"step": step.name, "in": left, "dropped": dropped})
             left -= dropped
         return rows
+
+
+def digest(faces: Iterable[Face]) -> str:
+    """16 hex digits of the files, labels and captions of rows, in their order."""
+    found = hashlib.sha256()
+    for face in faces:
+        found.update(json.dumps([face.file.name, face.aus, face.caption]).encode())
+    return found.hexdigest()[:16]
 
 
 def judge(faces: Sequence[Face], steps: Sequence[Step]) -> list[str | None]:

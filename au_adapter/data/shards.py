@@ -51,27 +51,33 @@ def read_shard(path: Path) -> Iterator[dict[str, bytes]]:
     One face is in memory at a time. Raises ValueError for a shard that is cut off or damaged.
     """
     parts: dict[str, bytes] = {}
-    try:
-        with tarfile.open(path) as tar:
-            for entry in tar:
-                key, _, kind = entry.name.partition(".")
-                if parts and parts["key"] != key.encode():
-                    yield parts
-                    parts = {}
-                parts["key"] = key.encode()
-                parts[kind] = tar.extractfile(entry).read()
-    except (tarfile.TarError, EOFError) as error:
-        raise ValueError(
-            f"{path} is damaged or cut off ({error}): delete it and make it again"
-        ) from error
+    with _whole(path), tarfile.open(path) as tar:
+        for entry in tar:
+            key, _, kind = entry.name.partition(".")
+            if parts and parts["key"] != key.encode():
+                yield parts
+                parts = {}
+            parts["key"] = key.encode()
+            parts[kind] = tar.extractfile(entry).read()
     if parts:
         yield parts
 
 
 def count_faces(path: Path) -> int:
-    """How many faces a shard holds, from the headers alone."""
-    with tarfile.open(path) as tar:
+    """How many faces a shard holds, from the headers alone. ValueError as `read_shard`."""
+    with _whole(path), tarfile.open(path) as tar:
         return len({name.partition(".")[0] for name in tar.getnames()})
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[None]:
+    """Say what a shard that cannot be read is."""
+    try:
+        yield
+    except (tarfile.TarError, EOFError) as error:
+        raise ValueError(
+            f"{path} is damaged or cut off ({error}): delete it and make it again"
+        ) from error
 
 
 def picture_of(parts: Mapping[str, bytes]) -> bytes:

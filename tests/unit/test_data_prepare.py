@@ -6,6 +6,7 @@ import errno
 import json
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -119,6 +120,14 @@ def test_a_stopped_run_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         find_shards(tmp_path / "out"), find_shards(tmp_path / "whole"), strict=True
     ):
         assert one.read_bytes() == other.read_bytes()
+
+
+def test_corrected_labels_are_not_mixed_with_the_old_ones(tmp_path: Path) -> None:
+    rows = faces(tmp_path / "in", 4)
+    Preparation(FixedSource(rows, ()), tmp_path / "out").run()
+    corrected = [*rows[:3], replace(rows[3], aus={"12": 5.0})]
+    with pytest.raises(ValueError, match="prepared in another way: labels was '.*', now '"):
+        Preparation(FixedSource(corrected, ()), tmp_path / "out").run()
 
 
 def test_a_full_disk_is_said_and_loses_nothing(

@@ -57,6 +57,15 @@ def test_disfa_captions_go_by_row_over_all_subjects(disfa: Path, tmp_path: Path)
         faces(disfa, captions=table)
 
 
+@pytest.mark.parametrize(("rows", "how"), [(43, "fewer"), (45, "more")])
+def test_disfa_captions_of_other_subjects_are_refused(
+    disfa: Path, tmp_path: Path, rows: int, how: str
+) -> None:
+    table = write_table(tmp_path / "captions.csv", [{"caption": str(n)} for n in range(rows)])
+    with pytest.raises(ValueError, match=f"captions.csv has {how} rows than the 3 subjects"):
+        faces(disfa, captions=table)
+
+
 def test_disfa_keeps_some_faces_without_aus(disfa: Path) -> None:
     cards = {
         variant: prepare(

@@ -159,6 +159,9 @@ def test_a_shard_cut_off_is_named(tmp_path: Path) -> None:
     shard.write_bytes(shard.read_bytes()[:1800])
     with pytest.raises(ValueError, match="shard-00000.tar is damaged or cut off"):
         list(read_shard(shard))
+    shard.write_bytes(b"no archive at all")
+    with pytest.raises(ValueError, match="shard-00000.tar is damaged or cut off"):
+        count_faces(shard)
 
 
 def test_half_a_shard_never_stays(tmp_path: Path) -> None:

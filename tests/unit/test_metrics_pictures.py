@@ -197,6 +197,9 @@ def test_lpips_refuses_another_backbone(tmp_path: Path) -> None:
     torch.save({"features.0.weight": torch.zeros(64, 3, 3, 3)}, path)
     with pytest.raises(ValueError, match="does not hold torchvision's squeezenet1_1.* 49 of 50"):
         lpips_network(path, "squeeze")
+    path.write_text("no weights")
+    with pytest.raises(ValueError, match="vgg16.pth is no file of weights as torchvision saves"):
+        lpips_network(path, "squeeze")
     with pytest.raises(ValueError, match="choose one of alex, vgg, squeeze"):
         lpips_network(path, "resnet")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 
@@ -52,8 +53,21 @@ def lpips_network(backbone: str | Path, net: str = "alex") -> nn.Module:
     package = checks.optional("lpips_network", "lpips")
     # A random trunk asks for no download; the line below fills it.
     model = package.LPIPS(net=net, pnet_rand=True, verbose=False).eval().requires_grad_(False)
-    _fill(model.net, torch.load(backbone, map_location="cpu", weights_only=True), backbone, net)
+    _fill(model.net, _weights(backbone, net), backbone, net)
     return model
+
+
+def _weights(file: str | Path, net: str) -> dict[str, Tensor]:
+    """The tensors of a file as torchvision saves it, read without running what it holds."""
+    try:
+        found = torch.load(file, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+        first = str(error).strip().split("\n")[0][:120]
+        raise ValueError(
+            f"{file} is no file of weights as torchvision saves {BACKBONES[net]} ({first}): give "
+            "its own .pth"
+        ) from error
+    return found if isinstance(found, dict) else {}
 
 
 def _fill(trunk: nn.Module, weights: dict[str, Tensor], file: str | Path, net: str) -> None:
