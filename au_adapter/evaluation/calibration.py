@@ -6,7 +6,8 @@
 
 The curve of an AU is the monotone one nearest to the mean readings in least squares (isotonic
 regression by pooling adjacent violators, Barlow et al. 1972): a slider may saturate, but asking for
-more never means asking for less. What lies outside a curve: see `models.calibration`.
+more never means asking for less. With it goes how far faces lie apart at each request. What to ask
+for by both, also outside of what was measured: see `models.calibration`.
 """
 
 from __future__ import annotations
@@ -93,9 +94,12 @@ def fit_calibration(requested: AUVector, readings: ReadingSet, conditions: str =
 
 
 def fit_curve(seen: Observations) -> ResponseCurve:
-    """The monotone curve nearest to the mean reading at each request, weighted by their count."""
-    levels, place, count = seen.requested.unique(return_inverse=True, return_counts=True)
-    sums = torch.zeros(len(levels)).index_add_(0, place, seen.measured)
-    means = (sums / count).double().numpy()
-    measured = isotonic_regression(means, weights=count.double().numpy()).x
-    return ResponseCurve(tuple(levels.tolist()), tuple(round(float(v), 4) for v in measured))
+    """The monotone curve nearest to the mean reading at each request, weighted by their count, and
+    the standard deviation of the readings there."""
+    levels = seen.requested.unique()
+    groups = [seen.measured[seen.requested == level].double() for level in levels]
+    means, counts = [group.mean().item() for group in groups], [len(group) for group in groups]
+    measured = isotonic_regression(means, weights=counts).x
+    spread = [group.std(correction=0).item() for group in groups]
+    numbers = (levels.tolist(), measured, spread)
+    return ResponseCurve(*(tuple(round(float(n), 4) for n in side) for side in numbers))

@@ -1,7 +1,8 @@
 """What to ask an adapter for, so that a face measures what was meant: one response curve an AU.
 
-A slider at 3 rarely measures 3. A sweep says what it does measure; read backwards, that says where
-the slider must stand. `evaluation.calibration` makes the curves, an adapter's file carries them.
+A slider at 3 rarely measures 3, and on one face it measures more than on another. A sweep over some
+faces says what it does measure; the request that is least wrong over all of them says where the
+slider must stand. `evaluation.calibration` makes the curves, an adapter's file carries them.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ from torch import Tensor
 
 from ..facs import AUVector
 
-SCHEMA = 1
+SCHEMA = 2
+KNOWN_SCHEMAS = (1, 2)  # 1 has no spread
+EQUAL = 1e-9  # squared intensities: requests that differ by less in their error are as good
 RESPONDS = 0.5  # intensity: an AU that rises by less over the whole sweep does not answer
 
 
@@ -25,24 +28,31 @@ RESPONDS = 0.5  # intensity: an AU that rises by less over the whole sweep does 
 class ResponseCurve:
     """Requested -> measured intensity of one AU, straight between the points.
 
-    requested: rising, two or more. measured: never falling, as many. ValueError otherwise.
+    requested: rising, two or more. measured: the mean over faces, never falling, as many. spread:
+    the standard deviation between faces, as many; all 0 where nothing is known of it. ValueError
+    otherwise.
     """
 
     requested: tuple[float, ...]
     measured: tuple[float, ...]
+    spread: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
-        requested, measured = (tuple(map(float, side)) for side in (self.requested, self.measured))
-        object.__setattr__(self, "requested", requested)
-        object.__setattr__(self, "measured", measured)
+        for name in ("requested", "measured", "spread"):
+            object.__setattr__(self, name, tuple(map(float, getattr(self, name))))
+        requested, measured = self.requested, self.measured
+        if not self.spread:
+            object.__setattr__(self, "spread", (0.0,) * len(requested))
         pairs = list(zip(requested, requested[1:], strict=False))
         falls = any(a > b for a, b in zip(measured, measured[1:], strict=False))
-        finite = all(map(math.isfinite, requested + measured))
+        finite = all(map(math.isfinite, requested + measured + self.spread))
         rising = bool(pairs) and all(a < b for a, b in pairs)
-        if not (rising and finite) or falls or len(requested) != len(measured):
+        as_many = len(requested) == len(measured) == len(self.spread)
+        if not (rising and finite and as_many) or falls or min(self.spread) < 0:
             raise ValueError(
-                "a response curve has two or more rising requests and as many measurements that "
-                f"never fall, all finite; found {list(requested)} and {list(measured)}"
+                "a response curve has two or more rising requests, as many measurements that never "
+                "fall, and as many spreads of 0 or more, all finite; found "
+                f"{list(requested)}, {list(measured)} and {list(self.spread)}"
             )
 
     @property
@@ -51,21 +61,28 @@ class ResponseCurve:
         return self.measured[-1] - self.measured[0] >= RESPONDS
 
     def request(self, wanted: Tensor) -> Tensor:
-        """The smallest request that measures `wanted`, any shape: min { r : curve(r) >= wanted }.
+        """What to ask for so that the expected squared error is least, for `wanted` of any shape:
 
-        Above everything measured: the smallest request that measures most; nothing is extrapolated.
-        Below: the smallest request. 0 and negative values stay as they are, since an estimator sees
-        nothing there, and so does everything where the AU does not respond.
+            argmin over r of (measured(r) - wanted)^2 + spread(r)^2
+
+        The smallest of equals. Where faces agree, that is the smallest request that measures
+        `wanted`, or the most where nothing measures so much; nothing is extrapolated. Where they
+        differ, it is on the side on which they agree more. Never falls as `wanted` rises. 0 and
+        negative values stay as they are, since an estimator sees nothing there, and so does
+        everything where the AU does not respond.
         """
         if not self.responds:
             return wanted
-        requested, measured = (wanted.new_tensor(side) for side in (self.requested, self.measured))
-        reachable = wanted.clamp(max=measured[-1])
-        above = torch.searchsorted(measured, reachable.contiguous()).clamp(min=1)
-        low, high = measured[above - 1], measured[above]
-        part = ((reachable - low) / (high - low).clamp(min=1e-9)).clamp(0, 1)
-        found = torch.lerp(requested[above - 1], requested[above], part)
-        return torch.where(wanted > 0, found, wanted)
+        points = torch.tensor([self.requested, self.measured, self.spread], dtype=torch.float64)
+        (low, seen, apart), (step, rise, widen) = points[:, :-1], points.diff(dim=1)
+        target = wanted.to("cpu", torch.float64)[..., None]
+        # On each straight piece the error is a parabola, least at this part of the way.
+        part = (target - seen) * rise - apart * widen
+        part = (part / (rise**2 + widen**2).clamp(min=1e-12)).clamp(0, 1)
+        error = (seen + part * rise - target) ** 2 + (apart + part * widen) ** 2
+        best = error <= error.amin(-1, keepdim=True) + EQUAL
+        found = torch.where(best, low + part * step, torch.inf).amin(-1)
+        return torch.where(wanted > 0, found.to(wanted), wanted)
 
 
 @dataclass(frozen=True)
@@ -120,10 +137,15 @@ class Calibration:
         """What `to_json` wrote; ValueError for anything else."""
         try:
             data = json.loads(text)
-            if data["schema"] != SCHEMA:
-                raise ValueError(f"schema {data['schema']!r}, known is {SCHEMA}")
+            if data["schema"] not in KNOWN_SCHEMAS:
+                known = " and ".join(map(str, KNOWN_SCHEMAS))
+                raise ValueError(f"schema {data['schema']!r}, known are {known}")
             curves = {
-                int(unit): ResponseCurve(tuple(curve["requested"]), tuple(curve["measured"]))
+                int(unit): ResponseCurve(
+                    tuple(curve["requested"]),
+                    tuple(curve["measured"]),
+                    tuple(curve.get("spread", ())),
+                )
                 for unit, curve in data["curves"].items()
             }
             return cls(str(data["estimator"]), curves, str(data["conditions"]))

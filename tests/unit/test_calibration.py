@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -46,6 +47,35 @@ def test_outside_what_was_measured() -> None:
     assert requests(CURVE, 0.0, -2.0) == [0.0, -2.0]
 
 
+def test_where_faces_differ_it_asks_for_what_is_least_wrong() -> None:
+    """At r the mean is r and half of the faces measure 0, half 2 r: the error (r - w)^2 + r^2 is
+    least at w / 2. Where all faces measure 3 at 4, that is as good for a 3."""
+    torn = ResponseCurve((0, 2), (0, 2), (0, 2))
+    assert requests(torn, 0.5, 1.0, 4.0) == [0.25, 0.5, 2.0]
+    agreed = ResponseCurve((0, 2, 4), (0, 2, 3), (0, 2, 0))
+    assert requests(agreed, 3.0) == [4.0]
+
+
+@given(
+    rises=st.lists(st.floats(0, 2), min_size=2, max_size=6).filter(lambda r: sum(r[1:]) >= 0.5),
+    spread=st.lists(st.floats(0, 2), min_size=6, max_size=6),
+)
+def test_no_other_request_is_less_wrong_and_more_never_means_less(
+    rises: list[float], spread: list[float]
+) -> None:
+    levels = np.arange(len(rises))
+    curve = ResponseCurve(tuple(levels), tuple(np.cumsum(rises)), tuple(spread[: len(rises)]))
+    grid, wanted = np.linspace(0, levels[-1], 200), np.linspace(0.1, 8, 40)
+
+    def errors(asked: np.ndarray) -> np.ndarray:
+        mean, apart = (np.interp(asked, levels, side) for side in (curve.measured, curve.spread))
+        return (mean - wanted[:, None]) ** 2 + apart**2
+
+    asked = curve.request(torch.tensor(wanted)).numpy()
+    assert (errors(asked[:, None])[:, 0] <= errors(grid[None]).min(1) + 1e-6).all()
+    assert (np.diff(asked) >= -1e-4).all()
+
+
 def test_an_au_that_does_not_respond_stays_as_asked_for() -> None:
     silent = ResponseCurve((0, 5), (1.0, 1.4))
     assert not silent.responds and requests(silent, 0.0, 3.0, 7.0) == [0.0, 3.0, 7.0]
@@ -76,6 +106,12 @@ def test_what_is_no_curve(asked: tuple, seen: tuple) -> None:
         ResponseCurve(asked, seen)
 
 
+@pytest.mark.parametrize("spread", [(0,), (0, -1), (0, float("inf"))])
+def test_what_is_no_spread(spread: tuple) -> None:
+    with pytest.raises(ValueError, match="spreads of 0 or more"):
+        ResponseCurve((0, 1), (0, 1), spread)
+
+
 def test_a_sweep_of_every_unit() -> None:
     sweep = sweep_vectors((4, 12), (0, 1, 3))
     assert [sweep.dict(i) for i in range(len(sweep))] == [
@@ -89,6 +125,21 @@ def test_violators_are_pooled() -> None:
     seen = readings([[0.0], [2], [2], [0.5], [4]], (12,))
     curve = fit_calibration(asked, seen).curves[12]
     assert curve.requested == (0, 1, 2, 3) and curve.measured == (0, 1.5, 1.5, 4)
+    assert curve.spread == (0, 0, 0, 0)  # both faces measured 2
+
+
+def test_faces_that_differ_are_a_spread() -> None:
+    asked = AUVector((12,), torch.tensor([[0.0], [2], [0], [2]]))
+    curve = fit_calibration(asked, readings([[0.0], [1], [0], [3]], (12,))).curves[12]
+    assert curve == ResponseCurve((0, 2), (0, 2), (0, 1))
+
+
+def test_a_calibration_of_the_first_schema_is_read() -> None:
+    text = (
+        '{"schema": 1, "estimator": "x", "conditions": "", '
+        '"curves": {"12": {"requested": [0, 5], "measured": [0, 2]}}}'
+    )
+    assert Calibration.from_json(text).curves == {12: ResponseCurve((0, 5), (0, 2), (0, 0))}
 
 
 def test_only_what_varies_alone_is_used() -> None:
@@ -165,5 +216,5 @@ def test_two_calibrations_have_two_names() -> None:
 def test_a_damaged_calibration_is_named(tmp_path: Path) -> None:
     damaged = {CALIBRATION_KEY: '{"schema": 9}'}
     path = save_adapter(tiny_adapter(tiny_unet(SD21)), tmp_path / "a.safetensors", damaged)
-    with pytest.raises(ValueError, match=r"a\.safetensors.*calibration.*schema 9, known is 1"):
+    with pytest.raises(ValueError, match=r"a\.safetensors.*calibration.*schema 9, known are 1"):
         load_adapter(path)
