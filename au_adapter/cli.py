@@ -249,6 +249,7 @@ def evaluate(
     show_default=True,
     help="The most that is ever asked for: 5 keeps nearer to the face at rest, more reaches more.",
 )
+@click.option("--faces", type=click.IntRange(1, 12), default=12, help="To learn on, 12 at most.")
 @subject_options
 def calibrate(adapter: Path, output: Path, **settings: Any) -> None:
     """Measure how ADAPTER answers its sliders on its base; write it with the curves to OUTPUT.

@@ -12,36 +12,44 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from PIL import Image
 from torch import Tensor
 
-from au_adapter.evaluation.calibration import fit_calibration, observations, sweep_vectors
+from au_adapter.evaluation.calibration import (
+    LEVELS,
+    fit_calibration,
+    observations,
+    sweep_vectors,
+)
 from au_adapter.evaluation.closed_loop import closed_loop
 from au_adapter.evaluation.estimators import Estimator, open_estimator, read_set
 from au_adapter.evaluation.metrics import au_mse
 from au_adapter.evaluation.plots import calibration_plot
-from au_adapter.evaluation.reading import ReadingSet
-from au_adapter.evaluation.shell import CALIBRATION_PROMPTS, CALIBRATION_SEED
 from au_adapter.evaluation.subject import Subject
+from au_adapter.evaluation.sweep import PROMPTS, read_sweep
 from au_adapter.facs import SET_A, AUVector
 from au_adapter.models.calibration import Calibration
 
 RESULTS = Path(__file__).parent / "results"
 PICTURES = Path(__file__).parents[1] / ".cache" / "benchmarks" / "calibration"
 STEPS = 12
-LEVELS = (0.0, 1.5, 3.0, 5.0, 6.5)  # of the fit; fewer than a user's, to be quick
-# The most that a calibrated adapter asks for, and the share of the steps before its AUs begin to
-# act: each pair is fitted and judged apart.
-WAYS = ((6.5, 0.0), (6.5, 0.3), (6.5, 0.4))
+# The share of the steps before the AUs begin to act: each is fitted and judged apart.
+STARTS = (0.0, 0.3)
 TEST_LEVELS = (0.0, 1.0, 2.0, 3.0, 4.0, 5.0)
 TEST_PROMPTS = (  # neither these nor their seeds were in the fit
     "a portrait of a middle-aged woman with light skin and short red hair, in a green jacket",
     "a photo of an old man with tan skin and short white hair, in a white shirt, park background",
     "a close-up of a young man with olive skin and long black hair, wearing a yellow sweater",
+    "a headshot of a young woman with tan skin and short brown hair, wearing a blue jacket",
+    "a portrait of an old man with dark skin and short grey hair, in a white sweater",
+    "a photo of a middle-aged woman with olive skin and long black hair, white background",
+    "a close-up of an old woman with light skin and long white hair, wearing a green shirt",
+    "a portrait of a young man with dark skin and short black hair, in a red shirt",
+    "a headshot of a middle-aged man with light skin and short blond hair, blue background",
 )
 TEST_SEED = 301
 COMBINATIONS = ("6C+12D", "1D+2D+5C", "4D+15C+17C", "12B+25D+26C")
@@ -66,11 +74,11 @@ def main() -> None:
     subject, reader = Subject.load(steps=STEPS), open_estimator("demo")
     calibrations = fit(subject, reader)
     outcomes = [judge(subject, reader)]
-    for calibration, (_, start) in zip(calibrations, WAYS, strict=True):
+    for calibration, start in zip(calibrations, STARTS, strict=True):
         adapter = subject.adapter.with_calibration(calibration)
         drawn = subject.changed(adapter=adapter, calibrated=True, start=start)
         outcomes.append(judge(drawn, reader))
-    loop = loop_alone(subject.changed(start=WAYS[-1][1]), calibrations[-1], reader)
+    loop = loop_alone(subject.changed(start=STARTS[-1]), calibrations[-1], reader)
     text = report(subject, reader, calibrations[-1], outcomes, loop)
     text += f"\n{time.monotonic() - started:.0f} s in all.\n"
     RESULTS.mkdir(exist_ok=True)
@@ -82,29 +90,15 @@ def main() -> None:
 
 
 def fit(subject: Subject, reader: Estimator) -> list[Calibration]:
-    """The response curves from the prompts and seeds of the fit, for each of WAYS."""
-    sweep, seen = sweep_vectors(SET_A, LEVELS), {}
-    requested = AUVector.stack([sweep] * len(CALIBRATION_PROMPTS))
-    for start in {start for _, start in WAYS}:
-        drawn, cases = subject.changed(start=start), enumerate(CALIBRATION_PROMPTS)
-        pictures = [drawn.draw(p, CALIBRATION_SEED + i, sweep) for i, p in cases]
-        seen[start] = read_set(reader, torch.cat(pictures))
-    found = [
-        _up_to(most, requested, seen[start], subject.changed(start=start).conditions())
-        for most, start in WAYS
-    ]
-    last = observations(requested, seen[WAYS[-1][1]])
-    _save("curves.png", calibration_plot(found[-1], last)[0])
+    """The response curves from the prompts and seeds of the fit, for each of STARTS."""
+    found = []
+    for start in STARTS:
+        drawn = subject.changed(start=start)
+        requested, seen = read_sweep(drawn, reader, sweep_vectors(SET_A))
+        found.append(fit_calibration(requested, seen, drawn.conditions()))
+        curves = calibration_plot(found[-1], observations(requested, seen))
+        _save(f"curves_{start:g}.png", curves[0])
     return found
-
-
-def _up_to(most: float, requested: AUVector, readings: ReadingSet, conditions: str) -> Calibration:
-    """The curves of the part of a sweep that asks for no more than `most`."""
-    kept = [i for i in range(len(requested)) if requested.values[i].max() <= most]
-    place = {old: new for new, old in enumerate(kept)}
-    part = tuple(replace(r, image=place[r.image]) for r in readings.readings if r.image in place)
-    chosen = AUVector(requested.units, requested.values[kept])
-    return fit_calibration(chosen, ReadingSet(readings.estimator, len(kept), part), conditions)
 
 
 def judge(subject: Subject, reader: Estimator) -> Outcome:
@@ -146,24 +140,24 @@ def report(
     outcomes: list[Outcome],
     loop: str,
 ) -> str:
-    """The result as Markdown. outcomes: before, then one for each of WAYS."""
+    """The result as Markdown. outcomes: before, then one for each of STARTS."""
     units = (_line(f"AU{u} MSE", [o.per_unit[u] for o in outcomes]) for u in SET_A)
     lines = [
         "# Calibration of the bundled adapter",
         "",
         f"`python -m benchmarks calibration`, of the adapter {subject.settings()['adapter']} "
         f"({subject.conditions()}), read by the {reader.name}. Fitted on "
-        f"{len(CALIBRATION_PROMPTS)} prompts and seeds, judged on {len(TEST_PROMPTS)} others. In "
-        "brackets: the share of the value before.",
+        f"{len(PROMPTS)} prompts and seeds at up to {LEVELS[-1]:g}, judged on {len(TEST_PROMPTS)} "
+        "others. In brackets: the share of the value before.",
         "",
-        "| | before | " + " | ".join(f"calibrated, {_named(way)}" for way in WAYS) + " |",
-        "|---|---|" + "---|" * len(WAYS),
+        "| | before | " + " | ".join(map(_named, STARTS)) + " |",
+        "|---|---|" + "---|" * len(STARTS),
         _line("AU MSE, single AUs at 1 to 5", [o.singles for o in outcomes]),
         _line("AU MSE, combinations, AUs asked for", [o.combinations for o in outcomes]),
         _line("RMSE to the picture without AUs, 0..1", [o.distance for o in outcomes]),
         *units,
         "",
-        *(_verdict(outcomes[0], *pair) for pair in zip(outcomes[1:], WAYS, strict=True)),
+        *(_verdict(outcomes[0], *pair) for pair in zip(outcomes[1:], STARTS, strict=True)),
         "",
         f"AUs that do not answer and stay as asked for: "
         f"{', '.join(f'AU{u}' for u in calibration.unresponsive()) or 'none'}.",
@@ -172,15 +166,14 @@ def report(
     return "\n".join(lines) + "\n"
 
 
-def _named(way: tuple[float, float]) -> str:
-    most, start = way
-    return f"up to {most:g}" + (f", AUs from {start:.0%} of the steps on" if start else "")
+def _named(start: float) -> str:
+    return "calibrated" + (f", AUs from {start:.0%} of the steps on" if start else "")
 
 
-def _verdict(before: Outcome, after: Outcome, way: tuple[float, float]) -> str:
+def _verdict(before: Outcome, after: Outcome, start: float) -> str:
     less = "reached" if after.singles <= AIM * before.singles else "missed"
     near = "reached" if after.distance <= before.distance else "missed"
-    name = _named(way)
+    name = _named(start)
     return (
         f"- {name[0].upper()}{name[1:]}: at most {AIM} of the error on single AUs: {less}; no "
         f"greater distance to the picture without AUs: {near}."

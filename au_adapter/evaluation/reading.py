@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import accumulate
 
 from ..facs.vector import AUVector
 
@@ -36,6 +38,19 @@ class ReadingSet:
     estimator: str
     pictures: int
     readings: tuple[Reading, ...]
+
+    @classmethod
+    def stack(cls, parts: Sequence[ReadingSet]) -> ReadingSet:
+        """Batches that one estimator read, one after another. ValueError for two estimators."""
+        if len({part.estimator for part in parts}) != 1:
+            raise ValueError("the readings of one estimator are put together, and at least one")
+        firsts = accumulate((part.pictures for part in parts), initial=0)
+        moved = (
+            replace(reading, image=first + reading.image)
+            for first, part in zip(firsts, parts, strict=False)
+            for reading in part.readings
+        )
+        return cls(parts[0].estimator, sum(part.pictures for part in parts), tuple(moved))
 
     def of(self, picture: int) -> list[Reading]:
         """The faces of one picture, an empty list where none was found."""

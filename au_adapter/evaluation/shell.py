@@ -20,7 +20,7 @@ from ..weights.downloads import sha256
 from ..weights.files import save_adapter
 from .calibration import LEVELS, fit_calibration, observations, sweep_vectors
 from .comparison import Comparison, comparison
-from .estimators import Estimator, open_estimator, read_set
+from .estimators import Estimator, open_estimator
 from .estimators.files import read_picture
 from .generation import Drawing, limited
 from .metrics.embeddings import Encode
@@ -29,18 +29,11 @@ from .protocols import REFERENCE, Frame, Protocol, Row, load_protocol
 from .protocols.run import process_share, run_protocol
 from .report import Report, report_run
 from .subject import Subject
+from .sweep import PROMPTS, read_sweep
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 OF_A_PROTOCOL = ("model", "adapter", "calibrated", "start", "photos", "frames", "limit")
 PHOTO_PROMPT = "a photo of a face"
-# Prompts of the bundled model's words; another base knows them as well.
-CALIBRATION_PROMPTS = (
-    "a portrait of a young woman with light skin and long blond hair, in a blue sweater",
-    "a photo of a middle-aged man with tan skin and short brown hair, grey background",
-    "a close-up of an old woman with olive skin and short grey hair, wearing a red shirt",
-    "a headshot of a young man with brown skin and short black hair, white background",
-)
-CALIBRATION_SEED = 1001
 
 
 def evaluate(
@@ -155,21 +148,20 @@ def calibrate(
     *,
     subject: Mapping[str, Any],
     estimator: str | None = None,
-    prompts: Sequence[str] = CALIBRATION_PROMPTS,
+    prompts: Sequence[str] = PROMPTS,
     levels: Sequence[float] = LEVELS,
     strongest: float = LEVELS[-1],
-    seed: int = CALIBRATION_SEED,
+    faces: int | None = None,
 ) -> tuple[Path, Path]:
     """Sweep every AU of an adapter on its base, fit the response curves, write the adapter with
     them to `output`; that file and the plot beside it. strongest: levels beyond it are left out,
-    and so nothing beyond it is ever asked for."""
+    and so nothing beyond it is ever asked for. faces: only so many of the prompts."""
     reader, drawn = estimator_of(estimator, subject), Subject.load(adapter=adapter, **subject)
     units = [u for u in drawn.adapter.config.units if u in reader.units]
     sweep = sweep_vectors(units, [level for level in levels if level <= strongest])
-    pictures = [drawn.draw(prompt, seed + i, sweep) for i, prompt in enumerate(prompts)]
-    requested = AUVector.stack([sweep] * len(pictures))
-    readings = read_set(reader, torch.cat(pictures))
-    conditions = f"{drawn.conditions()}, {len(prompts)} prompts"
+    chosen = prompts[:faces]
+    requested, readings = read_sweep(drawn, reader, sweep, chosen)
+    conditions = f"{drawn.conditions()}, {len(chosen)} prompts"
     calibration = fit_calibration(requested, readings, conditions)
     path = save_adapter(drawn.adapter.with_calibration(calibration), output)
     plot = calibration_plot(calibration, observations(requested, readings))

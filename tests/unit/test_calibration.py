@@ -157,6 +157,15 @@ def test_a_face_that_is_not_found_is_left_out_and_said(caplog: pytest.LogCapture
     assert seen.requested.tolist() == [0, 2] and "no face in 1 of 3" in caplog.text
 
 
+def test_readings_of_two_batches_stay_in_order() -> None:
+    first, second = readings([[1.0], None], (12,)), readings([[2.0], [3.0]], (12,))
+    both = ReadingSet.stack([first, second])
+    values = [face and face.aus.values[0, 0].item() for face in both.surest()]
+    assert both.pictures == 4 and values == [1, None, 2, 3]
+    with pytest.raises(ValueError, match="one estimator"):
+        ReadingSet.stack([first, replace(second, estimator="another")])
+
+
 @pytest.mark.parametrize(
     ("asked", "seen", "words"),
     [
