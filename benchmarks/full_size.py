@@ -4,7 +4,8 @@ One call of the UNet (positive and negative in one batch) is timed: plain, with 
 nodes but real attention over the one AU token, and FineFace's own formulation in diffusers. They
 are called in turn, round by round, so that a slow moment slows all; ratios are taken within a
 round. The last three, which nothing is promised of, take part in every fifth round. Memory is
-measured in a round of its own before.
+measured in a round of its own before. The result is written after every round: `--more` goes on
+from it, on the same device.
 
     python -m benchmarks full_size
     python -m benchmarks.full_size --size 128 --family sd15 --clock cpu    # for a busy machine
@@ -74,36 +75,59 @@ class Variant:
 @click.option("--rounds", default=30, show_default=True, help="Of all variants.")
 @click.option("--family", type=click.Choice(list(FAMILIES)), multiple=True, help="Default: all.")
 @click.option("--clock", type=click.Choice(list(CLOCKS)), default="wall", show_default=True)
-def main(size: int, batch: int, rounds: int, family: tuple[str, ...], clock: str) -> None:
-    """Time every variant and write results/full_size_FAMILY_SIZE.{md,json}."""
+@click.option("--more", is_flag=True, help="Add rounds to those of the result that is there.")
+def main(
+    size: int, batch: int, rounds: int, family: tuple[str, ...], clock: str, more: bool
+) -> None:
+    """Time every variant and write results/full_size_FAMILY_SIZE_batchN.{md,json}."""
     load_nodes()
     for name in family or FAMILIES:
-        with torch.inference_mode():
-            variants = measure(name, size, batch, rounds, CLOCKS[clock])
         title = f"{TITLES[name]}, {size} px, batch {batch}, {clock} time"
-        text = report(title, variants)
-        stem = f"full_size_{name}_{size}_batch{batch}"
-        (RESULTS / f"{stem}.md").write_text(text, encoding="utf-8")
-        seconds = {variant.title: variant.seconds for variant in variants.values()}
-        (RESULTS / f"{stem}.json").write_text(json.dumps(seconds, indent=1), encoding="utf-8")
+        file = RESULTS / f"full_size_{name}_{size}_batch{batch}.json"
+        unet = random_unet(FAMILIES[name])
+        scene = Scene(unet, random_adapter(unet), size // 8, batch)
+        variants = scene.variants()
+        if more:
+            restore(variants, title, json.loads(file.read_text(encoding="utf-8")))
+        with torch.inference_mode():
+            for _ in measure(variants, scene.latents, rounds, CLOCKS[clock]):
+                file.write_text(json.dumps(kept(variants, title), indent=1), encoding="utf-8")
+                text = report(title, variants)
+                file.with_suffix(".md").write_text(text, encoding="utf-8")
         click.echo(text)
 
 
 def measure(
-    name: str, size: int, batch: int, rounds: int, clock: Callable[[], float]
-) -> dict[str, Variant]:
-    """Seconds and peak memory of every variant, round by round, the order turning."""
-    unet = random_unet(FAMILIES[name])
-    scene = Scene(unet, random_adapter(unet), size // 8, batch)
-    variants = scene.variants()
-    for variant in variants.values():
-        variant.peak = _run(variant, scene.latents, peak_memory)
-    for number in range(rounds):
+    variants: dict[str, Variant], latents: Tensor, rounds: int, clock: Callable[[], float]
+) -> Iterator[None]:
+    """Seconds and, the first time, peak memory of every variant; comes back after every round, the
+    order of the variants turning."""
+    done = len(variants["plain"].seconds)
+    for variant in variants.values() if not done else ():
+        variant.peak = _run(variant, latents, peak_memory)
+    for number in range(done, done + rounds):
         names = [n for n in variants if n not in RARE or number % RARE_ROUNDS == 0]
         turn = number % len(names)
         for variant in (variants[n] for n in names[turn:] + names[:turn]):
-            variant.seconds[number] = _run(variant, scene.latents, partial(elapsed, clock))
-    return variants
+            variant.seconds[number] = _run(variant, latents, partial(elapsed, clock))
+        yield
+
+
+def kept(variants: dict[str, Variant], title: str) -> dict:
+    """What `restore` reads."""
+    rows = {n: {"seconds": v.seconds, "peak": v.peak} for n, v in variants.items()}
+    return {"title": title, "device": _device(), "variants": rows}
+
+
+def restore(variants: dict[str, Variant], title: str, found: dict) -> None:
+    """Fill the variants with the rounds of a result. ClickException for one of something else."""
+    if (found["title"], found["device"]) != (title, _device()):
+        raise click.ClickException(
+            f"the result is of {found['title']} on {found['device']}, not of {title} on {_device()}"
+        )
+    for name, row in found["variants"].items():
+        variants[name].peak = row["peak"]
+        variants[name].seconds = {int(number): s for number, s in row["seconds"].items()}
 
 
 def _run(variant: Variant, latents: Tensor, meter: Callable) -> float:
@@ -173,7 +197,7 @@ def report(title: str, variants: dict[str, Variant]) -> str:
     lines = [
         f"# Cost on a whole UNet: {title}",
         "",
-        f"`python -m benchmarks.full_size`, {len(variants['plain'].seconds)} rounds, the rows in "
+        f"`python -m benchmarks.full_size`, {len(variants['plain'].seconds)} round(s), the rows in "
         f"turn, {_device()}. Seconds of one UNet call with guidance, medians; ratio to plain of "
         "the same library, median of the rounds with 95% interval. "
         f"Aim: upper end at most {BOUND}.",
@@ -186,7 +210,7 @@ def report(title: str, variants: dict[str, Variant]) -> str:
         ratios = [seconds / base[number] for number, seconds in variant.seconds.items()]
         median, low, high = median_interval(ratios)
         own = variant is variants[variant.baseline]
-        ratio = "1" if own else f"{median:.3f} ({low:.3f} to {high:.3f}), {len(ratios)} rounds"
+        ratio = "1" if own else f"{median:.3f} ({low:.3f} to {high:.3f}), {len(ratios)} round(s)"
         seconds = statistics.median(variant.seconds.values())
         lines.append(f"| {variant.title} | {seconds:.3f} | {ratio} | {variant.peak / 1e6:.0f} MB |")
     return "\n".join([*lines, ""])
