@@ -245,7 +245,7 @@ def evaluate(
 @click.argument("output", type=PATH)
 @click.option(
     "--strongest",
-    default=6.5,
+    default=7.0,
     show_default=True,
     help="The most that is ever asked for: 5 keeps nearer to the face at rest, more reaches more.",
 )

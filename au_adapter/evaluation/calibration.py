@@ -27,7 +27,7 @@ from .reading import ReadingSet
 LOGGER = logging.getLogger("au_adapter")
 # A little beyond 5: an AU that answers weakly shows a 4 only when it is asked for more than one.
 # Far beyond what an adapter was trained on, faces smear.
-LEVELS = (0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.5)
+LEVELS = (0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 7.0)
 
 
 @dataclass(frozen=True)

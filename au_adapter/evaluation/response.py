@@ -64,6 +64,7 @@ def side_effects(rows: list[dict]) -> dict[str, dict[str, float]]:
     """Prompted unit -> unprompted unit -> mean absolute change that asking brought about.
 
     The change is from the row of the same prompt, seed and unit whose requested value is 0.
+    ValueError where there is none.
     """
     neutral = {
         (row["prompt"], row["seed"], unit): row["measured"]
@@ -80,7 +81,12 @@ def side_effects(rows: list[dict]) -> dict[str, dict[str, float]]:
         ):
             continue
         (unit,) = row["requested"]
-        before = neutral[row["prompt"], row["seed"], unit]
+        before = neutral.get((row["prompt"], row["seed"], unit))
+        if before is None:
+            raise ValueError(
+                f"AU{unit} was asked for with the prompt {row['prompt']!r} and seed {row['seed']}, "
+                "and never at 0: a change needs the picture without it"
+            )
         for other, value in row["measured"].items():
             if other != unit:
                 changes[unit][other].append(abs(value - before[other]))

@@ -103,3 +103,5 @@ def test_side_effects_are_changes_from_the_face_that_was_asked_for_nothing(
     ]
     changes = (0.1, 0.2, 0.3, 0.4, 0.5, 1.0)
     assert side_effects(sweep) == {"12": {"6": pytest.approx(sum(changes) / 6)}}
+    with pytest.raises(ValueError, match="AU12 was asked for .* and never at 0"):
+        side_effects([row for row in sweep if any(row["requested"].values())])
