@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import folder_paths
-from comfy import model_management, sd1_clip
+from comfy import model_management, model_patcher, sd1_clip
 from comfy.cli_args import args as command_line
 from comfy.clip_model import CLIPTextModel
 from comfy.clip_vision import ClipVisionModel
@@ -14,7 +14,7 @@ from comfy.ldm.modules.attention import optimized_attention
 from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
 from comfy.lora import load_lora
 from comfy.model_base import IP2P, BaseModel, ModelType
-from comfy.model_patcher import CoreModelPatcher, ModelPatcher
+from comfy.model_patcher import ModelPatcher
 from comfy.patcher_extension import CallbacksMP, WrappersMP
 from comfy.samplers import CFGGuider, calc_cond_batch, sampling_function
 from comfy.sd import CLIP, VAE
@@ -23,8 +23,11 @@ from comfy.supported_models import SD15, SD20
 from comfy.supported_models_base import ClipTarget
 from comfy.taesd.taesd import TAESD
 from comfy.utils import ProgressBar, unet_to_diffusers
-from comfy_api.latest import io, ui
+from comfy_api.latest import io as core_io
+from comfy_api.latest import ui
 from server import PromptServer
+
+from .older_comfyui import with_later_words
 
 __all__ = [
     "BaseModel",
@@ -36,7 +39,6 @@ __all__ = [
     "CONDRegular",
     "CallbacksMP",
     "ClipTarget",
-    "CoreModelPatcher",
     "IP2P",
     "ModelPatcher",
     "ModelType",
@@ -54,6 +56,7 @@ __all__ = [
     "WrappersMP",
     "calc_cond_batch",
     "command_line",
+    "dynamic_patcher",
     "folder_paths",
     "io",
     "load_lora",
@@ -65,6 +68,8 @@ __all__ = [
     "ui",
     "unet_to_diffusers",
 ]
+
+io = with_later_words(core_io)
 
 
 def show_text(node: type[io.ComfyNode], text: str) -> ui.PreviewText | None:
@@ -80,6 +85,11 @@ def show_text(node: type[io.ComfyNode], text: str) -> ui.PreviewText | None:
     if server and node.hidden:
         server.send_progress_text(text, node.hidden.unique_id)
     return ui.PreviewText(text)
+
+
+def dynamic_patcher() -> type[ModelPatcher]:
+    """The patcher that loads weights on demand where ComfyUI does so, else the plain one."""
+    return getattr(model_patcher, "CoreModelPatcher", ModelPatcher)
 
 
 def tokenizer_folder() -> Path:

@@ -12,9 +12,10 @@ from torch import Tensor
 
 from .compat import (
     SD20,
-    CoreModelPatcher,
+    BaseModel,
     ModelPatcher,
     ModelType,
+    dynamic_patcher,
     model_management,
     unet_to_diffusers,
 )
@@ -43,12 +44,17 @@ def build_model(
     description = SmallUNetConfig(unet_config(config))
     description.prediction = prediction
     description.set_inference_dtype(torch.float32, None)
+    model = description.get_model({}, device=model_management.unet_offload_device())
+    return load_into(model, _rename(weights, description.unet_config), disable_dynamic)
+
+
+def load_into(model: BaseModel, weights: dict[str, Tensor], disable_dynamic: bool) -> ModelPatcher:
+    """A MODEL of core's network, which stands where core offloads to, with these weights."""
+    kind = ModelPatcher if disable_dynamic else dynamic_patcher()
     offload = model_management.unet_offload_device()
-    model = description.get_model({}, device=offload)
-    patcher_class = ModelPatcher if disable_dynamic else CoreModelPatcher
-    patcher = patcher_class(model, model_management.get_torch_device(), offload)
-    renamed = _rename(weights, description.unet_config)
-    model.diffusion_model.load_state_dict(renamed, assign=patcher.is_dynamic())
+    patcher = kind(model, model_management.get_torch_device(), offload)
+    # Loading on demand works on the tensors themselves, as they lie in the file.
+    model.diffusion_model.load_state_dict(weights, assign=kind is not ModelPatcher)
     return patcher
 
 

@@ -218,7 +218,7 @@ def change_of(vector: AUVector) -> Tensor:
 def _look(id_encoder: ModelPatcher, photo: Tensor, text: Tensor) -> dict[str, Tensor]:
     """The features of photos [P, 4, H, W]: one run at timestep 0, without noise or scaling."""
     model, device = id_encoder.model, id_encoder.load_device
-    kind = {"device": device, "dtype": model.get_dtype_inference()}
+    kind = {"device": device, "dtype": model.manual_cast_dtype or model.get_dtype()}
     store = model_management.intermediate_device()
     with collect_features(model.diffusion_model) as features:
         model.diffusion_model(

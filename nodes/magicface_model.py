@@ -20,14 +20,13 @@ from .compat import (
     IP2P,
     SD15,
     BaseModel,
-    CoreModelPatcher,
     ModelPatcher,
     ModelType,
     UNetModel,
     model_management,
     unet_to_diffusers,
 )
-from .diffusers_model import unet_config
+from .diffusers_model import load_into, unet_config
 
 logger = logging.getLogger("au_adapter")
 
@@ -72,13 +71,10 @@ def load_unet(path: Path, name: str, disable_dynamic: bool = False) -> ModelPatc
         )
     weights = part.tensors()
     description = _description(part.config, weights)
-    offload = model_management.unet_offload_device()
     kind = MagicFaceModel if name == DENOISING else BaseModel
-    model = kind(description, device=offload)
-    patcher_class = ModelPatcher if disable_dynamic else CoreModelPatcher
-    patcher = patcher_class(model, model_management.get_torch_device(), offload)
+    model = kind(description, device=model_management.unet_offload_device())
     renamed = _rename(weights, description.unet_config, model.diffusion_model, path)
-    model.diffusion_model.load_state_dict(renamed, assign=patcher.is_dynamic())
+    patcher = load_into(model, renamed, disable_dynamic)
     patcher.cached_patcher_init = (load_unet, (path, name))  # how core makes a fresh copy
     logger.info("MagicFace's %s: %d weights of %s", TITLES[name], len(weights), path)
     return patcher

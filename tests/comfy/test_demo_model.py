@@ -65,6 +65,7 @@ def test_noise_levels_are_those_of_stable_diffusion(demo_files: Path, pipeline) 
     assert_close(sampling.sigmas, ((1 - alphas) / alphas).sqrt())
 
 
+@pytest.mark.fresh_copy
 def test_core_can_make_a_fresh_copy_for_training(demo_files: Path) -> None:
     scene = demo_scene(demo_files)
     applied = scene.apply("12E")

@@ -6,8 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from au_adapter_pack.nodes import expression, sides
-from comfy_extras.nodes_mediapipe import FaceLandmarksType
+from au_adapter_pack.nodes import expression
 from face_pictures import landmarker, picture
 from sampling import NODE, Scene, demo_scene, run
 
@@ -122,10 +121,6 @@ def test_sides_come_apart() -> None:
 
 def half_masks(**inputs: object) -> tuple:
     return run("AUA_FaceHalfMasks", **{"midline": 0.5, "softness": 0.1, **inputs})
-
-
-def test_core_and_our_socket_are_one() -> None:
-    assert sides.FaceLandmarksSocket.io_type == FaceLandmarksType.io_type
 
 
 def test_halves_of_a_photo() -> None:

@@ -5,9 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from au_adapter_pack.nodes.sockets import FaceLandmarksSocket
 from comfy_extras.mediapipe.face_geometry import transformation_matrix_from_detection
-from comfy_extras.nodes_mediapipe import MediaPipeFaceMask, MediaPipeFaceMeshVisualize
-from face_pictures import landmarker, picture
+from comfy_extras.nodes_mediapipe import (
+    FaceLandmarksType,
+    MediaPipeFaceMask,
+    MediaPipeFaceMeshVisualize,
+)
+from face_pictures import TASK, landmarker, picture
+from sampling import run
 
 from au_adapter.faces import from_face_landmarks, to_face_landmarks
 
@@ -20,6 +26,16 @@ def landmarks() -> dict:
     frames = landmarker().detect(picture(NAME))
     size = tuple(picture(NAME).shape[1:3])
     return to_face_landmarks(frames, size, landmarker().geometry.triangles)
+
+
+def test_core_and_our_socket_are_one() -> None:
+    assert FaceLandmarksSocket.io_type == FaceLandmarksType.io_type
+
+
+def test_core_draws_the_mask_of_what_au_estimator_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AU_ADAPTER_FACE_LANDMARKER", str(TASK))
+    _, _, read, _ = run("AUA_AUEstimator", image=picture(NAME))
+    assert MediaPipeFaceMask.execute(read, {"regions": "all"}).args[0].sum() > 1000
 
 
 def test_core_draws_the_mask_of_our_face(landmarks: dict) -> None:
