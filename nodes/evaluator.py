@@ -169,13 +169,20 @@ class SaveAUReport(io.ComfyNode):
         folder, name, number, _, _ = folder_paths.get_save_image_path(
             prefix, folder_paths.get_output_directory()
         )
-        stem = f"{name}_{number:04d}"
+        stem = _free_stem(Path(folder), name, number)
         if images is not None:
             _check_pictures(au_report, images)
         paths = au_report.write(folder, stem)
         if images is not None:
             paths.append(_save_pictures(au_report, images, Path(folder, stem), cls.hidden))
         return io.NodeOutput(ui=show_text(cls, "\n".join(f"Saved {path}" for path in paths)))
+
+
+def _free_stem(folder: Path, name: str, number: int) -> str:
+    """NAME_0001 or a higher number: an older core counts no names that end in .json."""
+    while (folder / f"{name}_{number:04d}.json").exists():
+        number += 1
+    return f"{name}_{number:04d}"
 
 
 def _check_pictures(report: Report, images: Tensor) -> None:

@@ -155,11 +155,12 @@ def test_a_reading_goes_before_the_reader() -> None:
     assert values(report)["au_mse"] == (0.0, 1)
 
 
-def test_networks_that_are_there_are_used(models: Path) -> None:
+def test_networks_that_are_there_are_used(models: Path, tmp_path: Path) -> None:
     for file in (TASK, SEGMENTER):
         (models / file.name).write_bytes(file.read_bytes())
     torch.manual_seed(0)
-    clip = ClipVisionModel(CLIP_CONFIG)
+    (tmp_path / "clip.json").write_text(json.dumps(CLIP_CONFIG), encoding="utf-8")
+    clip = ClipVisionModel(str(tmp_path / "clip.json"))
     for parameter in clip.model.parameters():
         torch.nn.init.normal_(parameter, std=0.1)
     images = torch.rand(2, 64, 64, 3)
