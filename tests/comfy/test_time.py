@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -55,8 +56,10 @@ def test_every_frame_is_the_picture_of_its_vector(scene: Scene, faces: AUVector)
 
 
 def windows(scene: Scene, length: int, overlap: int, schedule: str, **settings: Any) -> Scene:
-    """The scene behind core's Context Windows."""
+    """The scene behind core's Context Windows, by those settings that the ComfyUI here has."""
+    known = inspect.signature(ContextWindowsManualNode.execute).parameters
     settings = {"fuse_method": "flat", **SETTINGS, **settings}
+    settings = {name: value for name, value in settings.items() if name in known}
     patched = ContextWindowsManualNode.execute(
         scene.model, context_length=length, context_overlap=overlap, context_schedule=schedule,
         **settings,
