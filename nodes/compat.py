@@ -16,7 +16,7 @@ from comfy.lora import load_lora
 from comfy.model_base import IP2P, BaseModel, ModelType
 from comfy.model_patcher import ModelPatcher
 from comfy.patcher_extension import CallbacksMP, WrappersMP
-from comfy.samplers import CFGGuider, calc_cond_batch, sampling_function
+from comfy.samplers import CFGGuider
 from comfy.sd import CLIP, VAE
 from comfy.sd1_clip import SD1ClipModel, SD1Tokenizer, SDClipModel, SDTokenizer
 from comfy.supported_models import SD15, SD20
@@ -54,7 +54,6 @@ __all__ = [
     "UNetModel",
     "VAE",
     "WrappersMP",
-    "calc_cond_batch",
     "command_line",
     "dynamic_patcher",
     "folder_paths",
@@ -62,7 +61,6 @@ __all__ = [
     "load_lora",
     "model_management",
     "optimized_attention",
-    "sampling_function",
     "show_text",
     "tokenizer_folder",
     "ui",

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor
 
-from .compat import CFGGuider, ModelPatcher, calc_cond_batch, io, sampling_function
+from .compat import CFGGuider, ModelPatcher, io
 from .conditioning import Conditioning, has_tokens, without_tokens
 from .sockets import CATEGORY
+
+BEFORE, AFTER = "sampler_pre_cfg_function", "sampler_post_cfg_function"
+GUIDANCE = (BEFORE, AFTER, "sampler_cfg_function", "disable_cfg1_optimization")
 
 
 class AUGuidance(CFGGuider):
@@ -41,30 +43,46 @@ class AUGuidance(CFGGuider):
         if not self.apart or math.isclose(self.au_cfg, self.cfg):
             return super().predict_noise(x, timestep, options, seed)
         text: list[Tensor] = []
-        options = _with_pre_cfg(options, lambda args: text.append(args["conds_out"][0]))
         # The prompt's part is core's own, so that other nodes find what they expect: of two
         # predictions the positive first. That of the AUs runs apart, as a positive too.
-        guided = sampling_function(
-            self.inner_model, x, timestep, self.conds["negative"], self.conds["text"], self.cfg,
-            model_options=options, seed=seed,
-        )  # fmt: skip
+        prompt = self._plain(self.conds["text"], self.conds["negative"], self.cfg)
+        guided = prompt.predict_noise(x, timestep, _noting(options, text), seed)
         if self.au_cfg == 0:
             return guided
-        (with_aus,) = calc_cond_batch(
-            self.inner_model, [self.conds["positive"]], x, timestep, options
-        )
-        return guided + self.au_cfg * (with_aus - text[0])
+        with_aus: list[Tensor] = []
+        alone = self._plain(self.conds["positive"], None, 1.0)
+        alone.predict_noise(x, timestep, _noting(_unguided(options), with_aus), seed)
+        return guided + self.au_cfg * (with_aus[0] - text[0])
+
+    def _plain(self, positive: list, negative: list | None, cfg: float) -> CFGGuider:
+        """Core's guider on the same run. What it calls to predict is core's, or what a pack has put
+        in its place: AnimateDiff Evolved does while it samples, and needs it for its windows."""
+        guider = CFGGuider(self.model_patcher)
+        guider.inner_model = self.inner_model
+        guider.conds = {"positive": positive, "negative": negative}
+        guider.set_cfg(cfg)
+        return guider
 
 
-def _with_pre_cfg(options: dict[str, Any], look: Callable[[dict[str, Any]], Any]) -> dict[str, Any]:
-    """Options by which `look` sees the predictions before anything else does."""
+def _noting(options: dict[str, Any], positive: list[Tensor]) -> dict[str, Any]:
+    """Options by which `positive` gets that prediction, before anything else changes it."""
 
-    def first(args: dict[str, Any]) -> list[Tensor]:
-        look(args)
+    def before(args: dict[str, Any]) -> list[Tensor]:
+        positive.append(args["conds_out"][0])
         return args["conds_out"]
 
-    others = options.get("sampler_pre_cfg_function", [])
-    return {**options, "sampler_pre_cfg_function": [first, *others]}
+    def after(args: dict[str, Any]) -> Tensor:
+        positive.append(args["cond_denoised"])
+        return args["denoised"]
+
+    # AnimateDiff Evolved calls no functions before the guidance, only those after it.
+    others = {place: options.get(place, []) for place in (BEFORE, AFTER)}
+    return {**options, BEFORE: [before, *others[BEFORE]], AFTER: [after, *others[AFTER]]}
+
+
+def _unguided(options: dict[str, Any]) -> dict[str, Any]:
+    """Options without all that acts on guidance."""
+    return {key: value for key, value in options.items() if key not in GUIDANCE}
 
 
 class AUGuider(io.ComfyNode):

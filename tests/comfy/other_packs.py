@@ -3,16 +3,21 @@
 IPAdapter_plus, InstantID and PuLID replace cross-attention block by block under the key (kind, id).
 Where a replacement sits already, they call its `add` with one callback more and its arguments; a
 replacement of theirs attends to the text and then adds what every callback returns.
+
+AnimateDiff Evolved puts a function of its own in the place of core's while it samples. It announces
+in the transformer options which frames a window has, and calls the functions after guidance only.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+import comfy.samplers
 import torch
 from comfy.ldm.modules.attention import optimized_attention
+from comfy.patcher_extension import WrappersMP
 from sampling import Scene
 from torch import Tensor, nn
 
@@ -84,3 +89,63 @@ class ImageAdapter:
                 found[key] = SumOfAttentions(image_attention, **arguments)
         options["patches_replace"] = {**replaces, "attn2": found}
         return model
+
+
+@dataclass
+class SlidingWindows:
+    """A wrapper that predicts windows of some frames, overlapping by one and around the end."""
+
+    length: int
+
+    def __call__(
+        self, executor: Callable, model: Any, conds: list, x: Tensor, timestep: Tensor,
+        options: dict[str, Any],
+    ) -> list[Tensor]:  # fmt: skip
+        sums, counts = [torch.zeros_like(x) for _ in conds], x.new_zeros(len(x), 1, 1, 1)
+        for start in range(0, len(x), self.length - 1):
+            frames = [(start + i) % len(x) for i in range(self.length)]
+            options["transformer_options"]["ad_params"]["sub_idxs"] = frames
+            parts = [entries and [_cut(e, frames, len(x)) for e in entries] for entries in conds]
+            outs = executor(model, parts, x[frames], timestep[frames], options)
+            counts[frames] += 1
+            for total, out in zip(sums, outs, strict=True):
+                total[frames] += out
+        return [total / counts for total in sums]
+
+
+def _cut(entry: dict[str, Any], frames: list[int], full_length: int) -> dict[str, Any]:
+    """A conditioning's entry for a window: what has a row for each frame of the clip is cut."""
+    conds = {
+        key: cond._copy_with(cond.cond[frames]) if len(cond.cond) == full_length else cond
+        for key, cond in entry["model_conds"].items()
+    }
+    return {**entry, "model_conds": conds}
+
+
+def _guide_windows(
+    model: Any, x: Tensor, timestep: Tensor, uncond: Any, cond: Any, scale: float,
+    model_options: dict, seed: int | None = None,
+) -> Tensor:  # fmt: skip
+    """What stands in the place of core's `sampling_function`."""
+    told = {**model_options["transformer_options"], "ad_params": {"full_length": len(x)}}
+    options = {**model_options, "transformer_options": told}
+    conds = [cond, None if scale == 1 else uncond]
+    outs = comfy.samplers.calc_cond_batch(model, conds, x, timestep, options)
+    return comfy.samplers.cfg_function(model, *outs, scale, x, timestep, options, cond, uncond)
+
+
+def _sample_windows(executor: Callable, *args: Any, **options: Any) -> Any:
+    cores = comfy.samplers.sampling_function
+    comfy.samplers.sampling_function = _guide_windows
+    try:
+        return executor(*args, **options)
+    finally:
+        comfy.samplers.sampling_function = cores
+
+
+def sliding(scene: Scene, length: int) -> Scene:
+    """The scene behind a node that samples by windows of `length` frames."""
+    model = scene.model.clone()
+    model.add_wrapper_with_key(WrappersMP.OUTER_SAMPLE, "slide", _sample_windows)
+    model.add_wrapper_with_key(WrappersMP.CALC_COND_BATCH, "slide", SlidingWindows(length))
+    return replace(scene, model=model)

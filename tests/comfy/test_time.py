@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import comfy_extras.nodes_custom_sampler as custom
 import pytest
 import torch
-from comfy.patcher_extension import WrappersMP
 from comfy_extras.nodes_context_windows import ContextWindowsManualNode
 from comfy_extras.nodes_latent import LatentBatchSeedBehavior
-from sampling import SIZE, Scene, demo_scene, run
+from other_packs import sliding
+from sampling import SIZE, STEPS, Scene, demo_scene, run
 from torch import Tensor
 
 from au_adapter import AUVector
@@ -117,36 +117,6 @@ def test_vectors_for_a_window_are_not_vectors_for_the_clip(
         clip(windows(masks, 2, 0, "batched"))
 
 
-def sliding(scene: Scene, length: int) -> Scene:
-    """What AnimateDiff Evolved does: a wrapper cuts latents, and what counts as many entries in
-    the conditionings, runs the rest on the parts, and puts the predictions together."""
-
-    def slide(
-        executor: Callable, model: Any, conds: list, x: Tensor, timestep: Tensor, options: dict
-    ) -> list[Tensor]:
-        parts = [slice(start, start + length) for start in range(0, len(x), length)]
-
-        def cut(entry: dict[str, Any], part: slice) -> dict[str, Any]:
-            model_conds = {
-                key: cond._copy_with(cond.cond[part]) if len(cond.cond) == len(x) else cond
-                for key, cond in entry["model_conds"].items()
-            }
-            return {**entry, "model_conds": model_conds}
-
-        outs = [
-            executor(
-                model, [[cut(e, part) for e in entries] for entries in conds], x[part],
-                timestep[part], options,
-            )
-            for part in parts
-        ]  # fmt: skip
-        return [torch.cat(pieces) for pieces in zip(*outs, strict=True)]
-
-    model = scene.model.clone()
-    model.add_wrapper_with_key(WrappersMP.CALC_COND_BATCH, "slide", slide)
-    return replace(scene, model=model)
-
-
 @pytest.mark.parametrize("order", ["before", "after"])
 def test_sliding_windows_of_another_pack_in_either_order(
     scene: Scene, faces: AUVector, order: str
@@ -154,10 +124,34 @@ def test_sliding_windows_of_another_pack_in_either_order(
     moving = torch.stack([LEFT[0].roll(8 * frame, -1) for frame in range(FRAMES)])
     expected = clip(scene.apply(faces, mask=moving))
     if order == "before":
-        cut = sliding(scene, 2).apply(faces, mask=moving)
+        cut = sliding(scene, 3).apply(faces, mask=moving)
     else:
-        cut = sliding(scene.apply(faces, mask=moving), 2)
+        cut = sliding(scene.apply(faces, mask=moving), 3)
     assert_near(clip(cut), expected)
+
+
+@pytest.mark.parametrize("order", ["before", "after"])
+def test_au_guider_through_sliding_windows(scene: Scene, faces: AUVector, order: str) -> None:
+    """Every prediction is made the way the other pack makes its own, that of the AUs apart too."""
+    applied = scene.apply(faces)
+    cut = sliding(scene, 3).apply(faces) if order == "before" else sliding(applied, 3)
+    expected = guided(applied)
+    assert_near(guided(cut), expected)
+    assert (expected - clip(applied)).abs().max() > 0.05
+
+
+def guided(scene: Scene) -> Tensor:
+    """The frames of `clip`, with the AUs guiding more than the prompt."""
+    prompts = {"positive": scene.positive, "negative": scene.negative}
+    (guider,) = run("AUA_AUGuider", model=scene.model, **prompts, text_cfg=3.0, au_cfg=5.0)
+    latent = {"samples": torch.zeros(FRAMES, 4, SIZE, SIZE)}
+    return custom.SamplerCustomAdvanced.execute(
+        custom.RandomNoise.execute(1).args[0],
+        guider,
+        custom.KSamplerSelect.execute("euler").args[0],
+        custom.BasicScheduler.execute(scene.model, "normal", STEPS, 1.0).args[0],
+        LatentBatchSeedBehavior.execute(latent, "fixed").args[0],
+    ).args[0]["samples"]
 
 
 def test_a_part_of_the_sampling_for_each_frame(scene: Scene, faces: AUVector) -> None:
