@@ -116,11 +116,20 @@ def _comparison(clip_vision: ClipVisionModel | None) -> Comparison:
     folders = folder_paths.get_folder_paths(MODEL_FOLDER)
     if clip_vision is None:
         return comparison(folders)
-    width, layers = (clip_vision.config.get(k) for k in ("hidden_size", "num_hidden_layers"))
-    name = f"CLIP Vision {width} x {layers}"
     return comparison(
-        folders, clip=lambda x: clip_vision.encode_image(x)["image_embeds"], clip_name=name
+        folders,
+        clip=lambda x: clip_vision.encode_image(x)["image_embeds"],
+        clip_name=_clip_name(clip_vision),
     )
+
+
+def _clip_name(clip_vision: ClipVisionModel) -> str:
+    """Width and depth of the network; its size where ComfyUI keeps no config, as in 0.4.0."""
+    config = getattr(clip_vision, "config", None)
+    if config is None:
+        weights = sum(parameter.numel() for parameter in clip_vision.model.parameters())
+        return f"CLIP Vision of {weights} weights"
+    return f"CLIP Vision {config.get('hidden_size')} x {config.get('num_hidden_layers')}"
 
 
 def _plots(report: Report) -> tuple[Tensor]:
