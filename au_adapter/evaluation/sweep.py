@@ -32,13 +32,9 @@ SEED = 1001  # of the first; the next ones follow
 
 
 def read_sweep(
-    subject: Subject,
-    reader: Estimator,
-    sweep: AUVector,
-    prompts: Sequence[str] = PROMPTS,
-    seed: int = SEED,
+    subject: Subject, reader: Estimator, sweep: AUVector, prompts: Sequence[str] = PROMPTS
 ) -> tuple[AUVector, ReadingSet]:
     """What was asked for and what was read, picture by picture, of a sweep on a face per prompt.
     The pictures of one face are in memory at a time."""
-    found = [read_set(reader, subject.draw(p, seed + i, sweep)) for i, p in enumerate(prompts)]
+    found = [read_set(reader, subject.draw(p, SEED + i, sweep)) for i, p in enumerate(prompts)]
     return AUVector.stack([sweep] * len(found)), ReadingSet.stack(found)

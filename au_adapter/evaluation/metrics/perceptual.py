@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Callable
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
+from ...weights.tensors import read_tensors
 from . import checks
 
 Network = Callable[[Tensor, Tensor], Tensor]
@@ -58,16 +58,13 @@ def lpips_network(backbone: str | Path, net: str = "alex") -> nn.Module:
 
 
 def _weights(file: str | Path, net: str) -> dict[str, Tensor]:
-    """The tensors of a file as torchvision saves it, read without running what it holds."""
     try:
-        found = torch.load(file, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
-        first = str(error).strip().split("\n")[0][:120]
-        raise ValueError(
-            f"{file} is no file of weights as torchvision saves {BACKBONES[net]} ({first}): give "
-            "its own .pth"
+        return read_tensors(file)
+    except (FileNotFoundError, ValueError) as error:
+        raise type(error)(
+            f"{file} is no file of weights as torchvision saves {BACKBONES[net]}: give its own "
+            f".pth ({error})"
         ) from error
-    return found if isinstance(found, dict) else {}
 
 
 def _fill(trunk: nn.Module, weights: dict[str, Tensor], file: str | Path, net: str) -> None:
