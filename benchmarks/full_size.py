@@ -105,6 +105,7 @@ def measure(
     done = len(variants["plain"].seconds)
     for variant in variants.values() if not done else ():
         variant.peak = _run(variant, latents, peak_memory)
+    _allocate(KEEPS)
     for number in range(done, done + rounds):
         names = [n for n in variants if n not in RARE or number % RARE_ROUNDS == 0]
         turn = number % len(names)
@@ -154,14 +155,18 @@ def elapsed(clock: Callable[[], float]) -> Iterator[list[float]]:
     found[0] = clock() - started
 
 
-def _map_from(size: int) -> None:
-    """Have glibc map blocks of that size on their own, which go back to the system when freed.
+# Parameters of glibc's mallopt, of malloc.h, and what they are set to.
+GIVES_BACK = {"M_MMAP_THRESHOLD": (-3, 1 << 20)}
+KEEPS = {"M_MMAP_THRESHOLD": (-3, 1 << 25), "M_MMAP_MAX": (-4, 0), "M_TRIM_THRESHOLD": (-1, -1)}
 
-    Small: resident memory tells what a call takes. Large: no time is lost to mapping.
-    """
+
+def _allocate(how: dict[str, tuple[int, int]]) -> None:
+    """Have glibc give freed blocks back to the system, so that resident memory tells what a call
+    takes; or keep them, as torch does on a GPU. Mapping them anew takes up to a fifth of a call,
+    and the more, the more weights happen to lie on the heap."""
     if sys.platform == "linux":
-        map_threshold = -3  # M_MMAP_THRESHOLD of malloc.h
-        ctypes.CDLL(None).mallopt(map_threshold, size)
+        for parameter, value in how.values():
+            ctypes.CDLL(None).mallopt(parameter, value)
 
 
 @contextmanager
@@ -174,7 +179,7 @@ def peak_memory() -> Iterator[list[float]]:
         yield found
         found[0] = torch.cuda.max_memory_allocated() - held
         return
-    _map_from(1 << 20)
+    _allocate(GIVES_BACK)
     process, done = psutil.Process(), threading.Event()
     held = process.memory_info().rss
 
@@ -189,7 +194,6 @@ def peak_memory() -> Iterator[list[float]]:
     finally:
         done.set()
         watcher.join()
-        _map_from(1 << 25)
 
 
 def report(title: str, variants: dict[str, Variant]) -> str:
