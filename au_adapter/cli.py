@@ -34,7 +34,7 @@ EXTRAS = {
 }
 # What a person can mend; anything else is a bug and keeps its traceback.
 USER_ERRORS = (ValueError, OSError, RuntimeError, MemoryError)
-EXPRESSIONS = ("neutral", "base", "expressive", "au", "full", "natural")
+EXPRESSIONS = ("neutral", "base", "expressive", "au", "full", "sided", "natural")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -272,7 +272,8 @@ def calibrate(adapter: Path, output: Path, **settings: Any) -> None:
     show_default=True,
     type=click.Choice(EXPRESSIONS),
     help="neutral; base: as people look; expressive: all make a face, and the caption says so; "
-    "au: the 12 AUs of set A; full: every AU, sides apart; natural: every AU, as they go together.",
+    "au: the 12 AUs of set A; full: every AU, one in four on one side; sided: three in four; "
+    "natural: every AU, as they go together.",
 )
 @click.option("--unit", "units", multiple=True, type=int, help="Only these AUs; repeatable.")
 @click.option("--first-identity", default=0, show_default=True, help="Number of the first person.")

@@ -31,10 +31,9 @@ from .files import append_row, replace_folder, restore_folder
 from .modes import at_rest, checkpoint_gradients
 from .progress import quiet
 from .recipe import Recipe, Report, Share, SharingRecipe, TellingRecipe, Validate
+from .state import RunState
 
 logger = logging.getLogger("au_adapter")
-
-SAMPLE = 8  # numbers of a weight
 
 
 @dataclass(frozen=True)
@@ -117,6 +116,7 @@ class Trainer:
         )
         self.module, self.optimizer = self.accelerator.prepare(recipe.module, optimizer)
         self.average = self._make_average()
+        self.state = RunState(recipe, self.accelerator, self.optimizer, self.average)
         self.report = report if self.accelerator.is_main_process else quiet
         self.step = 0
         self._measured: tuple[int, dict[str, Any]] = (-1, {})  # the step and its measures
@@ -262,7 +262,7 @@ class Trainer:
         if self.accelerator.is_main_process:
             self.output.mkdir(parents=True, exist_ok=True)
             state = self.output / "state.pt"
-            torch.save(self._state(), state.with_suffix(".partial"))
+            torch.save(self.state.collect(self.step), state.with_suffix(".partial"))
             os.replace(state.with_suffix(".partial"), state)
             step, measures = self._measured
             self._save_result("result", measures if step == self.step else None)
@@ -311,49 +311,14 @@ class Trainer:
         measures = json.loads(path.read_text())["measures"]
         return measures["au_error"] if measures.get("estimator") == estimator else math.inf
 
-    def _trainable(self) -> dict[str, nn.Parameter]:
-        module = self.accelerator.unwrap_model(self.module)
-        return {name: p for name, p in module.named_parameters() if p.requires_grad}
-
-    def _frozen(self) -> dict[str, Tensor]:
-        """Some numbers of every weight that does not learn: they tell one base from another."""
-        weights = self.accelerator.unwrap_model(self.module).named_parameters()
-        still = {name: p.detach() for name, p in weights if not p.requires_grad}
-        return {name: p.flatten()[:SAMPLE].float().cpu() for name, p in still.items()}
-
-    def _units(self) -> list[int]:
-        """The AUs that are learnt, where a recipe has any: twelve weights may be any twelve AUs."""
-        return list(getattr(self.recipe, "units", ()))
-
     def _refuse_broken_weights(self) -> None:
-        broken = [name for name, p in self._trainable().items() if not torch.isfinite(p).all()]
+        broken = [name for name, p in self.state.learning().items() if not torch.isfinite(p).all()]
         if broken:
             raise RuntimeError(
                 f"after step {self.step}, {broken[0]} and {len(broken) - 1} other weights are not "
                 f"finite; {self.output} keeps what was saved before. Lower learning_rate, or train "
                 "with mixed_precision=no"
             )
-
-    def _state(self) -> dict:
-        module = self.accelerator.unwrap_model(self.module)
-        names = set(self._trainable())
-        cuda = self.accelerator.device.type == "cuda"  # where dropout draws from
-        return {
-            "step": self.step,
-            "module": {k: v for k, v in module.state_dict().items() if k in names},
-            "frozen": self._frozen(),
-            "units": self._units(),
-            "average": self._average_state(names),
-            "optimizer": self.optimizer.state_dict(),
-            "random": torch.get_rng_state(),
-            **({"random_cuda": torch.cuda.get_rng_state()} if cuda else {}),
-        }
-
-    def _average_state(self, names: set[str]) -> dict | None:
-        if self.average is None:
-            return None
-        kept = {f"module.{n}" for n in names} | {"n_averaged"}
-        return {k: v for k, v in self.average.state_dict().items() if k in kept}
 
     def _resume(self) -> None:
         self.output.mkdir(parents=True, exist_ok=True)
@@ -363,37 +328,5 @@ class Trainer:
         path = self.output / "state.pt"
         if not path.exists():
             return
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        others = _shapes(state["module"]) != _shapes(self._trainable())
-        if others or state.get("units", self._units()) != self._units():
-            raise ValueError(
-                f"{path} is the state of a run that trains other weights: choose another output "
-                "folder, or the recipe and settings that this one was started with"
-            )
-        if not _alike(state.get("frozen", {}), self._frozen()):
-            raise ValueError(
-                f"{path} is the state of a run on another base of the same shape: choose another "
-                "output folder, or the base that this one was started with"
-            )
-        self.accelerator.unwrap_model(self.module).load_state_dict(state["module"], strict=False)
-        if self.average is not None and state["average"] is not None:
-            self.average.load_state_dict(state["average"], strict=False)
-        self.optimizer.load_state_dict(state["optimizer"])
-        torch.set_rng_state(state["random"])
-        if "random_cuda" in state and self.accelerator.device.type == "cuda":
-            torch.cuda.set_rng_state(state["random_cuda"])
-        self.step = state["step"]
+        self.step = self.state.restore(path)
         logger.info("resumed at step %d", self.step)
-
-
-def _shapes(tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
-    return {name: tuple(tensor.shape) for name, tensor in tensors.items()}
-
-
-def _alike(kept: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> bool:
-    """Whether samples of weights are of one network, in whatever precision each was read."""
-    return all(
-        torch.allclose(values, found[name], rtol=0.01, atol=1e-6)
-        for name, values in kept.items()
-        if name in found
-    )

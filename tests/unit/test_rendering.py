@@ -312,10 +312,10 @@ def test_expression_modes(mode):
     if mode == "au":
         assert {u for e in drawn for u in e.left} == set(sample.SET_A) and moods == {""}
         assert 15 < sum(not e.left for e in drawn) < 55
-    if mode == "full":
+    if mode in sample.ONE_SIDED:
         assert {u for e in drawn for u in e.left} == set(AU_SHAPES)
-    if mode in ("full", "natural"):
-        assert len(uneven) > 50
+    if mode in ("full", "natural", "sided"):
+        assert len(uneven) > (250 if mode == "sided" else 50)
     else:
         assert not uneven
     if mode == "base":

@@ -293,6 +293,27 @@ def test_the_state_of_another_base_is_refused_in_any_precision(tmp_path: Path) -
         Trainer(other, replace(SETTINGS, steps=3), tmp_path).run()
 
 
+def test_the_state_of_a_run_beside_another_network_is_refused(tmp_path: Path) -> None:
+    recipe = ToyRecipe()
+    recipe.autoencoder = nn.Linear(3, 2)
+    Trainer(recipe, replace(SETTINGS, steps=1), tmp_path).run()
+    Trainer(recipe, replace(SETTINGS, steps=2), tmp_path).run()
+    recipe.autoencoder = nn.Linear(3, 2)
+    with pytest.raises(ValueError, match="another base of the same shape"):
+        Trainer(recipe, replace(SETTINGS, steps=3), tmp_path).run()
+
+
+def test_the_scale_of_half_precision_gradients_goes_on(tmp_path: Path) -> None:
+    scaled = []
+    for scale, steps in ((512.0, 1), (8.0, 2)):
+        trainer = Trainer(ToyRecipe(), replace(SETTINGS, steps=steps), tmp_path)
+        trainer.accelerator.scaler = torch.amp.GradScaler("cpu", init_scale=scale)
+        trainer.accelerator.scaler.scale(torch.zeros(1))  # which is when it takes its scale
+        trainer.run()
+        scaled.append(trainer.accelerator.scaler.get_scale())
+    assert scaled == [512.0, 512.0]
+
+
 def test_the_state_of_another_run_is_refused(tmp_path: Path) -> None:
     train(tmp_path, replace(SETTINGS, steps=1))
     other = ToyRecipe()

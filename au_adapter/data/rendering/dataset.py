@@ -74,8 +74,8 @@ def render_dataset(
     Finished shards are left as they are: an interrupted run goes on where it stopped, and a
     larger count extends a folder. With neutral_first, an identity's first picture has a relaxed
     face, whatever the mode: a reference for the others. pose_spread scales how far heads and eyes
-    turn away from the camera, 0..1. units: the AUs that "au" and "full" draw from; none means set A
-    and all that can be rendered.
+    turn away from the camera, 0..1. units: the AUs that "au", "full" and "sided" draw from; none
+    means set A and all that can be rendered.
     A picture depends on (seed, index, settings) alone, whatever the number of workers.
     Raises FileNotFoundError without the model, ValueError for settings that differ from those
     of the shards already there, RuntimeError without OpenGL.
@@ -111,8 +111,10 @@ def render_dataset(
 
 
 def _check_units(units: Sequence[int], expressions: str) -> None:
-    if units and expressions not in ("au", "full"):
-        raise ValueError(f"only the expressions au and full draw from units, not {expressions}")
+    if units and expressions not in ("au", "full", "sided"):
+        raise ValueError(
+            f"only the expressions au, full and sided draw from units, not {expressions}"
+        )
     if not set(units) <= set(UNITS):
         raise ValueError(
             f"units must be among the AUs that can be rendered, {', '.join(map(str, UNITS))}; "

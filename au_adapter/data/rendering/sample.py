@@ -62,7 +62,8 @@ PLAIN = {
     "pink": (0.90, 0.64, 0.70),
 }
 SCENES = ("park", "sky", "office", "beach", "city", "forest", "sunset", "room")
-EXPRESSIONS = ("neutral", "au", "full", "base", "expressive", "natural")
+EXPRESSIONS = ("neutral", "au", "full", "sided", "base", "expressive", "natural")
+ONE_SIDED = {"full": 0.25, "sided": 0.75}  # how often an AU is on one side alone
 
 
 @dataclass(frozen=True)
@@ -267,15 +268,16 @@ def sample_expression(
 ) -> Expression:
     """An expression of one of the modes in EXPRESSIONS.
 
-    chosen: the AUs that "au" and "full" draw from, instead of set A and all.
+    chosen: the AUs that "au", "full" and "sided" draw from, instead of set A and all.
     """
     if mode not in EXPRESSIONS:
         raise ValueError(f"expressions must be one of {', '.join(EXPRESSIONS)}, found {mode!r}")
     if mode == "au":
         units = _random_units(rng, chosen or SET_A, _au_count(rng))
         return Expression(units, dict(units))
-    if mode == "full":
-        return _one_sided(rng, _random_units(rng, chosen or UNITS, _au_count(rng)))
+    if mode in ONE_SIDED:
+        units = _random_units(rng, chosen or UNITS, _au_count(rng))
+        return _one_sided(rng, units, ONE_SIDED[mode])
     if mode == "natural":
         return Expression(*natural_sides(rng))
     chance = 1.0 if mode == "expressive" else rng.random()
@@ -291,10 +293,10 @@ def sample_expression(
     return Expression(units, dict(units), "making a face")
 
 
-def _one_sided(rng: np.random.Generator, units: dict[int, float]) -> Expression:
+def _one_sided(rng: np.random.Generator, units: dict[int, float], share: float) -> Expression:
     left, right = dict(units), dict(units)
     for number in units:
-        if number not in MIDDLE_UNITS and rng.random() < 0.25:
+        if number not in MIDDLE_UNITS and rng.random() < share:
             (left if rng.random() < 0.5 else right)[number] = 0.0
     return Expression(left, right)
 
