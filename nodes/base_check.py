@@ -8,12 +8,17 @@ from torch import Tensor
 
 from au_adapter.models.adapter import AUAdapter
 
-from .compat import ModelPatcher, ModelType
+from .compat import ModelPatcher, model_sampling
 from .sd_unet import SDUNet
 
 logger = logging.getLogger("au_adapter")
 
-PREDICTIONS = {ModelType.EPS: "epsilon", ModelType.V_PREDICTION: "v_prediction"}
+# What the classes of ComfyUI's samplings predict. The first that fits: the others build on EPS.
+PREDICTIONS = (
+    (model_sampling.X0, "x0"),
+    (model_sampling.V_PREDICTION, "v_prediction"),
+    (model_sampling.EPS, "epsilon"),
+)
 UNRELATED = 0.5  # cosine of the keys; on its own base an adapter has nearly 1, on others about 0
 
 
@@ -28,7 +33,10 @@ def base_warning(model: ModelPatcher, unet: SDUNet, adapter: AUAdapter) -> str:
 
 
 def _prediction(model: ModelPatcher, adapter: AUAdapter) -> str:
-    found = PREDICTIONS.get(model.model.model_type, model.model.model_type.name)
+    # Not the checkpoint's own type: ModelSamplingDiscrete may have put it right.
+    sampling = model.get_model_object("model_sampling")
+    kinds = (name for kind, name in PREDICTIONS if isinstance(sampling, kind))
+    found = next(kinds, type(sampling).__name__)
     expected = adapter.config.prediction
     if found == expected:
         return ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import folder_paths
-from comfy import model_management, model_patcher, sd1_clip
+from comfy import model_management, model_patcher, model_sampling, sd1_clip
 from comfy.cli_args import args as command_line
 from comfy.clip_model import CLIPTextModel
 from comfy.clip_vision import ClipVisionModel
@@ -60,6 +60,7 @@ __all__ = [
     "io",
     "load_lora",
     "model_management",
+    "model_sampling",
     "optimized_attention",
     "show_text",
     "tokenizer_folder",

@@ -11,6 +11,7 @@ from au_adapter_pack.nodes.base_check import base_warning
 from au_adapter_pack.nodes.diffusers_model import build_model
 from au_adapter_pack.nodes.sd_unet import read_unet
 from comfy.model_base import ModelType
+from comfy_extras.nodes_model_advanced import ModelSamplingDiscrete
 from predicting import predict
 from sampling import SIZE, run
 from tiny_unet import SD21, tiny_adapter, tiny_unet
@@ -63,6 +64,22 @@ def test_the_node_shows_the_sentence_in_the_page(adapter: AUAdapter) -> None:
         )
         found = str(output.ui.as_dict()) if output.ui else ""
         assert ("predicts v_prediction" in found and "epsilon" in found) is shown
+
+
+@pytest.mark.parametrize(
+    ("detected", "said", "warns"),
+    [
+        (ModelType.V_PREDICTION, "eps", False),
+        (ModelType.V_PREDICTION, "lcm", False),
+        (ModelType.EPS, "v_prediction", True),
+        (ModelType.EPS, "x0", True),
+    ],
+)
+def test_what_model_sampling_discrete_says_counts(
+    adapter: AUAdapter, detected: ModelType, said: str, warns: bool
+) -> None:
+    told = ModelSamplingDiscrete().patch(model(detected), said, False)[0]
+    assert (f"predicts {said}," in warning(told, adapter)) is warns
 
 
 def test_on_a_base_that_predicts_v_the_aus_act_weakly_at_first(adapter: AUAdapter) -> None:
