@@ -65,7 +65,7 @@ def _checked(path: str | Path) -> Path:
     """The path of a file that may hold weights."""
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f"no adapter file {path}")
+        raise FileNotFoundError(f"no file of weights {path}")
     start = _start(path).lstrip().lower()
     if start.startswith((b"<!doctype", b"<html", b"<?xml")):
         raise ValueError(

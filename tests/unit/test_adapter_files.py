@@ -76,7 +76,7 @@ def test_nothing_is_left_of_a_failed_write(adapter: AUAdapter, tmp_path: Path) -
 
 
 def test_missing_file() -> None:
-    with pytest.raises(FileNotFoundError, match="no adapter file nowhere.safetensors"):
+    with pytest.raises(FileNotFoundError, match="no file of weights nowhere.safetensors"):
         load_adapter("nowhere.safetensors")
 
 

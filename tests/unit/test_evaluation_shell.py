@@ -281,7 +281,7 @@ def test_calibrate_writes_the_adapter_with_its_curves(tmp_path: Path, subject: S
 
 def test_calibrate_of_what_is_no_adapter(tmp_path: Path) -> None:
     result = run("calibrate", tmp_path / "none.safetensors", tmp_path / "out.safetensors")
-    assert result.exit_code == 1 and "no adapter file" in result.output
+    assert result.exit_code == 1 and "no file of weights" in result.output
 
 
 def test_other_models_and_estimators(tmp_path: Path) -> None:
