@@ -6,8 +6,9 @@
 
 The curve of an AU is the monotone one nearest to the mean readings in least squares (isotonic
 regression by pooling adjacent violators, Barlow et al. 1972): a slider may saturate, but asking for
-more never means asking for less. With it goes how far faces lie apart at each request. What to ask
-for by both, also outside of what was measured: see `models.calibration`.
+more never means asking for less. With it go how far faces lie apart at each request, and what it
+costs that the picture changes. What to ask for by all of them, also outside of what was measured:
+see `models.calibration`.
 """
 
 from __future__ import annotations
@@ -28,15 +29,19 @@ LOGGER = logging.getLogger("au_adapter")
 # A little beyond 5: an AU that answers weakly shows a 4 only when it is asked for more than one.
 # Far beyond what an adapter was trained on, faces smear.
 LEVELS = (0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 7.0)
+# Intensities that a change of the whole picture from black to white would cost: a change of 0.04
+# (RMSE), where eyes and mouth of a portrait are others, is as bad as being an intensity off.
+PRICE = 25.0
 
 
 @dataclass(frozen=True)
 class Observations:
-    """The readings of one AU in its own sweep: requested and measured, float32 [M] each."""
+    """One AU in its own sweep: requested, measured and costs, float32 [M] each."""
 
     unit: int
     requested: Tensor
     measured: Tensor
+    costs: Tensor
 
 
 def sweep_vectors(units: Iterable[int], levels: Sequence[float] = LEVELS) -> AUVector:
@@ -50,12 +55,15 @@ def sweep_vectors(units: Iterable[int], levels: Sequence[float] = LEVELS) -> AUV
     return AUVector(units, torch.stack(rows))
 
 
-def observations(requested: AUVector, readings: ReadingSet) -> list[Observations]:
+def observations(
+    requested: AUVector, readings: ReadingSet, costs: Tensor | None = None
+) -> list[Observations]:
     """What each AU measured while it alone varied, for every AU that `readings` can judge.
 
-    requested: one AU vector for each picture of `readings`. AUs that are the same in all pictures
-    are the rest of the expression. A picture without a face is left out and counted in the log.
-    ValueError where the numbers of both differ, or no AU was swept alone.
+    requested: one AU vector for each picture of `readings`. costs: [pictures], in intensities, how
+    bad it is that a picture changed as it did; nothing by default. AUs that are the same in all
+    pictures are the rest of the expression. A picture without a face is left out and counted in the
+    log. ValueError where the numbers of both differ, or no AU was swept alone.
     """
     if len(requested) != readings.pictures:
         raise ValueError(
@@ -64,6 +72,7 @@ def observations(requested: AUVector, readings: ReadingSet) -> list[Observations
             "the sweep that the pictures were made with"
         )
     faces = readings.surest()
+    costs = torch.zeros(len(faces)) if costs is None else costs
     if lost := faces.count(None):
         LOGGER.warning("Calibration: no face in %d of %d pictures", lost, len(faces))
     varying = (requested.values != requested.values[:1]).any(0)
@@ -77,7 +86,7 @@ def observations(requested: AUVector, readings: ReadingSet) -> list[Observations
             seen = torch.stack(
                 [faces[i].aus.select((unit,), strict=False).values[0, 0] for i in rows]
             )
-            found.append(Observations(unit, requested.values[rows, column], seen))
+            found.append(Observations(unit, requested.values[rows, column], seen, costs[rows]))
     if not found:
         raise ValueError(
             "A calibration needs a sweep: pictures in which one AU alone has two or more "
@@ -87,19 +96,25 @@ def observations(requested: AUVector, readings: ReadingSet) -> list[Observations
     return found
 
 
-def fit_calibration(requested: AUVector, readings: ReadingSet, conditions: str = "") -> Calibration:
+def fit_calibration(
+    requested: AUVector,
+    readings: ReadingSet,
+    conditions: str = "",
+    costs: Tensor | None = None,
+) -> Calibration:
     """The response curves of all AUs that were swept; see `observations` for the input."""
-    curves = {seen.unit: fit_curve(seen) for seen in observations(requested, readings)}
+    curves = {seen.unit: fit_curve(seen) for seen in observations(requested, readings, costs)}
     return Calibration(readings.estimator, curves, conditions)
 
 
 def fit_curve(seen: Observations) -> ResponseCurve:
     """The monotone curve nearest to the mean reading at each request, weighted by their count, and
-    the standard deviation of the readings there."""
+    the standard deviation of the readings and the mean cost there."""
     levels = seen.requested.unique()
-    groups = [seen.measured[seen.requested == level].double() for level in levels]
+    at = [seen.requested == level for level in levels]
+    groups = [seen.measured[rows].double() for rows in at]
     means, counts = [group.mean().item() for group in groups], [len(group) for group in groups]
     measured = isotonic_regression(means, weights=counts).x
     spread = [group.std(correction=0).item() for group in groups]
-    numbers = (levels.tolist(), measured, spread)
+    numbers = (levels.tolist(), measured, spread, [seen.costs[rows].mean() for rows in at])
     return ResponseCurve(*(tuple(round(float(n), 4) for n in side) for side in numbers))

@@ -18,7 +18,7 @@ from ..data.rendered import iterate
 from ..facs import SET_A, AUVector
 from ..weights.downloads import sha256
 from ..weights.files import save_adapter
-from .calibration import LEVELS, fit_calibration, observations, sweep_vectors
+from .calibration import LEVELS, PRICE, fit_calibration, observations, sweep_vectors
 from .comparison import Comparison, comparison
 from .estimators import Estimator, open_estimator
 from .estimators.files import read_picture
@@ -152,19 +152,22 @@ def calibrate(
     levels: Sequence[float] = LEVELS,
     strongest: float = LEVELS[-1],
     faces: int | None = None,
+    price: float = PRICE,
 ) -> tuple[Path, Path]:
     """Sweep every AU of an adapter on its base, fit the response curves, write the adapter with
     them to `output`; that file and the plot beside it. strongest: levels beyond it are left out,
-    and so nothing beyond it is ever asked for. faces: only so many of the prompts."""
+    and so nothing beyond it is ever asked for. faces: only so many of the prompts. price: of
+    change, see `calibration.PRICE`."""
     reader, drawn = estimator_of(estimator, subject), Subject.load(adapter=adapter, **subject)
     units = [u for u in drawn.adapter.config.units if u in reader.units]
     sweep = sweep_vectors(units, [level for level in levels if level <= strongest])
     chosen = prompts[:faces]
-    requested, readings = read_sweep(drawn, reader, sweep, chosen)
-    conditions = f"{drawn.conditions()}, {len(chosen)} prompts"
-    calibration = fit_calibration(requested, readings, conditions)
+    seen = read_sweep(drawn, reader, sweep, chosen)
+    conditions = f"{drawn.conditions()}, {len(chosen)} prompts, price {price:g}"
+    costs = price * seen.changes
+    calibration = fit_calibration(seen.requested, seen.readings, conditions, costs)
     path = save_adapter(drawn.adapter.with_calibration(calibration), output)
-    plot = calibration_plot(calibration, observations(requested, readings))
+    plot = calibration_plot(calibration, observations(seen.requested, seen.readings))
     return path, _save_plot(plot[0], path.with_suffix(".png"))
 
 

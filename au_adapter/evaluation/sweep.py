@@ -1,4 +1,4 @@
-"""The faces on which a calibration learns how an adapter answers: prompts, seeds, readings.
+"""The faces on which a calibration learns how an adapter answers: prompts, seeds, what comes of it.
 
 How an AU answers differs from face to face as much as from AU to AU, so that a few faces tell
 little: curves of 4 faces hit other faces' intensities by a tenth less well than curves of 12.
@@ -7,6 +7,10 @@ little: curves of 4 faces hit other faces' intensities by a tenth less well than
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
 
 from ..facs import AUVector
 from .estimators import Estimator, read_set
@@ -31,10 +35,25 @@ PROMPTS = (
 SEED = 1001  # of the first; the next ones follow
 
 
+@dataclass(frozen=True)
+class SweepOutcome:
+    """Picture by picture, N in all: what was asked for, what was read, and the RMSE [N] (0..1) to
+    the picture of the same face with which the sweep begins."""
+
+    requested: AUVector
+    readings: ReadingSet
+    changes: Tensor
+
+
 def read_sweep(
     subject: Subject, reader: Estimator, sweep: AUVector, prompts: Sequence[str] = PROMPTS
-) -> tuple[AUVector, ReadingSet]:
-    """What was asked for and what was read, picture by picture, of a sweep on a face per prompt.
-    The pictures of one face are in memory at a time."""
-    found = [read_set(reader, subject.draw(p, SEED + i, sweep)) for i, p in enumerate(prompts)]
-    return AUVector.stack([sweep] * len(found)), ReadingSet.stack(found)
+) -> SweepOutcome:
+    """Draw and read a sweep, the neutral face first, on a face per prompt. The pictures of one face
+    are in memory at a time."""
+    readings, changes = [], []
+    for number, prompt in enumerate(prompts):
+        pictures = subject.draw(prompt, SEED + number, sweep)
+        readings.append(read_set(reader, pictures))
+        changes.append((pictures - pictures[:1]).square().mean((1, 2, 3)).sqrt())
+    stacked = ReadingSet.stack(readings)
+    return SweepOutcome(AUVector.stack([sweep] * len(readings)), stacked, torch.cat(changes))

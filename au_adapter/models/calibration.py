@@ -1,8 +1,9 @@
 """What to ask an adapter for, so that a face measures what was meant: one response curve an AU.
 
-A slider at 3 rarely measures 3, and on one face it measures more than on another. A sweep over some
-faces says what it does measure; the request that is least wrong over all of them says where the
-slider must stand. `evaluation.calibration` makes the curves, an adapter's file carries them.
+A slider at 3 rarely measures 3, and on one face it measures more than on another; and what moves
+the AU changes the rest of the picture too. A sweep over some faces says how much of each; the
+request that is least wrong over all of them says where the slider must stand.
+`evaluation.calibration` makes the curves, an adapter's file carries them.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from torch import Tensor
 from ..facs import AUVector
 
 SCHEMA = 2
-KNOWN_SCHEMAS = (1, 2)  # 1 has no spread
+KNOWN_SCHEMAS = (1, 2)  # 1 has no spread; either may lack the cost
 EQUAL = 1e-9  # squared intensities: requests that differ by less in their error are as good
 RESPONDS = 0.5  # intensity: an AU that rises by less over the whole sweep does not answer
 
@@ -29,31 +30,34 @@ class ResponseCurve:
     """Requested -> measured intensity of one AU, straight between the points.
 
     requested: rising, two or more. measured: the mean over faces, never falling, as many. spread:
-    the standard deviation between faces, as many; all 0 where nothing is known of it. ValueError
-    otherwise.
+    the standard deviation between faces; cost: in intensities, how bad it is that the picture
+    changes so much. As many, and all 0 where nothing is known of them. ValueError otherwise.
     """
 
     requested: tuple[float, ...]
     measured: tuple[float, ...]
     spread: tuple[float, ...] = ()
+    cost: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
-        for name in ("requested", "measured", "spread"):
-            object.__setattr__(self, name, tuple(map(float, getattr(self, name))))
-        requested, measured = self.requested, self.measured
-        if not self.spread:
-            object.__setattr__(self, "spread", (0.0,) * len(requested))
+        nothing = (0.0,) * len(self.requested)
+        for name in ("requested", "measured", "spread", "cost"):
+            object.__setattr__(self, name, tuple(map(float, getattr(self, name) or nothing)))
+        sides = requested, measured, *wrong = self._sides()
         pairs = list(zip(requested, requested[1:], strict=False))
         falls = any(a > b for a, b in zip(measured, measured[1:], strict=False))
-        finite = all(map(math.isfinite, requested + measured + self.spread))
+        finite = all(map(math.isfinite, sum(sides, ())))
         rising = bool(pairs) and all(a < b for a, b in pairs)
-        as_many = len(requested) == len(measured) == len(self.spread)
-        if not (rising and finite and as_many) or falls or min(self.spread) < 0:
+        as_many = len(set(map(len, sides))) == 1
+        if not (rising and finite and as_many) or falls or min(sum(wrong, ())) < 0:
             raise ValueError(
                 "a response curve has two or more rising requests, as many measurements that never "
-                "fall, and as many spreads of 0 or more, all finite; found "
-                f"{list(requested)}, {list(measured)} and {list(self.spread)}"
+                "fall, and as many spreads and costs of 0 or more, all finite; found "
+                f"{', '.join(str(list(side)) for side in sides)}"
             )
+
+    def _sides(self) -> tuple[tuple[float, ...], ...]:
+        return self.requested, self.measured, self.spread, self.cost
 
     @property
     def responds(self) -> bool:
@@ -63,23 +67,24 @@ class ResponseCurve:
     def request(self, wanted: Tensor) -> Tensor:
         """What to ask for so that the expected squared error is least, for `wanted` of any shape:
 
-            argmin over r of (measured(r) - wanted)^2 + spread(r)^2
+            argmin over r of (measured(r) - wanted)^2 + spread(r)^2 + cost(r)^2
 
-        The smallest of equals. Where faces agree, that is the smallest request that measures
-        `wanted`, or the most where nothing measures so much; nothing is extrapolated. Where they
-        differ, it is on the side on which they agree more. Never falls as `wanted` rises. 0 and
-        negative values stay as they are, since an estimator sees nothing there, and so does
-        everything where the AU does not respond.
+        The smallest of equals. Where faces agree and nothing costs, that is the smallest request
+        that measures `wanted`, or the most where nothing measures so much; nothing is extrapolated.
+        Where they differ, it is on the side on which they agree more. Never falls as `wanted`
+        rises. 0 and negative values stay as they are, since an estimator sees nothing there, and so
+        does everything where the AU does not respond.
         """
         if not self.responds:
             return wanted
-        points = torch.tensor([self.requested, self.measured, self.spread], dtype=torch.float64)
-        (low, seen, apart), (step, rise, widen) = points[:, :-1], points.diff(dim=1)
-        target = wanted.to("cpu", torch.float64)[..., None]
+        points = torch.tensor(self._sides(), dtype=torch.float64)
+        (low, *starts), (step, *slopes) = points[:, :-1], points.diff(dim=1)
+        seen, *wrong = starts
+        wrong = [seen - wanted.to("cpu", torch.float64)[..., None], *wrong]
         # On each straight piece the error is a parabola, least at this part of the way.
-        part = (target - seen) * rise - apart * widen
-        part = (part / (rise**2 + widen**2).clamp(min=1e-12)).clamp(0, 1)
-        error = (seen + part * rise - target) ** 2 + (apart + part * widen) ** 2
+        part = -sum(w * slope for w, slope in zip(wrong, slopes, strict=True))
+        part = (part / sum(slope**2 for slope in slopes).clamp(min=1e-12)).clamp(0, 1)
+        error = sum((w + part * slope) ** 2 for w, slope in zip(wrong, slopes, strict=True))
         best = error <= error.amin(-1, keepdim=True) + EQUAL
         found = torch.where(best, low + part * step, torch.inf).amin(-1)
         return torch.where(wanted > 0, found.to(wanted), wanted)
@@ -145,6 +150,7 @@ class Calibration:
                     tuple(curve["requested"]),
                     tuple(curve["measured"]),
                     tuple(curve.get("spread", ())),
+                    tuple(curve.get("cost", ())),
                 )
                 for unit, curve in data["curves"].items()
             }

@@ -56,20 +56,30 @@ def test_where_faces_differ_it_asks_for_what_is_least_wrong() -> None:
     assert requests(agreed, 3.0) == [4.0]
 
 
+def test_where_change_costs_it_asks_for_less() -> None:
+    """The error (r - w)^2 + (r / 2)^2 is least at 0.8 w."""
+    dear = ResponseCurve((0, 5), (0, 5), (), (0, 2.5))
+    assert requests(dear, 1.0, 4.0) == pytest.approx([0.8, 3.2])
+
+
 @given(
     rises=st.lists(st.floats(0, 2), min_size=2, max_size=6).filter(lambda r: sum(r[1:]) >= 0.5),
     spread=st.lists(st.floats(0, 2), min_size=6, max_size=6),
+    cost=st.lists(st.floats(0, 2), min_size=6, max_size=6),
 )
 def test_no_other_request_is_less_wrong_and_more_never_means_less(
-    rises: list[float], spread: list[float]
+    rises: list[float], spread: list[float], cost: list[float]
 ) -> None:
     levels = np.arange(len(rises))
-    curve = ResponseCurve(tuple(levels), tuple(np.cumsum(rises)), tuple(spread[: len(rises)]))
+    wrong = (tuple(side[: len(rises)]) for side in (spread, cost))
+    curve = ResponseCurve(tuple(levels), tuple(np.cumsum(rises)), *wrong)
     grid, wanted = np.linspace(0, levels[-1], 200), np.linspace(0.1, 8, 40)
 
     def errors(asked: np.ndarray) -> np.ndarray:
-        mean, apart = (np.interp(asked, levels, side) for side in (curve.measured, curve.spread))
-        return (mean - wanted[:, None]) ** 2 + apart**2
+        mean, apart, dear = (
+            np.interp(asked, levels, side) for side in (curve.measured, curve.spread, curve.cost)
+        )
+        return (mean - wanted[:, None]) ** 2 + apart**2 + dear**2
 
     asked = curve.request(torch.tensor(wanted)).numpy()
     assert (errors(asked[:, None])[:, 0] <= errors(grid[None]).min(1) + 1e-6).all()
@@ -107,9 +117,11 @@ def test_what_is_no_curve(asked: tuple, seen: tuple) -> None:
 
 
 @pytest.mark.parametrize("spread", [(0,), (0, -1), (0, float("inf"))])
-def test_what_is_no_spread(spread: tuple) -> None:
-    with pytest.raises(ValueError, match="spreads of 0 or more"):
+def test_what_is_no_spread_and_no_cost(spread: tuple) -> None:
+    with pytest.raises(ValueError, match="spreads and costs of 0 or more"):
         ResponseCurve((0, 1), (0, 1), spread)
+    with pytest.raises(ValueError, match="spreads and costs of 0 or more"):
+        ResponseCurve((0, 1), (0, 1), (), spread)
 
 
 def test_a_sweep_of_every_unit() -> None:
@@ -132,6 +144,13 @@ def test_faces_that_differ_are_a_spread() -> None:
     asked = AUVector((12,), torch.tensor([[0.0], [2], [0], [2]]))
     curve = fit_calibration(asked, readings([[0.0], [1], [0], [3]], (12,))).curves[12]
     assert curve == ResponseCurve((0, 2), (0, 2), (0, 1))
+
+
+def test_what_a_picture_costs_goes_with_its_request() -> None:
+    asked = AUVector((12,), torch.tensor([[0.0], [2], [4], [2]]))
+    seen = readings([[0.0], [1], None, [1]], (12,))
+    curve = fit_calibration(asked, seen, costs=torch.tensor([0.0, 1, 9, 2])).curves[12]
+    assert curve == ResponseCurve((0, 2), (0, 1), (), (0, 1.5))
 
 
 def test_a_calibration_of_the_first_schema_is_read() -> None:

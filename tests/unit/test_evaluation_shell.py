@@ -15,6 +15,7 @@ from tiny_demo import write_demo
 from au_adapter import AUVector, load_adapter
 from au_adapter.cli import main
 from au_adapter.demo import FOLDER_VARIABLE
+from au_adapter.evaluation.calibration import sweep_vectors
 from au_adapter.evaluation.estimators.files import read_picture
 from au_adapter.evaluation.generation import Drawing, limited
 from au_adapter.evaluation.protocols import Row, load_protocol
@@ -22,6 +23,7 @@ from au_adapter.evaluation.protocols.run import read_records
 from au_adapter.evaluation.reading import Reading
 from au_adapter.evaluation.shell import estimator_of
 from au_adapter.evaluation.subject import Subject
+from au_adapter.evaluation.sweep import SEED, read_sweep
 from au_adapter.facs import SET_A
 from au_adapter.models.calibration import Calibration, ResponseCurve
 
@@ -113,6 +115,16 @@ def test_calibrated_it_asks_by_the_curves(subject: Subject) -> None:
     assert torch.equal(smile, subject.draw("a man", 3, AUVector.parse("12B")))
     assert calibrated.settings()["calibration"] == adapter.calibration.name()
     assert subject.settings()["calibration"] == "off"
+
+
+def test_a_sweep_says_how_far_each_picture_is_from_its_face_at_rest(subject: Subject) -> None:
+    prompts = ("a man", "a woman")
+    seen = read_sweep(subject, Brightness(), sweep_vectors((12,), (0, 5)), prompts)
+    assert seen.requested.values.flatten().tolist() == [0, 5, 0, 5] and seen.readings.pictures == 4
+    assert seen.changes[[0, 2]].tolist() == [0, 0]
+    woman = subject.draw("a woman", SEED + 1, AUVector((12,), torch.tensor([[0.0], [5.0]])))
+    expected = (woman[1] - woman[0]).square().mean().sqrt().item()
+    assert seen.changes[3].item() == pytest.approx(expected, rel=1e-4)
 
 
 def test_an_edit_begins_at_the_photo(subject: Subject, photos: Path) -> None:
@@ -275,6 +287,7 @@ def test_calibrate_writes_the_adapter_with_its_curves(tmp_path: Path, subject: S
     calibration = load_adapter(path).calibration
     assert set(calibration.curves) == set(SET_A) and calibration.estimator == "brightness"
     assert calibration.curves[12].requested == (0, 5) and "steps 2" in calibration.conditions
+    assert "price 25" in calibration.conditions and calibration.curves[12].cost[1] > 0
     with Image.open(plot) as picture:
         assert picture.size == (960, 600)
 
