@@ -18,6 +18,7 @@ from . import (
     keyframes,
     magicface,
     picture_record,
+    protocol,
     sides,
     train,
 )
@@ -33,6 +34,7 @@ NODES = (
     *demo_model.NODES,
     *au_estimator.NODES,
     *au_change.NODES,
+    *protocol.NODES,
     *evaluator.NODES,
     *calibrate.NODES,
     *correction.NODES,

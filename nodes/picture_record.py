@@ -22,6 +22,7 @@ from .compat import PromptServer
 from .expression import AUExpression
 from .keyframes import AUKeyframes
 from .magicface import magicface_path
+from .protocol import AUProtocol
 from .sides import AUSides
 
 logger = logging.getLogger("au_adapter")
@@ -30,7 +31,7 @@ Graph = dict[str, dict[str, Any]]
 KEY = "au_adapter"  # the name of the record in a picture's metadata
 VECTOR_NODES = {
     node.define_schema().node_id: node
-    for node in (AUVectorNode, AUSweep, AUExpression, AUKeyframes, AUSides, AUChange)
+    for node in (AUVectorNode, AUSweep, AUExpression, AUKeyframes, AUSides, AUChange, AUProtocol)
 }
 VECTOR_INPUTS = ("au_vector", "source")
 MAGICFACE_FILES = ("denoising_file", "id_encoder_file")

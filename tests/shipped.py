@@ -33,6 +33,7 @@ NODE_IDS = {
     "AUA_LoadFaceReader": "Load Face Reader",
     "AUA_AUEstimator": "AU Estimator",
     "AUA_AUChange": "AU Change",
+    "AUA_AUProtocol": "AU Protocol",
     "AUA_AUEvaluator": "AU Evaluator",
     "AUA_SaveAUReport": "Save AU Report",
     "AUA_CalibrateAUAdapter": "Calibrate AU-Adapter",
@@ -50,6 +51,7 @@ PICTURES = {
     "au_animation": 1,
     "au_evaluate": 2,
     "au_generate": 1,
+    "au_protocol": 2,
     "au_sides": 1,
     "au_sweep": 6,
     "au_target": 2,
@@ -59,7 +61,7 @@ PICTURES = {
     "magicface_sides": 2,
     "magicface_sweep": 6,
 }
-SIZES = {"au_evaluate": (960, 600), "au_two_faces": (224, 128)}
+SIZES = {"au_evaluate": (960, 600), "au_protocol": (960, 600), "au_two_faces": (224, 128)}
 DRAWN = sorted(PICTURES)
 TRAINING = ["au_train"]  # takes minutes: tests/comfy/test_training_node.py runs it shortened
 FOREIGN = sorted({*NAMES} - {*DRAWN, *TRAINING})  # need models that nobody may ship along

@@ -76,6 +76,14 @@ ARRANGEMENTS: dict[str, list[list[Group]]] = {
         [Group("6. Read them", ("14", "15"), GREEN), Group("7. Measure", ("17", "16"), VIOLET)],
         [Group("8. Plots, table, files", ("10", "13", "18"), BLUE)],
     ],
+    "au_protocol": [
+        [NOTE],
+        [Group("1. Model", ("1",), GREY), Group("2. What is tested", ("4",), GREEN)],
+        [Group("3. Its prompt, seed and rows", ("2", "3", "7", "12"), BLUE)],
+        [Group("4. Draw them", ("5", "6", "8", "9"), VIOLET)],
+        [Group("5. Read them", ("14", "15"), GREEN), Group("6. Measure", ("17", "16"), VIOLET)],
+        [Group("7. Plots, table, files", ("10", "13", "18"), BLUE)],
+    ],
     "au_generate": [
         [NOTE],
         [Group("1. Model", ("1",), GREY), Group("2. What to draw", ("2", "3", "7"), BLUE)],

@@ -101,6 +101,23 @@ def load_protocol(
     )
 
 
+def load_part(name: str | Path, number: int) -> tuple[Row, list[Row]]:
+    """Reference `number`, from 1, of a protocol of prompts or photos, and the rows compared with
+    it. The sources of photos are "photo 1" and so on, for somebody who has them at hand.
+
+    ValueError for another number, and for a protocol that chooses among labelled frames.
+    """
+    photos = [f"photo {i + 1}" for i in range(_read(name).get("photos", 0))]
+    protocol = load_protocol(name, photos)
+    if not 1 <= number <= len(protocol.references):
+        raise ValueError(
+            f"The protocol '{name}' has {len(protocol.references)} prompts or photos, found number "
+            f"{number}: choose 1 to {len(protocol.references)}"
+        )
+    reference = protocol.references[number - 1]
+    return reference, [row for row in protocol.rows if row.reference == reference.id]
+
+
 def _read(name: str | Path) -> dict:
     path = FOLDER / f"{name}.json" if str(name) in NAMES else Path(name)
     if not path.is_file():
