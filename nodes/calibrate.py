@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from au_adapter.evaluation.calibration import fit_calibration, observations
+from torch import Tensor
+
+from au_adapter.evaluation.calibration import PRICE, changes, fit_calibration, observations
 from au_adapter.evaluation.plots import calibration_plot, sentence_picture
 from au_adapter.evaluation.reading import ReadingSet
 from au_adapter.facs import AUVector
@@ -32,6 +34,13 @@ class CalibrateAUAdapter(io.ComfyNode):
                 AUReadingSocket.Input(
                     "au_reading", tooltip="What AU Estimator read in the pictures of the sweep."
                 ),
+                io.Image.Input(
+                    "images",
+                    optional=True,
+                    tooltip="The pictures of the sweep, which begins at 0. With them it counts how "
+                    f"much a picture changes: {1 / PRICE:g} (RMSE, 0..1) is as bad as to miss by "
+                    "one intensity.",
+                ),
             ],
             outputs=[
                 AUAdapterSocket.Output(
@@ -45,10 +54,15 @@ class CalibrateAUAdapter(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, au_adapter: AUAdapter, au_vector: AUVector, au_reading: ReadingSet
+        cls,
+        au_adapter: AUAdapter,
+        au_vector: AUVector,
+        au_reading: ReadingSet,
+        images: Tensor | None = None,
     ) -> io.NodeOutput:
         try:
-            newer = fit_calibration(au_vector, au_reading)
+            costs = None if images is None else PRICE * changes(au_vector, images)
+            newer = fit_calibration(au_vector, au_reading, costs=costs)
         except ValueError as error:
             raise ValueError(f"Calibrate AU-Adapter: {error}") from error
         older = au_adapter.calibration

@@ -55,6 +55,26 @@ def sweep_vectors(units: Iterable[int], levels: Sequence[float] = LEVELS) -> AUV
     return AUVector(units, torch.stack(rows))
 
 
+def changes(requested: AUVector, pictures: Tensor) -> Tensor:
+    """RMSE [N] (0..1) of each picture [N, H, W, 3] to the face at rest, the last picture up to it
+    that asks for none of the AUs that vary. ValueError where the first asks for some, or the
+    numbers differ."""
+    resting = ~requested.values[:, _varying(requested)].any(1)
+    if len(requested) != len(pictures) or not resting[0]:
+        raise ValueError(
+            "What a request does to a picture is seen beside the face at rest, the first: found "
+            f"{len(pictures)} pictures and {len(requested)} vectors, of which the first asks for "
+            f"{requested.dict(0) or 'nothing'}. Let the sweep begin at 0, and give all pictures"
+        )
+    rest = torch.where(resting, torch.arange(len(pictures)), 0).cummax(0).values
+    return (pictures - pictures[rest]).square().mean((1, 2, 3)).sqrt()
+
+
+def _varying(requested: AUVector) -> Tensor:
+    """[K], true for AUs that are not the same in all pictures."""
+    return (requested.values != requested.values[:1]).any(0)
+
+
 def observations(
     requested: AUVector, readings: ReadingSet, costs: Tensor | None = None
 ) -> list[Observations]:
@@ -75,7 +95,7 @@ def observations(
     costs = torch.zeros(len(faces)) if costs is None else costs
     if lost := faces.count(None):
         LOGGER.warning("Calibration: no face in %d of %d pictures", lost, len(faces))
-    varying = (requested.values != requested.values[:1]).any(0)
+    varying = _varying(requested)
     found = []
     for column, unit in enumerate(requested.units):
         others = varying.clone()

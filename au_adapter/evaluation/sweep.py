@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from ..facs import AUVector
+from .calibration import changes
 from .estimators import Estimator, read_set
 from .reading import ReadingSet
 from .subject import Subject
@@ -38,7 +39,7 @@ SEED = 1001  # of the first; the next ones follow
 @dataclass(frozen=True)
 class SweepOutcome:
     """Picture by picture, N in all: what was asked for, what was read, and the RMSE [N] (0..1) to
-    the picture of the same face with which the sweep begins."""
+    the picture of the same face at rest."""
 
     requested: AUVector
     readings: ReadingSet
@@ -50,10 +51,10 @@ def read_sweep(
 ) -> SweepOutcome:
     """Draw and read a sweep, the neutral face first, on a face per prompt. The pictures of one face
     are in memory at a time."""
-    readings, changes = [], []
+    readings, changed = [], []
     for number, prompt in enumerate(prompts):
         pictures = subject.draw(prompt, SEED + number, sweep)
         readings.append(read_set(reader, pictures))
-        changes.append((pictures - pictures[:1]).square().mean((1, 2, 3)).sqrt())
+        changed.append(changes(sweep, pictures))
     stacked = ReadingSet.stack(readings)
-    return SweepOutcome(AUVector.stack([sweep] * len(readings)), stacked, torch.cat(changes))
+    return SweepOutcome(AUVector.stack([sweep] * len(readings)), stacked, torch.cat(changed))

@@ -248,6 +248,16 @@ def test_a_correction_asks_for_what_was_missing() -> None:
         )
 
 
+def test_calibrate_weighs_how_much_the_pictures_change(demo_files: Path) -> None:
+    adapter = load_adapter(demo_files / "adapter.safetensors")
+    swept = {"au_adapter": adapter, "au_vector": sweep(0, 2, 4), "au_reading": read(0, 1, 2)}
+    images = torch.tensor([0.2, 0.22, 0.32]).reshape(3, 1, 1, 1).expand(-1, 8, 8, 3)
+    weighed, _ = run("AUA_CalibrateAUAdapter", **swept, images=images)
+    assert weighed.calibration.curves[12].cost == pytest.approx((0, 0.5, 3), abs=1e-3)
+    with pytest.raises(ValueError, match="Calibrate AU-Adapter: .*found 2 pictures and 3 vectors"):
+        run("AUA_CalibrateAUAdapter", **swept, images=images[:2])
+
+
 def test_calibrate_adds_curves_and_leaves_the_adapter_alone(demo_files: Path) -> None:
     adapter = load_adapter(demo_files / "adapter.safetensors")
     first, plot = run(

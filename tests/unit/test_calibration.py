@@ -14,7 +14,12 @@ from safetensors import safe_open
 from tiny_unet import SD21, tiny_adapter, tiny_unet
 
 from au_adapter import AUVector, load_adapter, save_adapter
-from au_adapter.evaluation.calibration import fit_calibration, observations, sweep_vectors
+from au_adapter.evaluation.calibration import (
+    changes,
+    fit_calibration,
+    observations,
+    sweep_vectors,
+)
 from au_adapter.evaluation.reading import Reading, ReadingSet
 from au_adapter.models.calibration import Calibration, ResponseCurve
 from au_adapter.weights.files import CALIBRATION_KEY, adapter_hash
@@ -144,6 +149,23 @@ def test_faces_that_differ_are_a_spread() -> None:
     asked = AUVector((12,), torch.tensor([[0.0], [2], [0], [2]]))
     curve = fit_calibration(asked, readings([[0.0], [1], [0], [3]], (12,))).curves[12]
     assert curve == ResponseCurve((0, 2), (0, 2), (0, 1))
+
+
+def test_change_is_measured_beside_the_face_at_rest_before_it() -> None:
+    """Two faces, one after the other, AU4 the same in all: 0.1 and 0.3 away from their own rest."""
+    asked = AUVector((4, 12), torch.tensor([[2.0, 0], [2, 3], [2, 0], [2, 3], [2, 5]]))
+    greys = torch.tensor([0.2, 0.3, 0.5, 0.8, 0.5])
+    pictures = greys.reshape(5, 1, 1, 1).expand(-1, 8, 6, 3)
+    assert changes(asked, pictures).tolist() == pytest.approx([0, 0.1, 0, 0.3, 0], abs=1e-6)
+
+
+def test_change_needs_a_face_at_rest_and_all_pictures() -> None:
+    asked = AUVector((12,), torch.tensor([[1.0], [3.0]]))
+    with pytest.raises(ValueError, match=r"first asks for {'12': 1.0}\. Let the sweep begin at 0"):
+        changes(asked, torch.zeros(2, 8, 8, 3))
+    asked = AUVector((12,), torch.tensor([[0.0], [3.0]]))
+    with pytest.raises(ValueError, match="found 1 pictures and 2 vectors"):
+        changes(asked, torch.zeros(1, 8, 8, 3))
 
 
 def test_what_a_picture_costs_goes_with_its_request() -> None:
