@@ -11,7 +11,7 @@ import json
 import logging
 import math
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
@@ -22,6 +22,7 @@ from torch import Tensor
 
 from ..metrics.checks import pictures
 from ..reading import Reading
+from ..sides import intensities, sided_units
 from . import REFERENCE, SCHEMA, Protocol, Row
 
 LOGGER = logging.getLogger("au_adapter")
@@ -61,7 +62,8 @@ def run_protocol(
     """
     output = Path(output)
     about = {"networks": dict(networks or {}), "not_measured": dict(not_measured or {})}
-    _claim(output, describe(protocol, estimator, method, settings) | about)
+    header = describe(protocol, estimator, method, settings) | about
+    _claim(output, header)
     index, count = process or process_share()
     done = {record["id"] for record in read_records(output)}
     mine = (*protocol.references, *protocol.rows)[index::count]
@@ -71,7 +73,7 @@ def run_protocol(
     with _appending(output / f"rows-{index}.jsonl") as file:
         for rows in _batches(todo, batch_size):
             images = _generated(generate, rows)
-            records = _records(rows, _measurements(estimate(images), len(rows)), method)
+            records = _records(rows, _measurements(estimate(images), len(rows)), method, header)
             if compare is not None and rows[0].group != REFERENCE and rows[0].reference:
                 _add_metrics(records, compare(images, reference_of(rows[0], images), rows))
             file.writelines(json.dumps(record) + "\n" for record in records)
@@ -98,6 +100,8 @@ def describe(
         "method": method,
         "settings": dict(settings or {}),
     }
+    if apart := sided_units(row.requested for row in protocol.rows):
+        header["sides"] = apart
     return json.loads(json.dumps(header))
 
 
@@ -222,20 +226,19 @@ def _measurements(readings: list[Reading], count: int) -> list[list[Reading]]:
     return [sorted(found, key=lambda reading: -reading.confidence) for found in faces]
 
 
-def _records(rows: Sequence[Row], faces: list[list[Reading]], method: str) -> list[dict]:
+def _records(
+    rows: Sequence[Row], faces: list[list[Reading]], method: str, header: Mapping
+) -> list[dict]:
+    apart = header.get("sides", ())
     return [
-        {**asdict(row), "method": method, "faces": len(found), "measured": _measured(found)}
+        {**asdict(row), "method": method, "faces": len(found), "measured": measured(found, apart)}
         for row, found in zip(rows, faces, strict=True)
     ]
 
 
-def _measured(found: list[Reading]) -> dict[str, float] | None:
-    """AU number as text -> intensity of the most confident face, or None without a face."""
-    if not found:
-        return None
-    aus = found[0].aus
-    values = zip(aus.units, aus.values[0].tolist(), strict=True)
-    return {str(unit): round(value, 4) for unit, value in values}
+def measured(found: Sequence[Reading], apart: Collection[int]) -> dict[str, float] | None:
+    """Column -> intensity of the first face, the AUs in `apart` by side; None without a face."""
+    return intensities(found[0].aus, apart) if found else None
 
 
 def _add_metrics(records: list[dict], metrics: Mapping[str, Tensor]) -> None:
