@@ -266,9 +266,15 @@ def _rendered_frames(source: Path, folder: Path) -> list[Frame]:
             partial = path.with_name(f".{os.getpid()}_{path.name}")  # processes do this at once
             Image.fromarray(sample["image"]).save(partial)
             os.replace(partial, path)
-        aus = {unit: value for unit, value in label["units"].items() if int(unit) in SET_A}
-        frames.append(Frame(str(path), str(label["identity"]), aus))
+        frames.append(Frame(str(path), str(label["identity"]), _labels(label)))
     return frames
+
+
+def _labels(label: Mapping[str, Any]) -> dict[str, float]:
+    """The AUs of set A that a render shows, by side where the sides differ."""
+    sides = [[[label[side].get(str(unit), 0.0) for unit in SET_A]] for side in ("left", "right")]
+    left, right = map(torch.tensor, sides)
+    return AUVector(SET_A, left, left, right).dict()
 
 
 def _about(protocol: Protocol, compare: Comparison, reader: Estimator) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from au_adapter.evaluation.generation import Drawing, limited
 from au_adapter.evaluation.protocols import Row, load_protocol
 from au_adapter.evaluation.protocols.run import read_records
 from au_adapter.evaluation.reading import Reading
-from au_adapter.evaluation.shell import estimator_of
+from au_adapter.evaluation.shell import _labels, estimator_of
 from au_adapter.evaluation.subject import Subject
 from au_adapter.evaluation.sweep import SEED, read_sweep
 from au_adapter.facs import SET_A
@@ -224,6 +224,11 @@ def test_edits_of_photos(tmp_path: Path, photos: Path) -> None:
     assert report["counts"]["made"] == 2 and report["settings"]["edit_noise"] == 0.6
     missing = run("evaluate", protocol, "--output", tmp_path / "other")
     assert missing.exit_code == 1 and "edits 2 different photos" in missing.output
+
+
+def test_a_render_of_one_side_is_asked_for_on_that_side() -> None:
+    label = {"identity": 7, "left": {"12": 2.0, "6": 1.0, "43": 5.0}, "right": {"6": 1.0}}
+    assert _labels(label) == {"6": 1.0, "L12": 2.0}
 
 
 @pytest.mark.parametrize("kind", ["renders", "table"])

@@ -109,6 +109,17 @@ def test_aueditnet_pairs_frames_of_one_person() -> None:
     assert shuffled.rows == protocol.rows
 
 
+def test_labels_of_one_side_are_asked_for_on_that_side() -> None:
+    labels = AUVector.parse("L12E+R12C+6B+43E").dict()
+    protocol = load_protocol("aueditnet", frames=[Frame(f"{i}.png", "a", labels) for i in (0, 1)])
+    wanted, removal = (protocol.rows[i].requested for i in (0, 1))
+    assert {code: value for code, value in wanted.items() if value} == {
+        "6": 2.0, "L12": 5.0, "R12": 3.0,
+    }  # fmt: skip
+    assert "25" in wanted and not any(removal.values())
+    assert tuple(map(int, removal)) == SET_A
+
+
 @pytest.mark.parametrize("name", ["fineface", "magicface"])
 def test_every_unit_and_level_is_asked_for_alike(name: str) -> None:
     protocol = load_protocol(name, photos=PHOTOS)
