@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -145,6 +146,22 @@ def test_a_change_is_added_to_what_the_photo_shows(subject: Subject, photos: Pat
     expected = subject.edit(photo, "a face", 1, (shown + AUVector.parse("12B")).clamp())
     assert torch.equal(drawing([row]), expected)
     assert torch.equal(drawing([Row("r", "reference", {}, 1, "r", source=str(file))]), photo)
+
+
+def test_the_loop_takes_a_face_that_is_not_symmetric(subject: Subject, photos: Path) -> None:
+    class OneSided(Brightness):
+        def estimate(self, images: torch.Tensor) -> list[Reading]:
+            both = super().estimate(images)
+            return [
+                replace(r, aus=AUVector(SET_A, r.aus.values, r.aus.values, 0 * r.aus.values))
+                for r in both
+            ]
+
+    drawing = Drawing(subject, OneSided(), "change", "a face", rounds=2)
+    row = Row("a", "single", {"12": 2.0}, 1, "r", source=str(photos / "person0.png"))
+    assert drawing([row]).shape == (1, 128, 128, 3)
+    with pytest.raises(ValueError, match="ask for both sides alike"):
+        drawing([replace(row, requested={"L12": 2.0})])
 
 
 def test_a_target_is_what_an_edit_is_compared_with(subject: Subject, photos: Path) -> None:
