@@ -86,7 +86,7 @@ def evaluate_folder(
     folder: Path, requested: Path | None, output: Path, reader: Estimator, compare: Comparison
 ) -> None:
     """Measure the pictures that the table `requested` names."""
-    protocol = _folder(folder, requested, reader)
+    protocol, unread = _folder(folder, requested, reader)
     run_protocol(
         protocol,
         lambda rows: torch.cat([read_picture(row.source) for row in rows]),
@@ -95,7 +95,7 @@ def evaluate_folder(
         compare=compare if protocol.references else None,
         method="pictures as given",
         settings={"pictures": _contents(protocol)},
-        **_about(protocol, compare, reader),
+        **_about(protocol, compare, reader, unread),
     )
 
 
@@ -195,14 +195,15 @@ def clip_encoder(folder: Path) -> Encode:
     return encode
 
 
-def _folder(folder: Path, table: Path | None, reader: Estimator) -> Protocol:
-    """The pictures of a folder as a protocol: what each was asked for stands in a table."""
+def _folder(folder: Path, table: Path | None, reader: Estimator) -> tuple[Protocol, list[int]]:
+    """The pictures of a folder as a protocol: what each was asked for stands in a table. And the
+    AUs that were asked for and that the estimator does not read: no row has them."""
     if table is None:
         raise ValueError(
             f"{folder} holds pictures; what they were asked for is missing. Give --requested, a "
             "CSV with the columns file, aus (FACS notation) and, to compare, source"
         )
-    rows, references = [], {}
+    rows, references, unread = [], {}, set()
     for entry in read_table(table):
         file, source = entry["file"], entry.get("source")
         name = f"reference_{source}".replace("/", "_") if source else ""
@@ -210,8 +211,9 @@ def _folder(folder: Path, table: Path | None, reader: Estimator) -> Protocol:
             references[name] = Row(name, REFERENCE, {}, 0, name, source=str(folder / source))
         aus = AUVector.parse(entry["aus"])
         asked = {k: v for k, v in aus.dict().items() if int(k.lstrip("LR")) in reader.units}
+        unread |= {int(k.lstrip("LR")) for k in aus.dict() if k not in asked}
         rows.append(Row(file, "pictures", asked, 0, name, source=str(folder / file)))
-    return Protocol(
+    protocol = Protocol(
         name="pictures",
         title=f"Pictures of {folder.name}: Action Units asked for and measured",
         scale="absolute",
@@ -221,6 +223,7 @@ def _folder(folder: Path, table: Path | None, reader: Estimator) -> Protocol:
         published={},
         ours=(),
     )
+    return protocol, sorted(unread)
 
 
 def read_table(path: Path) -> list[dict[str, str]]:
@@ -277,9 +280,11 @@ def _labels(label: Mapping[str, Any]) -> dict[str, float]:
     return AUVector(SET_A, left, left, right).dict()
 
 
-def _about(protocol: Protocol, compare: Comparison, reader: Estimator) -> dict[str, Any]:
-    """Who measures, and what nobody can."""
-    unread = [unit for unit in protocol.units if unit not in reader.units]
+def _about(
+    protocol: Protocol, compare: Comparison, reader: Estimator, asked: Sequence[int] = ()
+) -> dict[str, Any]:
+    """Who measures, and what nobody can. asked: AUs besides those of the protocol."""
+    unread = [unit for unit in (*protocol.units, *asked) if unit not in reader.units]
     missing = {f"AU{unit}": f"{reader.name} does not read it" for unit in unread}
     if protocol.references:
         missing |= compare.not_measured

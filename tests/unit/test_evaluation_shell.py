@@ -270,6 +270,9 @@ def test_the_pictures_of_a_folder(tmp_path: Path, photos: Path) -> None:
     assert result.exit_code == 0, result.output
     rows = {r["id"]: r for r in csv.DictReader((output / "report.csv").open())}
     assert float(rows["white.png"]["measured_12"]) == 5.0
+    report = json.loads((output / "report.json").read_text())
+    assert report["not_measured"]["AU10"] == "brightness does not read it"
+    assert not {"AU6", "AU12"} & report["not_measured"].keys()
     assert rows["white.png"]["requested_12"] == "5.0" and rows["white.png"]["picture_rmse"] == ""
     assert float(rows["person0.png"]["picture_rmse"]) > 0.1
     without = run("evaluate", photos, "--output", tmp_path / "other")
