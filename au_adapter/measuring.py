@@ -71,6 +71,12 @@ def subject_options(function: Callable) -> Callable:
 @click.argument("what", metavar="PROTOCOL|FOLDER")
 @click.option("--output", required=True, type=PATH, help="Rows and report; a run goes on there.")
 @click.option("--requested", type=PATH, help="With FOLDER: a CSV with file, aus and source.")
+@click.option(
+    "--readings",
+    type=PATH,
+    help="With FOLDER: what LibreFace, OpenFace or py-feat read there, their CSV, instead of an "
+    "estimator.",
+)
 @click.option("--adapter", type=PATH, help="Its adapter file; default: the bundled one.")
 @click.option("--calibrated", is_flag=True, help="Ask by the adapter's response curves.")
 @click.option("--photos", type=PATH, help="For magicface: a folder of 20 people.")

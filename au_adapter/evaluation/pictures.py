@@ -15,7 +15,7 @@ from ..facs import AUVector
 from ..facs.notation import format_notation
 from .comparison import Comparison
 from .protocols import REFERENCE
-from .protocols.run import measured
+from .protocols.run import seen
 from .reading import Reading, ReadingSet
 from .report import ALL, SCHEMA, Report, build_report
 from .sides import columns, of_one_face, sided_units
@@ -186,8 +186,7 @@ def _record(
     return {
         **{"id": name, "group": group, "requested": asked, "seed": None, "reference": ""},
         **{"prompt": "", "source": "", "target": "", "method": ""},
-        "faces": None if faces is None else len(faces),
-        "measured": measured(faces or [], apart),
+        **seen(faces, apart),
     }
 
 

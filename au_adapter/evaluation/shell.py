@@ -22,17 +22,19 @@ from .calibration import LEVELS, PRICE, fit_calibration, observations, sweep_vec
 from .comparison import Comparison, comparison
 from .estimators import Estimator, open_estimator
 from .estimators.files import read_picture
+from .file_readings import FileReadings, picture_files
 from .generation import Drawing, limited
 from .metrics.embeddings import Encode
 from .plots import calibration_plot, report_plots
 from .protocols import REFERENCE, Frame, Protocol, Row, load_protocol
 from .protocols.run import process_share, run_protocol
+from .reading import Reading
 from .report import Report, report_run
 from .subject import Subject
 from .sweep import PROMPTS, read_sweep
 
-PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 OF_A_PROTOCOL = ("model", "adapter", "calibrated", "start", "photos", "frames", "limit")
+OF_A_FOLDER = ("requested", "readings")
 PHOTO_PROMPT = "a photo of a face"
 
 
@@ -43,6 +45,7 @@ def evaluate(
     subject: Mapping[str, Any],
     estimator: str | None = None,
     requested: Path | None = None,
+    readings: Path | None = None,
     lpips: Path | None = None,
     clip: Path | None = None,
     **settings: Any,
@@ -50,15 +53,19 @@ def evaluate(
     """Carry out a protocol, or measure the pictures of a folder; the report's files.
 
     what: a name or file of a protocol, or a folder that `requested` belongs to. subject: arguments
-    of `Subject.load`. estimator: see `estimator_of`. settings: of `evaluate_protocol`. Every
-    process makes its share; the first, and whichever completes the run, writes the report.
+    of `Subject.load`. estimator: see `estimator_of`. readings: a table of another tool's for the
+    pictures of a folder, see `FileReadings`. settings: of `evaluate_protocol`. Every process makes
+    its share; the first, and whichever completes the run, writes the report.
     """
-    _check_options(what, requested, {**subject, **settings})
+    own = {"requested": requested, "readings": readings, "estimator": estimator}
+    _check_options(what, {**subject, **settings, **own})
     encode = clip and clip_encoder(clip)
     compare = comparison(clip=encode, clip_name=f"CLIP {clip}", lpips_backbone=lpips)
     if Path(what).is_dir():
-        reader = estimator_of(estimator, {"model": what})
-        evaluate_folder(Path(what), requested, output, reader, compare)
+        folder = Path(what)
+        given = readings and FileReadings.open(readings, folder)
+        reader = given or estimator_of(estimator, {"model": what})
+        evaluate_folder(folder, requested, output, reader, compare)
     else:
         reader = estimator_of(estimator, subject)
         evaluate_protocol(what, output, subject, reader, compare, **settings)
@@ -67,12 +74,15 @@ def evaluate(
     return _written(report, output) if written else []
 
 
-def _check_options(what: str, requested: Path | None, given: Mapping[str, Any]) -> None:
+def _check_options(what: str, given: Mapping[str, Any]) -> None:
     """A ValueError for an option that the kind of run would not look at."""
     if not Path(what).is_dir():
-        if requested is not None:
-            raise ValueError(f"--requested belongs to a folder of pictures, and {what} is none")
+        for name in OF_A_FOLDER:
+            if given.get(name):
+                raise ValueError(f"--{name} belongs to a folder of pictures, and {what} is none")
         return
+    if given["readings"] and given["estimator"]:
+        raise ValueError("--readings are of the tool that made them: leave out --estimator")
     idle = [name for name in OF_A_PROTOCOL if given.get(name)]
     idle += ["rounds"] if given.get("rounds", 1) > 1 else []
     if idle:
@@ -83,20 +93,45 @@ def _check_options(what: str, requested: Path | None, given: Mapping[str, Any]) 
 
 
 def evaluate_folder(
-    folder: Path, requested: Path | None, output: Path, reader: Estimator, compare: Comparison
+    folder: Path,
+    requested: Path | None,
+    output: Path,
+    reader: Estimator | FileReadings,
+    compare: Comparison,
 ) -> None:
     """Measure the pictures that the table `requested` names."""
     protocol, unread = _folder(folder, requested, reader)
+    settings = {"pictures": _contents(protocol)}
+    if isinstance(reader, FileReadings):
+        estimate = _read_before(protocol, reader, folder)
+        settings["readings"] = reader.digest
+    else:
+        estimate = reader.estimate
     run_protocol(
         protocol,
         lambda rows: torch.cat([read_picture(row.source) for row in rows]),
-        reader.estimate,
+        estimate,
         output,
         compare=compare if protocol.references else None,
         method="pictures as given",
-        settings={"pictures": _contents(protocol)},
+        settings=settings,
         **_about(protocol, compare, reader, unread),
     )
+
+
+def _read_before(
+    protocol: Protocol, reader: FileReadings, folder: Path
+) -> dict[str, list[Reading]]:
+    """Row id -> faces. ValueError for a picture to score that the tool did not read."""
+    rows = (*protocol.references, *protocol.rows)
+    found = reader.of({row.id: os.path.relpath(row.source, folder) for row in rows})
+    needed = protocol.rows if protocol.scale == "absolute" else rows
+    if missing := [row.source for row in needed if row.id not in found]:
+        raise ValueError(
+            f"{reader.name} did not read {len(missing)} of {len(needed)} pictures, such as "
+            f"{missing[0]}: let it read them all, or take them out of the table of requests"
+        )
+    return found
 
 
 def _contents(protocol: Protocol) -> str:
@@ -120,7 +155,9 @@ def evaluate_protocol(
 ) -> None:
     """Make and measure the pictures of a protocol. photos, frames: see `load_protocol`. prompt: of
     photos. limit: a trial of so many pictures. rounds: of the closed loop."""
-    protocol = load_protocol(what, photos=_photos(photos), frames=_frames(frames, output))
+    protocol = load_protocol(
+        what, photos=picture_files(photos) if photos else [], frames=_frames(frames, output)
+    )
     drawing = Drawing(Subject.load(**subject), reader, protocol.scale, prompt, rounds)
     settings = {**drawing.subject.settings(), "rounds": rounds}
     if protocol.references[0].source:
@@ -195,7 +232,9 @@ def clip_encoder(folder: Path) -> Encode:
     return encode
 
 
-def _folder(folder: Path, table: Path | None, reader: Estimator) -> tuple[Protocol, list[int]]:
+def _folder(
+    folder: Path, table: Path | None, reader: Estimator | FileReadings
+) -> tuple[Protocol, list[int]]:
     """The pictures of a folder as a protocol: what each was asked for stands in a table. And the
     AUs that were asked for and that the estimator does not read: no row has them."""
     if table is None:
@@ -238,12 +277,6 @@ def read_table(path: Path) -> list[dict[str, str]]:
     return rows
 
 
-def _photos(folder: Path | None) -> list[Path]:
-    if folder is None:
-        return []
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() in PICTURES)
-
-
 def _frames(source: Path | None, output: Path) -> list[Frame]:
     """Labelled photos: a CSV with the columns file, subject and aus, or a folder of renders, whose
     pictures are laid out beside the result."""
@@ -281,7 +314,10 @@ def _labels(label: Mapping[str, Any]) -> dict[str, float]:
 
 
 def _about(
-    protocol: Protocol, compare: Comparison, reader: Estimator, asked: Sequence[int] = ()
+    protocol: Protocol,
+    compare: Comparison,
+    reader: Estimator | FileReadings,
+    asked: Sequence[int] = (),
 ) -> dict[str, Any]:
     """Who measures, and what nobody can. asked: AUs besides those of the protocol."""
     unread = [unit for unit in (*protocol.units, *asked) if unit not in reader.units]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -71,7 +70,10 @@ def subject() -> Subject:
 
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
-    folder = tmp_path / "photos"
+    return write_photos(tmp_path / "photos")
+
+
+def write_photos(folder: Path) -> Path:
     folder.mkdir()
     for i in range(2):
         pixels = torch.rand(96, 96, 3, generator=torch.Generator().manual_seed(i)) * 255
@@ -259,32 +261,6 @@ def test_labelled_frames(tmp_path: Path, photos: Path, kind: str) -> None:
     records = read_records(output)
     assert sum(record["group"] != "reference" for record in records) == 2
     assert all(Path(record["source"]).is_file() for record in records)
-
-
-def test_the_pictures_of_a_folder(tmp_path: Path, photos: Path) -> None:
-    Image.new("RGB", (40, 50), "white").save(photos / "white.png")
-    table = tmp_path / "asked.csv"
-    table.write_text("file,aus,source\nperson0.png,6C+12D,person1.png\nwhite.png,12E+10A,\n")
-    output = tmp_path / "run"
-    result = run("evaluate", photos, "--requested", table, "--output", output)
-    assert result.exit_code == 0, result.output
-    rows = {r["id"]: r for r in csv.DictReader((output / "report.csv").open())}
-    assert float(rows["white.png"]["measured_12"]) == 5.0
-    report = json.loads((output / "report.json").read_text())
-    assert report["not_measured"]["AU10"] == "brightness does not read it"
-    assert not {"AU6", "AU12"} & report["not_measured"].keys()
-    assert rows["white.png"]["requested_12"] == "5.0" and rows["white.png"]["picture_rmse"] == ""
-    assert float(rows["person0.png"]["picture_rmse"]) > 0.1
-    without = run("evaluate", photos, "--output", tmp_path / "other")
-    assert without.exit_code == 1 and "Give --requested" in without.output
-    idle = run("evaluate", photos, "--requested", table, "--output", output, "--limit", 1)
-    assert idle.exit_code == 1 and "leave out --limit" in idle.output
-    Image.new("RGB", (40, 50), "black").save(photos / "white.png")
-    redrawn = run("evaluate", photos, "--requested", table, "--output", output)
-    assert redrawn.exit_code == 1 and "holds another run: its settings" in redrawn.output
-    table.write_text("picture,aus\n")
-    wrong = run("evaluate", photos, "--requested", table, "--output", tmp_path / "other")
-    assert wrong.exit_code == 1 and "needs the columns file and aus" in wrong.output
 
 
 def test_a_trial_is_scattered_and_grows() -> None:

@@ -36,7 +36,7 @@ Compare = Callable[[Tensor, Tensor, Sequence[Row]], Mapping[str, Tensor]]
 def run_protocol(
     protocol: Protocol,
     generate: Generate,
-    estimate: Estimate,
+    estimate: Estimate | Mapping[str, Sequence[Reading]],
     output: str | Path,
     *,
     estimator: str,
@@ -51,11 +51,12 @@ def run_protocol(
     """Do all rows of `protocol` that `output` lacks; returns the folder. Safe to stop and repeat.
 
     generate: rows of one reference -> pictures [N, H, W, 3] in 0..1; a row of the group "reference"
-    asks for no AUs: no AU condition, or the photo itself. estimate: pictures -> Readings. compare:
-    pictures, their references, rows -> metric name -> [N], such as CLIP-I. estimator, method,
-    settings: what a reader of the numbers must know. networks: metric of `compare` -> what sees it;
-    not_measured: metric -> why it is missing. process: index and number of processes, by
-    default as accelerate launched them.
+    asks for no AUs: no AU condition, or the photo itself. estimate: pictures -> Readings; or row id
+    -> its faces, the surest first, where they were read before: nobody looked at a row that is not
+    there. compare: pictures, their references, rows -> metric name -> [N], such as CLIP-I.
+    estimator, method, settings: what a reader of the numbers must know. networks: metric of
+    `compare` -> what sees it; not_measured: metric -> why it is missing. process: index and number
+    of processes, by default as accelerate launched them.
 
     A face that is not found makes a row with "faces": 0 and no measurement. ValueError where the
     folder holds another run.
@@ -73,7 +74,7 @@ def run_protocol(
     with _appending(output / f"rows-{index}.jsonl") as file:
         for rows in _batches(todo, batch_size):
             images = _generated(generate, rows)
-            records = _records(rows, _measurements(estimate(images), len(rows)), method, header)
+            records = _records(rows, _faces(estimate, images, rows), method, header)
             if compare is not None and rows[0].group != REFERENCE and rows[0].reference:
                 _add_metrics(records, compare(images, reference_of(rows[0], images), rows))
             file.writelines(json.dumps(record) + "\n" for record in records)
@@ -214,6 +215,14 @@ def _generated(generate: Generate, rows: Sequence[Row]) -> Tensor:
     return images
 
 
+def _faces(
+    estimate: Estimate | Mapping[str, Sequence[Reading]], images: Tensor, rows: Sequence[Row]
+) -> Sequence[Sequence[Reading] | None]:
+    if isinstance(estimate, Mapping):
+        return [estimate.get(row.id) for row in rows]
+    return _measurements(estimate(images), len(rows))
+
+
 def _measurements(readings: list[Reading], count: int) -> list[list[Reading]]:
     """The readings of each of `count` pictures, the most confident first."""
     faces: list[list[Reading]] = [[] for _ in range(count)]
@@ -227,18 +236,22 @@ def _measurements(readings: list[Reading], count: int) -> list[list[Reading]]:
 
 
 def _records(
-    rows: Sequence[Row], faces: list[list[Reading]], method: str, header: Mapping
+    rows: Sequence[Row], faces: Sequence[Sequence[Reading] | None], method: str, header: Mapping
 ) -> list[dict]:
     apart = header.get("sides", ())
     return [
-        {**asdict(row), "method": method, "faces": len(found), "measured": measured(found, apart)}
+        {**asdict(row), "method": method, **seen(found, apart)}
         for row, found in zip(rows, faces, strict=True)
     ]
 
 
-def measured(found: Sequence[Reading], apart: Collection[int]) -> dict[str, float] | None:
-    """Column -> intensity of the first face, the AUs in `apart` by side; None without a face."""
-    return intensities(found[0].aus, apart) if found else None
+def seen(found: Sequence[Reading] | None, apart: Collection[int]) -> dict:
+    """What a row says of its faces: how many, None where nobody looked, and the intensities of the
+    first, the AUs in `apart` by side."""
+    return {
+        "faces": None if found is None else len(found),
+        "measured": intensities(found[0].aus, apart) if found else None,
+    }
 
 
 def _add_metrics(records: list[dict], metrics: Mapping[str, Tensor]) -> None:
