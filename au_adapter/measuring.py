@@ -72,6 +72,11 @@ def subject_options(function: Callable) -> Callable:
 @click.option("--output", required=True, type=PATH, help="Rows and report; a run goes on there.")
 @click.option("--requested", type=PATH, help="With FOLDER: a CSV with file, aus and source.")
 @click.option(
+    "--changes",
+    is_flag=True,
+    help="With FOLDER: aus are changes of what the source shows, as MagicFace is asked.",
+)
+@click.option(
     "--readings",
     type=PATH,
     help="With FOLDER: what LibreFace, OpenFace or py-feat read there, their CSV, instead of an "
@@ -94,6 +99,12 @@ def subject_options(function: Callable) -> Callable:
 )
 @click.option("--lpips", type=PATH, help="torchvision's AlexNet weights.")
 @click.option("--clip", type=PATH, help="A CLIP folder as transformers saves it, for CLIP-I.")
+@click.option(
+    "--identity",
+    metavar="MODULE:FUNCTION",
+    help="Code that makes a face recognition network, a function from pictures [N, H, W, 3] to "
+    "embeddings [N, D]: for the identity figures.",
+)
 @subject_options
 def evaluate(
     what: str,

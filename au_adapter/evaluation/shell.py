@@ -34,7 +34,7 @@ from .subject import Subject
 from .sweep import PROMPTS, read_sweep
 
 OF_A_PROTOCOL = ("model", "adapter", "calibrated", "start", "photos", "frames", "limit")
-OF_A_FOLDER = ("requested", "readings")
+OF_A_FOLDER = ("requested", "changes", "readings")
 PHOTO_PROMPT = "a photo of a face"
 
 
@@ -45,27 +45,36 @@ def evaluate(
     subject: Mapping[str, Any],
     estimator: str | None = None,
     requested: Path | None = None,
+    changes: bool = False,
     readings: Path | None = None,
     lpips: Path | None = None,
     clip: Path | None = None,
+    identity: str | None = None,
     **settings: Any,
 ) -> list[Path]:
     """Carry out a protocol, or measure the pictures of a folder; the report's files.
 
     what: a name or file of a protocol, or a folder that `requested` belongs to. subject: arguments
-    of `Subject.load`. estimator: see `estimator_of`. readings: a table of another tool's for the
-    pictures of a folder, see `FileReadings`. settings: of `evaluate_protocol`. Every process makes
-    its share; the first, and whichever completes the run, writes the report.
+    of `Subject.load`. estimator: see `estimator_of`. changes: `requested` asks for changes of what
+    the sources show. readings: a table of another tool's for the pictures of a folder, see
+    `FileReadings`. identity: MODULE:FUNCTION of what makes a function from pictures [N, H, W, 3] to
+    embeddings [N, D] of who is in them. settings: of `evaluate_protocol`. Every process makes its
+    share; the first, and whichever completes the run, writes the report.
     """
-    own = {"requested": requested, "readings": readings, "estimator": estimator}
+    own = {"requested": requested, "changes": changes, "readings": readings, "estimator": estimator}
     _check_options(what, {**subject, **settings, **own})
-    encode = clip and clip_encoder(clip)
-    compare = comparison(clip=encode, clip_name=f"CLIP {clip}", lpips_backbone=lpips)
+    compare = comparison(
+        clip=clip and clip_encoder(clip),
+        clip_name=f"CLIP {clip}",
+        identity=identity and made_by(identity),
+        identity_name=str(identity),
+        lpips_backbone=lpips,
+    )
     if Path(what).is_dir():
         folder = Path(what)
         given = readings and FileReadings.open(readings, folder)
         reader = given or estimator_of(estimator, {"model": what})
-        evaluate_folder(folder, requested, output, reader, compare)
+        evaluate_folder(folder, requested, output, reader, compare, changes)
     else:
         reader = estimator_of(estimator, subject)
         evaluate_protocol(what, output, subject, reader, compare, **settings)
@@ -98,9 +107,11 @@ def evaluate_folder(
     output: Path,
     reader: Estimator | FileReadings,
     compare: Comparison,
+    changes: bool = False,
 ) -> None:
-    """Measure the pictures that the table `requested` names."""
-    protocol, unread = _folder(folder, requested, reader)
+    """Measure the pictures that the table `requested` names. changes: it asks for changes of what
+    the sources show (MagicFace), else for intensities."""
+    protocol, unread = _folder(folder, requested, reader, changes)
     settings = {"pictures": _contents(protocol)}
     if isinstance(reader, FileReadings):
         estimate = _read_before(protocol, reader, folder)
@@ -214,8 +225,25 @@ def estimator_of(name: str | None, subject: Mapping[str, Any]) -> Estimator:
     else `mesh`."""
     if name is None:
         return open_estimator("mesh" if subject.get("model") else "demo")
-    module, colon, function = name.partition(":")
-    return getattr(import_module(module), function)() if colon else open_estimator(name)
+    return made_by(name) if ":" in name else open_estimator(name)
+
+
+def made_by(name: str) -> Any:
+    """What the function MODULE:FUNCTION returns, called without arguments. ValueError where there
+    is none."""
+    module, _, function = name.partition(":")
+    try:
+        make = getattr(import_module(module), function, None)
+    except ModuleNotFoundError as error:
+        if not f"{module}.".startswith(f"{error.name}."):  # a package that the module asks for
+            raise
+        make = None
+    if not callable(make):
+        raise ValueError(
+            f"There is no function '{name}': give MODULE:FUNCTION, a module that Python finds and "
+            "a function in it that takes no arguments"
+        )
+    return make()
 
 
 def clip_encoder(folder: Path) -> Encode:
@@ -233,7 +261,7 @@ def clip_encoder(folder: Path) -> Encode:
 
 
 def _folder(
-    folder: Path, table: Path | None, reader: Estimator | FileReadings
+    folder: Path, table: Path | None, reader: Estimator | FileReadings, changes: bool
 ) -> tuple[Protocol, list[int]]:
     """The pictures of a folder as a protocol: what each was asked for stands in a table. And the
     AUs that were asked for and that the estimator does not read: no row has them."""
@@ -246,6 +274,11 @@ def _folder(
     for entry in read_table(table):
         file, source = entry["file"], entry.get("source")
         name = f"reference_{source}".replace("/", "_") if source else ""
+        if changes and not source:
+            raise ValueError(
+                f"{table} names no source of {file}: a change is measured from what its source "
+                "shows; fill the column source, or leave out --changes"
+            )
         if source:
             references[name] = Row(name, REFERENCE, {}, 0, name, source=str(folder / source))
         aus = AUVector.parse(entry["aus"])
@@ -255,7 +288,7 @@ def _folder(
     protocol = Protocol(
         name="pictures",
         title=f"Pictures of {folder.name}: Action Units asked for and measured",
-        scale="absolute",
+        scale="change" if changes else "absolute",
         units=tuple(reader.units),
         rows=tuple(rows),
         references=tuple(references.values()),

@@ -51,6 +51,47 @@ def test_the_pictures_of_a_folder(tmp_path: Path, photos: Path) -> None:
     assert wrong.exit_code == 1 and "needs the columns file and aus" in wrong.output
 
 
+def mean_colour():
+    """Stands for a face recognition network."""
+    return lambda images: images.mean((1, 2)) + 0.1
+
+
+def grey(file: Path, level: int) -> None:
+    Image.new("RGB", (40, 40), (level,) * 3).save(file)
+
+
+def test_edits_of_a_folder_as_changes_with_identity(tmp_path: Path, photos: Path) -> None:
+    """A photo reads 1 and is asked for 2 more, but 3 of AU6: the edit reads 3 throughout."""
+    grey(photos / "photo.png", 51)
+    grey(photos / "edit.png", 153)
+    table, output = tmp_path / "asked.csv", tmp_path / "run"
+    table.write_text("file,aus,source\nedit.png,6C+12B,photo.png\n")
+    options = ("--requested", table, "--changes", "--identity", f"{__name__}:mean_colour")
+    result = run("evaluate", photos, *options, "--output", output)
+    assert result.exit_code == 0, result.output
+    report = json.loads((output / "report.json").read_text())
+    lines = {line["metric"]: line for line in report["lines"]}
+    # Targets: 4, 3, and 1 for the ten AUs that are to stay.
+    assert lines["au_mse"]["value"] == pytest.approx((1 + 0 + 10 * 4) / 12, rel=1e-3)
+    assert lines["identity_l2"]["value"] == pytest.approx(0.4 * 3**0.5, rel=1e-3)
+    assert lines["identity_cosine"]["value"] == pytest.approx(1)
+    assert lines["identity_l2"]["estimator"] == f"{__name__}:mean_colour"
+    absolute = run("evaluate", photos, *options[:2], *options[3:], "--output", output)
+    assert "holds another run: its scale" in absolute.output
+
+
+def test_changes_and_identity_that_cannot_be(tmp_path: Path, photos: Path) -> None:
+    table, output = tmp_path / "asked.csv", ("--output", tmp_path / "run")
+    table.write_text("file,aus,source\nperson0.png,12C,\n")
+    lost = run("evaluate", photos, "--requested", table, "--changes", *output)
+    assert lost.exit_code == 1 and "names no source of person0.png" in lost.output
+    drawn = run("evaluate", "fineface", "--changes", *output)
+    assert drawn.exit_code == 1 and "--changes belongs to a folder" in drawn.output
+    for name in ("dlib", "no_such_package.faces:make", f"{__name__}:nobody"):
+        unknown = run("evaluate", photos, "--requested", table, "--identity", name, *output)
+        assert unknown.exit_code == 1 and f"no function '{name}'" in unknown.output
+
+
 def evaluate(*arguments: object) -> Result:
     return CliRunner().invoke(main, ["evaluate", *map(str, arguments)])
 
