@@ -146,8 +146,9 @@ def _read_before(
 
 
 def _contents(protocol: Protocol) -> str:
-    """16 hex digits of the pictures' bytes: rows of pictures that were redrawn do not mix."""
-    files = [row.source for row in (*protocol.references, *protocol.rows)]
+    """16 hex digits of the bytes of all files: rows of pictures that were redrawn do not mix."""
+    rows = (*protocol.references, *protocol.rows)
+    files = dict.fromkeys(file for row in rows for file in (row.source, row.target) if file)
     return hashlib.sha256("".join(map(sha256, files)).encode()).hexdigest()[:16]
 
 
@@ -169,16 +170,18 @@ def evaluate_protocol(
     protocol = load_protocol(
         what, photos=picture_files(photos) if photos else [], frames=_frames(frames, output)
     )
+    protocol = limited(protocol, limit)
     drawing = Drawing(Subject.load(**subject), reader, protocol.scale, prompt, rounds)
     settings = {**drawing.subject.settings(), "rounds": rounds}
     if protocol.references[0].source:
         settings |= {"photo_prompt": prompt, "edit_noise": drawing.subject.edit_noise}
+        settings["photos"] = _contents(protocol)
 
     def compared(images: Tensor, references: Tensor, rows: Sequence[Row]) -> dict[str, Tensor]:
         return compare(images, drawing.references(rows, references))
 
     run_protocol(
-        limited(protocol, limit),
+        protocol,
         drawing,
         reader.estimate,
         output,

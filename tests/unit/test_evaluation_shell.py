@@ -241,6 +241,9 @@ def test_edits_of_photos(tmp_path: Path, photos: Path) -> None:
     assert result.exit_code == 0, result.output
     report = json.loads((output / "report.json").read_text())
     assert report["counts"]["made"] == 2 and report["settings"]["edit_noise"] == 0.6
+    Image.new("RGB", (96, 96), "grey").save(photos / "person1.png")
+    other = run("evaluate", protocol, "--photos", photos, "--output", output)
+    assert other.exit_code == 1 and "holds another run: its settings" in other.output
     missing = run("evaluate", protocol, "--output", tmp_path / "other")
     assert missing.exit_code == 1 and "edits 2 different photos" in missing.output
 
