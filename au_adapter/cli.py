@@ -1,87 +1,25 @@
 """The command line: `au-adapter VERB`, also `python -m au_adapter VERB`.
 
-One function a verb. Each imports what it needs when it runs, so that `--help` is quick and a
-missing extra is named by the verb that asked for it.
+One function a verb; those that measure are in measuring.py. Each imports what it needs when it
+runs, so that `--help` is quick and a missing extra is named by the verb that asked for it.
 """
 
 from __future__ import annotations
 
 import ast
-import functools
 import json
-import logging
 import os
-from collections.abc import Callable
-from importlib import import_module
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import click
 
-from . import __version__
+from . import measuring  # noqa: F401 - registers its verbs
+from .verbs import LOGGER, USER_ERRORS, load, main, verb, with_extra
 
-LOGGER = logging.getLogger("au_adapter")
-# Which extra of pyproject.toml brings a package.
-EXTRAS = {
-    "accelerate": "train",
-    "diffusers": "train",
-    "peft": "train",
-    "torchvision": "train",
-    "transformers": "train",
-    "moderngl": "render",
-    "matplotlib": "eval",
-}
-# What a person can mend; anything else is a bug and keeps its traceback.
-USER_ERRORS = (ValueError, OSError, RuntimeError, MemoryError)
+__all__ = ["main"]
+
 EXPRESSIONS = ("neutral", "base", "expressive", "au", "full", "sided", "natural")
-
-
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, package_name="au-adapter")
-@click.option("--verbose", is_flag=True, help="Say more, and where an error happened.")
-def main(verbose: bool) -> None:
-    """Facial expression under muscle-level control, by FACS Action Units."""
-    logging.basicConfig(format="%(message)s")
-    LOGGER.setLevel(logging.DEBUG if verbose else logging.INFO)
-
-
-def verb(function: Callable) -> Callable:
-    """Register a function as a verb; its ValueError and the like end in one sentence."""
-
-    @functools.wraps(function)
-    def guarded(*arguments: object, **options: object) -> None:
-        try:
-            function(*arguments, **options)
-        except BrokenPipeError:  # whoever read our output has enough; click knows what to do
-            raise
-        except USER_ERRORS as error:
-            LOGGER.debug("It happened here:", exc_info=True)
-            raise click.ClickException(str(error)) from error
-        except ModuleNotFoundError as error:
-            raise _with_extra(error) from error
-
-    return main.command()(guarded)
-
-
-def load(module: str) -> ModuleType:
-    """Import a module of the library. An optional package that is missing is named with its
-    extra, in one sentence."""
-    try:
-        return import_module(f".{module}", __package__)
-    except ModuleNotFoundError as error:
-        raise _with_extra(error) from error
-
-
-def _with_extra(error: Exception) -> Exception:
-    """The sentence for an optional package that is missing; any other error as it is."""
-    package = ((isinstance(error, ModuleNotFoundError) and error.name) or "").partition(".")[0]
-    if package not in EXTRAS:
-        return error
-    return click.ClickException(
-        f"This needs the package {package}. Install it with: "
-        f'pip install "au-adapter[{EXTRAS[package]}]"'
-    )
 
 
 @verb
@@ -89,25 +27,6 @@ def _with_extra(error: Exception) -> Exception:
 def demo(output: Path) -> None:
     """Show faces that follow their AU values, made by a real ComfyUI."""
     load("demo.run").main(output)
-
-
-@verb
-@click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--json", "as_json", is_flag=True, help="JSON for scripts instead of a table.")
-@click.option("--neutral", type=click.Path(path_type=Path), help="The same person, relaxed.")
-@click.option("--estimator", default="mesh", show_default=True, help="mesh, blendshapes or demo.")
-@click.option("--landmarker", type=click.Path(path_type=Path), help="face_landmarker.task.")
-@click.option("--levels", default=1, show_default=True, help="2 or more also find small faces.")
-def estimate(images: tuple[Path, ...], as_json: bool, **settings: Any) -> None:
-    """Read the Action Units of every face in IMAGES, 0 absent .. 5 maximum.
-
-    Ends with code 1 where a file is no picture; the others are read all the same.
-    """
-    files = load("evaluation.estimators.files")
-    result = files.estimate_files(list(images), **settings)
-    click.echo(json.dumps(result, indent=1) if as_json else files.table(result))
-    if files.unreadable(result):
-        raise SystemExit(1)
 
 
 @verb
@@ -159,106 +78,9 @@ def train(
         )
     except (*USER_ERRORS, ModuleNotFoundError, click.ClickException) as error:
         kind = type(error).__name__
-        report({"event": "error", "kind": kind, "message": str(_with_extra(error))})
+        report({"event": "error", "kind": kind, "message": str(with_extra(error))})
         raise
     LOGGER.info("The result is in %s", result)
-
-
-PATH = click.Path(path_type=Path)
-
-
-def subject_options(function: Callable) -> Callable:
-    """The options of what is evaluated, gathered as the keyword `subject`."""
-    options = (
-        click.option("--model", type=PATH, help="A diffusers pipeline's folder; default: bundled."),
-        click.option("--steps", type=click.IntRange(1), default=20, show_default=True),
-        click.option("--guidance", default=7.5, show_default=True, help="Scale of CFG."),
-        click.option("--strength", default=1.0, show_default=True, help="Of the adapter."),
-        click.option(
-            "--start",
-            type=click.FloatRange(0, 1),
-            default=0.0,
-            show_default=True,
-            help="Share of the steps before the AUs act: later, a picture changes less.",
-        ),
-        click.option("--batch", type=click.IntRange(1), default=8, show_default=True),
-        click.option(
-            "--estimator",
-            metavar="NAME|MODULE:FUNCTION",
-            help="mesh, blendshapes or demo, or code that makes one; default: demo for the "
-            "bundled model, else mesh.",
-        ),
-    )
-
-    @functools.wraps(function)
-    def gathered(**given: Any) -> None:
-        names = ("model", "steps", "guidance", "strength", "start", "batch")
-        function(subject={name: given.pop(name) for name in names}, **given)
-
-    for option in reversed(options):
-        gathered = option(gathered)
-    return gathered
-
-
-@verb
-@click.argument("what", metavar="PROTOCOL|FOLDER")
-@click.option("--output", required=True, type=PATH, help="Rows and report; a run goes on there.")
-@click.option("--requested", type=PATH, help="With FOLDER: a CSV with file, aus and source.")
-@click.option("--adapter", type=PATH, help="Its adapter file; default: the bundled one.")
-@click.option("--calibrated", is_flag=True, help="Ask by the adapter's response curves.")
-@click.option("--photos", type=PATH, help="For magicface: a folder of 20 people.")
-@click.option(
-    "--frames", type=PATH, help="For aueditnet: a CSV with file, subject and aus, or renders."
-)
-@click.option("--edit-noise", default=0.6, show_default=True, help="Share of a photo drawn anew.")
-@click.option("--limit", type=click.IntRange(1), help="A trial of so many pictures.")
-@click.option(
-    "--rounds",
-    type=click.IntRange(1),
-    default=1,
-    show_default=True,
-    help="Ask again until the reading agrees, at most so often.",
-)
-@click.option("--lpips", type=PATH, help="torchvision's AlexNet weights.")
-@click.option("--clip", type=PATH, help="A CLIP folder as transformers saves it, for CLIP-I.")
-@subject_options
-def evaluate(
-    what: str,
-    output: Path,
-    subject: dict,
-    adapter: Path,
-    calibrated: bool,
-    edit_noise: float,
-    **settings: Any,
-) -> None:
-    """Measure by a paper's PROTOCOL (fineface, magicface, aueditnet), or the pictures of FOLDER.
-
-    Goes on where it stopped; `accelerate launch -m au_adapter evaluate ...` shares the work.
-    """
-    subject |= {"adapter": adapter, "calibrated": calibrated, "edit_noise": edit_noise}
-    paths = load("evaluation.shell").evaluate(what, output, subject=subject, **settings)
-    click.echo("".join(f"{path}\n" for path in paths), nl=False)
-
-
-@verb
-@click.argument("adapter", type=PATH)
-@click.argument("output", type=PATH)
-@click.option("--strongest", default=7.0, show_default=True, help="The most to ask for, ever.")
-@click.option(
-    "--price",
-    default=25.0,
-    show_default=True,
-    help="What it costs that the picture changes: intensities for an RMSE of 1; 0: nothing.",
-)
-@click.option("--faces", type=click.IntRange(1, 12), default=12, help="To learn on, 12 at most.")
-@subject_options
-def calibrate(adapter: Path, output: Path, **settings: Any) -> None:
-    """Measure how ADAPTER answers its sliders on its base; write it with the curves to OUTPUT.
-
-    Switch them on by `calibrated` in AU Encoder, or by encode(vector, calibrated=True).
-    """
-    path, plot = load("evaluation.shell").calibrate(adapter, output, **settings)
-    click.echo(f"The calibrated adapter is {path}; look at {plot}")
 
 
 @verb

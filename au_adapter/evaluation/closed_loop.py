@@ -64,8 +64,9 @@ def closed_loop(
     pictures. wanted: N faces; only AUs other than 0 are moved, within 0..strongest. start: the
     first request, by default `wanted`. Stops as soon as every AU of every picture is within
     `tolerance`. Each picture keeps its best round, so that no round makes it worse. ValueError for
-    an AU that the estimator does not read.
+    an AU that the estimator does not read, and for sides that differ.
     """
+    _refuse_sides(wanted, start or wanted)
     _check(estimator.name, estimator.units, wanted)
     asked = wanted.values != 0
     request = (start or wanted).select(wanted.units)
@@ -93,8 +94,7 @@ def correct(
     ValueError for an AU that the estimator does not read, for another number of pictures, and for
     sides that differ.
     """
-    if any(not torch.equal(*vector.sides()) for vector in (request, wanted)):
-        raise ValueError("left and right are read, and corrected, as one: ask for both sides alike")
+    _refuse_sides(request, wanted)
     request, wanted = (_for_each(vector, seen.pictures) for vector in (request, wanted))
     units = tuple(dict.fromkeys((*request.units, *wanted.units)))
     request, wanted = request.select(units, strict=False), wanted.select(units, strict=False)
@@ -102,6 +102,11 @@ def correct(
     read = next((face.aus.units for face in faces if face), units)
     _check(seen.estimator, read, wanted)
     return _step(request, wanted, _measured(faces, units), gain, strongest)
+
+
+def _refuse_sides(*vectors: AUVector) -> None:
+    if any(not torch.equal(*vector.sides()) for vector in vectors):
+        raise ValueError("left and right are read, and corrected, as one: ask for both sides alike")
 
 
 def _step(

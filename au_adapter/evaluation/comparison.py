@@ -37,7 +37,8 @@ LPIPS_FILES = ("alexnet-owt-7be5be79.pth", "alexnet.pth")  # torchvision's own n
 NO_CLIP = "needs CLIP Vision: in ComfyUI connect Load CLIP Vision, elsewhere give `clip`"
 NO_IDENTITY = (
     "needs a face recognition network (MagicFace: dlib's), which neither ComfyUI nor this project "
-    "brings; in Python give it as `identity`, a function from pictures to embeddings"
+    "brings; in Python give it as `identity`, a function from pictures to embeddings, and to "
+    "`au-adapter evaluate` as --identity MODULE:FUNCTION"
 )
 NO_LPIPS = (
     f"needs torchvision's ImageNet weights of AlexNet: put {LPIPS_FILES[0]} into ComfyUI's "

@@ -55,10 +55,14 @@ class Drawing:
         return self.subject.draw_plain(row.prompt, row.seed)
 
     def _seen(self, photo: Tensor) -> AUVector:
-        """The photo's AUs that the adapter knows; none of a face that is not found."""
+        """The photo's AUs that the adapter knows; none of a face that is not found. Where the loop
+        corrects, which takes both sides as one, their mean: no face is quite symmetric."""
         (face,) = read_set(self.estimator, photo).surest()
         units = self.subject.adapter.config.units
-        return AUVector.zeros(units) if face is None else face.aus.select(units, strict=False)
+        if face is None:
+            return AUVector.zeros(units)
+        seen = face.aus.select(units, strict=False)
+        return seen if self.rounds == 1 else AUVector(units, seen.values)
 
     def _reached(self, wanted: AUVector, row: Row, photo: Tensor | None = None) -> Tensor:
         def draw(aus: AUVector) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -15,8 +15,10 @@ from ..facs import AUVector
 from ..facs.notation import format_notation
 from .comparison import Comparison
 from .protocols import REFERENCE
+from .protocols.run import seen
 from .reading import Reading, ReadingSet
 from .report import ALL, SCHEMA, Report, build_report
+from .sides import columns, of_one_face, sided_units
 
 TITLE = "Action Units asked for and measured"
 GROUP = ALL
@@ -50,7 +52,7 @@ def batch_name(report: Report) -> str:
     asked = [record["requested"] for record in report.records if record["group"] != REFERENCE]
     if all(one == asked[0] for one in asked):
         return facs_name(asked[0])
-    units = sorted({int(unit) for one in asked for unit, value in one.items() if value})
+    units = sorted({_number(code) for one in asked for code, value in one.items() if value})
     return "AU" + "+".join(f"{unit:02d}" for unit in units)
 
 
@@ -77,21 +79,23 @@ def evaluate_pictures(
     requested = _for_all(requested, len(images))
     _check(images, readings, source, scale)
     units = _units(requested, readings)
-    asked = [_asked(requested, i, units) for i in range(len(images))]
+    apart = [u for u in _sided(requested) if u in units]
+    asked = [_asked(requested, i, units, apart) for i in range(len(images))]
+    names = [f"{facs_name(requested.dict(i))}_{i + 1:04d}" for i in range(len(images))]
     records = [
-        _record(f"{facs_name(requested.dict(i))}_{i + 1:04d}", GROUP, one, _faces(readings, i))
-        for i, one in enumerate(asked)
+        _record(name, GROUP, one, _faces(readings, i), apart)
+        for i, (name, one) in enumerate(zip(names, asked, strict=True))
     ]
     for i, record in enumerate(records):
         record["target"] = files[i] if files is not None else f"{record['id']}.png"
-    references = [] if source is None else _compared(records, images, source, compare)
+    references = [] if source is None else _compared(records, images, source, compare, apart)
     header = _header(requested, readings, units, scale, compare if source else None) | {
         "rows": len(records),
         "references": len(references),
         "settings": dict(settings or {}),
         "fingerprint": hashlib.sha256(json.dumps(asked).encode()).hexdigest(),
     }
-    return build_report(header, [*references, *records])
+    return build_report(header | ({"sides": apart} if apart else {}), [*references, *records])
 
 
 def _for_all(requested: AUVector, count: int) -> AUVector:
@@ -131,22 +135,33 @@ def _units(requested: AUVector, readings: ReadingSet | None) -> list[int]:
     return list(faces[0].aus.units) if faces else list(requested.units)
 
 
-def _asked(requested: AUVector, face: int, units: Sequence[int]) -> dict[str, float]:
-    """AU -> intensity of what one picture asks for. A neutral one asks for the AUs of the others,
-    at 0: the beginning of a sweep."""
+def _sided(requested: AUVector) -> list[int]:
+    return sided_units(requested.dict(face) for face in range(len(requested)))
+
+
+def _asked(
+    requested: AUVector, face: int, units: Sequence[int], apart: Collection[int]
+) -> dict[str, float]:
+    """AU -> intensity of what one picture asks for, the AUs in `apart` by side. A neutral one asks
+    for the AUs of the others, at 0: the beginning of a sweep."""
     known = requested.select([unit for unit in requested.units if unit in units] or units, False)
-    values = dict(zip(known.units, known.values[face].tolist(), strict=True))
-    used = {unit for unit, any_of in zip(known.units, known.values.any(0), strict=True) if any_of}
-    nothing = not any(values.values())
-    return {
-        str(unit): round(value, 4)
-        for unit, value in values.items()
-        if value or (nothing and unit in used)
-    }
+    here = _nonzero(known.face(face)) or _nonzero(known)
+    values = of_one_face(known.face(face))
+    return {str(c): round(values[str(c)], 4) for c in columns(here, apart)}
+
+
+def _nonzero(aus: AUVector) -> list[int]:
+    """The AUs of which some face asks for something, be it on one side."""
+    either = torch.stack(aus.sides()).any(0).any(0)
+    return [unit for unit, some in zip(aus.units, either.tolist(), strict=True) if some]
 
 
 def _compared(
-    records: list[dict], images: Tensor, source: Source, compare: Comparison | None
+    records: list[dict],
+    images: Tensor,
+    source: Source,
+    compare: Comparison | None,
+    apart: Collection[int],
 ) -> list[dict]:
     """The rows of the source, to which `records` now refer, with what they measure against it."""
     names = [f"source_{i + 1:04d}" for i in range(len(source.images))]
@@ -155,19 +170,23 @@ def _compared(
         record["reference"] = names[i if len(names) > 1 else 0]
         record["metrics"] = {name: _number_or_none(value[i]) for name, value in metrics.items()}
     return [
-        _record(name, REFERENCE, {}, _faces(source.readings, i)) for i, name in enumerate(names)
+        _record(name, REFERENCE, {}, _faces(source.readings, i), apart)
+        for i, name in enumerate(names)
     ]
 
 
-def _record(name: str, group: str, asked: dict[str, float], faces: list[Reading] | None) -> dict:
+def _record(
+    name: str,
+    group: str,
+    asked: dict[str, float],
+    faces: list[Reading] | None,
+    apart: Collection[int],
+) -> dict:
     """A row as `protocols.run` writes it; faces None: nobody looked."""
-    seen = faces[0].aus if faces else None
-    measured = seen and dict(zip(map(str, seen.units), seen.values[0].tolist(), strict=True))
     return {
         **{"id": name, "group": group, "requested": asked, "seed": None, "reference": ""},
         **{"prompt": "", "source": "", "target": "", "method": ""},
-        "faces": None if faces is None else len(faces),
-        "measured": measured and {unit: round(value, 4) for unit, value in measured.items()},
+        **seen(faces, apart),
     }
 
 
@@ -186,8 +205,7 @@ def _header(
     compare: Comparison | None,
 ) -> dict:
     missing = {} if readings is not None else {"au_mse": NO_READINGS}
-    unread = [u for i, u in enumerate(requested.units) if requested.values[:, i].any()]
-    for unit in unread:
+    for unit in _nonzero(requested):
         if unit not in units:
             missing[f"AU{unit}"] = f"{readings.estimator} does not read it"
     return {

@@ -10,8 +10,8 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from ..facs import AUVector
 from ..models.calibration import Calibration
+from . import sides
 from .calibration import Observations
 from .metrics import checks
 from .protocols import REFERENCE
@@ -33,18 +33,17 @@ def report_plots(report: Report) -> Tensor:
 
 def bar_chart(report: Report) -> Tensor:
     """Requested and measured intensity of each AU, over the pictures that ask: [1, H, W, 3]."""
-    asked, seen, units = _both(report)
+    asked, seen = _both(report)
     # An AU that nobody asks for is shown over all pictures, the others where they are asked for.
     seen = np.where(np.isfinite(asked) | np.isnan(asked).all(0), seen, np.nan)
 
     def draw(axes: Any) -> None:
-        place = np.arange(len(units))
+        names = [sides.label(column) for column in report.columns]
+        place = np.arange(len(names))
         axes.bar(place - 0.2, _means(asked), 0.4, color=ASKED, label="asked for")
         spread = {"yerr": _spread(seen), "ecolor": INK, "capsize": 2, "error_kw": {"lw": 0.8}}
         axes.bar(place + 0.2, _means(seen), 0.4, color=SEEN, label="measured", **spread)
-        axes.set_xticks(
-            place, [f"AU{unit}" for unit in units], rotation=45 if len(units) > 9 else 0
-        )
+        axes.set_xticks(place, names, rotation=45 if len(names) > 9 else 0)
         axes.set_ylim(min(0.0, np.nanmin([0.0, *_means(asked)])), 5.2)
         axes.set_ylabel("intensity (0..5), mean of pictures")
         axes.legend(frameon=False, ncols=2, loc="upper right")
@@ -54,14 +53,14 @@ def bar_chart(report: Report) -> Tensor:
 
 def scatter(report: Report) -> Tensor:
     """Every AU that a picture asks for: requested against measured. [1, H, W, 3]."""
-    asked, seen, units = _both(report)
+    asked, seen = _both(report)
 
     def draw(axes: Any) -> None:
         axes.plot([0, 5], [0, 5], color=ASKED, lw=1.5, zorder=0, label="as asked for")
-        shown = [i for i in range(len(units)) if np.isfinite(asked[:, i] + seen[:, i]).any()]
+        shown = [i for i in range(asked.shape[1]) if np.isfinite(asked[:, i] + seen[:, i]).any()]
         for order, column in enumerate(shown):
             colour, marker = f"C{order % 10}", "osD^"[order // 10 % 4]
-            label = f"AU{units[column]}"
+            label = sides.label(report.columns[column])
             axes.scatter(asked[:, column], seen[:, column], s=26, marker=marker, alpha=0.8,
                          color=colour, linewidths=0, label=label)  # fmt: skip
         axes.set_xlabel("asked for")
@@ -72,32 +71,33 @@ def scatter(report: Report) -> Tensor:
     return _figure(draw, f"Each picture, {_by(report)}")
 
 
-def cross_talk(report: Report) -> tuple[list[int], np.ndarray]:
-    """What asking for one AU does to all: the AUs that were asked for alone, U of them, and the
+def cross_talk(report: Report) -> tuple[list[sides.Column], np.ndarray]:
+    """What asking for one AU does to all: the columns that were asked for alone, U of them, and the
     change [U, K] of every AU for each intensity asked for, by least squares through all pictures
     (a line with an intercept); NaN where an AU was asked for at one intensity only."""
-    units = report.header["units"]
+    asked, seen = _both(report)
+    read = [bool(record["measured"]) for record in _rows(report)]
     rows, found = [], []
-    for unit in units:
-        own = [r for r in _rows(report) if r["measured"] and _only(r, unit)]
-        levels = np.array([r["requested"][str(unit)] for r in own])
+    for i, column in enumerate(report.columns):
+        others = np.delete(np.nan_to_num(asked), i, 1)
+        own = read & np.isfinite(asked[:, i]) & ~others.any(1)
+        levels = asked[own, i]
         if len(set(levels)) > 1:
-            seen = np.array([[r["measured"].get(str(u), np.nan) for u in units] for r in own])
-            centred = levels - levels.mean()
-            found.append((centred[:, None] * (seen - seen.mean(0))).sum(0) / (centred**2).sum())
-            rows.append(unit)
+            centred, change = levels - levels.mean(), seen[own] - seen[own].mean(0)
+            found.append((centred[:, None] * change).sum(0) / (centred**2).sum())
+            rows.append(column)
     return rows, np.array(found)
 
 
 def cross_talk_map(report: Report) -> Tensor:
     """`cross_talk` as a heat map; a perfect adapter is 1 on the diagonal and 0 beside it."""
     rows, values = cross_talk(report)
-    units = report.header["units"]
+    names = [sides.label(column) for column in report.columns]
 
     def draw(axes: Any) -> None:
         image = axes.imshow(values, cmap="RdBu_r", vmin=-1, vmax=1, aspect="auto")
-        axes.set_xticks(range(len(units)), [f"AU{u}" for u in units], rotation=45)
-        axes.set_yticks(range(len(rows)), [f"AU{u}" for u in rows])
+        axes.set_xticks(range(len(names)), names, rotation=45)
+        axes.set_yticks(range(len(rows)), [sides.label(column) for column in rows])
         axes.set_xlabel("measured")
         axes.set_ylabel("asked for")
         for (row, column), value in np.ndenumerate(values):
@@ -179,24 +179,12 @@ def _rows(report: Report) -> list[dict]:
     return [record for record in report.records if record["group"] != REFERENCE]
 
 
-def _only(record: dict, unit: int) -> bool:
-    """Whether a row asks for this AU and none besides it."""
-    others = [value for code, value in record["requested"].items() if code != str(unit)]
-    return str(unit) in record["requested"] and not any(others)
-
-
-def _both(report: Report) -> tuple[np.ndarray, np.ndarray, list[int]]:
-    """What was asked for [N, K], NaN where an AU was not, and measured, NaN without a face."""
-    units = report.header["units"]
-    asked, seen = [], []
-    for record in _rows(report):
-        wanted = record["requested"]
-        values = AUVector.from_dict(wanted).select(units, strict=False).values[0].tolist()
-        named = {code.lstrip("LR") for code in wanted}
-        pairs = zip(units, values, strict=True)
-        asked.append([value if str(unit) in named else np.nan for unit, value in pairs])
-        seen.append([(record["measured"] or {}).get(str(unit), np.nan) for unit in units])
-    return np.array(asked, float), np.array(seen, float), units
+def _both(report: Report) -> tuple[np.ndarray, np.ndarray]:
+    """What was asked for [N, K], NaN where a column was not, and measured, NaN without a face."""
+    rows, shape = _rows(report), (-1, len(report.columns))
+    asked = [sides.asked(row["requested"], column) for row in rows for column in report.columns]
+    seen = [(row["measured"] or {}).get(str(column)) for row in rows for column in report.columns]
+    return tuple(np.array(values, float).reshape(shape) for values in (asked, seen))
 
 
 def _means(values: np.ndarray) -> np.ndarray:

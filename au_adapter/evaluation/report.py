@@ -21,6 +21,7 @@ from ..facs.vector import AUVector
 from .metrics import UnitScore, au_mse, mean_score, per_unit
 from .protocols import REFERENCE
 from .protocols.run import read_header, read_records
+from .sides import Column, asked, columns, of_one_face
 
 SCHEMA = 1
 # Metric -> its unit, and where good lies.
@@ -64,6 +65,11 @@ class Report:
     lines: tuple[Line, ...]
     tables: dict[str, list[UnitScore]]
     records: tuple[dict, ...]
+
+    @property
+    def columns(self) -> list[Column]:
+        """What is scored: every AU, one by one, or by side where requests differ by side."""
+        return _columns(self.header)
 
     def markdown(self) -> str:
         """Tables for people, with everything that the numbers depend on."""
@@ -117,15 +123,16 @@ class Report:
 
     def csv(self) -> str:
         """One line a picture: what was asked for, measured, and compared."""
-        units = [str(unit) for unit in self.header["units"]]
+        scored = self.columns
         metrics = sorted({name for record in self.records for name in record.get("metrics", {})})
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        asked, seen = [f"requested_{u}" for u in units], [f"measured_{u}" for u in units]
-        writer.writerow([*_CSV, *asked, *seen, *metrics])
+        wanted, seen = [f"requested_{c}" for c in scored], [f"measured_{c}" for c in scored]
+        writer.writerow([*_CSV, *wanted, *seen, *metrics])
         for record in self.records:
-            sources = ("requested", units), ("measured", units), ("metrics", metrics)
+            sources = ("measured", map(str, scored)), ("metrics", metrics)
             cells = [(record.get(key) or {}).get(name) for key, names in sources for name in names]
+            cells = [*(asked(record["requested"], column) for column in scored), *cells]
             writer.writerow([*(record[key] for key in _CSV), *cells])
         return text.getvalue()
 
@@ -155,6 +162,7 @@ def report_run(output: str | Path) -> Report:
 
 def build_report(header: dict, records: list[dict]) -> Report:
     """The report of rows as `run_protocol` writes them, with the header of their folder."""
+    header = _with_columns(header, records)
     references = {r["id"]: r for r in records if r["group"] == REFERENCE}
     rows = [record for record in records if record["group"] != REFERENCE]
     usable = [row for row in rows if _targets(row, references, header) is not None]
@@ -169,9 +177,27 @@ def build_report(header: dict, records: list[dict]) -> Report:
     return Report(header, _counts(header, records, usable), tuple(lines), tables, tuple(records))
 
 
+def _with_columns(header: dict, records: list[dict]) -> dict:
+    """The header, and the columns where some request asks for sides that differ. An AU that was
+    read as one has one column, which is said: it cannot tell one side from the other."""
+    if not (sided := header.get("sides")):
+        return header
+    as_one = [u for u in sided if any(str(u) in (r["measured"] or {}) for r in records)]
+    why = f"{header['estimator']} reads no sides, and their mean is scored"
+    missing = {f"L{unit} and R{unit}": why for unit in as_one}
+    return header | {
+        "columns": columns(header["units"], {*sided} - {*as_one}),
+        "not_measured": header.get("not_measured", {}) | missing,
+    }
+
+
+def _columns(header: dict) -> list[Column]:
+    return header.get("columns", header["units"])
+
+
 def _counts(header: dict, records: list[dict], usable: list[dict]) -> dict[str, int]:
     rows = [record for record in records if record["group"] != REFERENCE]
-    units = {str(unit) for unit in header["units"]}
+    scored = _columns(header)
     return {
         "asked for": header["rows"],
         "made": len(rows),
@@ -179,7 +205,7 @@ def _counts(header: dict, records: list[dict], usable: list[dict]) -> dict[str, 
         "face not found": sum(row["faces"] == 0 for row in rows),
         "several faces, the most confident one read": sum((row["faces"] or 0) > 1 for row in rows),
         "an AU not read by the estimator": sum(
-            bool(row["measured"]) and not units <= {*row["measured"]} for row in rows
+            bool(row["measured"]) and not _read(row["measured"], scored) for row in rows
         ),
         "face not found in the reference": sum(
             record["faces"] == 0 for record in records if record["group"] == REFERENCE
@@ -190,44 +216,44 @@ def _counts(header: dict, records: list[dict], usable: list[dict]) -> dict[str, 
 
 def _targets(row: dict, references: dict[str, dict], header: dict) -> Tensor | None:
     """The intensities [K] that a row should show, or None where its face, or that of the reference
-    it is a change of, was not read in all units."""
-    units, scale = header["units"], header["scale"]
-    target = AUVector.from_dict(row["requested"]).select(units)
-    if not _read(row["measured"], units):
+    it is a change of, was not read in all columns."""
+    scored = _columns(header)
+    target = of_one_face(AUVector.from_dict(row["requested"]).select(header["units"]))
+    if not _read(row["measured"], scored):
         return None
-    if scale == "absolute":
-        return target.values[0]
+    if header["scale"] == "absolute":
+        return _row(target, scored)
     before = references.get(row["reference"], {}).get("measured")
-    if not _read(before, units):
+    if not _read(before, scored):
         return None
-    return (target.values[0] + torch.tensor([before[str(unit)] for unit in units])).clamp(0, 5)
+    return (_row(target, scored) + _row(before, scored)).clamp(0, 5)
 
 
-def _read(measured: dict | None, units: list[int]) -> bool:
-    return measured is not None and all(str(unit) in measured for unit in units)
+def _read(measured: dict | None, scored: list[Column]) -> bool:
+    return measured is not None and all(str(column) in measured for column in scored)
+
+
+def _row(values: dict[str, float], scored: list[Column]) -> Tensor:
+    return torch.tensor([values[str(column)] for column in scored])
 
 
 def _scored(rows: list[dict], references: dict, header: dict) -> tuple[Tensor, Tensor, Tensor]:
     """Targets, measured and whether asked for, [N, K] each."""
-    units = header["units"]
+    scored = _columns(header)
     targets = torch.stack([_targets(row, references, header) for row in rows])
-    measured = torch.tensor([[row["measured"][str(unit)] for unit in units] for row in rows])
-    asked = torch.tensor([[unit in _asked(row) for unit in units] for row in rows])
-    return targets, measured, asked
-
-
-def _asked(row: dict) -> set[int]:
-    return set(AUVector.from_dict(row["requested"]).units) if row["requested"] else set()
+    measured = torch.stack([_row(row["measured"], scored) for row in rows])
+    of = [[asked(row["requested"], column) is not None for column in scored] for row in rows]
+    return targets, measured, torch.tensor(of)
 
 
 def _per_unit(rows: list[dict], references: dict, header: dict) -> list[UnitScore]:
     """Each AU over the rows that ask for it, and the mean of the AUs."""
-    targets, measured, asked = _scored(rows, references, header)
+    targets, measured, prompted = _scored(rows, references, header)
     scores = []
-    for column, unit in enumerate(header["units"]):
-        of = asked[:, column]
+    for i, column in enumerate(_columns(header)):
+        of = prompted[:, i]
         if of.any():
-            scores += per_unit(targets[of, column, None], measured[of, column, None], [unit])
+            scores += per_unit(targets[of, i, None], measured[of, i, None], [column])
     return [*scores, mean_score(scores)] if scores else []
 
 
@@ -235,16 +261,16 @@ def _au_lines(
     group: str, rows: list[dict], references: dict, header: dict, table: list[UnitScore]
 ) -> list[Line]:
     """AU error over the prompted AUs and over all, the paper's first; ICC where labels are full."""
-    targets, measured, asked = _scored(rows, references, header)
-    over_all, some = au_mse(targets, measured), asked.any(1)
-    if header["scale"] == "change" or asked.all():
+    targets, measured, prompted = _scored(rows, references, header)
+    over_all, some = au_mse(targets, measured), prompted.any(1)
+    if header["scale"] == "change" or prompted.all():
         values = {"au_mse": (over_all, len(rows))}
     else:
         values = {"au_mse_all": (over_all, len(rows))}
         if some.any():  # a picture that asks for no AU counts over all AUs only
-            prompted = au_mse(targets[some], measured[some], asked[some])
-            values = {"au_mse": (prompted, int(some.sum())), **values}
-    if asked.all():
+            error = au_mse(targets[some], measured[some], prompted[some])
+            values = {"au_mse": (error, int(some.sum())), **values}
+    if prompted.all():
         values["icc_3_1"] = (table[-1].icc, len(rows))
     return [_line(group, name, value, count, header) for name, (value, count) in values.items()]
 

@@ -22,17 +22,19 @@ from .calibration import LEVELS, PRICE, fit_calibration, observations, sweep_vec
 from .comparison import Comparison, comparison
 from .estimators import Estimator, open_estimator
 from .estimators.files import read_picture
+from .file_readings import FileReadings, picture_files
 from .generation import Drawing, limited
 from .metrics.embeddings import Encode
 from .plots import calibration_plot, report_plots
 from .protocols import REFERENCE, Frame, Protocol, Row, load_protocol
 from .protocols.run import process_share, run_protocol
+from .reading import Reading
 from .report import Report, report_run
 from .subject import Subject
 from .sweep import PROMPTS, read_sweep
 
-PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 OF_A_PROTOCOL = ("model", "adapter", "calibrated", "start", "photos", "frames", "limit")
+OF_A_FOLDER = ("requested", "changes", "readings")
 PHOTO_PROMPT = "a photo of a face"
 
 
@@ -43,22 +45,36 @@ def evaluate(
     subject: Mapping[str, Any],
     estimator: str | None = None,
     requested: Path | None = None,
+    changes: bool = False,
+    readings: Path | None = None,
     lpips: Path | None = None,
     clip: Path | None = None,
+    identity: str | None = None,
     **settings: Any,
 ) -> list[Path]:
     """Carry out a protocol, or measure the pictures of a folder; the report's files.
 
     what: a name or file of a protocol, or a folder that `requested` belongs to. subject: arguments
-    of `Subject.load`. estimator: see `estimator_of`. settings: of `evaluate_protocol`. Every
-    process makes its share; the first, and whichever completes the run, writes the report.
+    of `Subject.load`. estimator: see `estimator_of`. changes: `requested` asks for changes of what
+    the sources show. readings: a table of another tool's for the pictures of a folder, see
+    `FileReadings`. identity: MODULE:FUNCTION of what makes a function from pictures [N, H, W, 3] to
+    embeddings [N, D] of who is in them. settings: of `evaluate_protocol`. Every process makes its
+    share; the first, and whichever completes the run, writes the report.
     """
-    _check_options(what, requested, {**subject, **settings})
-    encode = clip and clip_encoder(clip)
-    compare = comparison(clip=encode, clip_name=f"CLIP {clip}", lpips_backbone=lpips)
+    own = {"requested": requested, "changes": changes, "readings": readings, "estimator": estimator}
+    _check_options(what, {**subject, **settings, **own})
+    compare = comparison(
+        clip=clip and clip_encoder(clip),
+        clip_name=f"CLIP {clip}",
+        identity=identity and made_by(identity),
+        identity_name=str(identity),
+        lpips_backbone=lpips,
+    )
     if Path(what).is_dir():
-        reader = estimator_of(estimator, {"model": what})
-        evaluate_folder(Path(what), requested, output, reader, compare)
+        folder = Path(what)
+        given = readings and FileReadings.open(readings, folder)
+        reader = given or estimator_of(estimator, {"model": what})
+        evaluate_folder(folder, requested, output, reader, compare, changes)
     else:
         reader = estimator_of(estimator, subject)
         evaluate_protocol(what, output, subject, reader, compare, **settings)
@@ -67,12 +83,15 @@ def evaluate(
     return _written(report, output) if written else []
 
 
-def _check_options(what: str, requested: Path | None, given: Mapping[str, Any]) -> None:
+def _check_options(what: str, given: Mapping[str, Any]) -> None:
     """A ValueError for an option that the kind of run would not look at."""
     if not Path(what).is_dir():
-        if requested is not None:
-            raise ValueError(f"--requested belongs to a folder of pictures, and {what} is none")
+        for name in OF_A_FOLDER:
+            if given.get(name):
+                raise ValueError(f"--{name} belongs to a folder of pictures, and {what} is none")
         return
+    if given["readings"] and given["estimator"]:
+        raise ValueError("--readings are of the tool that made them: leave out --estimator")
     idle = [name for name in OF_A_PROTOCOL if given.get(name)]
     idle += ["rounds"] if given.get("rounds", 1) > 1 else []
     if idle:
@@ -83,25 +102,53 @@ def _check_options(what: str, requested: Path | None, given: Mapping[str, Any]) 
 
 
 def evaluate_folder(
-    folder: Path, requested: Path | None, output: Path, reader: Estimator, compare: Comparison
+    folder: Path,
+    requested: Path | None,
+    output: Path,
+    reader: Estimator | FileReadings,
+    compare: Comparison,
+    changes: bool = False,
 ) -> None:
-    """Measure the pictures that the table `requested` names."""
-    protocol = _folder(folder, requested, reader)
+    """Measure the pictures that the table `requested` names. changes: it asks for changes of what
+    the sources show (MagicFace), else for intensities."""
+    protocol, unread = _folder(folder, requested, reader, changes)
+    settings = {"pictures": _contents(protocol)}
+    if isinstance(reader, FileReadings):
+        estimate = _read_before(protocol, reader, folder)
+        settings["readings"] = reader.digest
+    else:
+        estimate = reader.estimate
     run_protocol(
         protocol,
         lambda rows: torch.cat([read_picture(row.source) for row in rows]),
-        reader.estimate,
+        estimate,
         output,
         compare=compare if protocol.references else None,
         method="pictures as given",
-        settings={"pictures": _contents(protocol)},
-        **_about(protocol, compare, reader),
+        settings=settings,
+        **_about(protocol, compare, reader, unread),
     )
 
 
+def _read_before(
+    protocol: Protocol, reader: FileReadings, folder: Path
+) -> dict[str, list[Reading]]:
+    """Row id -> faces. ValueError for a picture to score that the tool did not read."""
+    rows = (*protocol.references, *protocol.rows)
+    found = reader.of({row.id: os.path.relpath(row.source, folder) for row in rows})
+    needed = protocol.rows if protocol.scale == "absolute" else rows
+    if missing := [row.source for row in needed if row.id not in found]:
+        raise ValueError(
+            f"{reader.name} did not read {len(missing)} of {len(needed)} pictures, such as "
+            f"{missing[0]}: let it read them all, or take them out of the table of requests"
+        )
+    return found
+
+
 def _contents(protocol: Protocol) -> str:
-    """16 hex digits of the pictures' bytes: rows of pictures that were redrawn do not mix."""
-    files = [row.source for row in (*protocol.references, *protocol.rows)]
+    """16 hex digits of the bytes of all files: rows of pictures that were redrawn do not mix."""
+    rows = (*protocol.references, *protocol.rows)
+    files = dict.fromkeys(file for row in rows for file in (row.source, row.target) if file)
     return hashlib.sha256("".join(map(sha256, files)).encode()).hexdigest()[:16]
 
 
@@ -120,17 +167,21 @@ def evaluate_protocol(
 ) -> None:
     """Make and measure the pictures of a protocol. photos, frames: see `load_protocol`. prompt: of
     photos. limit: a trial of so many pictures. rounds: of the closed loop."""
-    protocol = load_protocol(what, photos=_photos(photos), frames=_frames(frames, output))
+    protocol = load_protocol(
+        what, photos=picture_files(photos) if photos else [], frames=_frames(frames, output)
+    )
+    protocol = limited(protocol, limit)
     drawing = Drawing(Subject.load(**subject), reader, protocol.scale, prompt, rounds)
     settings = {**drawing.subject.settings(), "rounds": rounds}
     if protocol.references[0].source:
         settings |= {"photo_prompt": prompt, "edit_noise": drawing.subject.edit_noise}
+        settings["photos"] = _contents(protocol)
 
     def compared(images: Tensor, references: Tensor, rows: Sequence[Row]) -> dict[str, Tensor]:
         return compare(images, drawing.references(rows, references))
 
     run_protocol(
-        limited(protocol, limit),
+        protocol,
         drawing,
         reader.estimate,
         output,
@@ -177,8 +228,25 @@ def estimator_of(name: str | None, subject: Mapping[str, Any]) -> Estimator:
     else `mesh`."""
     if name is None:
         return open_estimator("mesh" if subject.get("model") else "demo")
-    module, colon, function = name.partition(":")
-    return getattr(import_module(module), function)() if colon else open_estimator(name)
+    return made_by(name) if ":" in name else open_estimator(name)
+
+
+def made_by(name: str) -> Any:
+    """What the function MODULE:FUNCTION returns, called without arguments. ValueError where there
+    is none."""
+    module, _, function = name.partition(":")
+    try:
+        make = getattr(import_module(module), function, None)
+    except ModuleNotFoundError as error:
+        if not f"{module}.".startswith(f"{error.name}."):  # a package that the module asks for
+            raise
+        make = None
+    if not callable(make):
+        raise ValueError(
+            f"There is no function '{name}': give MODULE:FUNCTION, a module that Python finds and "
+            "a function in it that takes no arguments"
+        )
+    return make()
 
 
 def clip_encoder(folder: Path) -> Encode:
@@ -195,32 +263,42 @@ def clip_encoder(folder: Path) -> Encode:
     return encode
 
 
-def _folder(folder: Path, table: Path | None, reader: Estimator) -> Protocol:
-    """The pictures of a folder as a protocol: what each was asked for stands in a table."""
+def _folder(
+    folder: Path, table: Path | None, reader: Estimator | FileReadings, changes: bool
+) -> tuple[Protocol, list[int]]:
+    """The pictures of a folder as a protocol: what each was asked for stands in a table. And the
+    AUs that were asked for and that the estimator does not read: no row has them."""
     if table is None:
         raise ValueError(
             f"{folder} holds pictures; what they were asked for is missing. Give --requested, a "
             "CSV with the columns file, aus (FACS notation) and, to compare, source"
         )
-    rows, references = [], {}
+    rows, references, unread = [], {}, set()
     for entry in read_table(table):
         file, source = entry["file"], entry.get("source")
         name = f"reference_{source}".replace("/", "_") if source else ""
+        if changes and not source:
+            raise ValueError(
+                f"{table} names no source of {file}: a change is measured from what its source "
+                "shows; fill the column source, or leave out --changes"
+            )
         if source:
             references[name] = Row(name, REFERENCE, {}, 0, name, source=str(folder / source))
         aus = AUVector.parse(entry["aus"])
         asked = {k: v for k, v in aus.dict().items() if int(k.lstrip("LR")) in reader.units}
+        unread |= {int(k.lstrip("LR")) for k in aus.dict() if k not in asked}
         rows.append(Row(file, "pictures", asked, 0, name, source=str(folder / file)))
-    return Protocol(
+    protocol = Protocol(
         name="pictures",
         title=f"Pictures of {folder.name}: Action Units asked for and measured",
-        scale="absolute",
+        scale="change" if changes else "absolute",
         units=tuple(reader.units),
         rows=tuple(rows),
         references=tuple(references.values()),
         published={},
         ours=(),
     )
+    return protocol, sorted(unread)
 
 
 def read_table(path: Path) -> list[dict[str, str]]:
@@ -233,12 +311,6 @@ def read_table(path: Path) -> list[dict[str, str]]:
             f"{path} needs the columns file and aus, such as smile.png and 6C+12D; found {found}"
         )
     return rows
-
-
-def _photos(folder: Path | None) -> list[Path]:
-    if folder is None:
-        return []
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() in PICTURES)
 
 
 def _frames(source: Path | None, output: Path) -> list[Frame]:
@@ -266,14 +338,25 @@ def _rendered_frames(source: Path, folder: Path) -> list[Frame]:
             partial = path.with_name(f".{os.getpid()}_{path.name}")  # processes do this at once
             Image.fromarray(sample["image"]).save(partial)
             os.replace(partial, path)
-        aus = {unit: value for unit, value in label["units"].items() if int(unit) in SET_A}
-        frames.append(Frame(str(path), str(label["identity"]), aus))
+        frames.append(Frame(str(path), str(label["identity"]), _labels(label)))
     return frames
 
 
-def _about(protocol: Protocol, compare: Comparison, reader: Estimator) -> dict[str, Any]:
-    """Who measures, and what nobody can."""
-    unread = [unit for unit in protocol.units if unit not in reader.units]
+def _labels(label: Mapping[str, Any]) -> dict[str, float]:
+    """The AUs of set A that a render shows, by side where the sides differ."""
+    sides = [[[label[side].get(str(unit), 0.0) for unit in SET_A]] for side in ("left", "right")]
+    left, right = map(torch.tensor, sides)
+    return AUVector(SET_A, left, left, right).dict()
+
+
+def _about(
+    protocol: Protocol,
+    compare: Comparison,
+    reader: Estimator | FileReadings,
+    asked: Sequence[int] = (),
+) -> dict[str, Any]:
+    """Who measures, and what nobody can. asked: AUs besides those of the protocol."""
+    unread = [unit for unit in (*protocol.units, *asked) if unit not in reader.units]
     missing = {f"AU{unit}": f"{reader.name} does not read it" for unit in unread}
     if protocol.references:
         missing |= compare.not_measured

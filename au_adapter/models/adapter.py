@@ -62,6 +62,10 @@ class AUAdapterConfig:
         and without sides an AU counts as the mean of its two."""
         return vector.select(self.units).columns(self.sides)
 
+    def known_sides(self, vector: AUVector) -> AUVector:
+        """The vector as this adapter understands it: without sides, the mean of left and right."""
+        return vector if self.sides else AUVector(vector.units, vector.values)
+
     @property
     def lora_scale(self) -> float:
         """alpha / rank, the factor on B A in training; 0 without LoRA."""
@@ -179,7 +183,7 @@ class AUAdapter(nn.Module):
                     "This AU-Adapter is not calibrated: switch `calibrated` off, or calibrate it "
                     "with Calibrate AU-Adapter or `au-adapter calibrate`"
                 )
-            vector = self.calibration.requests(vector)
+            vector = self.calibration.requests(self.config.known_sides(vector))
         weight = next(iter(self.to_v.values())).weight
         return self.encoder(self.config.rows(vector).to(weight))
 

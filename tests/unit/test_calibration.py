@@ -21,6 +21,7 @@ from au_adapter.evaluation.calibration import (
     sweep_vectors,
 )
 from au_adapter.evaluation.reading import Reading, ReadingSet
+from au_adapter.models.adapter import AUAdapter
 from au_adapter.models.calibration import Calibration, ResponseCurve
 from au_adapter.weights.files import CALIBRATION_KEY, adapter_hash
 
@@ -243,6 +244,19 @@ def test_an_adapter_asks_by_its_curves_only_when_told() -> None:
     assert torch.equal(calibrated.encode(smile, True), adapter.encode(AUVector.parse("12B")))
     assert torch.equal(calibrated.encode(AUVector.zeros(), True), adapter.encode_zero())
     assert adapter.calibration is None and calibrated.instance == adapter.instance
+
+
+def test_a_request_for_one_side_is_looked_up_as_what_the_adapter_takes_it_for() -> None:
+    """Without sides L12E is a 2.5 on both: the curve is asked for that, not for 5 and 0."""
+    curve = ResponseCurve((0, 1, 7), (0, 2.5, 5))
+    unet = tiny_unet(SD21)
+    sided = AUAdapter.for_unet(unet, lora_rank=0, sides=True).eval()
+    for adapter, same in ((tiny_adapter(unet), True), (sided, False)):
+        calibrated = adapter.with_calibration(Calibration("x", {12: curve}))
+        wink, smile = (AUVector.parse(text) for text in ("L12E", "12:2.5"))
+        equal = torch.equal(calibrated.encode(wink, True), calibrated.encode(smile, True))
+        assert equal is same
+    assert torch.equal(calibrated.encode(wink, True), sided.encode(AUVector.parse("L12:7")))
 
 
 def test_a_file_keeps_it_beside_the_config(tmp_path: Path) -> None:

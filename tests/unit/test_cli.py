@@ -15,6 +15,11 @@ import au_adapter
 from au_adapter.cli import _setting, main
 from au_adapter.weights.files import adapter_hash, read_metadata
 
+VERBS = (
+    *("calibrate", "convert", "demo", "download", "estimate", "evaluate"),
+    *("prepare", "render", "train"),
+)
+
 
 def run(*arguments: str | Path) -> Result:
     return CliRunner().invoke(main, [str(argument) for argument in arguments])
@@ -30,7 +35,7 @@ def test_help_lists_the_verbs_without_loading_torch() -> None:
     code = "import sys, au_adapter.cli as c\ntry: c.main(['--help'])\nfinally: print(*sys.modules)"
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     verbs = {line.split()[0] for line in answer.stdout.splitlines() if line.startswith("  ")}
-    assert {"demo", "train", "render", "convert", "download"} <= verbs
+    assert {*VERBS} <= verbs
     assert "torch" not in answer.stdout.split()
 
 
@@ -99,7 +104,7 @@ def test_download_lists_hashes_without_fetching() -> None:
     assert sum(len(line.split()[0]) == 64 for line in lines) == 159
 
 
-@pytest.mark.parametrize("verb", ["convert", "demo", "download", "prepare", "render", "train"])
+@pytest.mark.parametrize("verb", VERBS)
 def test_every_verb_explains_itself(verb: str) -> None:
     result = run(verb, "-h")
     assert result.exit_code == 0 and "Usage:" in result.output

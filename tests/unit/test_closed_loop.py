@@ -92,6 +92,14 @@ def test_an_au_that_the_estimator_does_not_read() -> None:
         closed_loop(face.draw, face, AUVector.parse("10C+12C"))
 
 
+def test_sides_that_differ_are_refused_before_anything_is_drawn() -> None:
+    face, wink = Face(1.0), AUVector.parse("L12E")
+    for vectors in ({"wanted": wink}, {"wanted": wanted((0, 3)), "start": wink}):
+        with pytest.raises(ValueError, match="ask for both sides alike"):
+            closed_loop(face.draw, face, **vectors)
+    assert face.asked == []
+
+
 def test_one_correction_is_one_step_of_the_loop() -> None:
     face = Face(0.5)
     images = face.draw(wanted((0, 3), (2, 0)))

@@ -180,6 +180,68 @@ def test_csv_and_json_hold_every_picture() -> None:
     assert (line["metric"], line["unit"], line["estimator"]) == ("au_mse", "intensity^2", "by hand")
 
 
+def both(left: tuple[float, float], right: tuple[float, float], picture: int = 0) -> Reading:
+    """A face whose sides were read apart."""
+    sides = (torch.tensor([side]) for side in (left, left, right))
+    return Reading(picture, 0, (0, 0, 1, 1), 0.9, AUVector(UNITS, *sides))
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "error"),
+    [((0, 5), (0, 0), 0.0), ((0, 0), (0, 5), 25.0), ((0, 2.5),) * 2 + (6.25,)],
+)
+def test_a_wink_of_the_wrong_side_is_an_error(left: tuple, right: tuple, error: float) -> None:
+    read = ReadingSet("by hand", 1, (both(left, right),))
+    report = evaluate_pictures(pictures(1), AUVector.parse("L12E"), read)
+    assert lines(report)["au_mse"] == (error, 1, "by hand")
+    assert report.columns == [4, "L12", "R12"] and report.header["not_measured"] == {}
+    assert [score.unit for score in report.tables["all"]] == ["L12", "R12", None]
+    (row,) = csv.DictReader(io.StringIO(report.csv()))
+    assert (row["requested_L12"], row["requested_R12"]) == ("5.0", "0.0")
+    assert (row["measured_L12"], row["measured_R12"]) == (str(float(left[1])), str(float(right[1])))
+    assert json.loads(report.json())["per_unit"]["all"][0]["unit"] == "L12"
+
+
+def test_sides_beside_requests_for_both_and_for_nothing() -> None:
+    """AU4 is asked for alike on both sides: it stays one column."""
+    aus = AUVector.stack([AUVector.parse(t) for t in ("L12C", "4B+12C", "12:0", "R12C")])
+    faces = [both((1, 3), (1, 0)), both((2, 3), (2, 3), 1), both((0, 0), (0, 1), 2)]
+    report = evaluate_pictures(pictures(4), aus, ReadingSet("by hand", 4, tuple(faces)))
+    rows = list(csv.DictReader(io.StringIO(report.csv())))
+    assert [row["requested_R12"] for row in rows] == ["0.0", "3.0", "0.0", "3.0"]
+    assert [row["requested_4"] for row in rows] == ["", "2.0", "0.0", ""]
+    assert [row["measured_4"] for row in rows] == ["1.0", "2.0", "0.0", ""]
+    assert lines(report)["au_mse"] == ((0 + 0 + 1 / 3) / 3, 3, "by hand")
+    assert batch_name(report) == "AU04+12" and report_plots(report).shape[1:] == (600, 960, 3)
+
+
+def test_a_change_of_one_side_is_added_to_that_side() -> None:
+    source = Source(pictures(1), ReadingSet("by hand", 1, (both((0, 1), (0, 2)),)))
+    read = ReadingSet("by hand", 1, (both((0, 3), (0, 2)),))
+    change = AUVector.parse("L12B")
+    report = evaluate_pictures(pictures(1), change, read, source=source, scale="change")
+    assert lines(report)["au_mse"] == (0.0, 1, "by hand")
+
+
+def test_a_reader_without_sides_is_named() -> None:
+    report = evaluate_pictures(pictures(1), AUVector.parse("L12E"), seen((0, 2.5)))
+    assert report.header["not_measured"] == {
+        "L12 and R12": "by hand reads no sides, and their mean is scored"
+    }
+    (row,) = csv.DictReader(io.StringIO(report.csv()))
+    assert row["requested_12"] == "2.5" and lines(report)["au_mse"][0] == 0.0
+
+
+def test_cross_talk_of_one_side() -> None:
+    aus = AUVector.stack([AUVector.parse(text) for text in ("L12A", "L12C", "R12A", "R12C")])
+    faces = [both((0, 1), (0, 0)), both((0, 3), (0, 1), 1)]
+    faces += [both((0, 0), (0, 2), 2), both((0, 0), (0, 6), 3)]
+    report = evaluate_pictures(pictures(4), aus, ReadingSet("by hand", 4, tuple(faces)))
+    rows, slopes = cross_talk(report)
+    assert rows == ["L12", "R12"]
+    assert slopes.tolist() == [[0.0, 1.0, 0.5], [0.0, 0.0, 2.0]]
+
+
 def test_cross_talk_is_a_slope_for_each_au_asked_for_alone() -> None:
     aus = asked((0, 2), (0, 4), (3, 0), (1, 0), (2, 2))
     read = seen((1, 1), (2, 2), (3, 0), (1, 0), (5, 5))

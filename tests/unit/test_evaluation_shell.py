@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,7 +21,7 @@ from au_adapter.evaluation.generation import Drawing, limited
 from au_adapter.evaluation.protocols import Row, load_protocol
 from au_adapter.evaluation.protocols.run import read_records
 from au_adapter.evaluation.reading import Reading
-from au_adapter.evaluation.shell import estimator_of
+from au_adapter.evaluation.shell import _labels, estimator_of
 from au_adapter.evaluation.subject import Subject
 from au_adapter.evaluation.sweep import SEED, read_sweep
 from au_adapter.facs import SET_A
@@ -70,7 +70,10 @@ def subject() -> Subject:
 
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
-    folder = tmp_path / "photos"
+    return write_photos(tmp_path / "photos")
+
+
+def write_photos(folder: Path) -> Path:
     folder.mkdir()
     for i in range(2):
         pixels = torch.rand(96, 96, 3, generator=torch.Generator().manual_seed(i)) * 255
@@ -145,6 +148,22 @@ def test_a_change_is_added_to_what_the_photo_shows(subject: Subject, photos: Pat
     expected = subject.edit(photo, "a face", 1, (shown + AUVector.parse("12B")).clamp())
     assert torch.equal(drawing([row]), expected)
     assert torch.equal(drawing([Row("r", "reference", {}, 1, "r", source=str(file))]), photo)
+
+
+def test_the_loop_takes_a_face_that_is_not_symmetric(subject: Subject, photos: Path) -> None:
+    class OneSided(Brightness):
+        def estimate(self, images: torch.Tensor) -> list[Reading]:
+            both = super().estimate(images)
+            return [
+                replace(r, aus=AUVector(SET_A, r.aus.values, r.aus.values, 0 * r.aus.values))
+                for r in both
+            ]
+
+    drawing = Drawing(subject, OneSided(), "change", "a face", rounds=2)
+    row = Row("a", "single", {"12": 2.0}, 1, "r", source=str(photos / "person0.png"))
+    assert drawing([row]).shape == (1, 128, 128, 3)
+    with pytest.raises(ValueError, match="ask for both sides alike"):
+        drawing([replace(row, requested={"L12": 2.0})])
 
 
 def test_a_target_is_what_an_edit_is_compared_with(subject: Subject, photos: Path) -> None:
@@ -222,8 +241,16 @@ def test_edits_of_photos(tmp_path: Path, photos: Path) -> None:
     assert result.exit_code == 0, result.output
     report = json.loads((output / "report.json").read_text())
     assert report["counts"]["made"] == 2 and report["settings"]["edit_noise"] == 0.6
+    Image.new("RGB", (96, 96), "grey").save(photos / "person1.png")
+    other = run("evaluate", protocol, "--photos", photos, "--output", output)
+    assert other.exit_code == 1 and "holds another run: its settings" in other.output
     missing = run("evaluate", protocol, "--output", tmp_path / "other")
     assert missing.exit_code == 1 and "edits 2 different photos" in missing.output
+
+
+def test_a_render_of_one_side_is_asked_for_on_that_side() -> None:
+    label = {"identity": 7, "left": {"12": 2.0, "6": 1.0, "43": 5.0}, "right": {"6": 1.0}}
+    assert _labels(label) == {"6": 1.0, "L12": 2.0}
 
 
 @pytest.mark.parametrize("kind", ["renders", "table"])
@@ -237,29 +264,6 @@ def test_labelled_frames(tmp_path: Path, photos: Path, kind: str) -> None:
     records = read_records(output)
     assert sum(record["group"] != "reference" for record in records) == 2
     assert all(Path(record["source"]).is_file() for record in records)
-
-
-def test_the_pictures_of_a_folder(tmp_path: Path, photos: Path) -> None:
-    Image.new("RGB", (40, 50), "white").save(photos / "white.png")
-    table = tmp_path / "asked.csv"
-    table.write_text("file,aus,source\nperson0.png,6C+12D,person1.png\nwhite.png,12E+10A,\n")
-    output = tmp_path / "run"
-    result = run("evaluate", photos, "--requested", table, "--output", output)
-    assert result.exit_code == 0, result.output
-    rows = {r["id"]: r for r in csv.DictReader((output / "report.csv").open())}
-    assert float(rows["white.png"]["measured_12"]) == 5.0
-    assert rows["white.png"]["requested_12"] == "5.0" and rows["white.png"]["picture_rmse"] == ""
-    assert float(rows["person0.png"]["picture_rmse"]) > 0.1
-    without = run("evaluate", photos, "--output", tmp_path / "other")
-    assert without.exit_code == 1 and "Give --requested" in without.output
-    idle = run("evaluate", photos, "--requested", table, "--output", output, "--limit", 1)
-    assert idle.exit_code == 1 and "leave out --limit" in idle.output
-    Image.new("RGB", (40, 50), "black").save(photos / "white.png")
-    redrawn = run("evaluate", photos, "--requested", table, "--output", output)
-    assert redrawn.exit_code == 1 and "holds another run: its settings" in redrawn.output
-    table.write_text("picture,aus\n")
-    wrong = run("evaluate", photos, "--requested", table, "--output", tmp_path / "other")
-    assert wrong.exit_code == 1 and "needs the columns file and aus" in wrong.output
 
 
 def test_a_trial_is_scattered_and_grows() -> None:

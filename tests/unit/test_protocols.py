@@ -18,6 +18,7 @@ from accelerate import PartialState
 from au_adapter.evaluation.protocols import NAMES, Frame, Protocol, Row, load_protocol
 from au_adapter.evaluation.protocols.run import read_records, run_protocol
 from au_adapter.evaluation.reading import Reading
+from au_adapter.evaluation.report import report_run
 from au_adapter.facs import SET_A, AUVector
 
 PHOTOS = [f"person{i}.png" for i in range(20)]
@@ -108,6 +109,17 @@ def test_aueditnet_pairs_frames_of_one_person() -> None:
     assert shuffled.rows == protocol.rows
 
 
+def test_labels_of_one_side_are_asked_for_on_that_side() -> None:
+    labels = AUVector.parse("L12E+R12C+6B+43E").dict()
+    protocol = load_protocol("aueditnet", frames=[Frame(f"{i}.png", "a", labels) for i in (0, 1)])
+    wanted, removal = (protocol.rows[i].requested for i in (0, 1))
+    assert {code: value for code, value in wanted.items() if value} == {
+        "6": 2.0, "L12": 5.0, "R12": 3.0,
+    }  # fmt: skip
+    assert "25" in wanted and not any(removal.values())
+    assert tuple(map(int, removal)) == SET_A
+
+
 @pytest.mark.parametrize("name", ["fineface", "magicface"])
 def test_every_unit_and_level_is_asked_for_alike(name: str) -> None:
     protocol = load_protocol(name, photos=PHOTOS)
@@ -168,6 +180,25 @@ def test_a_run_writes_every_row_and_counts_faces(small: Protocol, tmp_path: Path
     assert by_id["02_12C"]["faces"] == 2 and by_id["02_12C"]["measured"]["12"] == 1.5
     assert by_id["02_4B+12C"]["requested"] == {"4": 2.0, "12": 3.0}
     assert by_id["02_12C"]["seed"] == 9 and by_id["02_12C"]["prompt"] == "a man"
+
+
+def test_sides_asked_for_apart_are_kept_and_scored_apart(tmp_path: Path) -> None:
+    path = tmp_path / "sides.json"
+    path.write_text(json.dumps({**SMALL, "combinations": ["4B+L12C"]}), encoding="utf-8")
+    left, right = torch.tensor([[2.0, 0.0]]), torch.tensor([[2.0, 3.0]])
+
+    def wrong_side(images: torch.Tensor) -> list[Reading]:
+        vector = AUVector((4, 12), left, left, right)
+        return [Reading(i, 0, (0, 0, 2, 2), 0.9, vector) for i in range(len(images))]
+
+    output = tmp_path / "run"
+    run_protocol(load_protocol(path), paint, wrong_side, output, estimator="sided")
+    assert read_records(output)[0]["measured"] == {"4": 2.0, "L12": 0.0, "R12": 3.0}
+    line = next(x for x in report_run(output).lines if x.group == "combination")
+    assert (line.metric, line.value, line.count) == ("au_mse", pytest.approx(6.0), 2)
+    run(load_protocol(path), tmp_path / "other")
+    missing = report_run(tmp_path / "other").header["not_measured"]
+    assert missing == {"L12 and R12": "half reads no sides, and their mean is scored"}
 
 
 def test_a_stopped_run_goes_on_where_it_was(small: Protocol, tmp_path: Path) -> None:

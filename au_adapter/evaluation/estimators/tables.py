@@ -52,6 +52,7 @@ LAYOUTS = (
     ),
 )
 MOVEMENTS = ("45", "46")
+FILES = ("image_path", "path", "image", "input")  # columns of a picture that hold its file
 
 
 def read_table(path: str | Path) -> ReadingSet:
@@ -62,16 +63,25 @@ def read_table(path: str | Path) -> ReadingSet:
     tool gives no box or confidence, the box is 0 0 0 0 and the confidence 1. Raises ValueError,
     naming the line, for another kind of file and for numbers that no such tool gives.
     """
+    return read_named(path)[1]
+
+
+def read_named(path: str | Path) -> tuple[list[str], ReadingSet]:
+    """What `read_table` reads, after the name of each picture: its file, or, where the tool names
+    none, its frame, or the line."""
     with Path(path).open(newline="", encoding="utf-8-sig") as file:
         reader = csv.DictReader(file, skipinitialspace=True)
         names = [name.strip() for name in reader.fieldnames or ()]
         rows = [dict(zip(names, row.values(), strict=False)) for row in reader]
     layout, units = _layout(names, path)
     pictures: dict[str, int] = {}
+    files: dict[str, str] = {}
     faces: dict[int, int] = {}
     readings = []
     for line, row in enumerate(rows, start=2):
-        picture = pictures.setdefault(_picture(row, layout, line), len(pictures))
+        name = _picture(row, layout, line)
+        picture = pictures.setdefault(name, len(pictures))
+        files.setdefault(name, next((row[c] for c in FILES if row.get(c)), name))
         values = _values(row, units, layout, f"{path}, line {line}")
         if values is not None:
             face = faces[picture] = faces.get(picture, -1) + 1
@@ -79,7 +89,7 @@ def read_table(path: str | Path) -> ReadingSet:
                 Reading(picture, face, _box(row, layout), _confidence(row, layout), values)
             )
     readings.sort(key=lambda reading: reading.image)
-    return ReadingSet(layout.estimator, len(pictures), tuple(readings))
+    return list(files.values()), ReadingSet(layout.estimator, len(pictures), tuple(readings))
 
 
 def _layout(names: list[str], path: str | Path) -> tuple[Layout, dict[str, int]]:

@@ -112,10 +112,11 @@ def linearity(requested: Tensor, measured: Tensor) -> Linearity:
 
 @dataclass(frozen=True)
 class UnitScore:
-    """One row of a per-AU table. unit: AU number, or None for the mean over AUs. count: pictures.
-    bias: mean of measured - target. mse in intensity units squared, mae and bias in units."""
+    """One row of a per-AU table. unit: AU number, "L12" for a side, or None for the mean over AUs.
+    count: pictures. bias: mean of measured - target. mse in intensity units squared, mae and bias
+    in units."""
 
-    unit: int | None
+    unit: int | str | None
     count: int
     mse: float
     mae: float
@@ -125,11 +126,11 @@ class UnitScore:
     r2: float
 
 
-def per_unit(target: Tensor, measured: Tensor, units: Sequence[int]) -> list[UnitScore]:
+def per_unit(target: Tensor, measured: Tensor, units: Sequence[int | str]) -> list[UnitScore]:
     """The table of AUEditNet (MSE and ICC(3,1) for each AU), with error, bias and linearity.
 
-    target, measured: [N, K]; units: the K AU numbers. ICC and linearity are NaN where the target
-    does not vary or there is one picture only: there is nothing to agree with.
+    target, measured: [N, K]; units: the K AU numbers, or "L12" for a side. ICC and linearity are
+    NaN where the target does not vary or there is one picture only: there is nothing to agree with.
     """
     target, measured = checks.pair("per_unit", target, measured, "N K")
     if len(units) != target.shape[1]:
@@ -146,7 +147,7 @@ def mean_score(scores: Sequence[UnitScore]) -> UnitScore:
     return UnitScore(None, max(score.count for score in scores), *means)
 
 
-def _score(number: int, wanted: Tensor, seen: Tensor) -> UnitScore:
+def _score(number: int | str, wanted: Tensor, seen: Tensor) -> UnitScore:
     difference = seen - wanted
     icc = spearman = r2 = math.nan
     if wanted.unique().numel() > 1:

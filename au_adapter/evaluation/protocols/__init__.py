@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from ...facs.notation import format_notation, parse_notation
+from ...facs.vector import AUVector
 
 FOLDER = Path(__file__).parent
 NAMES = tuple(sorted(path.stem for path in FOLDER.glob("*.json")))
@@ -43,7 +44,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Frame:
-    """A labelled photo: file, who it shows, and AU number as text -> intensity 0..5."""
+    """A labelled photo: file, who it shows, and AU code -> intensity 0..5: {"4": 2, "L12": 3}."""
 
     file: str
     subject: str
@@ -198,8 +199,8 @@ def _from_frames(data: Mapping, frames: list[Frame]) -> tuple[list[Row], list[Ro
 
 
 def _target_and_removal(reference: Row, target: Frame, units: Sequence[int]) -> list[Row]:
-    wanted = {str(unit): float(target.aus.get(str(unit), 0.0)) for unit in units}
-    nothing = dict.fromkeys(wanted, 0.0)
+    wanted = AUVector.from_dict(target.aus).select(units, strict=False).dict(zeros=True)
+    nothing = dict.fromkeys(map(str, units), 0.0)
     return [
         replace(
             reference,

@@ -11,7 +11,7 @@ import json
 import logging
 import math
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
@@ -22,6 +22,7 @@ from torch import Tensor
 
 from ..metrics.checks import pictures
 from ..reading import Reading
+from ..sides import intensities, sided_units
 from . import REFERENCE, SCHEMA, Protocol, Row
 
 LOGGER = logging.getLogger("au_adapter")
@@ -35,7 +36,7 @@ Compare = Callable[[Tensor, Tensor, Sequence[Row]], Mapping[str, Tensor]]
 def run_protocol(
     protocol: Protocol,
     generate: Generate,
-    estimate: Estimate,
+    estimate: Estimate | Mapping[str, Sequence[Reading]],
     output: str | Path,
     *,
     estimator: str,
@@ -50,18 +51,20 @@ def run_protocol(
     """Do all rows of `protocol` that `output` lacks; returns the folder. Safe to stop and repeat.
 
     generate: rows of one reference -> pictures [N, H, W, 3] in 0..1; a row of the group "reference"
-    asks for no AUs: no AU condition, or the photo itself. estimate: pictures -> Readings. compare:
-    pictures, their references, rows -> metric name -> [N], such as CLIP-I. estimator, method,
-    settings: what a reader of the numbers must know. networks: metric of `compare` -> what sees it;
-    not_measured: metric -> why it is missing. process: index and number of processes, by
-    default as accelerate launched them.
+    asks for no AUs: no AU condition, or the photo itself. estimate: pictures -> Readings; or row id
+    -> its faces, the surest first, where they were read before: nobody looked at a row that is not
+    there. compare: pictures, their references, rows -> metric name -> [N], such as CLIP-I.
+    estimator, method, settings: what a reader of the numbers must know. networks: metric of
+    `compare` -> what sees it; not_measured: metric -> why it is missing. process: index and number
+    of processes, by default as accelerate launched them.
 
     A face that is not found makes a row with "faces": 0 and no measurement. ValueError where the
     folder holds another run.
     """
     output = Path(output)
     about = {"networks": dict(networks or {}), "not_measured": dict(not_measured or {})}
-    _claim(output, describe(protocol, estimator, method, settings) | about)
+    header = describe(protocol, estimator, method, settings) | about
+    _claim(output, header)
     index, count = process or process_share()
     done = {record["id"] for record in read_records(output)}
     mine = (*protocol.references, *protocol.rows)[index::count]
@@ -71,7 +74,7 @@ def run_protocol(
     with _appending(output / f"rows-{index}.jsonl") as file:
         for rows in _batches(todo, batch_size):
             images = _generated(generate, rows)
-            records = _records(rows, _measurements(estimate(images), len(rows)), method)
+            records = _records(rows, _faces(estimate, images, rows), method, header)
             if compare is not None and rows[0].group != REFERENCE and rows[0].reference:
                 _add_metrics(records, compare(images, reference_of(rows[0], images), rows))
             file.writelines(json.dumps(record) + "\n" for record in records)
@@ -98,6 +101,8 @@ def describe(
         "method": method,
         "settings": dict(settings or {}),
     }
+    if apart := sided_units(row.requested for row in protocol.rows):
+        header["sides"] = apart
     return json.loads(json.dumps(header))
 
 
@@ -210,6 +215,14 @@ def _generated(generate: Generate, rows: Sequence[Row]) -> Tensor:
     return images
 
 
+def _faces(
+    estimate: Estimate | Mapping[str, Sequence[Reading]], images: Tensor, rows: Sequence[Row]
+) -> Sequence[Sequence[Reading] | None]:
+    if isinstance(estimate, Mapping):
+        return [estimate.get(row.id) for row in rows]
+    return _measurements(estimate(images), len(rows))
+
+
 def _measurements(readings: list[Reading], count: int) -> list[list[Reading]]:
     """The readings of each of `count` pictures, the most confident first."""
     faces: list[list[Reading]] = [[] for _ in range(count)]
@@ -222,20 +235,23 @@ def _measurements(readings: list[Reading], count: int) -> list[list[Reading]]:
     return [sorted(found, key=lambda reading: -reading.confidence) for found in faces]
 
 
-def _records(rows: Sequence[Row], faces: list[list[Reading]], method: str) -> list[dict]:
+def _records(
+    rows: Sequence[Row], faces: Sequence[Sequence[Reading] | None], method: str, header: Mapping
+) -> list[dict]:
+    apart = header.get("sides", ())
     return [
-        {**asdict(row), "method": method, "faces": len(found), "measured": _measured(found)}
+        {**asdict(row), "method": method, **seen(found, apart)}
         for row, found in zip(rows, faces, strict=True)
     ]
 
 
-def _measured(found: list[Reading]) -> dict[str, float] | None:
-    """AU number as text -> intensity of the most confident face, or None without a face."""
-    if not found:
-        return None
-    aus = found[0].aus
-    values = zip(aus.units, aus.values[0].tolist(), strict=True)
-    return {str(unit): round(value, 4) for unit, value in values}
+def seen(found: Sequence[Reading] | None, apart: Collection[int]) -> dict:
+    """What a row says of its faces: how many, None where nobody looked, and the intensities of the
+    first, the AUs in `apart` by side."""
+    return {
+        "faces": None if found is None else len(found),
+        "measured": intensities(found[0].aus, apart) if found else None,
+    }
 
 
 def _add_metrics(records: list[dict], metrics: Mapping[str, Tensor]) -> None:
