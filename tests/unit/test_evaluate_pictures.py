@@ -149,6 +149,27 @@ def test_given_networks_are_used_and_named() -> None:
     assert calls == [3, 1] * 3  # the one source is looked at once for each metric
 
 
+def test_pictures_that_are_not_finite_are_named_and_the_others_compared() -> None:
+    images, sources = pictures(3), pictures(3) / 2
+    images[1, 0, 0, 0], sources[2, 0, 0, 0] = torch.nan, torch.inf
+    compare = comparison(clip=lambda x: x.mean((1, 2)) + 0.1)
+    read = seen((1, 0), (1, 1), (1, 4))
+    report = evaluate_pictures(
+        images, SWEEP, read, source=Source(sources, seen((0, 0), (0, 0), (0, 0))), compare=compare
+    )
+    by_pixels = (images[0] - sources[0]).square().mean().sqrt().item()
+    assert lines(report)["picture_rmse"] == (by_pixels, 1, "")
+    assert lines(report)["clip_i"][1] == 1 and report.counts["scored for AUs"] == 2
+    assert report.counts["not finite"] == report.counts["not finite in the reference"] == 1
+    assert report.counts["face not found"] == 0
+    assert report.not_finite() == ["source_0003", "AU12B_0002"]
+    one = evaluate_pictures(images, SWEEP, read, source=Source(sources[:1]), compare=compare)
+    assert lines(one)["picture_rmse"][1] == 2
+    none = evaluate_pictures(images, SWEEP, read, source=Source(sources[2:]), compare=compare)
+    assert "picture_rmse" not in lines(none) and "source_0001" in none.markdown()
+    assert report_plots(none).shape[1:] == (600, 960, 3)
+
+
 @pytest.mark.parametrize(
     ("call", "words"),
     [

@@ -18,6 +18,7 @@ from accelerate import PartialState
 from au_adapter.evaluation.protocols import NAMES, Frame, Protocol, Row, load_protocol
 from au_adapter.evaluation.protocols.run import read_records, run_protocol
 from au_adapter.evaluation.reading import Reading
+from au_adapter.evaluation.report import report_run
 from au_adapter.facs import SET_A, AUVector
 
 PHOTOS = [f"person{i}.png" for i in range(20)]
@@ -257,6 +258,41 @@ def test_compare_gets_the_reference_of_each_row(small: Protocol, tmp_path: Path)
     assert by_id["01_4A"]["metrics"] == {"light": pytest.approx(0.2)}
     assert by_id["01_12C"]["metrics"] == {"light": None}
     assert asked[0] == ["01_4A", "01_4C", "01_12A"] and asked[1] == ["01_12C", "01_4B+12C"]
+
+
+def test_pictures_that_are_not_finite_are_named_and_the_others_measured(
+    small: Protocol, tmp_path: Path
+) -> None:
+    broken = {"01_4A": torch.nan, "01_12A": torch.inf, "02_reference": -torch.inf}
+
+    def overflowing(rows: Sequence[Row]) -> torch.Tensor:
+        images = paint(rows)
+        for image, row in zip(images, rows, strict=True):
+            image[1, 1, 2] = broken.get(row.id, 0.0)
+        return images
+
+    def careful(images: torch.Tensor) -> list[Reading]:
+        assert images.isfinite().all()
+        return read(images)
+
+    def compare(images: torch.Tensor, references: torch.Tensor, rows: Sequence[Row]) -> dict:
+        assert images.isfinite().all() and references.isfinite().all()
+        assert not {row.id for row in rows} & {*broken} and len(rows) == len(images)
+        return {"light": images.sum((1, 2, 3))}
+
+    output = tmp_path / "run"
+    options = {"estimator": "half", "compare": compare, "batch_size": 3}
+    run_protocol(small, overflowing, careful, output, **options)
+    by_id = {record["id"]: record for record in read_records(output)}
+    assert len(by_id) == 12 and not by_id["01_4A"]["finite"] and by_id["01_4A"]["faces"] is None
+    assert by_id["01_4C"]["metrics"] == {"light": pytest.approx(0.6)}
+    assert by_id["01_4A"]["metrics"] == {"light": None}
+    assert by_id["02_4A"]["metrics"] == {} and by_id["02_4A"]["measured"]["4"] == 0.5
+    report = report_run(output)
+    assert report.counts["not finite"] == 2 and report.counts["not finite in the reference"] == 1
+    assert report.counts["face not found"] == 2 and report.counts["missing"] == 0
+    assert {*json.loads(report.json())["not_finite"]} == {*broken}
+    assert "| not finite | 2 |" in report.markdown() and "01_12A" in report.markdown()
 
 
 def test_a_folder_holds_one_run(small: Protocol, tmp_path: Path) -> None:

@@ -20,7 +20,8 @@ from typing import TextIO
 import torch
 from torch import Tensor
 
-from ..metrics.checks import pictures
+from ..finite import compare_finite, finite_pictures
+from ..metrics.checks import layout
 from ..reading import Reading
 from . import REFERENCE, SCHEMA, Protocol, Row
 
@@ -56,8 +57,9 @@ def run_protocol(
     not_measured: metric -> why it is missing. process: index and number of processes, by
     default as accelerate launched them.
 
-    A face that is not found makes a row with "faces": 0 and no measurement. ValueError where the
-    folder holds another run.
+    A face that is not found makes a row with "faces": 0 and no measurement. A picture with NaN or
+    infinity makes one with "finite": false, which neither `estimate` nor `compare` is shown.
+    ValueError where the folder holds another run.
     """
     output = Path(output)
     about = {"networks": dict(networks or {}), "not_measured": dict(not_measured or {})}
@@ -71,9 +73,10 @@ def run_protocol(
     with _appending(output / f"rows-{index}.jsonl") as file:
         for rows in _batches(todo, batch_size):
             images = _generated(generate, rows)
-            records = _records(rows, _measurements(estimate(images), len(rows)), method)
+            records = _records(rows, _read(estimate, images), method)
             if compare is not None and rows[0].group != REFERENCE and rows[0].reference:
-                _add_metrics(records, compare(images, reference_of(rows[0], images), rows))
+                reference = reference_of(rows[0], images)
+                _add_metrics(records, compare_finite(compare, images, reference, rows))
             file.writelines(json.dumps(record) + "\n" for record in records)
             file.flush()
     return output
@@ -202,12 +205,20 @@ def _references(protocol: Protocol, generate: Generate) -> Callable[[Row, Tensor
 
 
 def _generated(generate: Generate, rows: Sequence[Row]) -> Tensor:
-    images = pictures("run_protocol", generate(rows))
+    images = layout("run_protocol", generate(rows))
     if len(images) != len(rows):
         raise ValueError(
             f"{len(rows)} pictures were asked for, from {rows[0].id} on, but {len(images)} came"
         )
     return images
+
+
+def _read(estimate: Estimate, images: Tensor) -> list[list[Reading] | None]:
+    """The readings of each picture, the most confident first; None of one that is not finite."""
+    finite = finite_pictures(images)
+    shown = images[finite]
+    found = iter(_measurements(estimate(shown) if len(shown) else [], len(shown)))
+    return [next(found) if usable else None for usable in finite.tolist()]
 
 
 def _measurements(readings: list[Reading], count: int) -> list[list[Reading]]:
@@ -222,11 +233,21 @@ def _measurements(readings: list[Reading], count: int) -> list[list[Reading]]:
     return [sorted(found, key=lambda reading: -reading.confidence) for found in faces]
 
 
-def _records(rows: Sequence[Row], faces: list[list[Reading]], method: str) -> list[dict]:
-    return [
-        {**asdict(row), "method": method, "faces": len(found), "measured": _measured(found)}
-        for row, found in zip(rows, faces, strict=True)
-    ]
+def _records(rows: Sequence[Row], faces: list[list[Reading] | None], method: str) -> list[dict]:
+    return [_record(row, found, method) for row, found in zip(rows, faces, strict=True)]
+
+
+def _record(row: Row, found: list[Reading] | None, method: str) -> dict:
+    """The line of a picture; found None: it is not finite, so that nobody looked."""
+    if found is None:
+        LOGGER.warning("%s has NaN or infinity: it is counted, and not measured", row.id)
+    return {
+        **asdict(row),
+        "method": method,
+        "finite": found is not None,
+        "faces": None if found is None else len(found),
+        "measured": _measured(found or []),
+    }
 
 
 def _measured(found: list[Reading]) -> dict[str, float] | None:
