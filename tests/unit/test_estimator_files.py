@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import struct
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner, Result
@@ -14,6 +16,7 @@ from PIL import Image
 from au_adapter import AUVector
 from au_adapter.cli import main
 from au_adapter.evaluation.estimators import read_table
+from au_adapter.evaluation.estimators.files import read_picture
 from au_adapter.evaluation.reading import codes
 from au_adapter.facs import SET_A
 from tools import face_files
@@ -67,6 +70,46 @@ def test_files_that_are_no_pictures_are_named_and_the_rest_is_read(
     assert "no picture" in images[0]["error"] and "there is no such file" in images[1]["error"]
     assert str(cut) in images[2]["error"] and "error" not in images[3]
     assert "notes.txt cannot be read" in caplog.text
+
+
+def test_a_broken_chunk_is_a_line_and_the_rest_is_read(tmp_path: Path) -> None:
+    chunk = struct.pack(">I", 4) + b"\x00\x01\x02\x03" + bytes(8)  # no chunk has such a name
+    whole = ASTRONAUT.read_bytes()
+    middle = whole.index(b"IDAT", len(whole) // 2) - 4
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(whole[:middle] + chunk + whole[middle:])
+    result = run(broken, ASTRONAUT, "--json")
+    assert result.exit_code == 1 and isinstance(result.exception, SystemExit)
+    first, second = json.loads(result.stdout)["images"]
+    assert f"{broken} cannot be read: no picture" in first["error"] and len(second["faces"]) == 1
+
+
+@pytest.mark.parametrize("kind", ["I;16.png", "I;16.tif", "I;16B.tif", "I.tif", "I.pgm"])
+def test_grey_of_16_bits_is_scaled(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / kind.replace(";", "")
+    grey = np.asarray(Image.open(ASTRONAUT).convert("L"))
+    deep = grey.astype({"I;16": "<u2", "I;16B": ">u2", "I": "<i4"}[kind.partition(".")[0]]) * 257
+    if path.suffix == ".pgm":
+        height, width = deep.shape
+        path.write_bytes(b"P5 %d %d 65535 " % (width, height) + deep.astype(">u2").tobytes())
+    else:
+        Image.fromarray(deep).save(path)
+    found = read_picture(path)
+    assert found.shape == (1, *grey.shape, 3) and torch.equal(found[..., 0], found[..., 2])
+    assert (found[0, ..., 0] - torch.tensor(grey) / 255).abs().max() < 1e-6
+
+
+def test_pixels_whose_white_nobody_knows_are_refused(tmp_path: Path) -> None:
+    floats, wide = tmp_path / "floats.tif", tmp_path / "wide.tif"
+    Image.fromarray(np.linspace(0, 1, 64, dtype=np.float32).reshape(8, 8)).save(floats)
+    Image.fromarray(np.full((8, 8), 70000, np.int32)).save(wide)
+    with pytest.raises(ValueError, match="floats from 0 to 1,.*expected 8 or 16 bits.*save it as"):
+        read_picture(floats)
+    with pytest.raises(ValueError, match="wide.tif cannot be read: .* integers from 70000 to"):
+        read_picture(wide)
+    result = run(floats, ASTRONAUT, "--json")
+    first, second = json.loads(result.stdout)["images"]
+    assert result.exit_code == 1 and "32-bit floats" in first["error"] and second["faces"]
 
 
 def test_the_table_names_the_strongest_first() -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 from torch import Tensor
 
 from ...facs import UNITS
@@ -19,6 +21,12 @@ from .base import Estimator
 LOGGER = logging.getLogger("au_adapter")
 SCHEMA = 1
 SHOWN = 0.5  # the least intensity in a table
+WHITE_OF_16_BITS = 65535
+# What Pillow's decoders raise for a file that is damaged, or that is no picture.
+DAMAGED = (
+    *(OSError, SyntaxError, ValueError, TypeError, IndexError, EOFError),
+    *(struct.error, zlib.error, Image.DecompressionBombError),
+)
 
 
 def estimate_files(
@@ -45,14 +53,31 @@ def estimate_files(
 
 
 def read_picture(file: Path) -> Tensor:
-    """[1, H, W, 3] in 0..1, turned upright as its camera noted. ValueError naming the file."""
+    """[1, H, W, 3] in 0..1, turned upright as its camera noted; grey of 16 bits as well. ValueError
+    naming the file where it is damaged, no picture, or has pixels whose white nobody knows."""
     try:
         with Image.open(file) as opened:
-            pixels = np.asarray(ImageOps.exif_transpose(opened).convert("RGB"), np.float32)
-    except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+            upright = ImageOps.exif_transpose(opened)
+    except DAMAGED as error:
         reason = "there is no such file" if not Path(file).exists() else f"no picture ({error})"
         raise ValueError(f"{file} cannot be read: {reason}") from error
-    return torch.from_numpy(pixels / 255)[None]
+    return torch.from_numpy(_pixels(upright, file))[None]
+
+
+def _pixels(picture: Image.Image, file: Path) -> np.ndarray:
+    """[H, W, 3] in 0..1. Pillow's own conversion would cut everything above 255 off to white."""
+    if picture.mode[0] not in "IF":  # "I;16" and its like, "I" and "F" have more than 8 bits
+        return np.asarray(picture.convert("RGB"), np.float32) / 255
+    grey = np.asarray(picture, np.float32)
+    low, high = grey.min(), grey.max()
+    if picture.mode == "F" or low < 0 or high > WHITE_OF_16_BITS:
+        kind = "floats" if picture.mode == "F" else "integers"
+        raise ValueError(
+            f"{file} cannot be read: its pixels are 32-bit {kind} from {low:g} to {high:g}, and "
+            "nothing says which number is white; expected 8 or 16 bits a channel. Scale it, and "
+            "save it as a PNG of 8 or 16 bits"
+        )
+    return np.repeat(grey[..., None] / WHITE_OF_16_BITS, 3, axis=-1)
 
 
 def unreadable(result: dict[str, Any]) -> int:
