@@ -205,6 +205,23 @@ def test_aus_that_begin_later_change_less(subject: Subject) -> None:
     assert "start 0.5" in subject.changed(start=0.5).conditions()
 
 
+def test_in_a_photo_start_counts_the_steps_that_draw_it_anew(
+    subject: Subject, photos: Path
+) -> None:
+    smile, photo = (
+        AUVector((12,), torch.tensor([[0.0], [5.0]])),
+        read_picture(photos / "person0.png"),
+    )
+
+    def change(start: float) -> float:
+        edited = subject.changed(steps=10, edit_noise=0.4, start=start)
+        relaxed, smiling = edited.edit(photo, "a face", 1, smile)
+        return float((smiling - relaxed).abs().mean())
+
+    changes = [change(start) for start in (0.0, 0.5, 0.75, 1.0)]  # 4, 2, 1 and 0 of 4 steps
+    assert changes[0] > changes[1] > changes[2] > 1e-4 and changes[3] < 1e-6
+
+
 def test_the_closed_loop_is_part_of_the_settings(tmp_path: Path) -> None:
     protocol = protocol_file(tmp_path, {**SMALL, "prompts": ["a man"]})
     once, more = tmp_path / "once", tmp_path / "more"
