@@ -179,6 +179,7 @@ def _record(name: str, group: str, asked: dict[str, float], faces: list[Reading]
         **{"id": name, "group": group, "requested": asked, "seed": None, "reference": ""},
         **{"prompt": "", "source": "", "target": "", "method": ""},
         "faces": None if faces is None else len(faces),
+        "turned": bool(faces) and faces[0].turned,
         "measured": measured and {unit: round(value, 4) for unit, value in measured.items()},
     }
 

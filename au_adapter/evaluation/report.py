@@ -21,6 +21,7 @@ from ..facs.vector import AUVector
 from .metrics import UnitScore, au_mse, mean_score, per_unit
 from .protocols import REFERENCE
 from .protocols.run import read_header, read_records
+from .reading import TURNED
 
 SCHEMA = 1
 # Metric -> its unit, and where good lies.
@@ -37,6 +38,7 @@ METRICS = {
     "picture_rmse": ("0..1", "moderate"),
 }
 AU_METRICS = ("au_mse", "au_mse_all", "icc_3_1")  # made of an estimator's readings
+TURNED_AWAY = f"turned further than {TURNED:g} degrees, the AUs a guess"
 ALL = "all"  # the group of all rows together
 
 
@@ -187,11 +189,13 @@ def _counts(header: dict, records: list[dict], usable: list[dict]) -> dict[str, 
         "not finite": sum(not _finite(row) for row in rows),
         "face not found": sum(row["faces"] == 0 for row in rows),
         "several faces, the most confident one read": sum((row["faces"] or 0) > 1 for row in rows),
+        TURNED_AWAY: sum(row.get("turned", False) for row in rows),
         "an AU not read by the estimator": sum(
             bool(row["measured"]) and not units <= {*row["measured"]} for row in rows
         ),
         "not finite in the reference": sum(not _finite(record) for record in references),
         "face not found in the reference": sum(record["faces"] == 0 for record in references),
+        f"{TURNED_AWAY}, in the reference": sum(r.get("turned", False) for r in references),
         "scored for AUs": len(usable),
     }
 

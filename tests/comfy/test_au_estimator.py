@@ -73,6 +73,18 @@ def test_a_batch_keeps_its_places(caplog: pytest.LogCaptureFixture) -> None:
     assert torch.isfinite(drawn).all()
 
 
+def test_faces_turned_away_are_counted_in_the_text() -> None:
+    """The landmarks are given a turn by hand: no photo or render at hand is turned so far."""
+    landmarks = read(picture(ASTRONAUT))[2]
+    (face,) = landmarks["frames"][0]
+    turn = np.array([[0.5, 0, 0.866, 0], [0, 1, 0, 0], [-0.866, 0, 0.5, 0], [0, 0, 0, 1]])
+    away = {**face, "transformation_matrix": turn}
+    given = {**landmarks, "frames": [[face], [away], [away]]}
+    images = picture(ASTRONAUT).repeat(3, 1, 1, 1)
+    output = NODE["AUA_AUEstimator"].execute(image=images, face_landmarks=given)
+    assert "2 turned further than 40 degrees (number 2, 3): guesses" in str(output.ui.as_dict())
+
+
 def test_a_tiny_picture_and_none() -> None:
     aus, seen, _, drawn = read(torch.rand(1, 1, 1, 3))
     assert len(aus) == 1 and not aus.values.any() and seen.readings == ()

@@ -38,7 +38,8 @@ def test_the_json_is_the_one_that_scripts_read(caplog: pytest.LogCaptureFixture)
     result = run(ASTRONAUT, LANDSCAPE, "--json", "--estimator", "blendshapes")
     assert result.exit_code == 0
     content = json.loads(result.stdout)
-    assert content.keys() == {"schema", "estimator", "images"} and content["schema"] == 1
+    assert content.keys() == {"schema", "estimator", "turned", "images"}
+    assert content["schema"] == 1 and content["turned"] == 0
     assert content["estimator"] == "au-adapter blendshape map"
     first, second = content["images"]
     assert first["file"] == str(ASTRONAUT) and second == {"file": str(LANDSCAPE), "faces": []}
@@ -119,11 +120,28 @@ def test_the_table_names_the_strongest_first() -> None:
     assert "lip corner puller" in line.partition("): ")[2].split(",")[0]
 
 
-def test_an_animated_picture_gives_its_first_frame(tmp_path: Path) -> None:
+def test_a_face_turned_far_away_is_counted_and_said_to_be_a_guess(tmp_path: Path) -> None:
+    """A half profile, narrowed: no photo or render at hand is turned so far."""
+    photo = Image.open(face_files.PHOTOS / "45-m7-di-ph.jpg").convert("RGB")
+    photo.resize((290, photo.height)).save(tmp_path / "turned.png")
+    content = json.loads(run(tmp_path / "turned.png", ASTRONAUT, "--json").stdout)
+    turned, straight = (image["faces"][0] for image in content["images"])
+    assert content["turned"] == 1 and 40 < turned["turn"] < 90 and "turn" not in straight
+    table = run(tmp_path / "turned.png").stdout
+    assert f"turned by {turned['turn']:.0f} degrees, a guess" in table
+
+
+def test_an_animated_picture_gives_its_first_frame_and_says_so(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     path = tmp_path / "moving.gif"
     head = Image.open(ASTRONAUT).convert("RGB")
     head.save(path, save_all=True, append_images=[Image.new("RGB", head.size)])
     assert len(json.loads(run(path, "--json").stdout)["images"][0]["faces"]) == 1
+    assert f"{path} holds 2 frames: the first was read" in caplog.text
+    caplog.clear()
+    read_picture(ASTRONAUT)
+    assert "frames" not in caplog.text
 
 
 @pytest.mark.parametrize(

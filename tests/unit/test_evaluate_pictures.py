@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -189,6 +190,13 @@ def test_pictures_that_are_not_finite_are_named_and_the_others_compared() -> Non
 def test_mistakes_are_sentences(call, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         call()
+
+
+def test_faces_turned_away_are_counted() -> None:
+    turned = tuple(replace(reading, turn=41.0) for reading in READ.readings)
+    report = evaluate_pictures(pictures(3), SWEEP, replace(READ, readings=turned))
+    assert report.counts["turned further than 40 degrees, the AUs a guess"] == 2
+    assert "| turned further than 40 degrees, the AUs a guess | 2 |" in report.markdown()
 
 
 def test_csv_and_json_hold_every_picture() -> None:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -293,6 +294,23 @@ def test_pictures_that_are_not_finite_are_named_and_the_others_measured(
     assert report.counts["face not found"] == 2 and report.counts["missing"] == 0
     assert {*json.loads(report.json())["not_finite"]} == {*broken}
     assert "| not finite | 2 |" in report.markdown() and "01_12A" in report.markdown()
+
+
+def test_faces_turned_away_are_counted(small: Protocol, tmp_path: Path) -> None:
+    def turning(images: torch.Tensor) -> list[Reading]:
+        """Turned by 50 degrees where AU12 is shown; a second face, less sure, always is."""
+        return [
+            replace(r, turn=50.0 if r.face or images[r.image, 0, 0, 1] > 0 else 39.0)
+            for r in read(images)
+        ]
+
+    output = tmp_path / "run"
+    run_protocol(small, paint, turning, output, estimator="half")
+    by_id = {record["id"]: record for record in read_records(output)}
+    assert by_id["01_12A"]["turned"] and not by_id["01_4A"]["turned"]
+    counts = report_run(output).counts
+    assert counts["turned further than 40 degrees, the AUs a guess"] == 6
+    assert counts["turned further than 40 degrees, the AUs a guess, in the reference"] == 0
 
 
 def test_a_folder_holds_one_run(small: Protocol, tmp_path: Path) -> None:

@@ -36,20 +36,22 @@ def estimate_files(
     landmarker: Path | None = None,
     levels: int = 1,
 ) -> dict[str, Any]:
-    """{"schema": 1, "estimator", "images": [{"file", "faces": [{"index", "box", "confidence",
-    "aus": {"12": 3.1, "L4": 0.5}}]}]}.
+    """{"schema": 1, "estimator", "turned": 0, "images": [{"file", "faces": [{"index", "box",
+    "confidence", "aus": {"12": 3.1, "L4": 0.5}}]}]}.
 
     Every AU that the estimator reads is there, a side by itself where the sides differ by a grade
-    or more. A file that is no picture has no faces, and its "error" says why. Animated pictures:
-    their first frame. Raises what open_estimator and relative_to raise, and ValueError for a
-    neutral photo that cannot be read.
+    or more. A face that is turned too far away to be more than guessed at has its "turn" in
+    degrees as well; "turned" counts them. A file that is no picture has no faces, and its "error"
+    says why. Of animated pictures the first frame is read, and the log says so. Raises what
+    open_estimator and relative_to raise, and ValueError for a neutral photo that cannot be read.
     """
     reader = open_estimator(estimator, landmarker, levels=levels)
     if neutral is not None:
         reader = relative_to(reader, read_picture(neutral))
     images = [_entry(reader, file) for file in files]
     _count(images)
-    return {"schema": SCHEMA, "estimator": reader.name, "images": images}
+    turned = sum("turn" in face for image in images for face in image["faces"])
+    return {"schema": SCHEMA, "estimator": reader.name, "turned": turned, "images": images}
 
 
 def read_picture(file: Path) -> Tensor:
@@ -57,10 +59,13 @@ def read_picture(file: Path) -> Tensor:
     naming the file where it is damaged, no picture, or has pixels whose white nobody knows."""
     try:
         with Image.open(file) as opened:
+            frames = getattr(opened, "n_frames", 1)
             upright = ImageOps.exif_transpose(opened)
     except DAMAGED as error:
         reason = "there is no such file" if not Path(file).exists() else f"no picture ({error})"
         raise ValueError(f"{file} cannot be read: {reason}") from error
+    if frames > 1:
+        LOGGER.warning("%s holds %d frames: the first was read", file, frames)
     return torch.from_numpy(_pixels(upright, file))[None]
 
 
@@ -95,9 +100,13 @@ def table(result: dict[str, Any]) -> str:
             box = " ".join(f"{value:.0f}" for value in face["box"])
             lines.append(
                 f"{image['file']}, face {face['index'] + 1} ({box}, confidence "
-                f"{face['confidence']:.2f}): {_strongest(face['aus'])}"
+                f"{face['confidence']:.2f}{_guessed(face)}): {_strongest(face['aus'])}"
             )
     return "\n".join(lines)
+
+
+def _guessed(face: dict[str, Any]) -> str:
+    return f", turned by {face['turn']:.0f} degrees, a guess" if "turn" in face else ""
 
 
 def _strongest(aus: dict[str, float]) -> str:
@@ -125,6 +134,7 @@ def _face(reading: Reading) -> dict[str, Any]:
         "box": [round(value, 1) for value in reading.box],
         "confidence": round(reading.confidence, 4),
         "aus": codes(reading.aus),
+        **({"turn": round(reading.turn, 1)} if reading.turned else {}),
     }
 
 

@@ -246,6 +246,7 @@ def _record(row: Row, found: list[Reading] | None, method: str) -> dict:
         "method": method,
         "finite": found is not None,
         "faces": None if found is None else len(found),
+        "turned": bool(found) and found[0].turned,
         "measured": _measured(found or []),
     }
 
