@@ -70,7 +70,8 @@ class FaceLandmarker(nn.Module):
     ) -> list[list[Face]]:
         """The faces of each picture, the surest first, none being an empty list.
 
-        images: [N, H, W, 3], 0..1, on any device. maximum_faces: per picture; None is all.
+        images: [N, H, W, 3], 0..1, on any device. maximum_faces: per picture, of those that the
+        mesh sees as well; None is all.
         minimum_confidence, minimum_presence: 0..1, of the detector and of the mesh. levels: 1
         looks at the whole picture as MediaPipe does and finds faces down to about a fifth of its
         longer side; each further level halves that, at about four times the time. From a picture
@@ -83,11 +84,11 @@ class FaceLandmarker(nn.Module):
             candidates = [
                 Candidate(picture, box, score)
                 for picture, faces in zip(pictures, detections, strict=True)
-                for box, score in _boxes_and_scores(faces)[:maximum_faces]
+                for box, score in _boxes_and_scores(faces)
             ]
             for start in range(0, len(candidates), BATCH):
                 self._read(images, candidates[start : start + BATCH], minimum_presence, found)
-        return [_without_doubles(faces) for faces in found]
+        return [_without_doubles(faces)[:maximum_faces] for faces in found]
 
     def _read(
         self,
