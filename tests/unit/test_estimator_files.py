@@ -227,6 +227,18 @@ def test_py_feat_gives_probabilities_and_says_so(tmp_path: Path) -> None:
         (("frame,AU12_r", "1,much"), "line 2: AU12 is 'much', expected a number"),
         (("frame,AU12_r", "1,2", "2,7"), r"line 3: AU12 is 7; OpenFace gives 0\.\.5"),
         (("frame,AU12", "1,3"), r"AU12 is 3; py-feat \(probability x 5\) gives 0\.\.1"),
+        (
+            ("FaceScore,AU12,input", "0.9,1,a.jpg", ",1,b.jpg"),
+            "line 3: FaceScore is '', expected a n",
+        ),
+        (
+            ("frame,confidence,AU12_r", "1,sure,2"),
+            "line 2: confidence is 'sure', expected a number",
+        ),
+        (
+            ("FaceRectX,FaceRectY,FaceRectWidth,FaceRectHeight,AU12", "1,,3,4,1"),
+            "other.csv, line 2: FaceRectY is '', expected a number",
+        ),
         (("frame,AU99_r", "1,2"), "no Action Unit|describes|There is no"),
     ],
 )
