@@ -174,7 +174,7 @@ class AUEstimator(io.ComfyNode):
         readings, frames = _read(reader, image, face_landmarks)
         seen = ReadingSet(reader.name, len(image), tuple(readings))
         chosen = UNITS[units] or reader.units
-        summary = _summary(seen, face)
+        summary = _summary(seen, face) + _unused(reader, face_landmarks)
         return io.NodeOutput(
             _vector(seen, chosen, face),
             seen,
@@ -278,6 +278,17 @@ def _summary(seen: ReadingSet, face: int) -> str:
             f"; {len(turned)} turned further than {TURNED:g} degrees ({_numbers(turned)}): guesses"
         )
     return text
+
+
+def _unused(reader: Estimator, landmarks: dict[str, Any] | None) -> str:
+    """That landmarks are connected to a reader that looks at pixels alone."""
+    if landmarks is None or isinstance(reader, LandmarkEstimator):
+        return ""
+    text = (
+        f"FACE_LANDMARKS are not used, {reader.name} reads whole pictures: disconnect one of both"
+    )
+    LOGGER.warning("AU Estimator: %s", text)
+    return f"; {text}"
 
 
 def _numbers(pictures: list[int]) -> str:

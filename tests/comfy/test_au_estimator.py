@@ -131,6 +131,19 @@ def test_other_readers() -> None:
     assert landmarks["frames"] == [[]] * 10
 
 
+def test_landmarks_that_a_reader_has_no_use_for_are_named(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    images = torch.rand(1, 32, 32, 3)
+    demo = run("AUA_LoadFaceReader", file="demo regressor")[0]
+    landmarks = read(images, face_reader=demo)[2]
+    assert "FACE_LANDMARKS" not in caplog.text
+    inputs = {"image": images, "face_reader": demo, "face_landmarks": landmarks}
+    output = NODE["AUA_AUEstimator"].execute(**inputs)
+    assert "FACE_LANDMARKS are not used" in str(output.ui.as_dict())
+    assert "FACE_LANDMARKS are not used" in caplog.text
+
+
 # On the server
 
 
