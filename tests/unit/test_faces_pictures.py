@@ -189,14 +189,13 @@ def _drawn_over(rows: slice, columns: slice) -> Tensor:
 
 
 def test_dark_glasses_and_a_mask_drawn_over() -> None:
-    """A face half hidden is found or not; what is found is a face at the same place."""
+    """A face half hidden is found at the same place; one that is hidden as a whole is not."""
     open_face = _read(picture(ASTRONAUT))[0]
     glasses, mask = slice(100, 130), slice(145, 200)
     for rows in (glasses, mask):
-        for face in _read(_drawn_over(rows, slice(170, 275))):
-            assert (face.points - open_face.points)[:, :2].norm(dim=-1).mean() < 25
-            assert all(0 <= score <= 1 for score in face.blendshapes.values())
-    assert len(_read(_drawn_over(glasses, slice(170, 275)))) == 1
+        (face,) = _read(_drawn_over(rows, slice(170, 275)))
+        assert (face.points - open_face.points)[:, :2].norm(dim=-1).mean() < 5
+        assert all(0 <= score <= 1 for score in face.blendshapes.values())
     assert _read(_drawn_over(slice(60, 220), slice(150, 290))) == []
 
 
