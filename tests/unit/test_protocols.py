@@ -243,6 +243,21 @@ def test_processes_that_do_not_know_of_each_other(
         run(small, tmp_path / "run")
 
 
+def test_a_reference_is_never_made_together_with_its_rows(tmp_path: Path) -> None:
+    """With one prompt, as in a short trial, its rows follow right behind it."""
+    path = tmp_path / "one.json"
+    path.write_text(json.dumps({**SMALL, "prompts": ["a man"]}), encoding="utf-8")
+    batches = []
+
+    def generate(rows: Sequence[Row]) -> torch.Tensor:
+        batches.append([row.group == "reference" for row in rows])
+        return paint(rows)
+
+    output = tmp_path / "run"
+    run_protocol(load_protocol(path), generate, read, output, estimator="half", batch_size=8)
+    assert batches == [[True], [False] * 5]
+
+
 def test_compare_gets_the_reference_of_each_row(small: Protocol, tmp_path: Path) -> None:
     asked = []
 

@@ -176,8 +176,9 @@ def _appending(path: Path) -> TextIO:
 
 
 def _batches(rows: Sequence[Row], size: int) -> Iterator[list[Row]]:
-    """Up to `size` rows of one reference at a time, so that a batch has one prompt or photo."""
-    for _, group in groupby(rows, key=lambda row: row.reference):
+    """Up to `size` rows of one reference at a time, so that a batch has one prompt or photo. The
+    reference is no part of it: it is made without AUs."""
+    for _, group in groupby(rows, key=lambda row: (row.group == REFERENCE, row.reference)):
         together = list(group)
         for start in range(0, len(together), size):
             yield together[start : start + size]
