@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import math
+import shutil
+from pathlib import Path
 
 import av
 import numpy as np
 import pytest
 import torch
-from face_pictures import RENDERS, TASK, landmarker, picture
+from face_pictures import FULL_RANGE, RENDERS, TASK, landmarker, picture
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -27,9 +29,11 @@ from au_adapter.evaluation.estimators import (
 from au_adapter.evaluation.estimators.landmark import seen
 from au_adapter.evaluation.metrics.agreement import linearity
 from au_adapter.evaluation.reading import ReadingSet
+from au_adapter.faces import FULL_RANGE_DETECTOR
 from au_adapter.faces.alignment import STEADY_POINTS, align, similarity, turned_back
 from au_adapter.faces.blendshapes import NAMES
 from au_adapter.facs import SET_A
+from au_adapter.weights.downloads import cache_folder
 from tools import face_files
 
 ASTRONAUT, HAPPY, SURPRISED = "astronaut.png", "0-f15-hao-ph.jpg", "0-f1-su-ph.jpg"
@@ -232,6 +236,27 @@ def test_every_face_of_a_crowd_is_read() -> None:
     assert len(readings) == 30
     assert sorted(reading.face for reading in readings) == list(range(30))
     assert all(12 in strongest(reading.aus, 3) for reading in readings)
+
+
+@pytest.mark.parametrize("place", ["beside it", "downloaded", "nowhere"])
+def test_a_small_face_is_found_where_the_full_range_detector_lies(
+    place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "au_adapter")
+    monkeypatch.setenv("AU_ADAPTER_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "models").mkdir()
+    task = shutil.copy(TASK, tmp_path / "models")
+    if place != "nowhere":
+        beside, cache = tmp_path / "models", cache_folder(FULL_RANGE_DETECTOR.download)
+        folder = beside if place == "beside it" else cache
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copy(FULL_RANGE, folder)
+    small = torch.nn.functional.pad(picture(ASTRONAUT), (0, 0, 300, 300, 300, 300), value=0.5)
+    reader = open_estimator("mesh", task)
+    readings = reader.estimate(small)
+    assert len(readings) == (place != "nowhere") == (FULL_RANGE.name in caplog.text)
+    assert all(12 in strongest(reading.aus, 1) for reading in readings)
+    assert len(reader.estimate(picture("multi_face.jpg"))) == 2  # as many as without it
 
 
 def test_dark_glasses_leave_the_mouth_readable() -> None:
