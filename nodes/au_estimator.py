@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -16,7 +17,7 @@ from au_adapter.evaluation.estimators import (
     open_estimator,
     relative_to,
 )
-from au_adapter.evaluation.reading import Reading, ReadingSet
+from au_adapter.evaluation.reading import TURNED, Reading, ReadingSet
 from au_adapter.faces import FACE_LANDMARKER, Face, from_face_landmarks, to_face_landmarks
 from au_adapter.faces.locate import MODEL_FOLDER
 from au_adapter.facs import ALL_UNITS, SET_A, AUVector
@@ -173,7 +174,7 @@ class AUEstimator(io.ComfyNode):
         readings, frames = _read(reader, image, face_landmarks)
         seen = ReadingSet(reader.name, len(image), tuple(readings))
         chosen = UNITS[units] or reader.units
-        summary = _summary(seen, face)
+        summary = _summary(seen, face) + _unused(reader, face_landmarks)
         return io.NodeOutput(
             _vector(seen, chosen, face),
             seen,
@@ -222,8 +223,7 @@ def _read_plain(reader: Estimator, images: Tensor) -> list[Reading]:
         model_management.throw_exception_if_processing_interrupted()
         part = images[start : start + CHUNK]
         readings += [
-            Reading(start + r.image, r.face, r.box, r.confidence, r.aus)
-            for r in reader.estimate(part)
+            replace(reading, image=start + reading.image) for reading in reader.estimate(part)
         ]
         progress.update(len(part))
     return readings
@@ -266,15 +266,33 @@ def _vector(seen: ReadingSet, units: tuple[int, ...], face: int) -> AUVector:
 
 
 def _summary(seen: ReadingSet, face: int) -> str:
-    """How many faces were read, and which pictures are without."""
+    """How many faces were read, which pictures are without, and which faces are a guess."""
     without = [n + 1 for n in range(seen.pictures) if len(seen.of(n)) <= face]
     text = f"{seen.estimator}: {len(seen.readings)} faces in {seen.pictures} pictures"
     if without:
         which = "no face" if face == 0 else f"no face {face}"
-        numbers = ", ".join(map(str, without[:10])) + (", ..." if len(without) > 10 else "")
-        text += f"; {which} in {len(without)} (number {numbers}): relaxed in AU_VECTOR"
+        text += f"; {which} in {len(without)} ({_numbers(without)}): relaxed in AU_VECTOR"
         LOGGER.warning("AU Estimator: %s", text)
+    if turned := [reading.image + 1 for reading in seen.readings if reading.turned]:
+        text += (
+            f"; {len(turned)} turned further than {TURNED:g} degrees ({_numbers(turned)}): guesses"
+        )
     return text
+
+
+def _unused(reader: Estimator, landmarks: dict[str, Any] | None) -> str:
+    """That landmarks are connected to a reader that looks at pixels alone."""
+    if landmarks is None or isinstance(reader, LandmarkEstimator):
+        return ""
+    text = (
+        f"FACE_LANDMARKS are not used, {reader.name} reads whole pictures: disconnect one of both"
+    )
+    LOGGER.warning("AU Estimator: %s", text)
+    return f"; {text}"
+
+
+def _numbers(pictures: list[int]) -> str:
+    return f"number {', '.join(map(str, pictures[:10]))}{', ...' if len(pictures) > 10 else ''}"
 
 
 NODES = (LoadFaceReader, AUEstimator)

@@ -14,6 +14,7 @@ from torch import Tensor
 from ..facs import AUVector
 from ..facs.notation import format_notation
 from .comparison import Comparison
+from .finite import compare_finite, finite_pictures
 from .protocols import REFERENCE
 from .protocols.run import seen
 from .reading import Reading, ReadingSet
@@ -72,9 +73,9 @@ def evaluate_pictures(
     readings: of these pictures; None where nobody read them. source: the pictures before, or
     without AUs; `compare` then measures what else has changed. scale: "absolute", a request is the
     intensity to show; "change", it is added to what the source shows. files: names of the pictures,
-    by default FACS codes. A picture without a face is counted, an AU that the estimator does not
-    read and a metric without its network are named. ValueError where numbers do not fit, or
-    nothing at all could be measured.
+    by default FACS codes. A picture without a face is counted, one with NaN or infinity is counted
+    and not measured, an AU that the estimator does not read and a metric without its network are
+    named. ValueError where numbers do not fit, or nothing at all could be measured.
     """
     requested = _for_all(requested, len(images))
     _check(images, readings, source, scale)
@@ -82,10 +83,7 @@ def evaluate_pictures(
     apart = [u for u in _sided(requested) if u in units]
     asked = [_asked(requested, i, units, apart) for i in range(len(images))]
     names = [f"{facs_name(requested.dict(i))}_{i + 1:04d}" for i in range(len(images))]
-    records = [
-        _record(name, GROUP, one, _faces(readings, i), apart)
-        for i, (name, one) in enumerate(zip(names, asked, strict=True))
-    ]
+    records = _records(names, GROUP, asked, images, readings, apart)
     for i, record in enumerate(records):
         record["target"] = files[i] if files is not None else f"{record['id']}.png"
     references = [] if source is None else _compared(records, images, source, compare, apart)
@@ -165,13 +163,27 @@ def _compared(
 ) -> list[dict]:
     """The rows of the source, to which `records` now refer, with what they measure against it."""
     names = [f"source_{i + 1:04d}" for i in range(len(source.images))]
-    metrics = {} if compare is None else compare(images, source.images)
+    metrics = {} if compare is None else compare_finite(compare, images, source.images)
     for i, record in enumerate(records):
         record["reference"] = names[i if len(names) > 1 else 0]
         record["metrics"] = {name: _number_or_none(value[i]) for name, value in metrics.items()}
+    nothing = [{}] * len(names)
+    return _records(names, REFERENCE, nothing, source.images, source.readings, apart)
+
+
+def _records(
+    names: Sequence[str],
+    group: str,
+    asked: Sequence[dict[str, float]],
+    images: Tensor,
+    readings: ReadingSet | None,
+    apart: Collection[int],
+) -> list[dict]:
+    """The rows of pictures; what an estimator says of one that is not finite means nothing."""
     return [
-        _record(name, REFERENCE, {}, _faces(source.readings, i), apart)
-        for i, name in enumerate(names)
+        _record(names[i], group, asked[i], _faces(readings, i) if usable else None, apart)
+        | {"finite": usable}
+        for i, usable in enumerate(finite_pictures(images).tolist())
     ]
 
 

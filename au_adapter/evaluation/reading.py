@@ -8,6 +8,7 @@ from itertools import accumulate
 
 from ..facs.vector import AUVector
 
+TURNED = 40.0  # degrees of yaw or pitch from which a picture shows half a face
 ONE_GRADE = 1.0  # sides that differ by less than a grade of FACS are given as one
 
 
@@ -17,7 +18,8 @@ class Reading:
 
     image: index of the picture in the batch. face: index of the face in that picture. box: left,
     top, right, bottom in pixels. confidence: 0..1, that this is a face. aus: its Action Units, a
-    vector of one face, intensities 0..5. A picture without a face has no Reading.
+    vector of one face, intensities 0..5. turn: degrees from the camera, sideways or up and down,
+    the larger; None where the estimator does not tell. A picture without a face has no Reading.
     """
 
     image: int
@@ -25,6 +27,12 @@ class Reading:
     box: tuple[float, float, float, float]
     confidence: float
     aus: AUVector
+    turn: float | None = None
+
+    @property
+    def turned(self) -> bool:
+        """Whether the head is turned so far away that the AUs are a guess."""
+        return self.turn is not None and self.turn > TURNED
 
 
 @dataclass(frozen=True)

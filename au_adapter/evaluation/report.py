@@ -21,6 +21,7 @@ from ..facs.vector import AUVector
 from .metrics import UnitScore, au_mse, mean_score, per_unit
 from .protocols import REFERENCE
 from .protocols.run import read_header, read_records
+from .reading import TURNED
 from .sides import Column, asked, columns, of_one_face
 
 SCHEMA = 1
@@ -38,6 +39,7 @@ METRICS = {
     "picture_rmse": ("0..1", "moderate"),
 }
 AU_METRICS = ("au_mse", "au_mse_all", "icc_3_1")  # made of an estimator's readings
+TURNED_AWAY = f"turned further than {TURNED:g} degrees, the AUs a guess"
 ALL = "all"  # the group of all rows together
 
 
@@ -80,6 +82,8 @@ class Report:
             _table(["pictures", "count"], [[k, v] for k, v in self.counts.items()]),
             self._lines_table(),
         ]
+        if not_finite := self.not_finite():
+            parts += ["## Not finite: NaN or infinity, not measured", ", ".join(not_finite)]
         if missing := head.get("not_measured"):
             parts += ["## Not measured", "\n".join(f"- {k}: {v}" for k, v in missing.items())]
         for group, scores in self.tables.items():
@@ -115,6 +119,7 @@ class Report:
             "schema": SCHEMA,
             **{key: value for key, value in self.header.items() if key != "schema"},
             "counts": self.counts,
+            "not_finite": self.not_finite(),
             "lines": [asdict(line) for line in self.lines],
             "per_unit": {group: [asdict(s) for s in t] for group, t in self.tables.items()},
             "records": self.records,
@@ -135,6 +140,10 @@ class Report:
             cells = [*(asked(record["requested"], column) for column in scored), *cells]
             writer.writerow([*(record[key] for key in _CSV), *cells])
         return text.getvalue()
+
+    def not_finite(self) -> list[str]:
+        """The ids of pictures and references with NaN or infinity, which nobody measured."""
+        return [record["id"] for record in self.records if not _finite(record)]
 
     def files(self) -> list[str]:
         """The file names of its pictures, where they have some; references have none."""
@@ -197,21 +206,29 @@ def _columns(header: dict) -> list[Column]:
 
 def _counts(header: dict, records: list[dict], usable: list[dict]) -> dict[str, int]:
     rows = [record for record in records if record["group"] != REFERENCE]
+    references = [record for record in records if record["group"] == REFERENCE]
     scored = _columns(header)
     return {
         "asked for": header["rows"],
         "made": len(rows),
         "missing": header["rows"] - len(rows),
+        "not finite": sum(not _finite(row) for row in rows),
         "face not found": sum(row["faces"] == 0 for row in rows),
         "several faces, the most confident one read": sum((row["faces"] or 0) > 1 for row in rows),
+        TURNED_AWAY: sum(row.get("turned", False) for row in rows),
         "an AU not read by the estimator": sum(
             bool(row["measured"]) and not _read(row["measured"], scored) for row in rows
         ),
-        "face not found in the reference": sum(
-            record["faces"] == 0 for record in records if record["group"] == REFERENCE
-        ),
+        "not finite in the reference": sum(not _finite(record) for record in references),
+        "face not found in the reference": sum(record["faces"] == 0 for record in references),
+        f"{TURNED_AWAY}, in the reference": sum(r.get("turned", False) for r in references),
         "scored for AUs": len(usable),
     }
+
+
+def _finite(record: dict) -> bool:
+    """Whether a picture has finite values only; rows of earlier versions were all of that kind."""
+    return record.get("finite", True)
 
 
 def _targets(row: dict, references: dict[str, dict], header: dict) -> Tensor | None:

@@ -34,9 +34,10 @@ class Subject:
     """A pipeline of Stable Diffusion's kind and an adapter of its base.
 
     steps, guidance, strength: as in every picture it makes. calibrated: ask by the adapter's
-    response curves. start: 0..1, the share of the steps before the AUs begin to act; the later, the
-    nearer a picture stays to the one without AUs. edit_noise: 0..1, how much of a photo is drawn
-    anew where photos are edited (SDEdit, Meng et al. 2022). batch: pictures drawn at once.
+    response curves. start: 0..1, the share of the steps that run (of a photo, those that draw it
+    anew) before the AUs begin to act; the later, the nearer a picture stays to the one without
+    AUs. edit_noise: 0..1, how much of a photo is drawn anew where photos are edited (SDEdit, Meng
+    et al. 2022). batch: pictures drawn at once.
     """
 
     pipeline: StableDiffusionPipeline
@@ -148,13 +149,21 @@ class Subject:
         tokens = self.adapter.encode(aus, self.calibrated)
         if self.guidance > 1:  # the unconditional half comes first
             tokens = torch.cat([self.adapter.encode_zero().expand_as(tokens), tokens])
+        steps = self._steps_run(pipeline, inputs.get("strength"))
         with self._applied() as applied:
-            told = {"cross_attention_kwargs": {"au_tokens": tokens}, **self._begin(applied)}
+            told = {"cross_attention_kwargs": {"au_tokens": tokens}, **self._begin(applied, steps)}
             return self._pictures(pipeline, prompt, len(aus), **told, **inputs)
 
-    def _begin(self, applied: AppliedAdapter) -> dict[str, Any]:
-        """What a pipeline is told so that the AUs act from `start` on."""
-        first = round(self.start * self.steps)
+    def _steps_run(self, pipeline: Any, noise: float | None) -> int:
+        """How many steps a pipeline will run; noise: of a photo, the share that is drawn anew."""
+        pipeline.scheduler.set_timesteps(self.steps)
+        if noise is None:
+            return len(pipeline.scheduler.timesteps)
+        return len(pipeline.get_timesteps(self.steps, noise, pipeline.device)[0])
+
+    def _begin(self, applied: AppliedAdapter, steps: int) -> dict[str, Any]:
+        """What a pipeline is told so that the AUs act from `start` of its steps on."""
+        first = round(self.start * steps)
 
         def step_ended(pipeline: Any, step: int, timestep: Any, inputs: dict) -> dict:
             if step + 1 == first:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from .face import Face, from_face_landmarks, to_face_landmarks
 from .halves import half_masks
 from .landmarker import FaceLandmarker
-from .locate import FACE_LANDMARKER, FULL_RANGE_DETECTOR, PERSON_SEGMENTER, locate
+from .locate import FACE_LANDMARKER, FULL_RANGE_DETECTOR, PERSON_SEGMENTER, find, locate
 from .parser import FaceParser
 from .pose import head_angles
 from .segmenter import PersonSegmenter
@@ -22,6 +22,7 @@ __all__ = [
     "FaceLandmarker",
     "FaceParser",
     "PersonSegmenter",
+    "find",
     "from_face_landmarks",
     "half_masks",
     "head_angles",

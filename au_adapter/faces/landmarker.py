@@ -40,11 +40,17 @@ class FaceLandmarker(nn.Module):
     `.to(device)` moves the networks; pictures may stay where they are.
     """
 
-    def __init__(self, path: str | Path, full_range: str | Path | None = None):
+    def __init__(
+        self,
+        path: str | Path,
+        full_range: str | Path | None = None,
+        fallback: str | Path | None = None,
+    ):
         """Open face_landmarker.task; see locate.py for where it may be.
 
         full_range: face_detection_full_range_sparse.tflite, which also finds faces smaller than
         about a fifth of the picture; it then takes the place of the detector in the .task.
+        fallback: the same file, which then looks only at pictures in which that one found no face.
         Raises ValueError when a file is damaged or another one.
         """
         super().__init__()
@@ -55,6 +61,7 @@ class FaceLandmarker(nn.Module):
 
         near = network(bundle.DETECTOR)
         self.detector = FaceDetector(bundle.read_network(full_range) if full_range else near)
+        self.fallback = FaceDetector(bundle.read_network(fallback)) if fallback else None
         self.mesh = FaceMesh(network(bundle.MESH))
         self.blendshapes = Blendshapes(network(bundle.BLENDSHAPES))
         self.geometry = read_geometry(parts[bundle.GEOMETRY], f"{bundle.GEOMETRY} in {path}")
@@ -70,7 +77,8 @@ class FaceLandmarker(nn.Module):
     ) -> list[list[Face]]:
         """The faces of each picture, the surest first, none being an empty list.
 
-        images: [N, H, W, 3], 0..1, on any device. maximum_faces: per picture; None is all.
+        images: [N, H, W, 3], 0..1, on any device. maximum_faces: per picture, of those that the
+        mesh sees as well; None is all.
         minimum_confidence, minimum_presence: 0..1, of the detector and of the mesh. levels: 1
         looks at the whole picture as MediaPipe does and finds faces down to about a fifth of its
         longer side; each further level halves that, at about four times the time. From a picture
@@ -78,16 +86,22 @@ class FaceLandmarker(nn.Module):
         """
         images, groups = checked(images)
         found: list[list[Face]] = [[] for _ in images]
-        for pictures in groups:
-            detections = search(self.detector, images, pictures, minimum_confidence, levels)
-            candidates = [
-                Candidate(picture, box, score)
-                for picture, faces in zip(pictures, detections, strict=True)
-                for box, score in _boxes_and_scores(faces)[:maximum_faces]
-            ]
-            for start in range(0, len(candidates), BATCH):
-                self._read(images, candidates[start : start + BATCH], minimum_presence, found)
-        return [_without_doubles(faces) for faces in found]
+        for detector in filter(None, (self.detector, self.fallback)):
+            for group in groups:
+                if pictures := [picture for picture in group if not found[picture]]:
+                    faces = search(detector, images, pictures, minimum_confidence, levels)
+                    self._read_all(images, _candidates(pictures, faces), minimum_presence, found)
+        return [_without_doubles(faces)[:maximum_faces] for faces in found]
+
+    def _read_all(
+        self,
+        images: Tensor,
+        candidates: list[Candidate],
+        minimum_presence: float,
+        found: list[list[Face]],
+    ) -> None:
+        for start in range(0, len(candidates), BATCH):
+            self._read(images, candidates[start : start + BATCH], minimum_presence, found)
 
     def _read(
         self,
@@ -115,8 +129,12 @@ class FaceLandmarker(nn.Module):
                 found[candidate.picture].append(face)
 
 
-def _boxes_and_scores(faces: Detections) -> list[tuple[Tensor, float]]:
-    return list(zip(face_boxes(faces), faces.scores.tolist(), strict=True))
+def _candidates(pictures: list[int], detections: list[Detections]) -> list[Candidate]:
+    return [
+        Candidate(picture, box, score)
+        for picture, faces in zip(pictures, detections, strict=True)
+        for box, score in zip(face_boxes(faces), faces.scores.tolist(), strict=True)
+    ]
 
 
 def _without_doubles(faces: list[Face]) -> list[Face]:

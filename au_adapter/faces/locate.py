@@ -55,6 +55,19 @@ def locate(
     model: ModelFile, path: str | Path | None = None, folders: Iterable[str | Path] = ()
 ) -> Path:
     """The file of a model. FileNotFoundError says where it was looked for and how to get it."""
+    folders = list(folders)
+    place = find(model, path, folders)
+    if place is None:
+        searched = ", ".join(map(str, _folders(model, folders)))
+        raise FileNotFoundError(f"There is no {model.names[0]} in {searched}. {_advice(model)}")
+    return place
+
+
+def find(
+    model: ModelFile, path: str | Path | None = None, folders: Iterable[str | Path] = ()
+) -> Path | None:
+    """The file of a model, None where nobody has it. FileNotFoundError where the path given or the
+    environment variable names a file that is not there."""
     named = {"The path given": path, model.variable: os.environ.get(model.variable)}
     for who, place in named.items():
         if place and Path(place).is_file():
@@ -63,14 +76,12 @@ def locate(
             raise FileNotFoundError(
                 f"{who} is {place}, but there is no such file. {_advice(model)}"
             )
-    searched = [*map(Path, folders), cache_folder(model.download)]
-    for folder in searched:
-        for name in model.names:
-            if (folder / name).is_file():
-                return folder / name
-    raise FileNotFoundError(
-        f"There is no {model.names[0]} in {', '.join(map(str, searched))}. {_advice(model)}"
-    )
+    places = (folder / name for folder in _folders(model, folders) for name in model.names)
+    return next((place for place in places if place.is_file()), None)
+
+
+def _folders(model: ModelFile, folders: Iterable[str | Path]) -> list[Path]:
+    return [*map(Path, folders), cache_folder(model.download)]
 
 
 def _advice(model: ModelFile) -> str:

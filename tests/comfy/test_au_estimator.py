@@ -73,6 +73,18 @@ def test_a_batch_keeps_its_places(caplog: pytest.LogCaptureFixture) -> None:
     assert torch.isfinite(drawn).all()
 
 
+def test_faces_turned_away_are_counted_in_the_text() -> None:
+    """The landmarks are given a turn by hand: no photo or render at hand is turned so far."""
+    landmarks = read(picture(ASTRONAUT))[2]
+    (face,) = landmarks["frames"][0]
+    turn = np.array([[0.5, 0, 0.866, 0], [0, 1, 0, 0], [-0.866, 0, 0.5, 0], [0, 0, 0, 1]])
+    away = {**face, "transformation_matrix": turn}
+    given = {**landmarks, "frames": [[face], [away], [away]]}
+    images = picture(ASTRONAUT).repeat(3, 1, 1, 1)
+    output = NODE["AUA_AUEstimator"].execute(image=images, face_landmarks=given)
+    assert "2 turned further than 40 degrees (number 2, 3): guesses" in str(output.ui.as_dict())
+
+
 def test_a_tiny_picture_and_none() -> None:
     aus, seen, _, drawn = read(torch.rand(1, 1, 1, 3))
     assert len(aus) == 1 and not aus.values.any() and seen.readings == ()
@@ -117,6 +129,19 @@ def test_other_readers() -> None:
     aus, seen, landmarks, _ = read(torch.rand(10, 32, 32, 3), face_reader=demo)
     assert len(aus) == 10 and [reading.image for reading in seen.readings] == list(range(10))
     assert landmarks["frames"] == [[]] * 10
+
+
+def test_landmarks_that_a_reader_has_no_use_for_are_named(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    images = torch.rand(1, 32, 32, 3)
+    demo = run("AUA_LoadFaceReader", file="demo regressor")[0]
+    landmarks = read(images, face_reader=demo)[2]
+    assert "FACE_LANDMARKS" not in caplog.text
+    inputs = {"image": images, "face_reader": demo, "face_landmarks": landmarks}
+    output = NODE["AUA_AUEstimator"].execute(**inputs)
+    assert "FACE_LANDMARKS are not used" in str(output.ui.as_dict())
+    assert "FACE_LANDMARKS are not used" in caplog.text
 
 
 # On the server

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import struct
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner, Result
@@ -14,6 +16,7 @@ from PIL import Image
 from au_adapter import AUVector
 from au_adapter.cli import main
 from au_adapter.evaluation.estimators import read_table
+from au_adapter.evaluation.estimators.files import read_picture
 from au_adapter.evaluation.reading import codes
 from au_adapter.facs import SET_A
 from tools import face_files
@@ -35,7 +38,8 @@ def test_the_json_is_the_one_that_scripts_read(caplog: pytest.LogCaptureFixture)
     result = run(ASTRONAUT, LANDSCAPE, "--json", "--estimator", "blendshapes")
     assert result.exit_code == 0
     content = json.loads(result.stdout)
-    assert content.keys() == {"schema", "estimator", "images"} and content["schema"] == 1
+    assert content.keys() == {"schema", "estimator", "turned", "images"}
+    assert content["schema"] == 1 and content["turned"] == 0
     assert content["estimator"] == "au-adapter blendshape map"
     first, second = content["images"]
     assert first["file"] == str(ASTRONAUT) and second == {"file": str(LANDSCAPE), "faces": []}
@@ -69,6 +73,46 @@ def test_files_that_are_no_pictures_are_named_and_the_rest_is_read(
     assert "notes.txt cannot be read" in caplog.text
 
 
+def test_a_broken_chunk_is_a_line_and_the_rest_is_read(tmp_path: Path) -> None:
+    chunk = struct.pack(">I", 4) + b"\x00\x01\x02\x03" + bytes(8)  # no chunk has such a name
+    whole = ASTRONAUT.read_bytes()
+    middle = whole.index(b"IDAT", len(whole) // 2) - 4
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(whole[:middle] + chunk + whole[middle:])
+    result = run(broken, ASTRONAUT, "--json")
+    assert result.exit_code == 1 and isinstance(result.exception, SystemExit)
+    first, second = json.loads(result.stdout)["images"]
+    assert f"{broken} cannot be read: no picture" in first["error"] and len(second["faces"]) == 1
+
+
+@pytest.mark.parametrize("kind", ["I;16.png", "I;16.tif", "I;16B.tif", "I.tif", "I.pgm"])
+def test_grey_of_16_bits_is_scaled(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / kind.replace(";", "")
+    grey = np.asarray(Image.open(ASTRONAUT).convert("L"))
+    deep = grey.astype({"I;16": "<u2", "I;16B": ">u2", "I": "<i4"}[kind.partition(".")[0]]) * 257
+    if path.suffix == ".pgm":
+        height, width = deep.shape
+        path.write_bytes(b"P5 %d %d 65535 " % (width, height) + deep.astype(">u2").tobytes())
+    else:
+        Image.fromarray(deep).save(path)
+    found = read_picture(path)
+    assert found.shape == (1, *grey.shape, 3) and torch.equal(found[..., 0], found[..., 2])
+    assert (found[0, ..., 0] - torch.tensor(grey) / 255).abs().max() < 1e-6
+
+
+def test_pixels_whose_white_nobody_knows_are_refused(tmp_path: Path) -> None:
+    floats, wide = tmp_path / "floats.tif", tmp_path / "wide.tif"
+    Image.fromarray(np.linspace(0, 1, 64, dtype=np.float32).reshape(8, 8)).save(floats)
+    Image.fromarray(np.full((8, 8), 70000, np.int32)).save(wide)
+    with pytest.raises(ValueError, match="floats from 0 to 1,.*expected 8 or 16 bits.*save it as"):
+        read_picture(floats)
+    with pytest.raises(ValueError, match="wide.tif cannot be read: .* integers from 70000 to"):
+        read_picture(wide)
+    result = run(floats, ASTRONAUT, "--json")
+    first, second = json.loads(result.stdout)["images"]
+    assert result.exit_code == 1 and "32-bit floats" in first["error"] and second["faces"]
+
+
 def test_the_table_names_the_strongest_first() -> None:
     result = run(ASTRONAUT, LANDSCAPE)
     assert result.exit_code == 0 and f"{LANDSCAPE}: no face" in result.stdout
@@ -76,11 +120,28 @@ def test_the_table_names_the_strongest_first() -> None:
     assert "lip corner puller" in line.partition("): ")[2].split(",")[0]
 
 
-def test_an_animated_picture_gives_its_first_frame(tmp_path: Path) -> None:
+def test_a_face_turned_far_away_is_counted_and_said_to_be_a_guess(tmp_path: Path) -> None:
+    """A half profile, narrowed: no photo or render at hand is turned so far."""
+    photo = Image.open(face_files.PHOTOS / "45-m7-di-ph.jpg").convert("RGB")
+    photo.resize((290, photo.height)).save(tmp_path / "turned.png")
+    content = json.loads(run(tmp_path / "turned.png", ASTRONAUT, "--json").stdout)
+    turned, straight = (image["faces"][0] for image in content["images"])
+    assert content["turned"] == 1 and 40 < turned["turn"] < 90 and "turn" not in straight
+    table = run(tmp_path / "turned.png").stdout
+    assert f"turned by {turned['turn']:.0f} degrees, a guess" in table
+
+
+def test_an_animated_picture_gives_its_first_frame_and_says_so(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     path = tmp_path / "moving.gif"
     head = Image.open(ASTRONAUT).convert("RGB")
     head.save(path, save_all=True, append_images=[Image.new("RGB", head.size)])
     assert len(json.loads(run(path, "--json").stdout)["images"][0]["faces"]) == 1
+    assert f"{path} holds 2 frames: the first was read" in caplog.text
+    caplog.clear()
+    read_picture(ASTRONAUT)
+    assert "frames" not in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -166,6 +227,18 @@ def test_py_feat_gives_probabilities_and_says_so(tmp_path: Path) -> None:
         (("frame,AU12_r", "1,much"), "line 2: AU12 is 'much', expected a number"),
         (("frame,AU12_r", "1,2", "2,7"), r"line 3: AU12 is 7; OpenFace gives 0\.\.5"),
         (("frame,AU12", "1,3"), r"AU12 is 3; py-feat \(probability x 5\) gives 0\.\.1"),
+        (
+            ("FaceScore,AU12,input", "0.9,1,a.jpg", ",1,b.jpg"),
+            "line 3: FaceScore is '', expected a n",
+        ),
+        (
+            ("frame,confidence,AU12_r", "1,sure,2"),
+            "line 2: confidence is 'sure', expected a number",
+        ),
+        (
+            ("FaceRectX,FaceRectY,FaceRectWidth,FaceRectHeight,AU12", "1,,3,4,1"),
+            "other.csv, line 2: FaceRectY is '', expected a number",
+        ),
         (("frame,AU99_r", "1,2"), "no Action Unit|describes|There is no"),
     ],
 )

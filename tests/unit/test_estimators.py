@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import logging
 import math
+import shutil
+from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 import torch
-from face_pictures import RENDERS, TASK, landmarker, picture
+from face_pictures import FULL_RANGE, RENDERS, TASK, landmarker, picture
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -24,12 +27,17 @@ from au_adapter.evaluation.estimators import (
     read_set,
 )
 from au_adapter.evaluation.estimators.landmark import seen
+from au_adapter.evaluation.metrics.agreement import linearity
 from au_adapter.evaluation.reading import ReadingSet
+from au_adapter.faces import FULL_RANGE_DETECTOR
 from au_adapter.faces.alignment import STEADY_POINTS, align, similarity, turned_back
 from au_adapter.faces.blendshapes import NAMES
 from au_adapter.facs import SET_A
+from au_adapter.weights.downloads import cache_folder
+from tools import face_files
 
 ASTRONAUT, HAPPY, SURPRISED = "astronaut.png", "0-f15-hao-ph.jpg", "0-f1-su-ph.jpg"
+ANGRY, DISGUSTED = "15-f13-anc-ph.jpg", "45-m7-di-ph.jpg"
 
 
 def canonical() -> Tensor:
@@ -148,15 +156,27 @@ def test_a_mirrored_face_gets_the_mirrored_answer() -> None:
     assert (here.right - there.left).abs().max() < 1e-4
 
 
-def test_the_lead_in_photos_is_what_they_show() -> None:
-    reader = photo_estimator()
-    happy, smiling, surprised = (
-        reader.estimate(picture(name))[0].aus for name in (HAPPY, ASTRONAUT, SURPRISED)
-    )
-    assert strongest(smiling, 1) == {12}
-    assert strongest(happy, 3) & {6, 12, 25} >= {12}
-    assert strongest(surprised, 4) >= {25, 26}
-    assert float(surprised.select((12,), strict=False).values) < 1
+@pytest.mark.parametrize(
+    ("name", "lead"),
+    [(ASTRONAUT, [12]), (HAPPY, [12, 25]), (SURPRISED, [26, 25]), (ANGRY, [4]), (DISGUSTED, [4])],
+)
+def test_the_lead_in_photos_is_what_they_show(name: str, lead: list[int]) -> None:
+    (reading,) = photo_estimator().estimate(picture(name))
+    values = reading.aus.select(SET_A, strict=False).values[0].tolist()
+    leading = [value for unit, value in zip(SET_A, values, strict=True) if unit in lead]
+    others = [value for unit, value in zip(SET_A, values, strict=True) if unit not in lead]
+    assert min(leading) > 2 and min(leading) - max(others) > 0.5
+    assert 12 in lead or values[SET_A.index(12)] < 1
+
+
+def test_a_smile_rises_through_a_clip() -> None:
+    with av.open(str(face_files.PHOTOS / "single_face.mp4")) as clip:
+        frames = [frame.to_ndarray(format="rgb24") for frame in clip.decode(video=0)][:60:6]
+    readings = photo_estimator().estimate(torch.tensor(np.stack(frames)) / 255)
+    smile = torch.cat([reading.aus.select((12,), strict=False).values[0] for reading in readings])
+    assert len(smile) == len(frames)
+    assert linearity(torch.arange(len(smile)).float(), smile).spearman > 0.8
+    assert smile[:3].max() < 0.5 and smile[4:].min() > 2.5
 
 
 def test_its_own_resting_face_takes_an_expression_away() -> None:
@@ -216,6 +236,27 @@ def test_every_face_of_a_crowd_is_read() -> None:
     assert len(readings) == 30
     assert sorted(reading.face for reading in readings) == list(range(30))
     assert all(12 in strongest(reading.aus, 3) for reading in readings)
+
+
+@pytest.mark.parametrize("place", ["beside it", "downloaded", "nowhere"])
+def test_a_small_face_is_found_where_the_full_range_detector_lies(
+    place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "au_adapter")
+    monkeypatch.setenv("AU_ADAPTER_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "models").mkdir()
+    task = shutil.copy(TASK, tmp_path / "models")
+    if place != "nowhere":
+        beside, cache = tmp_path / "models", cache_folder(FULL_RANGE_DETECTOR.download)
+        folder = beside if place == "beside it" else cache
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copy(FULL_RANGE, folder)
+    small = torch.nn.functional.pad(picture(ASTRONAUT), (0, 0, 300, 300, 300, 300), value=0.5)
+    reader = open_estimator("mesh", task)
+    readings = reader.estimate(small)
+    assert len(readings) == (place != "nowhere") == (FULL_RANGE.name in caplog.text)
+    assert all(12 in strongest(reading.aus, 1) for reading in readings)
+    assert len(reader.estimate(picture("multi_face.jpg"))) == 2  # as many as without it
 
 
 def test_dark_glasses_leave_the_mouth_readable() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -149,6 +150,27 @@ def test_given_networks_are_used_and_named() -> None:
     assert calls == [3, 1] * 3  # the one source is looked at once for each metric
 
 
+def test_pictures_that_are_not_finite_are_named_and_the_others_compared() -> None:
+    images, sources = pictures(3), pictures(3) / 2
+    images[1, 0, 0, 0], sources[2, 0, 0, 0] = torch.nan, torch.inf
+    compare = comparison(clip=lambda x: x.mean((1, 2)) + 0.1)
+    read = seen((1, 0), (1, 1), (1, 4))
+    report = evaluate_pictures(
+        images, SWEEP, read, source=Source(sources, seen((0, 0), (0, 0), (0, 0))), compare=compare
+    )
+    by_pixels = (images[0] - sources[0]).square().mean().sqrt().item()
+    assert lines(report)["picture_rmse"] == (by_pixels, 1, "")
+    assert lines(report)["clip_i"][1] == 1 and report.counts["scored for AUs"] == 2
+    assert report.counts["not finite"] == report.counts["not finite in the reference"] == 1
+    assert report.counts["face not found"] == 0
+    assert report.not_finite() == ["source_0003", "AU12B_0002"]
+    one = evaluate_pictures(images, SWEEP, read, source=Source(sources[:1]), compare=compare)
+    assert lines(one)["picture_rmse"][1] == 2
+    none = evaluate_pictures(images, SWEEP, read, source=Source(sources[2:]), compare=compare)
+    assert "picture_rmse" not in lines(none) and "source_0001" in none.markdown()
+    assert report_plots(none).shape[1:] == (600, 960, 3)
+
+
 @pytest.mark.parametrize(
     ("call", "words"),
     [
@@ -168,6 +190,13 @@ def test_given_networks_are_used_and_named() -> None:
 def test_mistakes_are_sentences(call, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         call()
+
+
+def test_faces_turned_away_are_counted() -> None:
+    turned = tuple(replace(reading, turn=41.0) for reading in READ.readings)
+    report = evaluate_pictures(pictures(3), SWEEP, replace(READ, readings=turned))
+    assert report.counts["turned further than 40 degrees, the AUs a guess"] == 2
+    assert "| turned further than 40 degrees, the AUs a guess | 2 |" in report.markdown()
 
 
 def test_csv_and_json_hold_every_picture() -> None:

@@ -13,7 +13,8 @@ from face_pictures import PHOTOS, RENDERS, far_landmarker, landmarker, picture, 
 from torch import Tensor
 
 from au_adapter.faces import Face, head_angles
-from au_adapter.faces.search import windows
+from au_adapter.faces.detector import Detections
+from au_adapter.faces.search import search, windows
 from tools import face_files
 
 ASTRONAUT, GROUP, LANDSCAPE = "astronaut.png", "multi_face.jpg", "free-mountain-vector-01.jpg"
@@ -77,6 +78,25 @@ def test_the_surest_comes_first_and_no_more_than_asked() -> None:
     assert [face.score for face in few] == scores[:2]
     assert _read(picture(GROUP), levels=2, minimum_confidence=0.96) != faces
     assert _read(picture(GROUP), minimum_presence=0.9999) == []
+
+
+def test_a_box_in_which_the_mesh_sees_no_face_hides_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    def mistaken(*arguments: object) -> list[Detections]:
+        """The detector's faces after a box at the left edge of the picture, surer than they are."""
+        (faces,) = search(*arguments)
+        keypoints = faces.keypoints[:1] - faces.boxes[:1, None, :2]
+        return [
+            Detections(
+                torch.cat([torch.tensor([[0.0, 0, 120, 120]]), faces.boxes]),
+                torch.cat([keypoints, faces.keypoints]),
+                torch.cat([torch.tensor([0.999]), faces.scores]),
+            )
+        ]
+
+    expected = _read(picture(ASTRONAUT))
+    monkeypatch.setattr("au_adapter.faces.landmarker.search", mistaken)
+    (found,) = _read(picture(ASTRONAUT), maximum_faces=1)
+    assert (found.points - expected[0].points).abs().max() < 0.01
 
 
 def test_thirty_faces() -> None:
@@ -169,14 +189,13 @@ def _drawn_over(rows: slice, columns: slice) -> Tensor:
 
 
 def test_dark_glasses_and_a_mask_drawn_over() -> None:
-    """A face half hidden is found or not; what is found is a face at the same place."""
+    """A face half hidden is found at the same place; one that is hidden as a whole is not."""
     open_face = _read(picture(ASTRONAUT))[0]
     glasses, mask = slice(100, 130), slice(145, 200)
     for rows in (glasses, mask):
-        for face in _read(_drawn_over(rows, slice(170, 275))):
-            assert (face.points - open_face.points)[:, :2].norm(dim=-1).mean() < 25
-            assert all(0 <= score <= 1 for score in face.blendshapes.values())
-    assert len(_read(_drawn_over(glasses, slice(170, 275)))) == 1
+        (face,) = _read(_drawn_over(rows, slice(170, 275)))
+        assert (face.points - open_face.points)[:, :2].norm(dim=-1).mean() < 5
+        assert all(0 <= score <= 1 for score in face.blendshapes.values())
     assert _read(_drawn_over(slice(60, 220), slice(150, 290))) == []
 
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -272,6 +273,21 @@ def test_processes_that_do_not_know_of_each_other(
         run(small, tmp_path / "run")
 
 
+def test_a_reference_is_never_made_together_with_its_rows(tmp_path: Path) -> None:
+    """With one prompt, as in a short trial, its rows follow right behind it."""
+    path = tmp_path / "one.json"
+    path.write_text(json.dumps({**SMALL, "prompts": ["a man"]}), encoding="utf-8")
+    batches = []
+
+    def generate(rows: Sequence[Row]) -> torch.Tensor:
+        batches.append([row.group == "reference" for row in rows])
+        return paint(rows)
+
+    output = tmp_path / "run"
+    run_protocol(load_protocol(path), generate, read, output, estimator="half", batch_size=8)
+    assert batches == [[True], [False] * 5]
+
+
 def test_compare_gets_the_reference_of_each_row(small: Protocol, tmp_path: Path) -> None:
     asked = []
 
@@ -288,6 +304,58 @@ def test_compare_gets_the_reference_of_each_row(small: Protocol, tmp_path: Path)
     assert by_id["01_4A"]["metrics"] == {"light": pytest.approx(0.2)}
     assert by_id["01_12C"]["metrics"] == {"light": None}
     assert asked[0] == ["01_4A", "01_4C", "01_12A"] and asked[1] == ["01_12C", "01_4B+12C"]
+
+
+def test_pictures_that_are_not_finite_are_named_and_the_others_measured(
+    small: Protocol, tmp_path: Path
+) -> None:
+    broken = {"01_4A": torch.nan, "01_12A": torch.inf, "02_reference": -torch.inf}
+
+    def overflowing(rows: Sequence[Row]) -> torch.Tensor:
+        images = paint(rows)
+        for image, row in zip(images, rows, strict=True):
+            image[1, 1, 2] = broken.get(row.id, 0.0)
+        return images
+
+    def careful(images: torch.Tensor) -> list[Reading]:
+        assert images.isfinite().all()
+        return read(images)
+
+    def compare(images: torch.Tensor, references: torch.Tensor, rows: Sequence[Row]) -> dict:
+        assert images.isfinite().all() and references.isfinite().all()
+        assert not {row.id for row in rows} & {*broken} and len(rows) == len(images)
+        return {"light": images.sum((1, 2, 3))}
+
+    output = tmp_path / "run"
+    options = {"estimator": "half", "compare": compare, "batch_size": 3}
+    run_protocol(small, overflowing, careful, output, **options)
+    by_id = {record["id"]: record for record in read_records(output)}
+    assert len(by_id) == 12 and not by_id["01_4A"]["finite"] and by_id["01_4A"]["faces"] is None
+    assert by_id["01_4C"]["metrics"] == {"light": pytest.approx(0.6)}
+    assert by_id["01_4A"]["metrics"] == {"light": None}
+    assert by_id["02_4A"]["metrics"] == {} and by_id["02_4A"]["measured"]["4"] == 0.5
+    report = report_run(output)
+    assert report.counts["not finite"] == 2 and report.counts["not finite in the reference"] == 1
+    assert report.counts["face not found"] == 2 and report.counts["missing"] == 0
+    assert {*json.loads(report.json())["not_finite"]} == {*broken}
+    assert "| not finite | 2 |" in report.markdown() and "01_12A" in report.markdown()
+
+
+def test_faces_turned_away_are_counted(small: Protocol, tmp_path: Path) -> None:
+    def turning(images: torch.Tensor) -> list[Reading]:
+        """Turned by 50 degrees where AU12 is shown; a second face, less sure, always is."""
+        return [
+            replace(r, turn=50.0 if r.face or images[r.image, 0, 0, 1] > 0 else 39.0)
+            for r in read(images)
+        ]
+
+    output = tmp_path / "run"
+    run_protocol(small, paint, turning, output, estimator="half")
+    by_id = {record["id"]: record for record in read_records(output)}
+    assert by_id["01_12A"]["turned"] and not by_id["01_4A"]["turned"]
+    counts = report_run(output).counts
+    assert counts["turned further than 40 degrees, the AUs a guess"] == 6
+    assert counts["turned further than 40 degrees, the AUs a guess, in the reference"] == 0
 
 
 def test_a_folder_holds_one_run(small: Protocol, tmp_path: Path) -> None:

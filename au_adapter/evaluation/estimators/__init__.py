@@ -6,13 +6,14 @@ regressor; tables.py reads what LibreFace, OpenFace and py-feat wrote.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from pathlib import Path
 
 from torch import Tensor
 
 from ...demo import demo_folder
-from ...faces import FACE_LANDMARKER, FaceLandmarker, locate
+from ...faces import FACE_LANDMARKER, FULL_RANGE_DETECTOR, FaceLandmarker, find, locate
 from ..reading import Reading
 from ..regressor import load_regressor
 from .base import Estimator, read_set
@@ -35,6 +36,7 @@ __all__ = [
     "read_table",
 ]
 
+LOGGER = logging.getLogger("au_adapter")
 MEASURES = {"mesh": MeshMeasure, "blendshapes": BlendshapeMap}
 ESTIMATORS = (*MEASURES, "demo")
 
@@ -48,15 +50,21 @@ def open_estimator(
     """The estimator of a name in ESTIMATORS, ready to read.
 
     landmarker: Google's face_landmarker.task, else it is looked for, see faces.locate; folders: to
-    look in too. levels: see FaceLandmarker.detect. Raises ValueError for another name, and
-    FileNotFoundError saying how to get the landmarker.
+    look in too. levels: see FaceLandmarker.detect. Where the full-range face detector lies beside
+    the landmarker, in `folders`, or where its download put it, it looks at pictures in which the
+    landmarker's own detector finds no face: faces of a tenth of the picture. Raises ValueError for
+    another name, and FileNotFoundError saying how to get the landmarker.
     """
     if name == "demo":
         return DemoEstimator(load_regressor(demo_folder() / "regressor.safetensors"))
     if name not in MEASURES:
         raise ValueError(f"There is no estimator '{name}'; known are {', '.join(ESTIMATORS)}")
+    folders = list(folders)
     path = locate(FACE_LANDMARKER, landmarker, folders)
-    return LandmarkEstimator(MEASURES[name](), FaceLandmarker(path), levels=levels)
+    far = find(FULL_RANGE_DETECTOR, folders=[path.parent, *folders])
+    if far:
+        LOGGER.info("Pictures without a face are looked at again with %s, for small faces", far)
+    return LandmarkEstimator(MEASURES[name](), FaceLandmarker(path, fallback=far), levels=levels)
 
 
 def estimate(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 from torch import Tensor
 
 from ...facs import UNITS
@@ -19,6 +21,12 @@ from .base import Estimator
 LOGGER = logging.getLogger("au_adapter")
 SCHEMA = 1
 SHOWN = 0.5  # the least intensity in a table
+WHITE_OF_16_BITS = 65535
+# What Pillow's decoders raise for a file that is damaged, or that is no picture.
+DAMAGED = (
+    *(OSError, SyntaxError, ValueError, TypeError, IndexError, EOFError),
+    *(struct.error, zlib.error, Image.DecompressionBombError),
+)
 
 
 def estimate_files(
@@ -28,31 +36,53 @@ def estimate_files(
     landmarker: Path | None = None,
     levels: int = 1,
 ) -> dict[str, Any]:
-    """{"schema": 1, "estimator", "images": [{"file", "faces": [{"index", "box", "confidence",
-    "aus": {"12": 3.1, "L4": 0.5}}]}]}.
+    """{"schema": 1, "estimator", "turned": 0, "images": [{"file", "faces": [{"index", "box",
+    "confidence", "aus": {"12": 3.1, "L4": 0.5}}]}]}.
 
     Every AU that the estimator reads is there, a side by itself where the sides differ by a grade
-    or more. A file that is no picture has no faces, and its "error" says why. Animated pictures:
-    their first frame. Raises what open_estimator and relative_to raise, and ValueError for a
-    neutral photo that cannot be read.
+    or more. A face that is turned too far away to be more than guessed at has its "turn" in
+    degrees as well; "turned" counts them. A file that is no picture has no faces, and its "error"
+    says why. Of animated pictures the first frame is read, and the log says so. Raises what
+    open_estimator and relative_to raise, and ValueError for a neutral photo that cannot be read.
     """
     reader = open_estimator(estimator, landmarker, levels=levels)
     if neutral is not None:
         reader = relative_to(reader, read_picture(neutral))
     images = [_entry(reader, file) for file in files]
     _count(images)
-    return {"schema": SCHEMA, "estimator": reader.name, "images": images}
+    turned = sum("turn" in face for image in images for face in image["faces"])
+    return {"schema": SCHEMA, "estimator": reader.name, "turned": turned, "images": images}
 
 
 def read_picture(file: Path) -> Tensor:
-    """[1, H, W, 3] in 0..1, turned upright as its camera noted. ValueError naming the file."""
+    """[1, H, W, 3] in 0..1, turned upright as its camera noted; grey of 16 bits as well. ValueError
+    naming the file where it is damaged, no picture, or has pixels whose white nobody knows."""
     try:
         with Image.open(file) as opened:
-            pixels = np.asarray(ImageOps.exif_transpose(opened).convert("RGB"), np.float32)
-    except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+            frames = getattr(opened, "n_frames", 1)
+            upright = ImageOps.exif_transpose(opened)
+    except DAMAGED as error:
         reason = "there is no such file" if not Path(file).exists() else f"no picture ({error})"
         raise ValueError(f"{file} cannot be read: {reason}") from error
-    return torch.from_numpy(pixels / 255)[None]
+    if frames > 1:
+        LOGGER.warning("%s holds %d frames: the first was read", file, frames)
+    return torch.from_numpy(_pixels(upright, file))[None]
+
+
+def _pixels(picture: Image.Image, file: Path) -> np.ndarray:
+    """[H, W, 3] in 0..1. Pillow's own conversion would cut everything above 255 off to white."""
+    if picture.mode[0] not in "IF":  # "I;16" and its like, "I" and "F" have more than 8 bits
+        return np.asarray(picture.convert("RGB"), np.float32) / 255
+    grey = np.asarray(picture, np.float32)
+    low, high = grey.min(), grey.max()
+    if picture.mode == "F" or low < 0 or high > WHITE_OF_16_BITS:
+        kind = "floats" if picture.mode == "F" else "integers"
+        raise ValueError(
+            f"{file} cannot be read: its pixels are 32-bit {kind} from {low:g} to {high:g}, and "
+            "nothing says which number is white; expected 8 or 16 bits a channel. Scale it, and "
+            "save it as a PNG of 8 or 16 bits"
+        )
+    return np.repeat(grey[..., None] / WHITE_OF_16_BITS, 3, axis=-1)
 
 
 def unreadable(result: dict[str, Any]) -> int:
@@ -70,9 +100,13 @@ def table(result: dict[str, Any]) -> str:
             box = " ".join(f"{value:.0f}" for value in face["box"])
             lines.append(
                 f"{image['file']}, face {face['index'] + 1} ({box}, confidence "
-                f"{face['confidence']:.2f}): {_strongest(face['aus'])}"
+                f"{face['confidence']:.2f}{_guessed(face)}): {_strongest(face['aus'])}"
             )
     return "\n".join(lines)
+
+
+def _guessed(face: dict[str, Any]) -> str:
+    return f", turned by {face['turn']:.0f} degrees, a guess" if "turn" in face else ""
 
 
 def _strongest(aus: dict[str, float]) -> str:
@@ -100,6 +134,7 @@ def _face(reading: Reading) -> dict[str, Any]:
         "box": [round(value, 1) for value in reading.box],
         "confidence": round(reading.confidence, 4),
         "aus": codes(reading.aus),
+        **({"turn": round(reading.turn, 1)} if reading.turned else {}),
     }
 
 

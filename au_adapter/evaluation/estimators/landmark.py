@@ -14,10 +14,9 @@ from ...faces.alignment import align
 from ...faces.blendshapes import NAMES
 from ...faces.pose import head_angles
 from ...facs import AUVector
-from ..reading import Reading
+from ..reading import TURNED, Reading
 
 LOGGER = logging.getLogger("au_adapter")
-TURNED = 40.0  # degrees of yaw or pitch from which a mesh shows half a face and guesses the rest
 Seen = tuple[Tensor, Tensor]  # aligned points [F, 478, 3] and blendshapes [F, 52]
 
 
@@ -83,7 +82,7 @@ class LandmarkEstimator:
         aus = self.measure(*seen(faces), seen([self.resting]) if self.resting else None)
         self._warn(frames)
         return [
-            Reading(i, j, tuple(face.box.tolist()), confidence(face), aus.face(row))
+            Reading(i, j, tuple(face.box.tolist()), confidence(face), aus.face(row), _turn(face))
             for row, ((i, j), face) in enumerate(zip(places, faces, strict=True))
         ]
 
@@ -98,8 +97,8 @@ class LandmarkEstimator:
                     len(faces),
                 )
             for j, face in enumerate(faces):
-                yaw, pitch, _ = head_angles(face.pose).tolist()
-                if max(abs(yaw), abs(pitch)) > TURNED:
+                if _turn(face) > TURNED:
+                    yaw, pitch, _ = head_angles(face.pose).tolist()
                     LOGGER.warning(
                         "Face %d of picture %d is turned away (%.0f degrees sideways, %.0f up or "
                         "down): its AUs are a guess beyond %.0f",
@@ -109,6 +108,11 @@ class LandmarkEstimator:
                         abs(pitch),
                         TURNED,
                     )
+
+
+def _turn(face: Face) -> float:
+    """Degrees from the camera, sideways or up and down, the larger."""
+    return float(head_angles(face.pose)[:2].abs().max())
 
 
 def seen(faces: Sequence[Face]) -> Seen:

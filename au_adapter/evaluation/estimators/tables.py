@@ -79,15 +79,14 @@ def read_named(path: str | Path) -> tuple[list[str], ReadingSet]:
     faces: dict[int, int] = {}
     readings = []
     for line, row in enumerate(rows, start=2):
-        name = _picture(row, layout, line)
+        name, where = _picture(row, layout, line), f"{path}, line {line}"
         picture = pictures.setdefault(name, len(pictures))
         files.setdefault(name, next((row[c] for c in FILES if row.get(c)), name))
-        values = _values(row, units, layout, f"{path}, line {line}")
+        values = _values(row, units, layout, where)
         if values is not None:
             face = faces[picture] = faces.get(picture, -1) + 1
-            readings.append(
-                Reading(picture, face, _box(row, layout), _confidence(row, layout), values)
-            )
+            box, confidence = (of(row, layout, where) for of in (_box, _confidence))
+            readings.append(Reading(picture, face, box, confidence, values))
     readings.sort(key=lambda reading: reading.image)
     return list(files.values()), ReadingSet(layout.estimator, len(pictures), tuple(readings))
 
@@ -122,10 +121,7 @@ def _values(
         return None
     numbers = {}
     for unit, text in texts.items():
-        try:
-            numbers[unit] = float(text) * layout.scale
-        except ValueError as error:
-            raise ValueError(f"{where}: AU{unit} is '{text}', expected a number") from error
+        numbers[unit] = _number(text, f"AU{unit}", where) * layout.scale
         if not 0 <= numbers[unit] <= 5.001:  # NaN is refused too
             raise ValueError(
                 f"{where}: AU{unit} is {text}; {layout.estimator} gives 0..{5 / layout.scale:g}"
@@ -133,12 +129,20 @@ def _values(
     return AUVector(tuple(numbers), torch.tensor([list(numbers.values())]))
 
 
-def _box(row: Mapping[str, str], layout: Layout) -> tuple[float, float, float, float]:
+def _number(text: str | None, column: str, where: str) -> float:
+    try:
+        return float(text or "")
+    except ValueError as error:
+        raise ValueError(f"{where}: {column} is '{text or ''}', expected a number") from error
+
+
+def _box(row: Mapping[str, str], layout: Layout, where: str) -> tuple[float, float, float, float]:
     if not all(name in row for name in layout.box) or not layout.box:
         return (0.0, 0.0, 0.0, 0.0)
-    x, y, width, height = (float(row[name]) for name in layout.box)
+    x, y, width, height = (_number(row[name], name, where) for name in layout.box)
     return (x, y, x + width, y + height)
 
 
-def _confidence(row: Mapping[str, str], layout: Layout) -> float:
-    return float(row[layout.confidence]) if layout.confidence in row else 1.0
+def _confidence(row: Mapping[str, str], layout: Layout, where: str) -> float:
+    column = layout.confidence
+    return _number(row[column], column, where) if column in row else 1.0

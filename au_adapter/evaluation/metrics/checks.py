@@ -38,16 +38,22 @@ def finite(metric: str, values: Tensor) -> None:
 
 def pictures(metric: str, images: Tensor) -> Tensor:
     """Pictures float [N, H, W, 3] in 0..1, as given; else ValueError."""
+    finite(metric, layout(metric, images))
+    return images
+
+
+def layout(metric: str, images: Tensor) -> Tensor:
+    """Pictures float [N, H, W, 3], in 0..1 where they are finite, as given; else ValueError."""
     if images.dim() != 4 or images.shape[-1] != 3 or not images.numel():
         raise ValueError(
             f"{metric} takes pictures [N, H, W, 3], not empty; found {list(images.shape)}"
         )
-    if not images.is_floating_point() or images.min() < -1e-3 or images.max() > 1.001:
+    known = images.nan_to_num(0.0, 0.0, 0.0)
+    if not images.is_floating_point() or known.min() < -1e-3 or known.max() > 1.001:
         raise ValueError(
             f"{metric} takes pictures as floats from 0 to 1; found {images.dtype} from "
-            f"{images.min().item():.4g} to {images.max().item():.4g}"
+            f"{known.min().item():.4g} to {known.max().item():.4g}"
         )
-    finite(metric, images)
     return images
 
 

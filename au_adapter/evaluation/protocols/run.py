@@ -20,7 +20,8 @@ from typing import TextIO
 import torch
 from torch import Tensor
 
-from ..metrics.checks import pictures
+from ..finite import compare_finite, finite_pictures
+from ..metrics.checks import layout
 from ..reading import Reading
 from ..sides import intensities, sided_units
 from . import REFERENCE, SCHEMA, Protocol, Row
@@ -58,8 +59,9 @@ def run_protocol(
     `compare` -> what sees it; not_measured: metric -> why it is missing. process: index and number
     of processes, by default as accelerate launched them.
 
-    A face that is not found makes a row with "faces": 0 and no measurement. ValueError where the
-    folder holds another run.
+    A face that is not found makes a row with "faces": 0 and no measurement. A picture with NaN or
+    infinity makes one with "finite": false, which neither `estimate` nor `compare` is shown.
+    ValueError where the folder holds another run.
     """
     output = Path(output)
     about = {"networks": dict(networks or {}), "not_measured": dict(not_measured or {})}
@@ -74,9 +76,12 @@ def run_protocol(
     with _appending(output / f"rows-{index}.jsonl") as file:
         for rows in _batches(todo, batch_size):
             images = _generated(generate, rows)
-            records = _records(rows, _faces(estimate, images, rows), method, header)
+            finite = finite_pictures(images).tolist()
+            found = _read(estimate, images, rows, finite)
+            records = _records(rows, found, finite, method, header)
             if compare is not None and rows[0].group != REFERENCE and rows[0].reference:
-                _add_metrics(records, compare(images, reference_of(rows[0], images), rows))
+                reference = reference_of(rows[0], images)
+                _add_metrics(records, compare_finite(compare, images, reference, rows))
             file.writelines(json.dumps(record) + "\n" for record in records)
             file.flush()
     return output
@@ -178,8 +183,9 @@ def _appending(path: Path) -> TextIO:
 
 
 def _batches(rows: Sequence[Row], size: int) -> Iterator[list[Row]]:
-    """Up to `size` rows of one reference at a time, so that a batch has one prompt or photo."""
-    for _, group in groupby(rows, key=lambda row: row.reference):
+    """Up to `size` rows of one reference at a time, so that a batch has one prompt or photo. The
+    reference is no part of it: it is made without AUs."""
+    for _, group in groupby(rows, key=lambda row: (row.group == REFERENCE, row.reference)):
         together = list(group)
         for start in range(0, len(together), size):
             yield together[start : start + size]
@@ -207,7 +213,7 @@ def _references(protocol: Protocol, generate: Generate) -> Callable[[Row, Tensor
 
 
 def _generated(generate: Generate, rows: Sequence[Row]) -> Tensor:
-    images = pictures("run_protocol", generate(rows))
+    images = layout("run_protocol", generate(rows))
     if len(images) != len(rows):
         raise ValueError(
             f"{len(rows)} pictures were asked for, from {rows[0].id} on, but {len(images)} came"
@@ -215,12 +221,20 @@ def _generated(generate: Generate, rows: Sequence[Row]) -> Tensor:
     return images
 
 
-def _faces(
-    estimate: Estimate | Mapping[str, Sequence[Reading]], images: Tensor, rows: Sequence[Row]
-) -> Sequence[Sequence[Reading] | None]:
+def _read(
+    estimate: Estimate | Mapping[str, Sequence[Reading]],
+    images: Tensor,
+    rows: Sequence[Row],
+    finite: Sequence[bool],
+) -> list[Sequence[Reading] | None]:
+    """The readings of each picture, the most confident first; None where nobody looked, as at one
+    that is not finite."""
     if isinstance(estimate, Mapping):
-        return [estimate.get(row.id) for row in rows]
-    return _measurements(estimate(images), len(rows))
+        known = (estimate.get(row.id) for row in rows)
+        return [faces if usable else None for faces, usable in zip(known, finite, strict=True)]
+    shown = images[torch.tensor(finite)]
+    found = iter(_measurements(estimate(shown) if len(shown) else [], len(shown)))
+    return [next(found) if usable else None for usable in finite]
 
 
 def _measurements(readings: list[Reading], count: int) -> list[list[Reading]]:
@@ -236,20 +250,28 @@ def _measurements(readings: list[Reading], count: int) -> list[list[Reading]]:
 
 
 def _records(
-    rows: Sequence[Row], faces: Sequence[Sequence[Reading] | None], method: str, header: Mapping
+    rows: Sequence[Row],
+    faces: Sequence[Sequence[Reading] | None],
+    finite: Sequence[bool],
+    method: str,
+    header: Mapping,
 ) -> list[dict]:
+    for row, usable in zip(rows, finite, strict=True):
+        if not usable:
+            LOGGER.warning("%s has NaN or infinity: it is counted, and not measured", row.id)
     apart = header.get("sides", ())
     return [
-        {**asdict(row), "method": method, **seen(found, apart)}
-        for row, found in zip(rows, faces, strict=True)
+        {**asdict(row), "method": method, "finite": usable, **seen(found, apart)}
+        for row, found, usable in zip(rows, faces, finite, strict=True)
     ]
 
 
 def seen(found: Sequence[Reading] | None, apart: Collection[int]) -> dict:
-    """What a row says of its faces: how many, None where nobody looked, and the intensities of the
-    first, the AUs in `apart` by side."""
+    """What a row says of its faces: how many, None where nobody looked, whether the first is turned
+    away, and its intensities, the AUs in `apart` by side."""
     return {
         "faces": None if found is None else len(found),
+        "turned": bool(found) and found[0].turned,
         "measured": intensities(found[0].aus, apart) if found else None,
     }
 
