@@ -17,6 +17,7 @@ OWN_NODES = {
     for name in re.findall(r'node_id="(AUA_\w+)"', path.read_text(encoding="utf-8"))
 }
 AFTER_SEED = "control_after_generate"  # a widget of the page that is no input of the node
+COUNTED_ON = {("PrimitiveInt", "value"), ("AUA_AUProtocol", "number")}  # numbers with that as well
 
 
 def test_each_is_there_in_both_forms_with_a_picture() -> None:
@@ -117,7 +118,7 @@ def _values(node: dict[str, Any]) -> dict[str, Any]:
     for slot in node.get("inputs", []):
         if "widget" in slot:
             names.append(slot["widget"]["name"])
-            follows = names[-1] == "seed" or node["type"] == "PrimitiveInt"
+            follows = names[-1] == "seed" or (node["type"], names[-1]) in COUNTED_ON
             names += [AFTER_SEED] if follows else []
     return dict(zip(names, node.get("widgets_values", []), strict=True))
 
