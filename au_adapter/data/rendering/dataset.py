@@ -21,6 +21,7 @@ from .captions import caption
 from .head import UNITS
 from .renderer import Render, Renderer
 from .sample import (
+    CHOOSING,
     EXPRESSIONS,
     Expression,
     Person,
@@ -111,10 +112,9 @@ def render_dataset(
 
 
 def _check_units(units: Sequence[int], expressions: str) -> None:
-    if units and expressions not in ("au", "full", "sided"):
-        raise ValueError(
-            f"only the expressions au, full and sided draw from units, not {expressions}"
-        )
+    if units and expressions not in CHOOSING:
+        known = ", ".join(CHOOSING)
+        raise ValueError(f"only the expressions {known} draw from units, not {expressions}")
     if not set(units) <= set(UNITS):
         raise ValueError(
             f"units must be among the AUs that can be rendered, {', '.join(map(str, UNITS))}; "

@@ -64,6 +64,7 @@ PLAIN = {
 SCENES = ("park", "sky", "office", "beach", "city", "forest", "sunset", "room")
 EXPRESSIONS = ("neutral", "au", "full", "sided", "base", "expressive", "natural")
 ONE_SIDED = {"full": 0.25, "sided": 0.75}  # how often an AU is on one side alone
+CHOOSING = ("au", *ONE_SIDED)  # the modes that draw from chosen AUs
 
 
 @dataclass(frozen=True)
