@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 import torch
@@ -86,22 +87,12 @@ class FaceLandmarker(nn.Module):
         """
         images, groups = checked(images)
         found: list[list[Face]] = [[] for _ in images]
-        for detector in filter(None, (self.detector, self.fallback)):
-            for group in groups:
-                if pictures := [picture for picture in group if not found[picture]]:
-                    faces = search(detector, images, pictures, minimum_confidence, levels)
-                    self._read_all(images, _candidates(pictures, faces), minimum_presence, found)
+        for detector, group in product(filter(None, (self.detector, self.fallback)), groups):
+            if pictures := [picture for picture in group if not found[picture]]:
+                faces = search(detector, images, pictures, minimum_confidence, levels)
+                for batch in _batches(_candidates(pictures, faces)):
+                    self._read(images, batch, minimum_presence, found)
         return [_without_doubles(faces)[:maximum_faces] for faces in found]
-
-    def _read_all(
-        self,
-        images: Tensor,
-        candidates: list[Candidate],
-        minimum_presence: float,
-        found: list[list[Face]],
-    ) -> None:
-        for start in range(0, len(candidates), BATCH):
-            self._read(images, candidates[start : start + BATCH], minimum_presence, found)
 
     def _read(
         self,
@@ -135,6 +126,10 @@ def _candidates(pictures: list[int], detections: list[Detections]) -> list[Candi
         for picture, faces in zip(pictures, detections, strict=True)
         for box, score in zip(face_boxes(faces), faces.scores.tolist(), strict=True)
     ]
+
+
+def _batches(candidates: list[Candidate]) -> list[list[Candidate]]:
+    return [candidates[start : start + BATCH] for start in range(0, len(candidates), BATCH)]
 
 
 def _without_doubles(faces: list[Face]) -> list[Face]:
