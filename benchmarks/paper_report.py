@@ -37,7 +37,7 @@ TITLES = {
     3: "Table 3: smoothing of the labels (FineFace is as released)",
 }
 BASE = "base alone"
-MEASURES = ("single", "single_all", "combined", "combined_all", "clip_single", "clip_combined")
+COMPARED = ("picture_rmse", "clip_i")  # with the base's picture of the same prompt and seed
 
 
 def write_report(name: str, work: Path, results: Path, cells: Sequence[Cell], size: Size) -> Path:
@@ -60,8 +60,8 @@ def write_report(name: str, work: Path, results: Path, cells: Sequence[Cell], si
 
 
 def measures(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """The numbers of one cell and seed: errors over the AUs asked for and over all, CLIP-I where it
-    was measured, and Spearman and R2 of each AU."""
+    """The numbers of one cell and seed: errors over the AUs asked for and over all, the distance to
+    the base's picture, CLIP-I where it was measured, and Spearman and R2 of each AU."""
     groups = {
         "single": [row for row in rows if len(row["requested"]) == 1],
         "combined": [row for row in rows if len(row["requested"]) > 1],
@@ -70,8 +70,9 @@ def measures(rows: list[dict[str, Any]]) -> dict[str, Any]:
     for group, chosen in groups.items():
         found[group] = prompted_error(chosen, "adapter")
         found[f"{group}_all"] = full_error(chosen, "adapter")
-        clip = [row["clip_i"] for row in chosen if "clip_i" in row]
-        found[f"clip_{group}"] = float(np.mean(clip)) if clip else None
+        for measure in COMPARED:
+            values = [row[measure] for row in chosen if measure in row]
+            found[f"{measure}_{group}"] = float(np.mean(values)) if values else None
     neutral = [row for row in rows if not row["requested"]]
     units = sorted({unit for row in groups["single"] for unit in row["requested"]}, key=int)
     found["linearity"] = {unit: _line(unit, neutral, groups["single"]) for unit in units}
@@ -103,13 +104,20 @@ def _head(name: str, size: Size, done: dict, hours: dict[str, float]) -> list[st
         "",
         f"`python -m benchmarks.paper_tables --size {name.rsplit('_', 1)[-1]}`: {settings}; faces: "
         f"{size.data}; {size.prompts} prompts, {len(size.units)} AUs at {len(size.levels)} levels, "
-        f"{size.combinations} combinations, {len(size.seeds)} seeds of training. "
+        f"{size.combinations} combinations, seeds of training {_listed(size.seeds)}"
+        f"{f', for Table 1 also {_listed(size.more_seeds)}' if size.more_seeds else ''}. "
         f"{sum(hours.values()):.1f} hours in all. Reader: {reader}.",
         "",
         "AU error: mean squared, over the AUs asked for (all 12 in brackets), intensities 0 to 5. "
         "The paper's numbers are of Stable Diffusion 2.1, photographs and LibreFace: compare the "
-        "order, not the size. CLIP-I is best moderate: near 1 nothing changed.",
+        "order, not the size. Distance: RMSE (0..1) to the base's picture of the same prompt and "
+        "seed; CLIP-I says the same by a CLIP. Both are best moderate: where nothing changed, the "
+        "distance is near 0 and CLIP-I near 1.",
     ]
+
+
+def _listed(seeds: Sequence[int]) -> str:
+    return ", ".join(map(str, seeds))
 
 
 def _tables(cells: Sequence[Cell], rows: dict, hours: dict[str, float]) -> list[str]:
@@ -120,9 +128,9 @@ def _tables(cells: Sequence[Cell], rows: dict, hours: dict[str, float]) -> list[
             "",
             f"## {title}",
             "",
-            "| | AU error, single | combined | CLIP-I, single | combined | paper: AU MSE, CLIP-I "
-            "single | combined | hours |",
-            "|---|---|---|---|---|---|---|---|",
+            "| | AU error, single | combined | distance, single | combined | CLIP-I, single "
+            "| combined | paper: AU MSE, CLIP-I single | combined | hours |",
+            "|" + "---|" * 10,
             *(_row(cell, rows[cell], hours.get(cell, 0.0)) for cell in (*chosen, BASE)),
         ]
     return lines
@@ -134,8 +142,7 @@ def _row(cell: str, seeds: list[dict], hours: float) -> str:
         cell,
         f"{_mean(seeds, 'single')} ({_mean(seeds, 'single_all')})",
         f"{_mean(seeds, 'combined')} ({_mean(seeds, 'combined_all')})",
-        _mean(seeds, "clip_single"),
-        _mean(seeds, "clip_combined"),
+        *(_mean(seeds, f"{name}_{group}") for name in COMPARED for group in ("single", "combined")),
         f"{paper[0]:.2f}, {paper[1]:.2f}" if paper else "",
         f"{paper[2]:.2f}, {paper[3]:.2f}" if paper else "",
         f"{hours:.2f}" if hours else "",
@@ -173,16 +180,19 @@ def _order(rows: dict[str, list[dict]]) -> list[str]:
     known = [cell for cell in PUBLISHED if cell in rows]
     ours = {c: float(np.mean([seed["single"] for seed in rows[c]])) for c in known}
     pairs = [(a, b) for a in known for b in known if PUBLISHED[a][0] < PUBLISHED[b][0]]
-    other = [f"{a} before {b}" for a, b in pairs if ours[a] > ours[b]]
+    other = [f"{a} before {b} (by {ours[a] - ours[b]:.2f})" for a, b in pairs if ours[a] > ours[b]]
     if not pairs:
         return ["", "## Order", "", "One method is done: there is no order yet."]
     said = "; ".join(other) or "none"
+    spread = max(float(np.std([seed["single"] for seed in rows[cell]])) for cell in known)
     return [
         "",
         "## Order",
         "",
         f"Of {len(pairs)} pairs that the paper orders by the error of single AUs, ours has "
-        f"{len(pairs) - len(other)} in the same order. The paper's order that is not ours: {said}.",
+        f"{len(pairs) - len(other)} in the same order. The paper's order that is not ours, and by "
+        f"how much: {said}. The same training from other seeds differs by a standard deviation of "
+        f"up to {spread:.2f}: what is below it ranks nothing.",
     ]
 
 

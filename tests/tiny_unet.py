@@ -28,11 +28,11 @@ def tiny_unet(shape: dict) -> UNet2DConditionModel:
 
 
 def tiny_adapter(
-    unet: UNet2DConditionModel, encoder: str = "res_mlp64", rank: int = 4
+    unet: UNet2DConditionModel, encoder: str = "res_mlp64", rank: int = 4, sides: bool = False
 ) -> AUAdapter:
     """An adapter whose AU term and LoRA both change the picture visibly."""
     torch.manual_seed(11)
-    adapter = AUAdapter.for_unet(unet, encoder=encoder, lora_rank=rank, lora_alpha=2.0)
+    adapter = AUAdapter.for_unet(unet, encoder=encoder, lora_rank=rank, lora_alpha=2.0, sides=sides)
     if rank:
         adapter.lora = {
             path: tuple(0.3 * torch.randn(shape) for shape in shapes)

@@ -31,7 +31,7 @@ class AUAdapterConfig:
     """What an adapter is made of; written into the metadata of its file.
 
     units: AU numbers in the order of the encoder's inputs.
-    sides: whether left and right are apart: the left of every AU comes first, then the right.
+    sides: whether left and right are apart, in tokens of their own (`encoders.SidedEncoder`).
     encoder: a name in AU_ENCODERS.
     width: width of the text embedding, which the AU tokens share.
     layers: diffusers path of each cross-attention ("...attn2") -> its inner channels C.
@@ -52,14 +52,9 @@ class AUAdapterConfig:
     prediction: str = "epsilon"
     sides: bool = False
 
-    @property
-    def inputs(self) -> int:
-        """The encoder's inputs for one face."""
-        return _inputs(self.units, self.sides)
-
     def rows(self, vector: AUVector) -> Tensor:
-        """What the encoder reads of N faces, [N, inputs]: an AU that it does not know is an error,
-        and without sides an AU counts as the mean of its two."""
+        """What the encoder reads of N faces, [N, K] or [N, 2 K]: an AU that it does not know is an
+        error, and without sides an AU counts as the mean of its two."""
         return vector.select(self.units).columns(self.sides)
 
     def known_sides(self, vector: AUVector) -> AUVector:
@@ -100,7 +95,7 @@ class AUAdapter(nn.Module):
     """AU encoder, key and value projections for each cross-attention, and optionally a LoRA.
 
     Attributes:
-        encoder: float [N, inputs] -> tokens [N, T, width].
+        encoder: float [N, K] of the config's units, [N, 2 K] with sides -> tokens [N, T, width].
         to_k, to_v: diffusers attn2 path with "-" for "." -> Linear(width -> C) without bias.
         lora: diffusers module path ("...attn1.to_q") -> (A [rank, in], B [out, rank]);
             delta = scale B A.
@@ -117,10 +112,10 @@ class AUAdapter(nn.Module):
         """`linear` makes the projections, so that a host may bring Linears of its own."""
         super().__init__()
         self.config = config
-        self.encoder = build_encoder(config.encoder, config.inputs, config.width)
+        self.encoder = build_encoder(config.encoder, len(config.units), config.width, config.sides)
         if self.encoder.tokens != config.tokens:
             raise ValueError(
-                f"the encoder {config.encoder} of {config.inputs} inputs makes "
+                f"the encoder {config.encoder} of {len(config.units)} AUs makes "
                 f"{self.encoder.tokens} tokens, the config says {config.tokens}"
             )
         self.to_k = _projections(config, linear)
@@ -154,7 +149,7 @@ class AUAdapter(nn.Module):
             layers={path: attn.to_v.out_features for path, attn in attentions.items()},
             lora_rank=lora_rank,
             lora_alpha=lora_alpha,
-            tokens=build_encoder(encoder, _inputs(units, sides), width).tokens,
+            tokens=build_encoder(encoder, len(units), width, sides).tokens,
             base=base,
             prediction=prediction,
             sides=sides,
@@ -306,10 +301,6 @@ def check_layers(config: AUAdapterConfig, layers: dict[str, int], width: int) ->
             f"the model has {describe_layers(layers, width)}: "
             "load the base that the adapter was trained on, or an adapter for this base"
         )
-
-
-def _inputs(units: tuple[int, ...], sides: bool) -> int:
-    return len(units) * (2 if sides else 1)
 
 
 def _projections(config: AUAdapterConfig, linear: Callable[..., nn.Module]) -> nn.ModuleDict:

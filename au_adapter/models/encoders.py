@@ -2,7 +2,7 @@
 
 The six encoders compared in FineFace (arXiv 2407.20175) Table 2, defined in its supplement under
 "AU Encoders". `res_mlp64` is the published one; its "MLP" is a single Linear without a
-nonlinearity, and so it is here.
+nonlinearity, and so it is here. Left and right apart are ours: `SidedEncoder`.
 """
 
 from __future__ import annotations
@@ -119,6 +119,32 @@ class IndividualEncoder(AUEncoder):
         return torch.stack([*each, self.interactions(values)], dim=1)
 
 
+class SidedEncoder(AUEncoder):
+    """Tokens of the left side, then of the right, by one encoder for both.
+
+    FineFace's one token adds the same to every place of the picture, and sides learnt from it
+    hardly come apart. With a token for each side, every place attends to its own by its query. The
+    last column tells the keys of the two apart where the intensities do not. Beyond the paper.
+    """
+
+    MARK = 4.0  # + left, - right: as large as an intensity, so that keys learn it as fast
+
+    def __init__(self, one_side: AUEncoder) -> None:
+        """one_side: an encoder of K AUs; the values [N, 2 K] are the left of every AU, then the
+        right."""
+        super().__init__(2 * one_side.unit_count, one_side.width)
+        self.one_side = one_side
+
+    @property
+    def tokens(self) -> int:
+        return 2 * self.one_side.tokens
+
+    def forward(self, values: Tensor) -> Tensor:
+        left, right = map(self.one_side, values.chunk(2, dim=1))
+        mark = pad(left.new_tensor([self.MARK]), (self.width - 1, 0))
+        return torch.cat([left + mark, right - mark], dim=1)
+
+
 AU_ENCODERS: dict[str, type[AUEncoder]] = {
     "none": NoEncoding,
     "mlp": MLPEncoder,
@@ -129,8 +155,10 @@ AU_ENCODERS: dict[str, type[AUEncoder]] = {
 }
 
 
-def build_encoder(name: str, unit_count: int, width: int) -> AUEncoder:
-    """The encoder called `name` in AU_ENCODERS, for `unit_count` AUs and tokens of `width`."""
+def build_encoder(name: str, unit_count: int, width: int, sides: bool = False) -> AUEncoder:
+    """The encoder called `name` in AU_ENCODERS, for `unit_count` AUs and tokens of `width`; with
+    `sides` one that reads the left of every AU and then the right."""
     if name not in AU_ENCODERS:
         raise ValueError(f"unknown AU encoder {name!r}, expected one of {', '.join(AU_ENCODERS)}")
-    return AU_ENCODERS[name](unit_count, width)
+    encoder = AU_ENCODERS[name](unit_count, width)
+    return SidedEncoder(encoder) if sides else encoder

@@ -1,7 +1,7 @@
 """An AU-Adapter that goes on with more AUs than it knows, or with left and right apart.
 
-The wider adapter draws what the narrow one draws wherever both are asked for the same: a new AU
-does nothing yet, and of an AU whose sides come apart each side does half.
+The wider adapter draws at first what the narrow one draws: a new AU does nothing yet, and every
+place of the picture takes the mean of both sides, until the keys learn which side it is on.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from itertools import product
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from .adapter import AUAdapter, AUAdapterConfig
+from .adapter import AUAdapter
+from .encoders import SidedEncoder, build_encoder
 
 
 def widened(adapter: AUAdapter, units: Sequence[int], sides: bool) -> AUAdapter:
@@ -31,38 +32,38 @@ def widened(adapter: AUAdapter, units: Sequence[int], sides: bool) -> AUAdapter:
             f"encoder {old.encoder}; this run learns {units}, {_apart(sides)}: name at least those "
             "units and sides, and to go on with more start from a res_mlp64"
         )
-    config = dataclasses.replace(old, units=units, sides=sides)
-    wide = AUAdapter(config)
+    tokens = build_encoder(old.encoder, len(units), old.width, sides).tokens
+    wide = AUAdapter(dataclasses.replace(old, units=units, sides=sides, tokens=tokens))
     wide.lora, wide.lora_strength = dict(adapter.lora), adapter.lora_strength
-    spread = _spread(old, config)
+    places = _places(old.units, units)
     with torch.no_grad():
-        wide.encoder.mlp.weight.copy_(adapter.encoder.mlp.weight @ spread)
-        wide.encoder.mlp.bias.copy_(adapter.encoder.mlp.bias)
+        ours, theirs = _mlp(wide), _mlp(adapter)
+        ours.weight.copy_(theirs.weight @ places)
+        ours.bias.copy_(theirs.bias)
         for kind, path in product("kv", old.layers):
-            narrow = adapter.projection(kind, path).weight
-            wide.projection(kind, path).weight.copy_(_moved(narrow, spread))
+            weight = wide.projection(kind, path).weight
+            weight.copy_(_moved(adapter.projection(kind, path).weight, places))
+            if sides > old.sides:  # attend to both sides alike; a side is worth nothing by itself
+                weight[:, slice(None) if kind == "k" else -1] = 0.0
     return wide
 
 
-def _spread(old: AUAdapterConfig, new: AUAdapterConfig) -> Tensor:
-    """[old inputs, new inputs]: the matrix from what the new encoder reads to what the old read."""
-    spread = torch.zeros(old.inputs, new.inputs)
-    for row, unit in enumerate(old.units * (2 if old.sides else 1)):
-        column = new.units.index(unit)
-        if old.sides == new.sides:
-            spread[row, column + row // len(old.units) * len(new.units)] = 1.0
-        else:
-            spread[row, [column, column + len(new.units)]] = 0.5
-    return spread
+def _mlp(adapter: AUAdapter) -> nn.Linear:
+    encoder = adapter.encoder
+    return (encoder.one_side if isinstance(encoder, SidedEncoder) else encoder).mlp
 
 
-def _moved(weight: Tensor, spread: Tensor) -> Tensor:
-    """A projection [C, width] that reads the wider token: raw values, the Linear's, zeros.
+def _places(old: Sequence[int], new: Sequence[int]) -> Tensor:
+    """[len(old), len(new)]: 1 where a new AU is an old one."""
+    return torch.tensor([[float(unit == other) for other in new] for unit in old])
 
-    What met the zeros gives way to the new raw values.
-    """
-    raw, behind = weight.split([len(spread), weight.shape[1] - len(spread)], dim=1)
-    return torch.cat([raw @ spread, behind[:, : weight.shape[1] - spread.shape[1]]], dim=1)
+
+def _moved(weight: Tensor, places: Tensor) -> Tensor:
+    """A projection [C, width] that reads the wider token: raw values, the Linear's, zeros, and the
+    mark of the side. What met the zeros gives way to the new raw values."""
+    old, new = places.shape
+    raw, behind, mark = weight.split([old, weight.shape[1] - old - 1, 1], dim=1)
+    return torch.cat([raw @ places, behind[:, : weight.shape[1] - new - 1], mark], dim=1)
 
 
 def _apart(sides: bool) -> str:

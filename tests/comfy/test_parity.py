@@ -19,7 +19,7 @@ from au_adapter import AUAdapter, AUVector, apply_to_unet
 TIMESTEP = 500
 SIZE = 8
 HALF = torch.linspace(0, 1, SIZE).expand(1, SIZE, SIZE)
-VECTORS = AUVector.stack([AUVector.parse(t) for t in ("12E", "4C+1B", "AU25:-2+26D")])
+VECTORS = AUVector.stack([AUVector.parse(t) for t in ("12E", "L4C+1B", "AU25:-2+26D")])
 
 
 @dataclass(frozen=True)
@@ -128,12 +128,16 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("encoder", ["res_mlp64", "individual"])
+@pytest.mark.parametrize(
+    "adapted",
+    [{}, {"encoder": "individual"}, {"sides": True}],
+    ids=["res_mlp64", "individual", "sides apart"],
+)
 @pytest.mark.parametrize("shape", [SD21, SD15], ids=["SD 2.1", "SD 1.5"])
 @pytest.mark.parametrize("case", CASES.values(), ids=list(CASES))
-def test_comfyui_predicts_what_diffusers_predicts(shape: dict, encoder: str, case: Case) -> None:
+def test_comfyui_predicts_what_diffusers_predicts(shape: dict, adapted: dict, case: Case) -> None:
     unet = tiny_unet(shape)
-    adapter = tiny_adapter(unet, encoder)
+    adapter = tiny_adapter(unet, **adapted)
     expected = in_diffusers(unet, adapter, case)
     torch.testing.assert_close(in_comfyui(unet, adapter, case), expected, atol=1e-5, rtol=1e-5)
 

@@ -5,15 +5,19 @@ from __future__ import annotations
 import pytest
 import torch
 
-from au_adapter.models.encoders import AU_ENCODERS, build_encoder
+from au_adapter.models.encoders import AU_ENCODERS, AUEncoder, build_encoder
 
 UNITS, WIDTH = 12, 1024
 VALUES = torch.tensor([[0.5, 0, 3, 0, 0, 1, 5, 0, 0, 2, 0, 4], [0.0] * 12])
 
 
-def encode(name: str) -> torch.Tensor:
+def encoder_of(name: str) -> AUEncoder:
     torch.manual_seed(0)
-    return build_encoder(name, UNITS, WIDTH)(VALUES)
+    return build_encoder(name, UNITS, WIDTH)
+
+
+def encode(name: str) -> torch.Tensor:
+    return encoder_of(name)(VALUES)
 
 
 def parameters(name: str) -> int:
@@ -73,6 +77,21 @@ def test_individual_tokens_see_one_unit_and_the_last_sees_all() -> None:
     moved = (encoder(changed) != encoder(VALUES)).any(dim=-1)
     assert moved.tolist() == [[i in (3, 12) for i in range(13)]] * 2
     assert parameters("individual") == 12 * 2 * 1024 + 12 * 1024 + 1024
+
+
+@pytest.mark.parametrize("name", AU_ENCODERS)
+def test_sides_are_tokens_by_one_encoder_and_a_mark(name: str) -> None:
+    one, both = encode(name), build_encoder(name, UNITS, WIDTH, sides=True)
+    both.one_side.load_state_dict(encoder_of(name).state_dict())
+    tokens = both(torch.cat([VALUES, VALUES.flip(0)], 1))
+    assert both.tokens == tokens.shape[1] == 2 * one.shape[1] and both.unit_count == 2 * UNITS
+    left, right = tokens.chunk(2, dim=1)
+    assert torch.equal(left[..., :-1], one[..., :-1])
+    assert torch.equal(right[..., :-1], one.flip(0)[..., :-1])
+    torch.testing.assert_close(left[..., -1] - one[..., -1], torch.full(left.shape[:2], 4.0))
+    torch.testing.assert_close(
+        right[..., -1] - one.flip(0)[..., -1], torch.full(left.shape[:2], -4.0)
+    )
 
 
 @pytest.mark.parametrize("name", ["none", "res_mlp", "res_mlp64"])

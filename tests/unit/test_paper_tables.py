@@ -54,7 +54,8 @@ def test_smoke_makes_every_cell_and_ranks_nothing(folders: tuple[Path, ...]) -> 
     assert all(seed["combined"] > 0 for seeds in found["cells"].values() for seed in seeds)
     for cell in CELLS:
         (seed,) = found["cells"][cell.name]
-        assert -1 <= seed["clip_single"] <= 1 and -1 <= seed["clip_combined"] <= 1
+        assert -1 <= seed["clip_i_single"] <= 1 and -1 <= seed["clip_i_combined"] <= 1
+        assert 0 <= seed["picture_rmse_single"] <= 1
     assert found["cells"].keys() == {cell.name for cell in CELLS} | {"base alone"}
     assert Image.open(results / "paper_tables_smoke.png").size == (880, 550)
 
@@ -96,7 +97,7 @@ def test_measures_by_hand() -> None:
     assert found["single"] == pytest.approx((1 + 4) / 2)
     assert found["single_all"] == pytest.approx((1 + 1 + 0 + 4) / 4)
     assert found["combined"] == pytest.approx((0 + 4) / 2)
-    assert found["clip_single"] == pytest.approx(0.8) and found["clip_combined"] is None
+    assert found["clip_i_single"] == pytest.approx(0.8) and found["clip_i_combined"] is None
     assert found["linearity"] == {"12": (1.0, 1.0)}
 
 

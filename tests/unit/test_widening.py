@@ -21,9 +21,18 @@ def narrow() -> AUAdapter:
     return load_adapter(demo_folder() / "adapter.safetensors").requires_grad_(False)
 
 
+HEADS, PLACES = 4, 5
+
+
 def terms(adapter: AUAdapter, vector: AUVector) -> dict[str, torch.Tensor]:
-    tokens = adapter.encode(vector)
-    return {path: adapter.au_term(path, tokens) for path in adapter.config.layers}
+    """What the AUs add at PLACES places, each with a query of its own."""
+    tokens, torch_seed = adapter.encode(vector), torch.manual_seed(2)
+    found = {}
+    for path, channels in adapter.config.layers.items():
+        query = torch.randn(len(tokens), PLACES, channels, generator=torch_seed)
+        term = adapter.au_term(path, tokens, query, HEADS)
+        found[path] = term.expand(-1, PLACES, -1)
+    return found
 
 
 @pytest.mark.parametrize("units", [SET_A, ALL_UNITS, SET_A[::-1]])
@@ -50,10 +59,11 @@ def test_wider_twice_is_wider_once(narrow: AUAdapter) -> None:
 
 def test_new_inputs_can_learn(narrow: AUAdapter) -> None:
     wide = widened(narrow, ALL_UNITS, True).requires_grad_(True)
-    path = next(iter(wide.config.layers))
-    wide.au_term(path, wide.encode(AUVector.parse("L10C", ALL_UNITS))).square().sum().backward()
-    assert wide.projection("v", path).weight.grad[:, ALL_UNITS.index(10)].any()
-    assert not wide.projection("v", path).weight.grad[:, len(ALL_UNITS) + 3].any()
+    terms_of = terms(wide, AUVector.parse("L10C+L12C", ALL_UNITS))
+    torch.stack([term.square().sum() for term in terms_of.values()]).sum().backward()
+    for path in wide.config.layers:
+        assert wide.projection("v", path).weight.grad[:, ALL_UNITS.index(10)].any()
+        assert wide.projection("k", path).weight.grad[:, -1].any(), "sides can come apart"
 
 
 def test_what_would_be_lost_is_refused(narrow: AUAdapter) -> None:
