@@ -27,7 +27,7 @@ from au_adapter.training.faces import (
     to_unit_range,
 )
 from au_adapter.training.recipes.base import BaseRecipe
-from au_adapter.training.recipes.fineface import FineFaceRecipe
+from au_adapter.training.recipes.fineface import SIDE_WEIGHT, FineFaceRecipe
 from au_adapter.training.run import RECIPES, find_recipe, train
 from au_adapter.training.sampling import Case
 from au_adapter.weights.autoencoder import load_autoencoder
@@ -282,7 +282,10 @@ def test_an_adapter_may_learn_both_sides(
     assert aus.shape == (4, 24) and {tuple(row) for row in aus.tolist()} <= both
     asked = recipe.values([Case("a man", 1, {"L1": 2.0, "12": 3.0})])
     assert asked[0].nonzero().flatten().tolist() == [0, 6, 18]
-    assert torch.isfinite(recipe.module(recipe.batch(4, torch.Generator().manual_seed(1))))
+    batch = recipe.batch(4, torch.Generator().manual_seed(1))
+    loss = recipe.module(batch)
+    recipe.module.sides, sides = None, recipe.module.sides
+    torch.testing.assert_close(loss, recipe.module(batch) + SIDE_WEIGHT * sides.mean())
 
 
 def test_the_best_adapter_is_kept_by_its_faces(

@@ -24,6 +24,7 @@ from ...weights.files import load_adapter, save_adapter
 from ..bases import base_name
 from ..loop import Settings
 from ..sampling import Case
+from ..side_loss import SideLoss
 from .adapted import AdaptedRecipe, ConditionedLoss
 
 SETTINGS = Settings(
@@ -39,13 +40,24 @@ SETTINGS = Settings(
 )
 
 
+SIDE_WEIGHT = 0.05
+
+
 class AdapterLoss(ConditionedLoss):
-    """Noise error of the adapted, otherwise frozen base."""
+    """Noise error of the adapted, otherwise frozen base; with sides, `SideLoss` besides."""
 
     def __init__(self, pipeline: StableDiffusionPipeline, plain: bool, adapter: AUAdapter):
         super().__init__(pipeline, plain)
         self.adapter = adapter
         train_on_unet(self.unet, adapter)
+        self.sides = SideLoss(self.unet, adapter) if adapter.config.sides else None
+
+    def error(self, *arguments: Any) -> Tensor:
+        if self.sides is None:
+            return super().error(*arguments)
+        self.sides.begin()
+        noise_error = super().error(*arguments)
+        return noise_error + SIDE_WEIGHT * self.sides.mean()
 
     def condition(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         text = self.read_text(batch["tokens"])
