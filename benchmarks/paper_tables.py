@@ -166,6 +166,10 @@ def make_cell(
     recipe = make([faces], base=str(base), **own)
     trainer = Trainer(recipe, settings, folder)
     trainer.run()
+    if trainer.step < settings.steps:  # a signal ends a training as if it were done
+        raise click.ClickException(
+            f"{cell.name} stopped at step {trainer.step} of {settings.steps}: run this again"
+        )
     trained = time.monotonic()
     cases = _cases(size)
     with torch.no_grad():

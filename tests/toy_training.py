@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import sys
 from collections.abc import Callable
@@ -13,8 +14,9 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from au_adapter.data.stream import FaceStream
-from au_adapter.training.loop import Settings, Trainer
+from au_adapter.training.loop import Trainer
 from au_adapter.training.recipe import Share
+from au_adapter.training.settings import Settings
 
 SETTINGS = Settings(
     steps=30,
@@ -81,8 +83,9 @@ class StreamedToy(ToyRecipe):
 
 
 def main(output: Path) -> None:
-    """Four runs: a whole one, one that only the second process is asked to stop, one on a stream
-    of the faces in `output`, an uneven one."""
+    """Five runs: a whole one, one that only the second process is asked to stop, one on a stream
+    of the faces in `output`, an uneven one, and one with a folder for each process, of which one
+    holds a state."""
     whole = Trainer(ToyRecipe(dropout=0.0), SETTINGS, output / "whole")
     whole.run()
     second = whole.accelerator.process_index == 1
@@ -93,6 +96,14 @@ def main(output: Path) -> None:
         Trainer(ToyRecipe(), replace(SETTINGS, batch_size=7), output / "uneven")
     except ValueError as error:
         (output / f"uneven{whole.accelerator.process_index}.txt").write_text(str(error))
+    apart = output / f"apart{whole.accelerator.process_index}"
+    apart.mkdir()
+    if second:
+        shutil.copy(output / "stopped" / "state.pt", apart)
+    try:
+        Trainer(ToyRecipe(dropout=0.0), SETTINGS, apart).run()
+    except ValueError as error:
+        (apart / "refused.txt").write_text(str(error))
 
 
 if __name__ == "__main__":

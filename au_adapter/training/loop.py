@@ -18,12 +18,13 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate import Accelerator
+from accelerate.utils import gather_object
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
@@ -31,43 +32,13 @@ from .files import append_row, replace_folder, restore_folder
 from .modes import at_rest, checkpoint_gradients
 from .progress import quiet
 from .recipe import Recipe, Report, Share, SharingRecipe, TellingRecipe, Validate
+from .settings import Settings, learning_rate_factor
 from .state import RunState
 
 logger = logging.getLogger("au_adapter")
 
-
-@dataclass(frozen=True)
-class Settings:
-    """What a run may choose. batch_size counts the examples of one step over all processes.
-
-    accumulation: parts in which a process works its rows of a step off, for less memory and the
-    same step. gradient_checkpointing: compute activations twice instead of keeping them.
-    """
-
-    steps: int
-    batch_size: int = 32
-    learning_rate: float = 1e-4
-    weight_decay: float = 1e-2
-    warmup_steps: int = 0
-    decay_steps: int = 0  # the last steps, over which the learning rate falls linearly to a tenth
-    gradient_clip: float = 1.0
-    accumulation: int = 1
-    gradient_checkpointing: bool = False
-    average_decay: float = 0.0  # 0 = no moving average of the weights
-    mixed_precision: str = "no"  # "no", "bf16" or "fp16"
-    seed: int = 0
-    save_every: int = 500
-    log_every: int = 50
-    validate_every: int = 0  # steps between two judgements of the weights; 0 = none
-
-
-def learning_rate_factor(step: int, settings: Settings) -> float:
-    """Linear warm-up, constant, linear fall to a tenth over the last decay_steps."""
-    factor = min(1.0, (step + 1) / settings.warmup_steps) if settings.warmup_steps else 1.0
-    left = settings.steps - step
-    if left < settings.decay_steps:
-        factor *= 0.1 + 0.9 * left / settings.decay_steps
-    return factor
+JUDGEMENTS = "validation.jsonl"
+ENOUGH_FACES = 0.5  # share of the pictures; what draws hardly any face is not the best of anything
 
 
 def warmed_average(decay: float) -> Callable[[list[Tensor], list[Tensor], Tensor], None]:
@@ -116,7 +87,8 @@ class Trainer:
         )
         self.module, self.optimizer = self.accelerator.prepare(recipe.module, optimizer)
         self.average = self._make_average()
-        self.state = RunState(recipe, self.accelerator, self.optimizer, self.average)
+        told = {"recipe": self.about.get("recipe"), "seed": settings.seed, "data": self._folders()}
+        self.state = RunState(recipe, self.accelerator, self.optimizer, self.average, told)
         self.report = report if self.accelerator.is_main_process else quiet
         self.step = 0
         self._measured: tuple[int, dict[str, Any]] = (-1, {})  # the step and its measures
@@ -133,8 +105,9 @@ class Trainer:
         handlers, first = self._catch_signals(), self.step
         self.report({"event": "start", "step": first, "steps": self.settings.steps})
         try:
+            made_up = self._make_up_judgement()
             self._loop()
-            if self.step > first or not (self.output / "result").exists():
+            if self.step > first or made_up or not (self.output / "result").exists():
                 self._save()
             told = {"step": self.step, "result": str(self.output / "result")}
             self.report({"event": "end", **told})
@@ -147,6 +120,10 @@ class Trainer:
         if self.average is not None:
             return self.average.module
         return self.accelerator.unwrap_model(self.module)
+
+    def _folders(self) -> list[str] | None:
+        cards = self.about.get("data")
+        return None if cards is None else [card["folder"] for card in cards]
 
     def _check_batch(self) -> None:
         size, processes = self.settings.batch_size, self.accelerator.num_processes
@@ -284,18 +261,28 @@ class Trainer:
 
     def _validates(self) -> bool:
         every, last = self.settings.validate_every, self.step == self.settings.steps
-        return self.validate is not None and every > 0 and (last or self.step % every == 0)
+        due = self.step > 0 and (last or self.step % every == 0) if every else False
+        return self.validate is not None and due
+
+    def _make_up_judgement(self) -> bool:
+        """Judge the step that was saved last, where the run was cut before; whether it was."""
+        if not self._validates() or self.step in _judged(self.output / JUDGEMENTS):
+            return False
+        self._judge()
+        return True
 
     def _judge(self) -> None:
         """Measure the weights to use, note it, and keep them as best where they are."""
+        self._refuse_broken_weights()
         if self.accelerator.is_main_process:
             folder = self.output / "validation" / f"step-{self.step:07d}"
             folder.mkdir(parents=True, exist_ok=True)
             with at_rest(self.trained()):
                 measures = self.validate(self.trained(), folder)
-            append_row(self.output / "validation.jsonl", {"step": self.step, **measures})
+            append_row(self.output / JUDGEMENTS, {"step": self.step, **measures})
             logger.info("step %d  AU error %.4f", self.step, measures["au_error"])
-            best = measures["au_error"] < self._best(measures.get("estimator"))
+            least = self._best(measures.get("estimator"))
+            best = measures["au_error"] < least and measures.get("faces", 1.0) >= ENOUGH_FACES
             self._measured = (self.step, measures)
             if best:
                 self._save_result("best", measures)
@@ -326,7 +313,18 @@ class Trainer:
             restore_folder(self.output / "result")
             restore_folder(self.output / "best")
         path = self.output / "state.pt"
-        if not path.exists():
-            return
-        self.step = self.state.restore(path)
-        logger.info("resumed at step %d", self.step)
+        if path.exists():
+            self.step = self.state.restore(path)
+            logger.info("resumed at step %d", self.step)
+        steps = gather_object([self.step])
+        if len(set(steps)) > 1:
+            raise ValueError(
+                f"the processes of this run found states of steps {', '.join(map(str, steps))} in "
+                f"{self.output}: it must be one folder, on a disk that all machines share"
+            )
+
+
+def _judged(path: Path) -> set[int]:
+    """The steps whose judgement is noted."""
+    rows = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    return {json.loads(row)["step"] for row in rows}

@@ -8,6 +8,7 @@ from dataclasses import replace
 from importlib import import_module
 from inspect import Parameter, signature
 from pathlib import Path
+from typing import Any
 
 import torch
 from accelerate import PartialState
@@ -17,9 +18,10 @@ from filelock import FileLock, Timeout
 from ..evaluation.estimators import Estimator
 from ..evaluation.shell import estimator_of
 from .follow import LOCK
-from .loop import Settings, Trainer
+from .loop import Trainer
 from .progress import quiet
 from .recipe import Report
+from .settings import Settings
 from .sources import data_card, find_faces
 from .trouble import explained
 from .validation import Estimate, validation_for
@@ -72,7 +74,7 @@ def train(
     make, settings = find_recipe(recipe)
     chosen = {k: v for k, v in changes.items() if v is not None}
     fields = {k: chosen.pop(k) for k in list(chosen) if k in Settings.__dataclass_fields__}
-    settings = replace(settings, **fields)
+    settings = replace(settings, **_fitting(settings, fields))
     torch.manual_seed(settings.seed)  # the networks start from the seed too
     _check_keywords(recipe, make, chosen)
     if isinstance(estimate, str):
@@ -92,6 +94,15 @@ def train(
         about = {"recipe": recipe, "data": cards}
         Trainer(made, settings, Path(output), validate, report, about).run()
     return Path(output) / "result"
+
+
+def _fitting(settings: Settings, fields: dict[str, Any]) -> dict[str, Any]:
+    """The fields that are changed; warm-up and decay, where nobody chose them, take no more than
+    their share of fewer steps."""
+    if not isinstance(steps := fields.get("steps", 0), int):
+        return fields
+    shares = {"warmup_steps": steps // 20, "decay_steps": steps // 4} if steps else {}
+    return {n: min(most, getattr(settings, n)) for n, most in shares.items()} | fields
 
 
 def _processes() -> PartialState:

@@ -20,7 +20,8 @@ SAMPLE = 8  # numbers of a weight
 class RunState:
     """The parts of a run that its file keeps, collected and put back.
 
-    optimizer: as accelerate prepared it; average: of the recipe's module, or None.
+    optimizer: as accelerate prepared it; average: of the recipe's module, or None. told: plain
+    values that say what run it is, None where nobody told.
     """
 
     def __init__(
@@ -29,8 +30,9 @@ class RunState:
         accelerator: Accelerator,
         optimizer: Optimizer,
         average: AveragedModel | None,
+        told: Mapping[str, Any],
     ):
-        self.recipe, self.accelerator = recipe, accelerator
+        self.recipe, self.accelerator, self.told = recipe, accelerator, dict(told)
         self.optimizer, self.average = optimizer, average
 
     def collect(self, step: int) -> dict[str, Any]:
@@ -38,6 +40,7 @@ class RunState:
         names, scaler = set(self.learning()), self.accelerator.scaler
         return {
             "step": step,
+            "told": self.told,
             "module": {k: v for k, v in self.recipe.module.state_dict().items() if k in names},
             "frozen": self._frozen(),
             "units": self._units(),
@@ -75,6 +78,13 @@ class RunState:
                 f"{path} is the state of a run that trains other weights: choose another output "
                 "folder, or the recipe and settings that this one was started with"
             )
+        for name, value in state.get("told", {}).items():
+            if value != self.told[name] and None not in (value, self.told[name]):
+                raise ValueError(
+                    f"{path} is the state of a run of {name} {value}, this one is of {name} "
+                    f"{self.told[name]}: choose another output folder, or the {name} that it was "
+                    "started with"
+                )
         if not _alike(state.get("frozen", {}), self._frozen()):
             raise ValueError(
                 f"{path} is the state of a run on another base of the same shape: choose another "

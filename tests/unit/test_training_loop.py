@@ -22,14 +22,13 @@ from torch import nn
 from toy_training import SETTINGS, StreamedToy, ToyRecipe
 
 from au_adapter.training.loop import (
-    Settings,
     Trainer,
     append_row,
-    learning_rate_factor,
     replace_folder,
     restore_folder,
     warmed_average,
 )
+from au_adapter.training.settings import Settings, learning_rate_factor
 
 ROOT = Path(__file__).parents[2]
 FACES = (9, 7, 8, 6)  # in shards, for the runs on a stream
@@ -209,6 +208,13 @@ def test_a_batch_that_does_not_split_is_refused(two_processes: Path) -> None:
         assert text.startswith("batch_size 7 does not split evenly over 2 processes")
 
 
+def test_processes_with_a_folder_each_are_refused(two_processes: Path) -> None:
+    for process in (0, 1):
+        text = (two_processes / f"apart{process}" / "refused.txt").read_text()
+        assert text.startswith("the processes of this run found states of steps 0, 12 in ")
+        assert text.endswith("on a disk that all machines share")
+
+
 def test_half_a_state_never_replaces_a_whole_one(tmp_path: Path, unbroken: Path) -> None:
     trainer = Trainer(ToyRecipe(), SETTINGS, tmp_path)
 
@@ -324,6 +330,23 @@ def test_the_state_of_another_run_is_refused(tmp_path: Path) -> None:
     wider.module.network[0], wider.module.network[3] = nn.Linear(6, 8), nn.Linear(8, 3)
     with pytest.raises(ValueError, match="trains other weights: choose another output folder"):
         Trainer(wider, SETTINGS, tmp_path).run()
+
+
+def test_the_state_of_other_data_or_another_seed_is_refused(tmp_path: Path) -> None:
+    def run(steps: int, seed: int = 0, **about: object) -> None:
+        settings = replace(SETTINGS, steps=steps, seed=seed)
+        Trainer(ToyRecipe(), settings, tmp_path, about=about).run()
+
+    faces, photos = {"folder": "rendered", "faces": 3}, {"folder": "photos", "faces": 3}
+    run(1, recipe="toy", data=[faces])
+    run(2, recipe="toy", data=[faces | {"faces": 4}])
+    for wrong in (
+        lambda: run(3, recipe="toy", data=[faces, photos]),
+        lambda: run(3, recipe="toy", seed=1, data=[faces]),
+        lambda: run(3, recipe="another", data=[faces]),
+    ):
+        with pytest.raises(ValueError, match="is the state of a run of .* choose another output"):
+            wrong()
 
 
 def test_the_state_of_other_aus_is_refused(tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ from au_adapter.training.follow import LOCK, START, Training, TrainingError
 from au_adapter.training.loop import Trainer
 from au_adapter.training.sources import data_card, find_faces
 from au_adapter.training.trouble import explained
+from au_adapter.weights.files import adapter_tensors
 
 ROOT = Path(__file__).parents[2]
 SAMPLE = ROOT / "tests" / "data" / "rendered"
@@ -83,14 +84,17 @@ def test_a_run_tells_each_step_in_json(base: Path, photos: Path, tmp_path: Path)
 
 
 def test_two_processes_prepare_and_tell_once(base: Path, photos: Path, tmp_path: Path) -> None:
-    """Started as torchrun does it: one prepares, one tells, and they learn what one would."""
+    """Started as torchrun does it: one prepares, one tells, and they learn what one would. The
+    weights move by ten times what the two may differ by."""
+    free = ("--set", "warmup_steps=0", "--set", "decay_steps=0")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     shared = {"ACCELERATE_USE_CPU": "true", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     processes = [
         subprocess.Popen(
-            command(base, photos, tmp_path / "two"), stdout=subprocess.PIPE, text=True, cwd=ROOT,
+            command(base, photos, tmp_path / "two", *free),
+            stdout=subprocess.PIPE, text=True, cwd=ROOT,
             env={**os.environ, **shared, "WORLD_SIZE": "2", "RANK": rank, "LOCAL_RANK": rank},
         )
         for rank in "01"
@@ -98,13 +102,17 @@ def test_two_processes_prepare_and_tell_once(base: Path, photos: Path, tmp_path:
     told = [events(process.communicate(timeout=300)[0]) for process in processes]
     assert [process.returncode for process in processes] == [0, 0]
     assert [e["event"] for e in told[0]][-2:] == ["saved", "end"] and told[1] == []
-    subprocess.run(command(base, photos, tmp_path / "one"), check=True, cwd=ROOT)
-    two, one = (
-        load_adapter(tmp_path / name / "result" / "adapter.safetensors").state_dict()
-        for name in ("two", "one")
+    subprocess.run(command(base, photos, tmp_path / "one", *free), check=True, cwd=ROOT)
+    shorter = command(base, photos, tmp_path / "shorter", *free, "--steps", "1")
+    subprocess.run(shorter, check=True, cwd=ROOT)
+    two, one, before = (
+        adapter_tensors(load_adapter(tmp_path / name / "result" / "adapter.safetensors"))
+        for name in ("two", "one", "shorter")
     )
     for name, weight in one.items():
         torch.testing.assert_close(two[name], weight, atol=1e-4, rtol=0)
+    moved = {name: (one[name] - before[name]).abs().max() for name in one if "to_k" not in name}
+    assert any("lora_B" in name for name in moved) and min(moved.values()) > 1e-3
 
 
 def test_an_error_is_the_last_line(base: Path, photos: Path, tmp_path: Path) -> None:

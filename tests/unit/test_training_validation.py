@@ -17,9 +17,10 @@ from toy_training import SETTINGS, ToyRecipe
 from au_adapter.demo.sheets import CAPTION, MARGIN, SIDE
 from au_adapter.evaluation.reading import Reading
 from au_adapter.facs import AUVector
-from au_adapter.training.loop import Settings, Trainer
+from au_adapter.training.loop import Trainer
 from au_adapter.training.recipe import Share, Validate
 from au_adapter.training.sampling import Case
+from au_adapter.training.settings import Settings
 from au_adapter.training.validation import Validation, single_units, validation_for
 
 
@@ -140,6 +141,42 @@ def test_the_best_survives_a_power_cut(tmp_path: Path) -> None:
     run(tmp_path, JUDGED, validate=Judge(2.0))
     described = json.loads((tmp_path / "best" / "training.json").read_text())
     assert described["measures"]["au_error"] == 1.0
+
+
+def test_a_judgement_that_was_cut_is_made_up(tmp_path: Path) -> None:
+    def cut(module: nn.Module, folder: Path) -> dict[str, float]:
+        raise PowerCut
+
+    with pytest.raises(PowerCut):
+        run(tmp_path, replace(JUDGED, steps=10, decay_steps=0), validate=cut)
+    judge = Judge(3.0)
+    for _ in range(2):  # the second time there is nothing left to do
+        run(tmp_path, replace(JUDGED, steps=10, decay_steps=0), validate=judge)
+    assert [(r["step"], r["au_error"]) for r in rows(tmp_path, "validation.jsonl")] == [(10, 3.0)]
+    for name in ("best", "result"):
+        described = json.loads((tmp_path / name / "training.json").read_text())
+        assert described["step"] == 10 and described["measures"]["au_error"] == 3.0
+
+
+def test_what_draws_no_faces_is_not_the_best(tmp_path: Path) -> None:
+    def judge(module: nn.Module, folder: Path) -> dict[str, float]:
+        return {"au_error": 0.1, "faces": 0.25}
+
+    run(tmp_path, replace(JUDGED, steps=10, decay_steps=0), validate=judge)
+    assert not (tmp_path / "best").exists()
+
+
+def test_broken_weights_are_not_judged(tmp_path: Path) -> None:
+    recipe = ToyRecipe()
+
+    def spoil() -> None:
+        with torch.no_grad():
+            recipe.module.network[0].weight.fill_(float("nan"))
+
+    recipe.events[3] = spoil
+    with pytest.raises(RuntimeError, match="not finite"):
+        run(tmp_path, replace(SETTINGS, validate_every=4), recipe, Judge(1.0))
+    assert not (tmp_path / "best").exists() and not (tmp_path / "validation").exists()
 
 
 def test_without_validate_every_nobody_is_asked(tmp_path: Path) -> None:

@@ -104,7 +104,7 @@ class AdaptedRecipe:
     ):
         self.base = demo_folder() if base is None else Path(base)
         demo = is_demo(self.base)
-        self.units, self.caption_dropout = tuple(units), caption_dropout
+        self.units, self.caption_dropout = _units(units), caption_dropout
         self.smooth = _smoothing(smoothing)
         self.pipeline = load_base(self.base, tokenizer)
         self.tokenizer = self.pipeline.tokenizer
@@ -160,6 +160,13 @@ class AdaptedRecipe:
         """AU intensities [N, K] that cases ask for, in the order of units; [N, 2 K] with sides."""
         vector = AUVector.stack([AUVector.from_dict(c.requested, self.units) for c in cases])
         return vector.columns(self.sides)
+
+
+def _units(units: object) -> tuple[int, ...]:
+    """ValueError for what is no list of AUs, each once."""
+    if not isinstance(units, Sequence) or isinstance(units, str) or not units:
+        raise ValueError(f"units is a list of AU numbers such as [1,2,12], not {units!r}")
+    return AUVector.zeros(units).units
 
 
 def _smoothing(name: str):

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from ...models.autoencoder import DemoAutoencoder
 from ...weights.autoencoder import load_autoencoder, save_autoencoder
 from ..faces import load_faces, part_weights, to_unit_range
-from ..loop import Settings
+from ..settings import Settings
 
 # Of the latent's deviation: the decoder must bear what the UNet gets slightly wrong.
 LATENT_NOISE = 0.1

@@ -19,7 +19,7 @@ from ...weights.autoencoder import load_autoencoder
 from ..diffusion import min_snr_weights, noise_loss, stable_diffusion_schedule
 from ..faces import CaptionedLatents, load_faces
 from ..labelled import tokenize
-from ..loop import Settings
+from ..settings import Settings
 from ..tokenizer import END, MAX_LENGTH, START, write_tokenizer
 
 WIDTH = 128  # of the text encoder and so of cross-attention

@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
+from accelerate import PartialState
 from diffusers import StableDiffusionPipeline
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -68,7 +69,8 @@ class DreamBoothRecipe(AdaptedRecipe):
     ):
         self.prior_weight, self.prior_prompt = prior_weight, prior_prompt
         super().__init__(data, base, **keywords)
-        self.prior = self._prior(Path(data[0]) / "cache", prior_count)
+        with PartialState().main_process_first():  # one draws, the others read what it kept
+            self.prior = self._prior(Path(data[0]) / "cache", prior_count)
         self.prior_tokens = tokenize(self.tokenizer, [prior_prompt])
 
     def make_module(self, plain: bool) -> PriorLoss:
@@ -96,7 +98,9 @@ class DreamBoothRecipe(AdaptedRecipe):
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
             seeds = range(FIRST_SEED, FIRST_SEED + count)
+            self.pipeline.to(PartialState().device)
             latents = draw_latents(self.pipeline, [self.prior_prompt] * count, seeds)
+            self.pipeline.to("cpu")
             partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
             save_file({"latents": latents}, partial)
             os.replace(partial, path)  # a cut never leaves half a cache under the final name

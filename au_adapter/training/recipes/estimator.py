@@ -20,8 +20,8 @@ from ...faces import FACE_LANDMARKER, FaceLandmarker, locate
 from ...faces.blendshapes import NAMES
 from ...models.au_estimator import AUEstimator, AUEstimatorConfig
 from ..landmarks import read_renders
-from ..loop import Settings
 from ..resting import RestingFaces, same_person
+from ..settings import Settings
 
 SETTINGS = Settings(
     steps=6000,  # more fit the people it knows better, and others worse

@@ -22,8 +22,8 @@ from ...models.diffusers_unet import collect_lora, train_on_unet
 from ...models.widening import widened
 from ...weights.files import load_adapter, save_adapter
 from ..bases import base_name
-from ..loop import Settings
 from ..sampling import Case
+from ..settings import Settings
 from ..side_loss import SideLoss
 from .adapted import AdaptedRecipe, ConditionedLoss
 

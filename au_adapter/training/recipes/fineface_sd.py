@@ -1,7 +1,8 @@
 """FineFace with the numbers of its paper and code, for a Stable Diffusion as a diffusers folder.
 
 20,000 steps of 16 faces at a constant 1e-4 (supplement, Experimental Settings; the code does 4 x 3
-in place of 16), plain noise error, captions never dropped. The released adapters differ in their
+in place of 16), plain noise error, captions never dropped. Ours: gradients are clipped at a norm of
+1, which the code means to and does not. The released adapters differ in their
 encoder: 64 outputs and zeros on 2.1, the whole width on 1.5.
 """
 
@@ -9,7 +10,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..loop import Settings
+from ..settings import Settings
 from .fineface import FineFaceRecipe
 
 SETTINGS = Settings(

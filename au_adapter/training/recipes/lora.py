@@ -19,8 +19,8 @@ from torch import Tensor
 from ...models.adapter import FINEFACE_ALPHA, LORA_TARGETS
 from ...models.encoders import build_encoder
 from ..labelled import tokenize
-from ..loop import Settings
 from ..sampling import Case
+from ..settings import Settings
 from .adapted import AdaptedRecipe, ConditionedLoss
 from .fineface import SETTINGS as FINEFACE
 

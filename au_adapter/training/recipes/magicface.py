@@ -25,9 +25,9 @@ from ...weights.magicface import load_magicface, save_networks
 from ..diffusion import min_snr_weights, noise_loss, stable_diffusion_schedule
 from ..faces import load_faces
 from ..labelled import tokenize
-from ..loop import Settings
 from ..pairs import FacePairs
 from ..recipes.base import MIN_SNR_GAMMA, make_text_encoder, make_unet
+from ..settings import Settings
 
 SETTINGS = Settings(steps=100_000, batch_size=8, learning_rate=1e-5)
 

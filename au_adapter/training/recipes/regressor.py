@@ -13,7 +13,7 @@ from torchvision.transforms import v2
 
 from ...models.regressor import AURegressor
 from ..faces import load_faces
-from ..loop import Settings
+from ..settings import Settings
 
 SETTINGS = Settings(
     steps=6000,
