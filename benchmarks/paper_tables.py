@@ -27,11 +27,13 @@ from au_adapter.evaluation.estimators import Estimator, open_estimator
 from au_adapter.evaluation.metrics import clip_i
 from au_adapter.evaluation.protocols import load_protocol
 from au_adapter.evaluation.shell import clip_encoder
-from au_adapter.facs import SET_A
+from au_adapter.facs import SET_A, AUVector
 from au_adapter.training.bases import load_base
 from au_adapter.training.loop import Trainer
+from au_adapter.training.recipes.lora import au_text
 from au_adapter.training.run import find_recipe
 from au_adapter.training.sampling import STEPS, Case, draw_pictures
+from au_adapter.training.settings import Settings
 from au_adapter.training.sources import find_faces
 from au_adapter.weights.tensors import weights_name
 
@@ -98,7 +100,7 @@ SIZES = {
     ),
     "evening": Size(
         {**DECAYED, "steps": 1000, "decay_steps": 300}, "rendered", 2, (1.0, 3.0, 5.0), 6,
-        more_seeds=(2, 3),
+        more_seeds=(2,),
     ),
     "full": Size(
         {"batch_size": 32, "steps": 20000}, "rendered:20000", 8, (1.0, 2.0, 3.0, 4.0, 5.0), 50,
@@ -134,6 +136,7 @@ def run(
     reader = open_estimator("demo")
     encode = clip_encoder(clip) if clip else None
     plain = _plain(plain_base, size)
+    _make_untrained(work, size, plain_base, plain, reader, encode)
     for cell in CELLS:
         for seed in size.seeds_of(cell):
             folder = work / cell.name.replace(" ", "_") / f"seed{seed}"
@@ -141,11 +144,11 @@ def run(
             if not names or cell.name in names:
                 if not done.is_file():
                     _write(done, make_cell(cell, seed, size, faces, base, folder, reader))
-                found = json.loads(done.read_text(encoding="utf-8"))
-                if _compare(found["rows"], folder, plain, encode):
+                found = _kept(done, cell, seed, size)
+                pictures = torch.load(folder / "pictures.pt", weights_only=True).float() / 255
+                if _compare(found["rows"], pictures, plain, encode):
                     _write(done, found)
                 click.echo(f"{cell.name}, seed {seed}: {found['hours']:.2f} hours")
-    _write(work / "base.json", {"rows": _rows(_cases(size), _readings(reader, plain))})
     return write_report(name, work, results, CELLS, size)
 
 
@@ -154,14 +157,8 @@ def make_cell(
 ) -> dict[str, Any]:
     """Train, draw, read: the rows of a cell, its time, and its pictures in the folder."""
     begun = time.monotonic()
-    make, defaults = find_recipe(cell.recipe)
-    chosen = size.training | cell.settings
-    own = {k: v for k, v in chosen.items() if k not in asdict(defaults)}
-    settings = replace(
-        defaults, seed=seed, **{k: v for k, v in chosen.items() if k in asdict(defaults)}
-    )
-    if cell.recipe == "dreambooth":
-        own["prior_count"] = 8 * settings.batch_size if size.ranks else 2
+    make, _ = find_recipe(cell.recipe)
+    settings, own = _settings(cell, seed, size)
     torch.manual_seed(seed)
     recipe = make([faces], base=str(base), **own)
     trainer = Trainer(recipe, settings, folder)
@@ -187,6 +184,47 @@ def make_cell(
     }
 
 
+def _settings(cell: Cell, seed: int, size: Size) -> tuple[Settings, dict[str, Any]]:
+    """Of the loop, and of the recipe."""
+    _, defaults = find_recipe(cell.recipe)
+    chosen = size.training | cell.settings
+    own = {k: v for k, v in chosen.items() if k not in asdict(defaults)}
+    fields = {k: v for k, v in chosen.items() if k in asdict(defaults)}
+    settings = replace(defaults, seed=seed, **fields)
+    if cell.recipe == "dreambooth":
+        own["prior_count"] = 8 * settings.batch_size if size.ranks else 2
+    return settings, own
+
+
+def _kept(done: Path, cell: Cell, seed: int, size: Size) -> dict[str, Any]:
+    """What was found for a cell earlier; an error where it was trained in another way."""
+    found = json.loads(done.read_text(encoding="utf-8"))
+    settings, own = _settings(cell, seed, size)
+    if found["settings"] != asdict(settings) | own:
+        raise click.ClickException(
+            f"{done.parent} is of other settings of {cell.name}: delete that folder, and run this "
+            "again"
+        )
+    return found
+
+
+def _make_untrained(
+    work: Path, size: Size, base: StableDiffusionPipeline, plain: Tensor, reader: Estimator,
+    encode: Callable[[Tensor], Tensor] | None,
+) -> None:  # fmt: skip
+    """The rows of the base alone, and of the base that is told the AUs in words."""
+    cases = _cases(size)
+    for name, pictures in (("base", plain), ("text", _draw(base, size, [_told(c) for c in cases]))):
+        rows = _rows(cases, _readings(reader, pictures))
+        _compare(rows, pictures, plain, encode)
+        _write(work / f"{name}.json", {"rows": rows})
+
+
+def _told(case: Case) -> str:
+    values = AUVector.from_dict(case.requested, SET_A)
+    return au_text(case.prompt, values.values[0], SET_A)
+
+
 def _cases(size: Size) -> list[Case]:
     """For each prompt: no AU, each AU alone at each level, the combinations."""
     protocol = load_protocol("fineface")
@@ -209,11 +247,17 @@ def _cases(size: Size) -> list[Case]:
 def _plain(base: StableDiffusionPipeline, size: Size) -> Tensor:
     """What the base alone draws of each case: the same picture for every request of a prompt."""
     cases = [case for case in _cases(size) if not case.requested]
-    prompts = {"prompt": [case.prompt for case in cases]}
-    with torch.no_grad():
-        seeds = [case.seed for case in cases]
-        drawn = draw_pictures(base, {}, prompts, seeds, size.sampling)
+    drawn = _draw(base, size, [case.prompt for case in cases], cases)
     return drawn.repeat_interleave(len(_cases(size)) // len(cases), dim=0)
+
+
+def _draw(
+    base: StableDiffusionPipeline, size: Size, prompts: list[str], cases: list[Case] | None = None
+) -> Tensor:
+    """Pictures of prompts by the base as it is, at the seeds of the cases, by default all."""
+    seeds = [case.seed for case in cases or _cases(size)]
+    with torch.no_grad():
+        return draw_pictures(base, {}, {"prompt": prompts}, seeds, size.sampling)
 
 
 def _readings(reader: Estimator, pictures: Tensor) -> list[dict[str, float]]:
@@ -239,7 +283,7 @@ def _rows(cases: Sequence[Case], measured: Sequence[dict[str, float]]) -> list[d
 
 
 def _compare(
-    rows: list[dict], folder: Path, plain: Tensor, encode: Callable[[Tensor], Tensor] | None
+    rows: list[dict], pictures: Tensor, plain: Tensor, encode: Callable[[Tensor], Tensor] | None
 ) -> bool:
     """Add to rows how far each picture is from the base's: RMSE 0..1 and, by a CLIP, CLIP-I.
     Whether anything was missing."""
@@ -248,7 +292,6 @@ def _compare(
         measures["clip_i"] = lambda p: clip_i(p, plain, encode)
     missing = [name for name in measures if name not in rows[0]]
     for name in missing:
-        pictures = torch.load(folder / "pictures.pt", weights_only=True).float() / 255
         with torch.no_grad():
             values = measures[name](pictures)
         for row, value in zip(rows, values.tolist(), strict=True):

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from click import ClickException
 from PIL import Image
 from tiny_demo import write_demo
+from torch import Tensor
 from transformers import CLIPImageProcessor, CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from au_adapter.demo import demo_folder
-from benchmarks.paper_report import PUBLISHED, measures
+from au_adapter.training.loop import Trainer
+from benchmarks import paper_tables
+from benchmarks.paper_report import PUBLISHED, UNTRAINED, measures
 from benchmarks.paper_tables import CELLS, SIZES, run
 
 
@@ -56,7 +62,7 @@ def test_smoke_makes_every_cell_and_ranks_nothing(folders: tuple[Path, ...]) -> 
         (seed,) = found["cells"][cell.name]
         assert -1 <= seed["clip_i_single"] <= 1 and -1 <= seed["clip_i_combined"] <= 1
         assert 0 <= seed["picture_rmse_single"] <= 1
-    assert found["cells"].keys() == {cell.name for cell in CELLS} | {"base alone"}
+    assert found["cells"].keys() == {cell.name for cell in CELLS} | UNTRAINED.keys()
     assert Image.open(results / "paper_tables_smoke.png").size == (880, 550)
 
 
@@ -102,4 +108,28 @@ def test_measures_by_hand() -> None:
 
 
 def test_every_published_row_is_a_cell() -> None:
-    assert PUBLISHED.keys() <= {cell.name for cell in CELLS}
+    assert PUBLISHED.keys() <= {cell.name for cell in CELLS} | UNTRAINED.keys()
+
+
+def test_a_cell_of_other_settings_is_refused(folders: tuple[Path, ...]) -> None:
+    work, results, base, _ = folders
+    longer = replace(SIZES["smoke"], training=SIZES["smoke"].training | {"steps": 3})
+    with pytest.raises(ClickException, match="of other settings of LoRA-T: delete that folder"):
+        run(longer, work, results, "longer", names=("LoRA-T",), base=base)
+
+
+def test_a_stopped_training_is_no_cell(
+    folders: tuple[Path, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Interrupted(Trainer):
+        def _train_step(self) -> Tensor:
+            signal.raise_signal(signal.SIGINT)
+            return super()._train_step()
+
+    monkeypatch.setattr(paper_tables, "Trainer", Interrupted)
+    with pytest.raises(ClickException, match="LoRA-T stopped at step 1 of 2: run this again"):
+        run(SIZES["smoke"], tmp_path, tmp_path, "stopped", names=("LoRA-T",), base=folders[2])
+    assert not list(tmp_path.rglob("cell.json"))
+    monkeypatch.undo()
+    run(SIZES["smoke"], tmp_path, tmp_path, "stopped", names=("LoRA-T",), base=folders[2])
+    assert len(list(tmp_path.rglob("cell.json"))) == 1
