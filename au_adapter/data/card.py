@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from ..disk import replacing
 from .shards import count_faces, find_shards, read_shard
 
 CARD = "card.json"
@@ -39,12 +39,8 @@ def read_card(folder: str | Path) -> dict | None:
 
 def write_json(path: Path, content: object) -> None:
     """Write JSON whole or not at all."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
+    with replacing(path) as partial:
         partial.write_text(json.dumps(content, indent=1), encoding="utf-8")
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def count_labels(labels: Iterable[Mapping]) -> dict:

@@ -7,7 +7,6 @@ stopped, and what was decided is never decided twice.
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import io
 import json
@@ -15,7 +14,6 @@ import logging
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
@@ -23,6 +21,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from ..disk import full_disk_said
 from .captioning import Captioner
 from .card import CARD, add_counts, count_labels, make_card, write_json
 from .shards import make_label, shard_path, write_shard
@@ -71,8 +70,8 @@ class Preparation:
         Raises ValueError when the folder holds another preparation or no face stays, OSError with
         what to do when the disk is full; whole parts stay in every case.
         """
-        (self.output / WORK).mkdir(parents=True, exist_ok=True)
-        with explained(self.output):
+        with full_disk_said(self.output):
+            (self.output / WORK).mkdir(parents=True, exist_ok=True)
             self._claim()
             for number, faces in self._parts():
                 if not self._verdicts(number).exists():
@@ -218,17 +217,3 @@ def encoded(face: Face, size: int | None) -> tuple[str, bytes]:
         picture = picture.resize((size, size), Image.Resampling.BILINEAR)
     picture.save(stream, "JPEG", quality=JPEG_QUALITY)
     return "jpg", stream.getvalue()
-
-
-@contextmanager
-def explained(output: Path) -> Iterator[None]:
-    """Say what a full disk means for a preparation."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno != errno.ENOSPC:
-            raise
-        raise OSError(
-            f"the disk of {output} is full. What is there is whole: make room and run this again, "
-            "it goes on from there",
-        ) from error

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import tarfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
+from ..disk import replacing
 from ..facs import AUVector
 
 PICTURES = ("png", "jpg", "jpeg", "webp", "bmp")
@@ -131,19 +131,14 @@ def new_shard(path: Path) -> Iterator[Callable[[str, bytes], None]]:
 
     The shard's name appears only when it is complete, and half a shard never stays.
     """
-    partial = path.with_suffix(f".{os.getpid()}.partial")
 
     def add(name: str, content: bytes) -> None:
         entry = tarfile.TarInfo(name)
         entry.size = len(content)
         tar.addfile(entry, io.BytesIO(content))
 
-    try:
-        with tarfile.open(partial, "w") as tar:
-            yield add
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with replacing(path) as partial, tarfile.open(partial, "w") as tar:
+        yield add
 
 
 def write_shard(path: Path, faces: Iterable[tuple[str, str, bytes, dict]]) -> int:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import logging
-import os
 import tarfile
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -16,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from ..card import write_json
 from ..shards import new_shard, shard_path
 from .captions import caption
 from .head import UNITS
@@ -134,9 +134,7 @@ def _check_settings(job: Job, folder: Path) -> None:
                 "folder, or delete this one"
             )
         return
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(settings))
-    os.replace(partial, path)
+    write_json(path, settings)
 
 
 def _span(job: Job, shard: int) -> range:
