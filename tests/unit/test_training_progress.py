@@ -193,6 +193,16 @@ def test_a_changed_table_is_prepared_again(photos: Path, tmp_path: Path) -> None
     assert second != first and data_card(second)["faces"] == 1
 
 
+def test_pictures_that_came_later_are_prepared_too(photos: Path, tmp_path: Path) -> None:
+    late = (photos / "0.png").rename(tmp_path / "0.png")
+    first = find_faces(photos, tmp_path / "run")
+    late.rename(photos / "0.png")
+    second = find_faces(photos, tmp_path / "run")
+    assert [data_card(folder)["faces"] for folder in (first, second)] == [PHOTOS - 2, PHOTOS - 1]
+    other = shutil.copytree(photos, tmp_path / "other")
+    assert find_faces(other, tmp_path / "run") != second == find_faces(photos, tmp_path / "run")
+
+
 def test_shards_are_taken_as_they_are(tmp_path: Path) -> None:
     faces = write_faces(tmp_path / "faces", (3, 2))
     assert find_faces(faces, tmp_path) == faces
