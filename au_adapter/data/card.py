@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from ..disk import replacing
-from .shards import count_faces, find_shards, read_shard
+from .shards import count_faces, find_shards, label_of, read_shard
 
 CARD = "card.json"
 SCHEMA = 1
@@ -105,7 +105,7 @@ def describe_folder(folder: str | Path) -> dict:
     if card := read_card(folder):
         return card
     parts = {
-        shard.name: count_labels(json.loads(face["json"]) for face in read_shard(shard))
+        shard.name: count_labels(label_of(face, shard) for face in read_shard(shard))
         for shard in find_shards(folder)
     }
     shards = {name: part["faces"] for name, part in parts.items()}
