@@ -302,6 +302,40 @@ def test_frames_number_the_pictures_of_a_folder(tmp_path: Path) -> None:
         FolderSource(tmp_path / "in", table, "openface")
 
 
+def test_a_table_of_another_encoding_is_named_with_its_line(tmp_path: Path) -> None:
+    tables = {
+        "caption.csv": ("file,caption,AU12\na.png,a man,1\na.png,caf\xe9,2\n", "3"),
+        "header.csv": ("file,caf\xe9,AU12\n", "1"),
+        "lines.jsonl": ('{"file": "caf\xe9.png", "aus": {"12": 1}}', "1"),
+    }
+    for name, (text, line) in tables.items():
+        (tmp_path / name).write_text(text, encoding="windows-1252")
+        said = rf"line {line} of .*{name} is not in UTF-8: b'.*xe9.*Save the table as UTF-8"
+        with pytest.raises(ValueError, match=said):
+            FolderSource(tmp_path, tmp_path / name)
+    (tmp_path / "caption.csv").write_text(tables["caption.csv"][0], encoding="utf-8-sig")
+    rows = FolderSource(tmp_path, tmp_path / "caption.csv").faces()
+    assert [face.caption for face in rows] == ["a man", "caf\xe9"]
+
+
+def test_a_notation_that_cannot_be_read_is_named_with_its_line(tmp_path: Path) -> None:
+    rows = [{"file": "a.png", "notation": text} for text in ("6C+12D", "", "12F")]
+    table = write_table(tmp_path / "labels.csv", rows)
+    with pytest.raises(ValueError, match="line 4 of .*labels.csv, column notation: '12F'"):
+        prepare("folder", tmp_path, table, tmp_path / "out")
+
+
+def test_openfaces_tables_of_each_picture_need_their_format(tmp_path: Path) -> None:
+    write_picture(tmp_path / "in" / "a.png")
+    write_table(tmp_path / "a.csv", [{"frame": 1, " success": 1, " AU12_r": 2, " AU12_c": 1}])
+    with pytest.raises(
+        ValueError, match="table of a.png is a table of OpenFace.*not for the right"
+    ):
+        prepare("folder", tmp_path / "in", tmp_path, tmp_path / "out")
+    card = prepare("folder", tmp_path / "in", tmp_path, tmp_path / "out", form="openface")
+    assert card["units"]["12"]["mean"] == 2.0 and card["uneven"] == 0
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -91,6 +91,7 @@ def test_disfas_released_share_makes_8305(disfa: Path, monkeypatch: pytest.Monke
         (lambda d: (d / "labels/SN001/SN001_au4.txt").write_text("1,0\n"), "differ in length"),
         (lambda d: (d / "labels/SN001/SN001_au4.txt").write_text("a b c"), "line 1 .*'a b c'"),
         (lambda d: (d / "labels/SN001").rename(d / "labels/SN099"), "SN099 .* no subject of DISFA"),
+        (lambda d: (d / "labels/SN001/SN001_au4.txt").write_bytes(b"1,\xe9"), "line 1 .*UTF-8"),
         (lambda d: (d / "labels").rename(d / "other"), "DISFA needs its labels"),
     ],
 )

@@ -193,6 +193,12 @@ def test_a_changed_table_is_prepared_again(photos: Path, tmp_path: Path) -> None
     assert second != first and data_card(second)["faces"] == 1
 
 
+def test_a_tools_table_beside_photos_is_refused(photos: Path, tmp_path: Path) -> None:
+    write_table(photos / "labels.csv", [{"input": "0.png", "FaceScore": 1, "AU12": 0.5}])
+    with pytest.raises(ValueError, match="labels.csv is a table of py-feat.*--format py-feat"):
+        find_faces(photos, tmp_path / "run")
+
+
 def test_pictures_that_came_later_are_prepared_too(photos: Path, tmp_path: Path) -> None:
     late = (photos / "0.png").rename(tmp_path / "0.png")
     first = find_faces(photos, tmp_path / "run")
