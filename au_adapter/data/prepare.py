@@ -23,13 +23,12 @@ from PIL import Image
 
 from ..disk import full_disk_said
 from .captioning import Captioner
-from .card import CARD, add_counts, count_labels, make_card, write_json
+from .card import CARD, WORK, add_counts, count_labels, counts_path, make_card, write_json
 from .shards import make_label, shard_path, write_shard
 from .source import Face, Source, Step
 
 LOGGER = logging.getLogger("au_adapter")
 BATCH = 16  # pictures that are decoded, asked about and captioned together
-WORK = "work"  # folder of verdicts and counts, inside the output
 JPEG_QUALITY = 95
 FORMATS = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp"}  # kept as they are
 DIGESTS = {  # settings whose value tells a person nothing -> what it means that they differ
@@ -102,7 +101,7 @@ class Preparation:
         return self.output / WORK / f"verdicts-{number:05d}.json"
 
     def _counts(self, number: int) -> Path:
-        return self.output / WORK / f"counts-{number:05d}.json"
+        return counts_path(shard_path(self.output, number))
 
     def _kept(self, number: int, faces: list[Face]) -> list[Face]:
         verdicts = json.loads(self._verdicts(number).read_text(encoding="utf-8"))

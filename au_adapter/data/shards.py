@@ -49,10 +49,11 @@ def find_shards(folder: str | Path) -> list[Path]:
     return shards
 
 
-def read_shard(path: Path) -> Iterator[dict[str, bytes]]:
+def read_shard(path: Path, only: str | None = None) -> Iterator[dict[str, bytes]]:
     """Yield the files of each face by their kind ("jpg", "mask.png", "json"; "key" is the key).
 
-    One face is in memory at a time. Raises ValueError for a shard that is cut off or damaged.
+    only: the kind that is read; the others are empty, and passed over on the disk. One face is in
+    memory at a time. Raises ValueError for a shard that is cut off or damaged.
     """
     parts: dict[str, bytes] = {}
     with _whole(path), tarfile.open(path) as tar:
@@ -61,7 +62,7 @@ def read_shard(path: Path) -> Iterator[dict[str, bytes]]:
                 yield parts
                 parts = {}
             parts["key"] = key.encode()
-            parts[kind] = tar.extractfile(entry).read()
+            parts[kind] = tar.extractfile(entry).read() if only in (None, kind) else b""
     if parts:
         yield parts
 

@@ -45,6 +45,7 @@ def test_shards_hold_what_was_written(folder: Path) -> None:
     assert list(shard_counts(shards).values()) == list(COUNTS)
     first = next(read_shard(shards[1]))
     assert set(first) == {"key", "png", "json"} and first["key"] == b"0005"
+    assert next(read_shard(shards[1], only="json")) == {**first, "png": b""}
     assert json.loads(first["json"])["caption"] == "face 5"
 
 
@@ -243,6 +244,7 @@ def test_renders_stream_too() -> None:
     assert all(label["caption"] in captions for label in labels)
     card = describe_folder(SAMPLE)
     assert card["faces"] == sum(card["shards"].values()) == len(load(SAMPLE))
+    assert card["settings"] == {"source": "rendered"}
 
 
 def test_faces_that_were_not_rendered_are_named(folder: Path) -> None:
