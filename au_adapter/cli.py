@@ -127,9 +127,19 @@ def render(model: Path | None, output: Path, **settings: Any) -> None:
 @click.argument("pictures", type=click.Path(path_type=Path))
 @click.argument("labels", type=click.Path(path_type=Path))
 @click.option("--output", required=True, type=click.Path(path_type=Path), help="Folder for shards.")
-@click.option("--format", "form", help="Of the table: plain, libreface, openface, py-feat, ...")
-@click.option("--variant", help="paper or released, where FineFace's paper and code differ.")
-@click.option("--fold", "folds", multiple=True, type=int, help="Of DISFA's subjects; repeatable.")
+@click.option(
+    "--format",
+    "form",
+    help="Of the table: plain, the default of folder; fineface, that of affectnet; libreface, "
+    "openface, py-feat.",
+)
+@click.option(
+    "--variant",
+    help="paper or released, where FineFace's paper and code differ. Default for disfa: released, "
+    "which counts the frames without AUs that the paper puts at about 10 %. Default for "
+    "affectnet: paper, whose labels stay in 0..5.",
+)
+@click.option("--fold", "folds", multiple=True, type=int, help="Of DISFA; default: all, 1 2 3.")
 @click.option("--captions", type=click.Path(path_type=Path), help="DISFA's captions, a CSV.")
 @click.option("--blip2", type=click.Path(path_type=Path), help="Folder of BLIP-2, to caption.")
 @click.option("--size", type=click.IntRange(16), help="Pixels of a side; default: as they are.")

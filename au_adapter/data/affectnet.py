@@ -78,11 +78,11 @@ class AffectNetSource:
         step reads is there."""
         used = [name for name in (HAS_FACE, *QUESTIONS, WIDTH, HEIGHT) if name in self.names]
         listing = pictures_of(self.table.pictures)
-        for row, columns in self.table.rows():
+        for where, row, columns in self.table.rows():
             caption = (row[columns.caption] or "").strip() if columns.caption else ""
             about = {name: row[self.names[name]].strip() for name in used}
             file = self.table.file_of(row, columns, listing)
-            yield Face(file, read_values(row, columns), caption, about)
+            yield Face(file, read_values(row, columns, where), caption, about)
 
     def _has_face(self, variant: str) -> bool:
         return variant == "released" and HAS_FACE in self.names

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from .shards import count_faces, find_shards, read_shard
+from ..disk import replacing
+from .rendered import is_rendered
+from .shards import count_faces, find_shards, label_of, read_shard
 
+LOGGER = logging.getLogger("au_adapter")
 CARD = "card.json"
+WORK = "work"  # folder of what is kept of each shard's making, inside that of the shards
 SCHEMA = 1
 GRADES = 6  # 0..5
 
@@ -39,12 +43,13 @@ def read_card(folder: str | Path) -> dict | None:
 
 def write_json(path: Path, content: object) -> None:
     """Write JSON whole or not at all."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
+    with replacing(path) as partial:
         partial.write_text(json.dumps(content, indent=1), encoding="utf-8")
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+
+
+def counts_path(shard: Path) -> Path:
+    """Where the `count_labels` of a shard is kept, so that a folder is counted as it is made."""
+    return shard.parent / WORK / f"counts-{shard.stem.removeprefix('shard-')}.json"
 
 
 def count_labels(labels: Iterable[Mapping]) -> dict:
@@ -105,15 +110,28 @@ def make_card(
 
 
 def describe_folder(folder: str | Path) -> dict:
-    """The card of a folder of shards; where there is none, such as of renders, by reading it."""
+    """The card of a folder of shards; where there is none, it is made anew, and not kept: nobody
+    would know when the shards are others."""
     if card := read_card(folder):
         return card
-    parts = {
-        shard.name: count_labels(json.loads(face["json"]) for face in read_shard(shard))
-        for shard in find_shards(folder)
-    }
+    LOGGER.info("%s has no %s: its labels are read", folder, CARD)
+    return count_folder(folder)
+
+
+def count_folder(folder: str | Path) -> dict:
+    """The card of the shards that are in a folder, by the counts that were kept of each, else by
+    its labels. FileNotFoundError without shards, ValueError for a face without a label."""
+    parts = {shard.name: _counted(shard) for shard in find_shards(folder)}
     shards = {name: part["faces"] for name, part in parts.items()}
-    return make_card(add_counts(parts.values()), shards, {"source": "rendered"}, [])
+    source = "rendered" if is_rendered(folder) else "shards"
+    return make_card(add_counts(parts.values()), shards, {"source": source}, [])
+
+
+def _counted(shard: Path) -> dict:
+    kept = counts_path(shard)
+    if kept.is_file():
+        return json.loads(kept.read_text(encoding="utf-8"))
+    return count_labels(label_of(face, shard) for face in read_shard(shard, only="json"))
 
 
 def _no_unit() -> dict:

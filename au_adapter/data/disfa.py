@@ -16,6 +16,7 @@ from pathlib import Path
 
 from ..facs import SET_A
 from .source import LABEL_STEPS, PICTURE_STEPS, Face, Sampled
+from .tables import opened
 
 # Subjects of the three folds (Zhao et al. 2016, EAC-Net; JAA-Net; ME-GraphAU).
 FOLDS: dict[int, tuple[int, ...]] = {
@@ -127,8 +128,8 @@ class DISFASource:
             yield from repeat("")
         if not self.captions.is_file():
             raise FileNotFoundError(f"there is no file of captions {self.captions}")
-        with self.captions.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
+        with opened(self.captions) as text:
+            reader = csv.DictReader(text)
             if "caption" not in (reader.fieldnames or ()):
                 raise ValueError(
                     f"{self.captions} has no column 'caption'; its columns are "
@@ -146,8 +147,10 @@ class DISFASource:
 
 def _read_labels(file: Path) -> list[float]:
     """Intensities of a file of lines "frame, intensity", separated by comma, tab or space."""
+    with opened(file) as text:
+        lines = text.read().splitlines()
     values = []
-    for number, line in enumerate(file.read_text(encoding="utf-8-sig").splitlines(), 1):
+    for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
         cells = re.split(r"[,;\s]+", line.strip())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -11,6 +10,7 @@ from pathlib import Path
 from ..facs import AUVector
 from .labels import Columns, find_columns, read_values
 from .source import LABEL_STEPS, PICTURE_STEPS, Alone, Face, Step
+from .tables import opened, read_csv, read_header
 
 PICTURE_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp"}
 
@@ -33,7 +33,7 @@ class FolderSource:
         if not self.table.exists():
             raise FileNotFoundError(f"there is no table of labels {self.table}")
         self.settings = {"source": "folder", "table": self.table.name, "format": form}
-        self.header = self._header() if self._is_csv() else None
+        self.header = read_header(self.table) if self._is_csv() else None
         self.steps: tuple[Step, ...] = (Alone(self._repeated()), *LABEL_STEPS, *PICTURE_STEPS)
 
     def faces(self) -> Iterator[Face]:
@@ -45,11 +45,11 @@ class FolderSource:
         else:
             yield from self._lines()
 
-    def rows(self) -> Iterator[tuple[dict[str, str], Columns]]:
-        """Every row of the CSV, and its columns."""
+    def rows(self) -> Iterator[tuple[str, dict[str, str], Columns]]:
+        """Where each row of the CSV stands, its cells, and its columns."""
         columns = find_columns(self.header, self.form, str(self.table))
-        for row in read_csv(self.table):
-            yield row, columns
+        for where, row in read_csv(self.table):
+            yield where, row, columns
 
     def file_of(self, row: Mapping[str, str], columns: Columns, listing: list[Path]) -> Path:
         """The picture of a row: by name, else by the number of its frame."""
@@ -65,27 +65,28 @@ class FolderSource:
 
     def _rows(self) -> Iterator[Face]:
         listing = pictures_of(self.pictures)
-        for row, columns in self.rows():
+        for where, row, columns in self.rows():
             file = self.file_of(row, columns, listing)
             caption = (row[columns.caption] or "").strip() if columns.caption else ""
-            yield Face(file, read_values(row, columns), caption)
+            yield Face(file, read_values(row, columns, where), caption)
 
     def _table_for_each(self) -> Iterator[Face]:
         for file, rows in self._tables():
             if not rows:
                 yield Face(file, None)
                 continue
-            columns = find_columns([*rows[0], "file"], self.form, f"the table of {file.name}")
-            yield Face(file, read_values(rows[0], columns))
+            where, row = rows[0]
+            columns = find_columns([*row, "file"], self.form, f"the table of {file.name}")
+            yield Face(file, read_values(row, columns, where))
 
-    def _tables(self) -> Iterator[tuple[Path, list[dict[str, str]]]]:
-        """Each picture and the rows of the CSV named as it; none where there is no such CSV."""
+    def _tables(self) -> Iterator[tuple[Path, list[tuple[str, dict[str, str]]]]]:
+        """Each picture and the rows of the CSV named as it, see `read_csv`; none without a CSV."""
         for file in pictures_of(self.pictures):
             table = self.table / f"{file.stem}.csv"
             yield file, list(read_csv(table)) if table.is_file() else []
 
     def _lines(self) -> Iterator[Face]:
-        with self.table.open(encoding="utf-8") as lines:
+        with opened(self.table) as lines:
             for number, line in enumerate(lines, 1):
                 if line.strip():
                     yield self._line(line, number)
@@ -109,28 +110,13 @@ class FolderSource:
             counts = Counter({file: len(rows) for file, rows in self._tables()})
         elif self._is_csv():
             listing = pictures_of(self.pictures)
-            counts = Counter(self.file_of(row, columns, listing) for row, columns in self.rows())
+            counts = Counter(self.file_of(row, columns, listing) for _, row, columns in self.rows())
         else:
             counts = Counter(face.file for face in self._lines())
         return {file for file, count in counts.items() if count > 1}
 
     def _is_csv(self) -> bool:
         return self.table.is_file() and self.table.suffix.lower() not in (".jsonl", ".json")
-
-    def _header(self) -> list[str]:
-        with self.table.open(newline="", encoding="utf-8-sig") as file:
-            return next(csv.reader(file), [])
-
-
-def read_csv(table: Path) -> Iterator[dict[str, str]]:
-    """Rows by column name; ValueError for a row of another number of cells."""
-    with table.open(newline="", encoding="utf-8-sig") as file:
-        for number, row in enumerate(csv.DictReader(file), 2):
-            if None in row or None in row.values():
-                raise ValueError(
-                    f"line {number} of {table} has another number of cells than its header"
-                )
-            yield row
 
 
 def pictures_of(folder: Path) -> list[Path]:

@@ -14,6 +14,10 @@ from .folder import FolderSource
 from .prepare import Preparation
 
 KINDS = ("folder", "disfa", "affectnet")
+FORMS = {"folder": "plain", "affectnet": "fineface"}  # the table's, where none is named
+# FineFace's code counts the frames of DISFA without AUs, which its paper puts at about 10 %. On
+# AffectNet the paper's labels stay in 0..5, and those of the code do not.
+VARIANTS = {"disfa": "released", "affectnet": "paper"}
 
 
 def prepare(
@@ -33,20 +37,21 @@ def prepare(
     """Turn a data set into shards in `output`, and return its data card.
 
     kind: a name in KINDS. labels: a table (folder, affectnet) or DISFA's folder of labels. form: of
-    the table, a name in LABEL_FORMATS. variant: "paper" or "released", where FineFace's paper and
-    code differ. folds: of DISFA's subjects, default all three. captions: DISFA's CSV. model:
-    captions faces without a caption, and tells photos from drawings. size: pixels of a side; None
-    keeps the files. An option that the kind does not have is a ValueError.
+    the table, a name in LABEL_FORMATS, default FORMS. variant: "paper" or "released", where
+    FineFace's paper and code differ, default VARIANTS. folds: of DISFA's subjects, default all
+    three. captions: DISFA's CSV. model: captions faces without a caption, and tells photos from
+    drawings. size: pixels of a side; None keeps the files. An option that the kind does not have is
+    a ValueError.
     """
     given = {"format": form, "variant": variant, "fold": folds, "captions": captions}
     _refuse(kind, {name for name, value in given.items() if value})
-    correct = None
+    correct, form, variant = None, form or FORMS.get(kind), variant or VARIANTS.get(kind)
     if kind == "folder":
-        source = FolderSource(pictures, labels, form or "plain")
+        source = FolderSource(pictures, labels, form)
     elif kind == "disfa":
-        source = DISFASource(pictures, labels, folds or (1, 2, 3), variant or "released", captions)
+        source = DISFASource(pictures, labels, folds or (1, 2, 3), variant, captions)
     else:
-        source = AffectNetSource(pictures, labels, form or "fineface", variant or "paper", model)
+        source = AffectNetSource(pictures, labels, form, variant, model)
         correct = partial(fit, variant=source.variant)
     return Preparation(source, Path(output), size, correct, model, part).run()
 

@@ -31,7 +31,8 @@ class LabelFormat:
     column: pattern of a column's name in lower case, without spaces around; `number`, and `before`
     or `after` for a side. scale: factor that makes 0..5 of the numbers. success: a column that is 0
     where the tool saw no face. frame: a column that counts pictures from `first_frame`, used where
-    no column names a file. note: what a reader of the labels should know.
+    no column names a file. beside: pattern of columns that only this tool has beside its AUs. note:
+    what a reader of the labels should know.
     """
 
     title: str
@@ -40,6 +41,7 @@ class LabelFormat:
     success: str = ""
     frame: str = ""
     first_frame: int = 0
+    beside: str = ""
     note: str = ""
 
 
@@ -50,19 +52,27 @@ LABEL_FORMATS: dict[str, LabelFormat] = {
         rf"(?:(?P<before>{_SIDE})_?)?(?:au)?_?0*(?P<number>\d+)"
         rf"(?:_?(?P<after>{_SIDE}))?(?:_intensity)?",
     ),
-    "libreface": LabelFormat("LibreFace 0.1 and 0.2", r"au_(?P<number>\d+)_intensity"),
+    "libreface": LabelFormat(
+        "LibreFace 0.1 and 0.2",
+        r"au_(?P<number>\d+)_intensity",
+        beside=r"au_\d+",
+        note="its columns without _intensity say 0 or 1: whether an AU is there",
+    ),
     "openface": LabelFormat(
         "OpenFace 2",
         r"au0*(?P<number>\d+)_r",
         success="success",
         frame="frame",
         first_frame=1,
+        beside=r"au\d+_c|success",
+        note="its _r stands for an intensity, not for the right side",
     ),
     "py-feat": LabelFormat(
         "py-feat",
         r"au0*(?P<number>\d+)",
         scale=5.0,
         frame="frame",
+        beside=r"facescore|facerect(x|y|width|height)",
         note="py-feat says how surely an AU is present; 5 times that stands in for an intensity",
     ),
     "fineface": LabelFormat(
@@ -121,19 +131,36 @@ def find_columns(header: Iterable[str], form: str = "plain", where: str = "the t
     return columns
 
 
-def read_values(row: Mapping[str, object], columns: Columns) -> dict[str, float] | None:
-    """AU code -> intensity of a row; None where the tool saw no face or left a number out."""
+def read_values(
+    row: Mapping[str, object], columns: Columns, where: str = "a row"
+) -> dict[str, float] | None:
+    """AU code -> intensity of a row; None where the tool saw no face or left a number out.
+
+    where: file and line, for a notation that cannot be read, which is a ValueError.
+    """
     if columns.success and _number(row[columns.success]) != 1:
         return None
     if columns.notation:
-        return parse_notation(str(row[columns.notation] or ""))
+        return _parsed(str(row[columns.notation] or ""), where)
     values = {code: _number(row[name]) for name, code in columns.aus.items()}
     if not all(map(math.isfinite, values.values())):
         return None
     return {code: columns.form.scale * value for code, value in values.items()}
 
 
+def _parsed(notation: str, where: str) -> dict[str, float]:
+    try:
+        return parse_notation(notation)
+    except ValueError as error:
+        raise ValueError(
+            f"{where}, column notation: {error}. Write AUs as in 6C+12D, and nothing for a face "
+            "that shows none"
+        ) from error
+
+
 def _au_columns(header: Iterable[str], layout: LabelFormat, where: str) -> dict[str, str]:
+    if layout is LABEL_FORMATS["plain"]:
+        _refuse_tools(header, where)
     pattern, codes = re.compile(layout.column), {}
     for name in header:
         match = pattern.fullmatch(name.strip().lower())
@@ -144,6 +171,19 @@ def _au_columns(header: Iterable[str], layout: LabelFormat, where: str) -> dict[
         codes[name] = f"{side}{int(match['number'])}"
     _refuse_contradictions(codes, where)
     return codes
+
+
+def _refuse_tools(header: Iterable[str], where: str) -> None:
+    """Tables of a tool have columns that look like one's own and mean something else."""
+    names = [name.strip() for name in header]
+    for form, layout in LABEL_FORMATS.items():
+        beside = [n for n in names if layout.beside and re.fullmatch(layout.beside, n.lower())]
+        if beside and any(re.fullmatch(layout.column, name.lower()) for name in names):
+            raise ValueError(
+                f"{where} is a table of {layout.title}, by its column {beside[0]}: {layout.note}. "
+                f"Make shards of it with `au-adapter prepare folder PICTURES TABLE --output SHARDS "
+                f"--format {form}`. Where the AUs are 0..5 of your own, rename {beside[0]}"
+            )
 
 
 def _refuse_contradictions(codes: dict[str, str], where: str) -> None:

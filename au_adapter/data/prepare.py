@@ -7,7 +7,6 @@ stopped, and what was decided is never decided twice.
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import io
 import json
@@ -15,24 +14,27 @@ import logging
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import islice
 from pathlib import Path
 
 from PIL import Image
 
+from ..disk import full_disk_said
 from .captioning import Captioner
-from .card import CARD, add_counts, count_labels, make_card, write_json
+from .card import CARD, WORK, add_counts, count_labels, counts_path, make_card, write_json
 from .shards import make_label, shard_path, write_shard
 from .source import Face, Source, Step
 
 LOGGER = logging.getLogger("au_adapter")
 BATCH = 16  # pictures that are decoded, asked about and captioned together
-WORK = "work"  # folder of verdicts and counts, inside the output
 JPEG_QUALITY = 95
 FORMATS = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp"}  # kept as they are
+DIGESTS = {  # settings whose value tells a person nothing -> what it means that they differ
+    "labels": "the labels are not those of before",
+    "pictures": "pictures were added, changed or taken away since, or are another folder's",
+}
 
 Correct = Callable[[dict[str, float]], dict[str, float]]
 FitCorrection = Callable[[Iterator[dict[str, float]]], Correct]
@@ -55,15 +57,21 @@ class Preparation:
 
     @cached_property
     def settings(self) -> dict:
-        """What the result depends on. labels: a digest of all rows, so that a preparation is not
-        gone on with after its labels were corrected."""
+        """What the result depends on, as the data card says it. labels: a digest of all rows, so
+        that a preparation is not gone on with after its labels were corrected."""
         return {
             **self.source.settings,
-            "labels": digest(self.source.faces()),
+            "labels": label_digest(self.source.faces()),
             "size": self.size,
             "captioner": self.captioner.name if self.captioner else None,
             "part": self.part,
         }
+
+    @cached_property
+    def state(self) -> dict:
+        """The settings and the state of the picture files, which is of this machine alone: what was
+        decided holds as long as both stay, so that a picture that came later is not left out."""
+        return {**self.settings, "pictures": file_digest(self.source.faces())}
 
     def run(self) -> dict:
         """Do what is left to do, and return the data card, which lies in the folder too.
@@ -71,8 +79,8 @@ class Preparation:
         Raises ValueError when the folder holds another preparation or no face stays, OSError with
         what to do when the disk is full; whole parts stay in every case.
         """
-        (self.output / WORK).mkdir(parents=True, exist_ok=True)
-        with explained(self.output):
+        with full_disk_said(self.output):
+            (self.output / WORK).mkdir(parents=True, exist_ok=True)
             self._claim()
             for number, faces in self._parts():
                 if not self._verdicts(number).exists():
@@ -93,7 +101,7 @@ class Preparation:
         return self.output / WORK / f"verdicts-{number:05d}.json"
 
     def _counts(self, number: int) -> Path:
-        return self.output / WORK / f"counts-{number:05d}.json"
+        return counts_path(shard_path(self.output, number))
 
     def _kept(self, number: int, faces: list[Face]) -> list[Face]:
         verdicts = json.loads(self._verdicts(number).read_text(encoding="utf-8"))
@@ -105,17 +113,17 @@ class Preparation:
 
     def _claim(self) -> None:
         path = self.output / WORK / "settings.json"
-        if path.exists() and (found := json.loads(path.read_text("utf-8"))) != self.settings:
+        if path.exists() and (found := json.loads(path.read_text("utf-8"))) != self.state:
             differing = "; ".join(
-                f"{name} was {found.get(name)!r}, now {value!r}"
-                for name, value in self.settings.items()
+                DIGESTS.get(name, f"{name} was {found.get(name)!r}, now {value!r}")
+                for name, value in self.state.items()
                 if found.get(name) != value
             )
             raise ValueError(
                 f"{self.output} holds faces prepared in another way: {differing}. Choose another "
                 "folder, or delete this one"
             )
-        write_json(path, self.settings)
+        write_json(path, self.state)
 
     def _write(self, number: int, faces: list[Face], correct: Correct) -> None:
         labels: list[dict] = []
@@ -181,12 +189,30 @@ class Preparation:
         return rows
 
 
-def digest(faces: Iterable[Face]) -> str:
-    """16 hex digits of the files, labels and captions of rows, in their order."""
+def label_digest(faces: Iterable[Face]) -> str:
+    """16 hex digits of what the rows say, in their order."""
+    return _digest([face.file.name, face.aus, face.caption, face.about] for face in faces)
+
+
+def file_digest(faces: Iterable[Face]) -> str:
+    """16 hex digits of the rows' picture files: where they lie, how large they are and when they
+    were written, or that they are not there. Nothing of them is read."""
+    folders = cache(Path.resolve)  # there are few of them
+    return _digest([str(folders(f.file.parent)), f.file.name, _file_state(f.file)] for f in faces)
+
+
+def _digest(rows: Iterable[object]) -> str:
     found = hashlib.sha256()
-    for face in faces:
-        found.update(json.dumps([face.file.name, face.aus, face.caption]).encode())
+    for row in rows:
+        found.update(json.dumps(row).encode())
     return found.hexdigest()[:16]
+
+
+def _file_state(file: Path) -> tuple[int, int] | None:
+    if not file.is_file():
+        return None
+    found = file.stat()
+    return found.st_size, found.st_mtime_ns
 
 
 def judge(faces: Sequence[Face], steps: Sequence[Step]) -> list[str | None]:
@@ -218,17 +244,3 @@ def encoded(face: Face, size: int | None) -> tuple[str, bytes]:
         picture = picture.resize((size, size), Image.Resampling.BILINEAR)
     picture.save(stream, "JPEG", quality=JPEG_QUALITY)
     return "jpg", stream.getvalue()
-
-
-@contextmanager
-def explained(output: Path) -> Iterator[None]:
-    """Say what a full disk means for a preparation."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno != errno.ENOSPC:
-            raise
-        raise OSError(
-            f"the disk of {output} is full. What is there is whole: make room and run this again, "
-            "it goes on from there",
-        ) from error

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ from PIL import Image
 
 from ..facs import SET_A
 from ..weights.downloads import cache_folder
-from .shards import PATTERN, decode, find_shards, label_values, picture_of, read_shard
+from .shards import PATTERN, decode, find_shards, label_of, label_values, picture_of, read_shard
 
 
 @dataclass(frozen=True)
@@ -84,7 +83,7 @@ def iterate_shard(shard: Path) -> Iterator[dict]:
         yield {
             "image": decode(picture_of(parts)),
             "mask": np.asarray(Image.open(io.BytesIO(parts["mask.png"]))),
-            "label": json.loads(parts["json"]),
+            "label": label_of(parts, shard),
         }
 
 

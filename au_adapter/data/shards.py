@@ -2,15 +2,17 @@
 
     shard-00000.tar:  KEY.jpg (or .png, .webp)   KEY.json   and what else belongs to KEY
 
-The JSON is the label: "units", "left" and "right" map AU numbers as text to 0..5 (the sides are the
-subject's, units is their mean), "caption" is text; more may stand beside, as in rendered faces.
+KEY ends at the first dot of a file's name and holds the folder before it; the files of a face stand
+one after another. The JSON is the label: "units", "left" and "right" map AU numbers as text to 0..5
+(the sides are the subject's, units is their mean), "caption" is text; more may stand beside, as in
+rendered faces.
 """
 
 from __future__ import annotations
 
 import io
 import json
-import os
+import math
 import tarfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,10 +21,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
+from ..disk import replacing
 from ..facs import AUVector
 
 PICTURES = ("png", "jpg", "jpeg", "webp", "bmp")
 PATTERN = "shard-*.tar"
+VALUES = ("units", "left", "right")  # what a label says of a face's AUs
 
 
 def shard_path(folder: str | Path, number: int) -> Path:
@@ -45,20 +49,20 @@ def find_shards(folder: str | Path) -> list[Path]:
     return shards
 
 
-def read_shard(path: Path) -> Iterator[dict[str, bytes]]:
+def read_shard(path: Path, only: str | None = None) -> Iterator[dict[str, bytes]]:
     """Yield the files of each face by their kind ("jpg", "mask.png", "json"; "key" is the key).
 
-    One face is in memory at a time. Raises ValueError for a shard that is cut off or damaged.
+    only: the kind that is read; the others are empty, and passed over on the disk. One face is in
+    memory at a time. Raises ValueError for a shard that is cut off or damaged.
     """
     parts: dict[str, bytes] = {}
     with _whole(path), tarfile.open(path) as tar:
-        for entry in tar:
-            key, _, kind = entry.name.partition(".")
+        for key, kind, entry in _files(tar):
             if parts and parts["key"] != key.encode():
                 yield parts
                 parts = {}
             parts["key"] = key.encode()
-            parts[kind] = tar.extractfile(entry).read()
+            parts[kind] = tar.extractfile(entry).read() if only in (None, kind) else b""
     if parts:
         yield parts
 
@@ -66,7 +70,17 @@ def read_shard(path: Path) -> Iterator[dict[str, bytes]]:
 def count_faces(path: Path) -> int:
     """How many faces a shard holds, from the headers alone. ValueError as `read_shard`."""
     with _whole(path), tarfile.open(path) as tar:
-        return len({name.partition(".")[0] for name in tar.getnames()})
+        return len({key for key, _, _ in _files(tar)})
+
+
+def _files(tar: tarfile.TarFile) -> Iterator[tuple[str, str, tarfile.TarInfo]]:
+    """Key, kind and header of each file, told apart as WebDataset does: folders, hidden files and
+    names without an ending belong to no face, and a kind is in small letters."""
+    for entry in tar:
+        folder, slash, name = entry.name.rpartition("/")
+        stem, _, kind = name.partition(".")
+        if entry.isfile() and stem and kind:
+            yield f"{folder}{slash}{stem}", kind.lower(), entry
 
 
 @contextmanager
@@ -86,9 +100,46 @@ def picture_of(parts: Mapping[str, bytes]) -> bytes:
         if kind in parts:
             return parts[kind]
     raise ValueError(
-        f"face {parts['key'].decode()} has no picture, only {', '.join(sorted(parts))}; "
-        f"a shard holds one of {', '.join(PICTURES)} for each"
+        f"face {parts['key'].decode()} has no picture, only {_kinds(parts)}; a shard holds one of "
+        f"{', '.join(PICTURES)} for each"
     )
+
+
+def label_of(parts: Mapping[str, bytes], shard: str | Path) -> dict:
+    """The label among the parts of a face; ValueError, naming shard and face, where it is none."""
+    try:
+        label = json.loads(parts.get("json", b"{}"))
+    except ValueError:  # neither JSON nor text
+        label = {}
+    if wrong := _missing(label):
+        found = f"no json, only {_kinds(parts)}"
+        if "json" in parts:
+            found = f"a json in which {', '.join(wrong)} is missing or something else"
+        raise ValueError(
+            f"face {parts['key'].decode()} of {shard} has {found}. Next to its picture a shard "
+            'holds KEY.json, with "units", "left" and "right" (AU number -> 0..5) and "caption"; '
+            "tar --sort=name puts them next to one another. `au-adapter prepare` makes such shards "
+            "of pictures and a table"
+        )
+    return label
+
+
+def _missing(label: object) -> list[str]:
+    """What a label should say, and does not."""
+    told = label if isinstance(label, dict) else {}
+    wrong = [name for name in VALUES if not _are_intensities(told.get(name))]
+    return wrong if isinstance(told.get("caption"), str) else [*wrong, "caption"]
+
+
+def _are_intensities(found: object) -> bool:
+    return isinstance(found, dict) and all(
+        unit.isdecimal() and isinstance(value, (int, float)) and math.isfinite(value)
+        for unit, value in found.items()
+    )
+
+
+def _kinds(parts: Mapping[str, bytes]) -> str:
+    return ", ".join(sorted(parts.keys() - {"key", "shard"}))
 
 
 def decode(content: bytes, size: int | None = None) -> np.ndarray:
@@ -131,19 +182,14 @@ def new_shard(path: Path) -> Iterator[Callable[[str, bytes], None]]:
 
     The shard's name appears only when it is complete, and half a shard never stays.
     """
-    partial = path.with_suffix(f".{os.getpid()}.partial")
 
     def add(name: str, content: bytes) -> None:
         entry = tarfile.TarInfo(name)
         entry.size = len(content)
         tar.addfile(entry, io.BytesIO(content))
 
-    try:
-        with tarfile.open(partial, "w") as tar:
-            yield add
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with replacing(path) as partial, tarfile.open(partial, "w") as tar:
+        yield add
 
 
 def write_shard(path: Path, faces: Iterable[tuple[str, str, bytes, dict]]) -> int:

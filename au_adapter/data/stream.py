@@ -9,7 +9,6 @@ few shards again. In memory are the buffers of a process's lanes, as compressed 
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -21,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from .card import shard_counts
-from .shards import decode, find_shards, picture_of, read_shard
+from .shards import decode, find_shards, label_of, picture_of, read_shard
 from .source import BROKEN_PICTURE
 
 LOGGER = logging.getLogger("au_adapter")
@@ -186,7 +185,7 @@ class FaceStream:
             face for lane, reader in self.readers.items() for face in islice(reader, share[lane])
         ]
         pictures = [self._picture(face) for face in faces]
-        labels = [json.loads(face["json"]) for face in faces]
+        labels = [label_of(face, face["shard"].decode()) for face in faces]
         return _without_gaps(pictures, labels)
 
     def _picture(self, face: dict[str, bytes]) -> np.ndarray | None:

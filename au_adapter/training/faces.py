@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from ..data.rendered import RenderedSet, load
+from ..disk import replacing
 from ..facs import SET_A
 from ..models.autoencoder import SCALING_FACTOR, DemoAutoencoder
 from ..weights.clip import ImageEncoder
@@ -122,9 +122,8 @@ def _cached(
     path = Path(cache) / f"{name}-{_fingerprint(faces, network)}.safetensors"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-        save_file({name: _encode(faces, encode)}, partial)
-        os.replace(partial, path)  # a cut never leaves half a cache under the final name
+        with replacing(path) as partial:
+            save_file({name: _encode(faces, encode)}, partial)
     return load_file(path)[name]
 
 

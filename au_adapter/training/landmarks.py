@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from torch import Tensor
 from ..data.rendered import iterate_shard
 from ..data.rendering.coding import coded
 from ..data.shards import find_shards
+from ..disk import replacing
 from ..faces import FaceLandmarker
 from ..faces.blendshapes import NAMES
 from ..weights.downloads import sha256
@@ -106,11 +106,10 @@ def _read_shard(shard: Path, landmarker: FaceLandmarker) -> LandmarkedSet:
 
 def _write(path: Path, found: LandmarkedSet) -> None:
     path.parent.mkdir(exist_ok=True)
-    partial = path.with_suffix(f".{os.getpid()}.partial")
     tensors = {"points": found.points.contiguous(), "blendshapes": found.blendshapes}
     metadata = {"labels": json.dumps(found.labels), "pictures": str(found.pictures)}
-    save_file(tensors, partial, metadata)
-    os.replace(partial, path)
+    with replacing(path) as partial:
+        save_file(tensors, partial, metadata)
 
 
 def _load(path: Path) -> LandmarkedSet:

@@ -122,8 +122,8 @@ class Trainer:
         return self.accelerator.unwrap_model(self.module)
 
     def _folders(self) -> list[str] | None:
-        cards = self.about.get("data")
-        return None if cards is None else [card["folder"] for card in cards]
+        """Where the faces come from; None where nobody told, as all processes but the first."""
+        return [card["folder"] for card in self.about.get("data", ())] or None
 
     def _check_batch(self) -> None:
         size, processes = self.settings.batch_size, self.accelerator.num_processes

@@ -85,8 +85,7 @@ def train(
     with explained(Path(output)), _alone(Path(output), report):
         with processes.main_process_first():
             faces = [find_faces(d, Path(output)) for d in data]
-        named = [Path(d).name for d in data]
-        cards = [data_card(f) | {"folder": n} for f, n in zip(faces, named, strict=True)]
+        cards = _cards(faces, data) if processes.is_main_process else []  # it tells and saves
         for card in cards:
             report({"event": "data", **{name: card[name] for name in DESCRIBED}})
         made = make(faces, **chosen)
@@ -103,6 +102,12 @@ def _fitting(settings: Settings, fields: dict[str, Any]) -> dict[str, Any]:
         return fields
     shares = {"warmup_steps": steps // 20, "decay_steps": steps // 4} if steps else {}
     return {n: min(most, getattr(settings, n)) for n, most in shares.items()} | fields
+
+
+def _cards(faces: list[Path], data: list[str | Path]) -> list[dict]:
+    """The data card of each folder, under the name that was given."""
+    named = [Path(d).name for d in data]
+    return [data_card(f) | {"folder": n} for f, n in zip(faces, named, strict=True)]
 
 
 def _processes() -> PartialState:

@@ -1,4 +1,8 @@
-"""Distribution smoothing of AU labels (FineFace, section 4.3): small noise, rounding at times."""
+"""Distribution smoothing of AU labels (FineFace, section 4.3): small noise, rounding at times.
+
+Whatever is chosen, what trains is 0..5, as FineFace's supplement wants it: its released correction
+of AffectNet strengthens some AUs beyond 5.
+"""
 
 from __future__ import annotations
 
@@ -23,8 +27,8 @@ def smooth_as_in_paper(values: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def keep(values: Tensor, generator: torch.Generator) -> Tensor:
-    """No smoothing (the ablation of FineFace's Table 3)."""
-    return values
+    """AU values [N, K] without smoothing (the ablation of FineFace's Table 3), clipped to 0..5."""
+    return values.clamp(0, 5)
 
 
 SMOOTHING = {"released": smooth_as_released, "paper": smooth_as_in_paper, "none": keep}

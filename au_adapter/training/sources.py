@@ -8,14 +8,15 @@ FOLDER             pictures with a table of labels, such as labels.csv: prepared
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 import re
 from pathlib import Path
 
 from ..data.card import describe_folder, shard_counts
+from ..data.folder import FolderSource
 from ..data.kinds import prepare
+from ..data.prepare import file_digest, label_digest
 from ..data.rendered import find_renders
 from ..data.shards import PATTERN, find_shards
 from ..weights.downloads import cache_folder, face_model
@@ -70,9 +71,9 @@ def find_table(folder: Path) -> Path:
 
 
 def _prepare(pictures: Path, table: Path, output: Path) -> Path:
-    """Shards of pictures and their table, made once for each state of the table."""
-    state = hashlib.sha256(str(pictures.resolve()).encode() + table.read_bytes()).hexdigest()[:12]
-    folder = output / f"faces-{state}"
+    """Shards of pictures and their table, made once for each state of the two."""
+    faces = FolderSource(pictures, table).faces
+    folder = output / f"faces-{label_digest(faces())[:6]}{file_digest(faces())[:6]}"
     card = prepare("folder", pictures, table, folder)
     for step in card["steps"]:
         if step["dropped"]:

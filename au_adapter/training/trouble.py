@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
 
-# How PyTorch's and safetensors' writers, which know no errno, say that a file could not be written.
-FULL_DISK = ("no space left", "pytorchstreamwriter failed", "unexpected pos")
+from ..disk import full_disk_said
+
 # How PyTorch says it on a processor, and its helpers on a GPU.
 NO_MEMORY = ("can't allocate memory", "not enough memory", "out of memory")
 LOWER = (
@@ -26,27 +24,21 @@ def explained(output: Path) -> Iterator[None]:
 
     output: the folder of the run, which keeps what was saved last.
     """
+    with full_disk_said(output), _no_memory_said(output):
+        yield
+
+
+@contextmanager
+def _no_memory_said(output: Path) -> Iterator[None]:
     try:
         yield
-    except (OSError, RuntimeError, MemoryError, SafetensorError) as error:
-        if is_full_disk(error):
-            raise OSError(
-                f"the disk of {output} is full. What was saved before is whole: make room and run "
-                "this again, it goes on from there",
-            ) from error
-        if is_out_of_memory(error):
-            raise MemoryError(
-                f"the memory is used up. What was saved before is whole: {LOWER}, and run this "
-                f"again; it goes on from there ({output})"
-            ) from error
-        raise
-
-
-def is_full_disk(error: BaseException) -> bool:
-    """Whether a file could not be written for want of room."""
-    if isinstance(error, OSError):
-        return error.errno in (errno.ENOSPC, errno.EDQUOT)
-    return any(words in str(error).lower() for words in FULL_DISK)
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise MemoryError(
+            f"the memory is used up. What was saved before is whole: {LOWER}, and run this "
+            f"again; it goes on from there ({output})"
+        ) from error
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from pathlib import Path
 
 import torch
 from safetensors.torch import save
 from torch import Tensor
 
+from ..disk import replacing
 from ..models.adapter import AUAdapter, AUAdapterConfig, LoRA, lora_shapes
 from ..models.calibration import Calibration
 from .fineface import find_parts, read_published, some
@@ -40,12 +40,8 @@ def save_adapter(
         described[CALIBRATION_KEY] = adapter.calibration.to_json()
     if adapter.provenance is not None:
         described[TRAINING_KEY] = json.dumps(adapter.provenance)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
+    with replacing(path) as partial:
         partial.write_bytes(save(adapter_tensors(adapter), metadata=described))
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
     return path
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from ..disk import replacing
 from ..models.magicface import IDENTITY, LATENT_CHANNELS, UNITS, MagicFace
 from ..models.magicface_ablations import IDENTITIES, Ablation
 from .fineface import some
@@ -145,16 +145,9 @@ def save_magicface(
     # Without the usual identity, which older versions do not know, they read the file too.
     said = {k: v for k, v in options.items() if (k, v) != ("identity", IDENTITY)}
     described = json.dumps({"format": FORMAT, "config": configs, "options": said})
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        save_file(
-            {name: tensor.contiguous() for name, tensor in tensors.items()},
-            partial,
-            metadata={METADATA_KEY: described},
-        )
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    whole = {name: tensor.contiguous() for name, tensor in tensors.items()}
+    with replacing(path) as partial:
+        save_file(whole, partial, metadata={METADATA_KEY: described})
     return path
 
 

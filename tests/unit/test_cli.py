@@ -13,6 +13,8 @@ from test_ict import repository  # noqa: F401 - a fixture
 
 import au_adapter
 from au_adapter.cli import _setting, main
+from au_adapter.data.kinds import FORMS, VARIANTS
+from au_adapter.data.labels import LABEL_FORMATS
 from au_adapter.weights.files import adapter_hash, read_metadata
 
 VERBS = (
@@ -108,6 +110,14 @@ def test_download_lists_hashes_without_fetching() -> None:
 def test_every_verb_explains_itself(verb: str) -> None:
     result = run(verb, "-h")
     assert result.exit_code == 0 and "Usage:" in result.output
+
+
+def test_prepare_says_what_it_does_without_being_told() -> None:
+    text = " ".join(CliRunner().invoke(main, ["prepare", "--help"]).output.split())
+    assert all(f"Default for {kind}: {variant}" in text for kind, variant in VARIANTS.items())
+    assert "plain, the default of folder; fineface, that of affectnet" in text
+    assert FORMS == {"folder": "plain", "affectnet": "fineface"}
+    assert all(form in text for form in LABEL_FORMATS)
 
 
 @pytest.mark.parametrize(

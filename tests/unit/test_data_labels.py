@@ -71,6 +71,32 @@ def test_tables_that_do_not_fit(header: list[str], form: str, message: str) -> N
         find_columns(header, form)
 
 
+@pytest.mark.parametrize(
+    ("header", "tool", "form"),
+    [
+        ("FaceRectX,FaceScore,x_0,AU01,AU12,anger,input,frame", "py-feat", "py-feat"),
+        ("file,FaceScore,AU12", "py-feat", "py-feat"),
+        ("file,frame, success, AU01_r, AU12_r", "OpenFace 2", "openface"),
+        ("file,AU01_r,AU12_r,AU01_c,AU28_c", "OpenFace 2", "openface"),
+        ("image_path,au_1,au_7,au_1_intensity,lm_mp_0_x", "LibreFace", "libreface"),
+    ],
+)
+def test_a_tools_table_is_not_taken_for_ones_own(header: str, tool: str, form: str) -> None:
+    with pytest.raises(ValueError, match=f"labels.csv is a table of {tool}.*--format {form}`"):
+        find_columns(header.split(","), "plain", "labels.csv")
+
+
+def test_intensities_of_libreface_alone_are_read_as_they_are() -> None:
+    columns = find_columns(["path", "au_1_intensity", "facial_expression"])
+    assert columns.aus == {"au_1_intensity": "1"}
+
+
+def test_a_notation_that_cannot_be_read_is_named_with_its_place() -> None:
+    columns = find_columns(["image", "notation"])
+    with pytest.raises(ValueError, match=r"^line 7 of a\.csv, column notation: .*6C\+12D"):
+        read_values({"image": "a", "notation": "smile"}, columns, "line 7 of a.csv")
+
+
 def test_sides_of_one_unit_go_together() -> None:
     assert set(find_columns(["file", "L12", "R12", "4"]).aus.values()) == {"L12", "R12", "4"}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import logging
+import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -126,8 +127,63 @@ def test_corrected_labels_are_not_mixed_with_the_old_ones(tmp_path: Path) -> Non
     rows = faces(tmp_path / "in", 4)
     Preparation(FixedSource(rows, ()), tmp_path / "out").run()
     corrected = [*rows[:3], replace(rows[3], aus={"12": 5.0})]
-    with pytest.raises(ValueError, match="prepared in another way: labels was '.*', now '"):
+    with pytest.raises(ValueError, match="prepared in another way: the labels are not those of"):
         Preparation(FixedSource(corrected, ()), tmp_path / "out").run()
+
+
+def table_of(tmp_path: Path, count: int) -> Path:
+    rows = [{"file": f"{n}.png", "AU12": n / 4} for n in range(count)]
+    return write_table(tmp_path / "labels.csv", rows)
+
+
+def test_pictures_that_came_later_are_not_left_out(tmp_path: Path) -> None:
+    faces(tmp_path / "in", 1)
+    arguments = "folder", tmp_path / "in", table_of(tmp_path, 10), tmp_path / "out"
+    assert prepare(*arguments)["faces"] == 1
+    faces(tmp_path / "more", 10)
+    for file in (tmp_path / "more").glob("[1-9].png"):
+        file.rename(tmp_path / "in" / file.name)
+    with pytest.raises(ValueError, match="pictures were added, .*Choose another folder, or delete"):
+        prepare(*arguments)
+    shutil.rmtree(tmp_path / "out")
+    assert prepare(*arguments)["faces"] == 10
+
+
+@pytest.mark.parametrize("change", ["rewritten", "taken away", "another folder"])
+def test_other_pictures_of_the_same_table_are_not_taken_for_these(
+    tmp_path: Path, change: str
+) -> None:
+    rows, table = faces(tmp_path / "in", 3), table_of(tmp_path, 3)
+    prepare("folder", tmp_path / "in", table, tmp_path / "out")
+    folder = shutil.copytree(tmp_path / "in", tmp_path / "copy")  # with the times of the files
+    if change == "rewritten":
+        write_picture(rows[1].file, 200)
+    if change == "taken away":
+        rows[1].file.unlink()
+    with pytest.raises(ValueError, match="or are another folder's"):
+        where = folder if change == "another folder" else tmp_path / "in"
+        prepare("folder", where, table, tmp_path / "out")
+
+
+def test_unchanged_pictures_by_another_way_are_prepared_once(tmp_path: Path) -> None:
+    faces(tmp_path / "in", 3)
+    (tmp_path / "link").symlink_to(tmp_path / "in")
+    table, out = table_of(tmp_path, 3), tmp_path / "out"
+    card = prepare("folder", tmp_path / "in", table, out)
+    written = find_shards(out)[0].stat().st_mtime_ns
+    assert prepare("folder", tmp_path / "link", table, out) == card
+    assert find_shards(out)[0].stat().st_mtime_ns == written
+
+
+def test_what_else_a_json_line_says_is_not_mixed(tmp_path: Path) -> None:
+    faces(tmp_path / "in", 1)
+    line = {"file": "0.png", "aus": {"12": 1}, "subject": "S1"}
+    table = tmp_path / "t.jsonl"
+    table.write_text(json.dumps(line))
+    prepare("folder", tmp_path / "in", table, tmp_path / "out")
+    table.write_text(json.dumps({**line, "subject": "S2"}))
+    with pytest.raises(ValueError, match="the labels are not those of before"):
+        prepare("folder", tmp_path / "in", table, tmp_path / "out")
 
 
 def test_a_full_disk_is_said_and_loses_nothing(
@@ -244,6 +300,40 @@ def test_frames_number_the_pictures_of_a_folder(tmp_path: Path) -> None:
     write_table(table, [{"frame": 4, "success": 1, "AU01_r": 0}])
     with pytest.raises(ValueError, match="has frame 4, but .* holds 3 pictures"):
         FolderSource(tmp_path / "in", table, "openface")
+
+
+def test_a_table_of_another_encoding_is_named_with_its_line(tmp_path: Path) -> None:
+    tables = {
+        "caption.csv": ("file,caption,AU12\na.png,a man,1\na.png,caf\xe9,2\n", "3"),
+        "header.csv": ("file,caf\xe9,AU12\n", "1"),
+        "lines.jsonl": ('{"file": "caf\xe9.png", "aus": {"12": 1}}', "1"),
+    }
+    for name, (text, line) in tables.items():
+        (tmp_path / name).write_text(text, encoding="windows-1252")
+        said = rf"line {line} of .*{name} is not in UTF-8: b'.*xe9.*Save the table as UTF-8"
+        with pytest.raises(ValueError, match=said):
+            FolderSource(tmp_path, tmp_path / name)
+    (tmp_path / "caption.csv").write_text(tables["caption.csv"][0], encoding="utf-8-sig")
+    rows = FolderSource(tmp_path, tmp_path / "caption.csv").faces()
+    assert [face.caption for face in rows] == ["a man", "caf\xe9"]
+
+
+def test_a_notation_that_cannot_be_read_is_named_with_its_line(tmp_path: Path) -> None:
+    rows = [{"file": "a.png", "notation": text} for text in ("6C+12D", "", "12F")]
+    table = write_table(tmp_path / "labels.csv", rows)
+    with pytest.raises(ValueError, match="line 4 of .*labels.csv, column notation: '12F'"):
+        prepare("folder", tmp_path, table, tmp_path / "out")
+
+
+def test_openfaces_tables_of_each_picture_need_their_format(tmp_path: Path) -> None:
+    write_picture(tmp_path / "in" / "a.png")
+    write_table(tmp_path / "a.csv", [{"frame": 1, " success": 1, " AU12_r": 2, " AU12_c": 1}])
+    with pytest.raises(
+        ValueError, match="table of a.png is a table of OpenFace.*not for the right"
+    ):
+        prepare("folder", tmp_path / "in", tmp_path, tmp_path / "out")
+    card = prepare("folder", tmp_path / "in", tmp_path, tmp_path / "out", form="openface")
+    assert card["units"]["12"]["mean"] == 2.0 and card["uneven"] == 0
 
 
 @pytest.mark.parametrize(

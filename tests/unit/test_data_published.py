@@ -11,7 +11,7 @@ from labelled_faces import write_disfa, write_picture, write_table
 from au_adapter.data.affectnet import AffectNetSource
 from au_adapter.data.correction import fit
 from au_adapter.data.disfa import FOLDS, RELEASED_NEUTRAL, DISFASource
-from au_adapter.data.kinds import prepare
+from au_adapter.data.kinds import VARIANTS, prepare
 from au_adapter.data.prepare import Preparation, judge
 from au_adapter.facs import SET_A
 
@@ -76,6 +76,8 @@ def test_disfa_keeps_some_faces_without_aus(disfa: Path) -> None:
     assert cards["released"]["faces"] == 44  # fewer than 8,305 neutral frames: all stay
     assert 3 < cards["paper"]["faces"] < 14  # 3, and about one in ten of 41
     assert cards["paper"]["steps"][2]["step"] == "no AU at all, 0.1 of them kept"
+    unasked = prepare("disfa", disfa / "frames", disfa / "labels", disfa / "unasked")
+    assert unasked["settings"]["variant"] == VARIANTS["disfa"]
 
 
 def test_disfas_released_share_makes_8305(disfa: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,6 +93,7 @@ def test_disfas_released_share_makes_8305(disfa: Path, monkeypatch: pytest.Monke
         (lambda d: (d / "labels/SN001/SN001_au4.txt").write_text("1,0\n"), "differ in length"),
         (lambda d: (d / "labels/SN001/SN001_au4.txt").write_text("a b c"), "line 1 .*'a b c'"),
         (lambda d: (d / "labels/SN001").rename(d / "labels/SN099"), "SN099 .* no subject of DISFA"),
+        (lambda d: (d / "labels/SN001/SN001_au4.txt").write_bytes(b"1,\xe9"), "line 1 .*UTF-8"),
         (lambda d: (d / "labels").rename(d / "other"), "DISFA needs its labels"),
     ],
 )

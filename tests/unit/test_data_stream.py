@@ -45,6 +45,7 @@ def test_shards_hold_what_was_written(folder: Path) -> None:
     assert list(shard_counts(shards).values()) == list(COUNTS)
     first = next(read_shard(shards[1]))
     assert set(first) == {"key", "png", "json"} and first["key"] == b"0005"
+    assert next(read_shard(shards[1], only="json")) == {**first, "png": b""}
     assert json.loads(first["json"])["caption"] == "face 5"
 
 
@@ -164,6 +165,60 @@ def test_a_shard_cut_off_is_named(tmp_path: Path) -> None:
         count_faces(shard)
 
 
+def packed(folder: Path, files: dict[str, bytes]) -> Path:
+    """A shard as `tar cf shard-0.tar --sort=name .` makes it of a folder with these files."""
+    for name, content in files.items():
+        (folder / "in" / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / "in" / name).write_bytes(content)
+    with tarfile.open(folder / "shard-0.tar", "w") as tar:
+        tar.add(folder / "in", ".")
+    return folder / "shard-0.tar"
+
+
+def test_shards_that_tar_made_of_a_folder(tmp_path: Path) -> None:
+    label = json.dumps(make_label({"12": 2.0}, "a man")).encode()
+    picture = next(read_shard(find_shards(write_faces(tmp_path / "source", [1]))[0]))["png"]
+    names = ("000", "001", "b/000")
+    files = {
+        f"{name}.{kind}": c for name in names for kind, c in (("PNG", picture), ("json", label))
+    }
+    shard = packed(tmp_path, {**files, "._000.jpg": b"of a Mac", ".DS_Store": b"", "README": b""})
+    assert count_faces(shard) == 3
+    assert [face["key"].decode() for face in read_shard(shard)] == [f"./{name}" for name in names]
+    assert describe_folder(tmp_path)["units"]["12"]["mean"] == 2.0
+    pictures, labels = stream(tmp_path, lanes=1).read(0, 3)
+    assert len(pictures) == 3 and all(label["caption"] == "a man" for label in labels)
+
+
+@pytest.mark.parametrize(
+    ("files", "found"),
+    [
+        ({"a.jpg": b"", "a.txt": b""}, "face ./a of .*shard-0.tar has no json, only jpg, txt"),
+        (
+            {"a.jpg": b"", "a.json": b"not"},
+            "a json in which units, left, right, caption is missing",
+        ),
+        ({"a.json": b'{"caption": "x", "url": "y"}'}, "in which units, left, right is missing"),
+        (
+            {"a.json": json.dumps({**make_label({"4": 1}, ""), "left": {"AU4": 1}}).encode()},
+            "a json in which left is missing or something else",
+        ),
+    ],
+)
+def test_shards_without_labels_are_named(
+    tmp_path: Path, files: dict[str, bytes], found: str
+) -> None:
+    packed(tmp_path, files)
+    with pytest.raises(ValueError, match=f"{found}.*KEY.json.*au-adapter prepare"):
+        describe_folder(tmp_path)
+
+
+def test_the_stream_names_a_face_without_a_label(tmp_path: Path) -> None:
+    packed(tmp_path, {"a.png": b"", "a.txt": b""})
+    with pytest.raises(ValueError, match=r"face \./a of .* has no json, only png, txt"):
+        stream(tmp_path, lanes=1).read(0, 1)
+
+
 def test_half_a_shard_never_stays(tmp_path: Path) -> None:
     def faces():
         yield "a", "png", b"picture", {}
@@ -189,6 +244,7 @@ def test_renders_stream_too() -> None:
     assert all(label["caption"] in captions for label in labels)
     card = describe_folder(SAMPLE)
     assert card["faces"] == sum(card["shards"].values()) == len(load(SAMPLE))
+    assert card["settings"] == {"source": "rendered"}
 
 
 def test_faces_that_were_not_rendered_are_named(folder: Path) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from au_adapter.data import rendered
+from au_adapter.data.card import read_card
 from au_adapter.data.rendering import dataset, sample
 from au_adapter.data.rendering.captions import vocabulary
 from au_adapter.data.rendering.head import (
@@ -247,6 +248,7 @@ def test_two_workers_write_what_one_writes(model_path, tmp_path):
         model_path, tmp_path / "two", 6, size=32, seed=9, shard_size=2, workers=2
     )
     assert _files(tmp_path / "one") == _files(tmp_path / "two")
+    assert read_card(tmp_path / "one") == read_card(tmp_path / "two")
 
 
 def test_other_settings_in_the_same_folder_are_refused(model_path, tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from au_adapter.data.correction import fit
 from au_adapter.training.diffusion import (
     draw_noise,
     min_snr_weights,
@@ -69,6 +70,15 @@ def test_zero_vectors_stay_next_to_zero(name: str, mean: float) -> None:
 
 def test_without_smoothing_labels_are_exact() -> None:
     assert torch.equal(SMOOTHING["none"](MIDDLE, torch.Generator()), MIDDLE)
+
+
+def test_no_label_trains_beyond_the_scale() -> None:
+    """Labels as FineFace's released correction leaves them; see data.correction."""
+    correct = fit([{"17": 0.0}, {"17": 4.0}], "released")
+    label = torch.tensor([[correct({"17": 4.0})["17"]]])
+    assert label.item() == pytest.approx(7.2)
+    for name in SMOOTHING:
+        assert draws(name, label).max() == 5, name
 
 
 @pytest.mark.parametrize("name", SMOOTHING)

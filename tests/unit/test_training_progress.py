@@ -84,23 +84,11 @@ def test_a_run_tells_each_step_in_json(base: Path, photos: Path, tmp_path: Path)
 
 
 def test_two_processes_prepare_and_tell_once(base: Path, photos: Path, tmp_path: Path) -> None:
-    """Started as torchrun does it: one prepares, one tells, and they learn what one would. The
-    weights move by ten times what the two may differ by."""
+    """One prepares, one tells, and they learn what one would. The weights move by ten times what
+    the two may differ by."""
     free = ("--set", "warmup_steps=0", "--set", "decay_steps=0")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    shared = {"ACCELERATE_USE_CPU": "true", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    processes = [
-        subprocess.Popen(
-            command(base, photos, tmp_path / "two", *free),
-            stdout=subprocess.PIPE, text=True, cwd=ROOT,
-            env={**os.environ, **shared, "WORLD_SIZE": "2", "RANK": rank, "LOCAL_RANK": rank},
-        )
-        for rank in "01"
-    ]  # fmt: skip
-    told = [events(process.communicate(timeout=300)[0]) for process in processes]
-    assert [process.returncode for process in processes] == [0, 0]
+    said = in_two_processes(command(base, photos, tmp_path / "two", *free))
+    told = [events(out) for out, _ in said]
     assert [e["event"] for e in told[0]][-2:] == ["saved", "end"] and told[1] == []
     subprocess.run(command(base, photos, tmp_path / "one", *free), check=True, cwd=ROOT)
     shorter = command(base, photos, tmp_path / "shorter", *free, "--steps", "1")
@@ -113,6 +101,39 @@ def test_two_processes_prepare_and_tell_once(base: Path, photos: Path, tmp_path:
         torch.testing.assert_close(two[name], weight, atol=1e-4, rtol=0)
     moved = {name: (one[name] - before[name]).abs().max() for name in one if "to_k" not in name}
     assert any("lora_B" in name for name in moved) and min(moved.values()) > 1e-3
+
+
+def in_two_processes(arguments: list[str]) -> list[tuple[str, str]]:
+    """What each says on standard output and error, started as torchrun does it."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    shared = {"ACCELERATE_USE_CPU": "true", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    processes = [
+        subprocess.Popen(
+            arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT,
+            env={**os.environ, **shared, "WORLD_SIZE": "2", "RANK": rank, "LOCAL_RANK": rank},
+        )
+        for rank in "01"
+    ]  # fmt: skip
+    said = [process.communicate(timeout=300) for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], said
+    return said
+
+
+def test_one_process_reads_the_labels_of_shards_without_a_card(base: Path, tmp_path: Path) -> None:
+    faces = write_faces(tmp_path / "faces", (3, 2))
+    said = in_two_processes(command(base, faces, tmp_path / "run"))
+    assert [err.count("no card.json: its labels are read") for _, err in said] == [1, 0]
+    assert events(said[0][0])[0]["faces"] == 5 and said[1][0] == ""
+    described = json.loads((tmp_path / "run" / "result" / "training.json").read_text())
+    assert described["data"][0]["shards"] == 2 and described["data"][0]["folder"] == "faces"
+
+
+def test_the_data_card_of_a_folder_needs_no_shard(photos: Path, tmp_path: Path) -> None:
+    folder = find_faces(photos, tmp_path)
+    next(folder.glob("*.tar")).write_bytes(b"")
+    assert data_card(folder)["faces"] == PHOTOS - 1
 
 
 def test_an_error_is_the_last_line(base: Path, photos: Path, tmp_path: Path) -> None:
@@ -199,6 +220,22 @@ def test_a_changed_table_is_prepared_again(photos: Path, tmp_path: Path) -> None
     write_table(photos / "labels.csv", [{"file": "0.png", "AU12": 1}])
     second = find_faces(photos, tmp_path / "run")
     assert second != first and data_card(second)["faces"] == 1
+
+
+def test_a_tools_table_beside_photos_is_refused(photos: Path, tmp_path: Path) -> None:
+    write_table(photos / "labels.csv", [{"input": "0.png", "FaceScore": 1, "AU12": 0.5}])
+    with pytest.raises(ValueError, match="labels.csv is a table of py-feat.*--format py-feat"):
+        find_faces(photos, tmp_path / "run")
+
+
+def test_pictures_that_came_later_are_prepared_too(photos: Path, tmp_path: Path) -> None:
+    late = (photos / "0.png").rename(tmp_path / "0.png")
+    first = find_faces(photos, tmp_path / "run")
+    late.rename(photos / "0.png")
+    second = find_faces(photos, tmp_path / "run")
+    assert [data_card(folder)["faces"] for folder in (first, second)] == [PHOTOS - 2, PHOTOS - 1]
+    other = shutil.copytree(photos, tmp_path / "other")
+    assert find_faces(other, tmp_path / "run") != second == find_faces(photos, tmp_path / "run")
 
 
 def test_shards_are_taken_as_they_are(tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import logging
-import os
 import tarfile
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -16,6 +15,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from ...disk import full_disk_said
+from ..card import CARD, WORK, count_folder, count_labels, counts_path, write_json
 from ..shards import new_shard, shard_path
 from .captions import caption
 from .head import UNITS
@@ -73,13 +74,15 @@ def render_dataset(
     """Render count labelled pictures into output/shard-*.tar; returns the shards' paths.
 
     Finished shards are left as they are: an interrupted run goes on where it stopped, and a
-    larger count extends a folder. With neutral_first, an identity's first picture has a relaxed
-    face, whatever the mode: a reference for the others. pose_spread scales how far heads and eyes
-    turn away from the camera, 0..1. units: the AUs that "au", "full" and "sided" draw from; none
-    means set A and all that can be rendered.
+    larger count extends a folder. Its data card, card.json, counts what all of its shards show.
+    With neutral_first, an identity's first picture has a relaxed face, whatever the mode: a
+    reference for the others. pose_spread scales how far heads and eyes turn away from the camera,
+    0..1. units: the AUs that "au", "full" and "sided" draw from; none means set A and all that can
+    be rendered.
     A picture depends on (seed, index, settings) alone, whatever the number of workers.
     Raises FileNotFoundError without the model, ValueError for settings that differ from those
-    of the shards already there, RuntimeError without OpenGL.
+    of the shards already there, RuntimeError without OpenGL, OSError with what to do when the disk
+    is full.
     """
     if expressions not in EXPRESSIONS:
         raise ValueError(
@@ -102,12 +105,21 @@ def render_dataset(
         str(model_path), str(output), count, size, seed, expressions, first_identity,
         images_per_identity, shard_size, neutral_first, pose_spread, tuple(units),
     )  # fmt: skip
-    folder = Path(output)
+    with full_disk_said(Path(output)):
+        return _render(job, workers)
+
+
+def _render(job: Job, workers: int) -> list[Path]:
+    """Draw the shards that are missing, and count all. No card is there while it is not true."""
+    folder = Path(job.output)
     folder.mkdir(parents=True, exist_ok=True)
     _check_settings(job, folder)
-    shards = range((count + shard_size - 1) // shard_size)
-    missing = [shard for shard in shards if not _is_whole(job, shard)]
-    _work(job, missing, workers)
+    (folder / WORK).mkdir(exist_ok=True)
+    shards = range((job.count + job.shard_size - 1) // job.shard_size)
+    if missing := [shard for shard in shards if not _is_whole(job, shard)]:
+        (folder / CARD).unlink(missing_ok=True)
+        _work(job, missing, workers)
+    write_json(folder / CARD, count_folder(folder))
     return [shard_path(folder, shard) for shard in shards]
 
 
@@ -134,9 +146,7 @@ def _check_settings(job: Job, folder: Path) -> None:
                 "folder, or delete this one"
             )
         return
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(settings))
-    os.replace(partial, path)
+    write_json(path, settings)
 
 
 def _span(job: Job, shard: int) -> range:
@@ -178,12 +188,16 @@ def _write_in_worker(shard: int) -> int:
 
 
 def write_shard(renderer: Renderer, job: Job, shard: int) -> Path:
-    """Render one shard; its name appears only when it is complete."""
-    path = shard_path(job.output, shard)
+    """Render one shard; its name appears only when it is complete, and its counts after it."""
+    path, labels = shard_path(job.output, shard), []
+    counts_path(path).unlink(missing_ok=True)  # of the shard with fewer pictures
     with new_shard(path) as add:
         for index in _span(job, shard):
-            for name, content in render_files(renderer, job, index):
+            files = render_files(renderer, job, index)
+            for name, content in files:
                 add(name, content)
+            labels.append(json.loads(files[-1][1]))
+    write_json(counts_path(path), count_labels(labels))
     return path
 
 

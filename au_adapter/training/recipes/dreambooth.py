@@ -7,7 +7,6 @@ the untouched base drew of a prompt without AUs, so that the UNet forgets as lit
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +17,7 @@ from diffusers import StableDiffusionPipeline
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from ...disk import replacing
 from ..bases import is_demo
 from ..diffusion import draw_noise
 from ..labelled import tokenize
@@ -101,9 +101,8 @@ class DreamBoothRecipe(AdaptedRecipe):
             self.pipeline.to(PartialState().device)
             latents = draw_latents(self.pipeline, [self.prior_prompt] * count, seeds)
             self.pipeline.to("cpu")
-            partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-            save_file({"latents": latents}, partial)
-            os.replace(partial, path)  # a cut never leaves half a cache under the final name
+            with replacing(path) as partial:
+                save_file({"latents": latents}, partial)
         return load_file(path)["latents"]
 
     def _fingerprint(self, count: int) -> str:

@@ -1,0 +1,94 @@
+"""Files are whole or not there, and a full disk is said in one sentence."""
+
+from __future__ import annotations
+
+import errno
+import resource
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors import SafetensorError
+
+from au_adapter.data.rendered import load
+from au_adapter.disk import full_disk_said, replacing
+from au_adapter.models.autoencoder import DemoAutoencoder
+from au_adapter.training import faces, landmarks
+from au_adapter.training.landmarks import LandmarkedSet
+
+SAMPLE = Path(__file__).parents[1] / "data" / "rendered"
+LARGEST = 4096  # bytes of a file that the system takes
+
+
+@pytest.fixture
+def little_room() -> Iterator[None]:
+    """The system refuses to write more than LARGEST bytes into a file."""
+    old = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (LARGEST, old[1]))
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, old)
+        signal.signal(signal.SIGXFSZ, handler)
+
+
+def test_half_a_file_never_stays(tmp_path: Path, little_room: None) -> None:
+    file = tmp_path / "card.json"
+    file.write_text("before")
+    with pytest.raises(OSError, match="File too large"), replacing(file) as partial:
+        partial.write_bytes(bytes(2 * LARGEST))
+    assert [p.name for p in tmp_path.iterdir()] == ["card.json"]
+    assert file.read_text() == "before"
+
+
+def test_a_file_takes_its_place_when_it_is_whole(tmp_path: Path) -> None:
+    file = tmp_path / "card.json"
+    with replacing(file) as partial:
+        partial.write_text("new")
+        assert not file.exists() and partial.parent == tmp_path
+    assert file.read_text() == "new" and len(list(tmp_path.iterdir())) == 1
+
+
+def test_no_half_of_the_latents_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(tensors: dict, file: Path) -> None:
+        file.write_bytes(bytes(10))
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(faces, "save_file", full)
+    with pytest.raises(OSError, match="No space"):
+        faces.cached_latents(load(SAMPLE, limit=2), DemoAutoencoder(), tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_half_of_the_landmarks_stays(tmp_path: Path) -> None:
+    place = tmp_path / "landmarks.safetensors"
+    place.mkdir()  # where nothing can be put
+    found = LandmarkedSet(torch.empty(0, 478, 3), torch.empty(0, 52), [], 3)
+    with pytest.raises(OSError, match="landmarks"):
+        landmarks._write(place, found)
+    assert list(tmp_path.iterdir()) == [place]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, "No space left on device"),
+        OSError(errno.EDQUOT, "Disk quota exceeded"),
+        SafetensorError("I/O error: No space left on device (os error 28)"),
+        SafetensorError("I/O error: Disk quota exceeded (os error 122)"),
+        RuntimeError("[enforce fail] PytorchStreamWriter failed writing file data/0"),
+    ],
+    ids=str,
+)
+def test_a_full_disk_and_a_full_quota_are_said(tmp_path: Path, error: Exception) -> None:
+    said = "disk of .* is full.*make room and run this again"
+    with pytest.raises(OSError, match=said), full_disk_said(tmp_path):
+        raise error
+
+
+def test_other_trouble_is_left_alone(tmp_path: Path) -> None:
+    with pytest.raises(PermissionError, match="mine"), full_disk_said(tmp_path):
+        raise PermissionError(errno.EACCES, "mine")
