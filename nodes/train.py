@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -17,11 +16,12 @@ from au_adapter.evaluation.estimators.files import read_picture
 from au_adapter.evaluation.plots import sentence_picture
 from au_adapter.training.follow import LOCK, LOG, LOOK, Training, TrainingError
 from au_adapter.training.results import find_result, read_losses, training_report
-from au_adapter.weights.files import load_adapter, save_adapter
+from au_adapter.weights.files import load_adapter
 
 from .au_adapter import ALIASES, FOLDER
 from .compat import ProgressBar, folder_paths, io, model_management, ui
 from .sockets import CATEGORY, AUAdapterSocket, LossMapSocket
+from .train_files import save_numbered, saved_as
 from .train_request import BASES, DATA, DTYPES, RUNS, UNITS, Request
 
 PREVIEW = 512  # pixels of the longer side, sent to the page
@@ -210,17 +210,28 @@ def _show(bar: ProgressBar, event: Mapping[str, Any]) -> None:
 
 
 def _output(request: Request, trained: int) -> io.NodeOutput:
-    """The adapter that answered best, else the last; in a new file unless nothing was trained."""
+    """The adapter that answered best, else the last; in a new file unless it lies in one already.
+
+    trained: steps that were heard of; a run that was left alone may have done others since.
+    """
     result = find_result(request.folder, judged=request.validate_every > 0)
     adapter = load_adapter(result / "adapter.safetensors").requires_grad_(False).eval()
     report = training_report(request.folder, result)
-    if trained:
-        path = save_adapter(adapter, _numbered(request.name))
-        report += f"\n\nSaved as {path.name} in models/{FOLDER}"
+    if file := saved_as(request.folder, adapter):
+        report += f"\n\n{_idle(request, trained)}, and no new file: it is {file}"
     else:
-        report += f"\n\nNothing left to train up to step {request.steps}, and no new file"
+        file = save_numbered(request.folder, adapter, request.name)
+        report += f"\n\nSaved as {file}"
+    report += f" in models/{FOLDER}"
     losses = {"loss": read_losses(request.folder)}
     return io.NodeOutput(adapter, losses, report, _pictures(request), ui=ui.PreviewText(report))
+
+
+def _idle(request: Request, trained: int) -> str:
+    """Why the adapter to keep is still the one that was saved before."""
+    if trained:
+        return f"None of {trained} more steps made an adapter that answers better"
+    return f"Nothing left to train up to step {request.steps}"
 
 
 def _pictures(request: Request) -> Tensor:
@@ -230,15 +241,6 @@ def _pictures(request: Request) -> Tensor:
         every = request.validate_every
         return sentence_picture(f"No faces were drawn yet: validate_every is {every}")
     return read_picture(sheets[-1])
-
-
-def _numbered(name: str) -> Path:
-    """The next free NAME_00001.safetensors of the model folder."""
-    path = Path(folder_paths.get_folder_paths(FOLDER)[0]) / name
-    pattern = re.compile(re.escape(path.name) + r"_(\d{5})\.safetensors")
-    files = path.parent.glob("*.safetensors")
-    taken = [int(m[1]) for file in files if (m := pattern.fullmatch(file.name))]
-    return path.with_name(f"{path.name}_{max(taken, default=0) + 1:05d}.safetensors")
 
 
 @contextmanager

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import torch
 from au_adapter_pack.nodes.compat import folder_paths
-from au_adapter_pack.nodes.train import _forget, _numbered
+from au_adapter_pack.nodes.train import _forget
+from au_adapter_pack.nodes.train_files import numbered
 from au_adapter_pack.nodes.train_request import Request
 from filelock import FileLock
 from safetensors.torch import save_file
@@ -44,11 +45,11 @@ def test_a_name_outside_the_folder_is_refused(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["anna", "people/anna", "people/anna/", "./anna"])
 def test_the_next_number_never_replaces_a_file(folders: Path, name: str) -> None:
-    first = _numbered(name)
+    first = numbered(name)
     first.parent.mkdir(parents=True)
     assert first.name == "anna_00001.safetensors" and folders / "models" in first.parents
     first.touch()
-    assert _numbered(name) == first.with_name("anna_00002.safetensors")
+    assert numbered(name) == first.with_name("anna_00002.safetensors")
 
 
 @pytest.mark.parametrize(
