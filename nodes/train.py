@@ -87,7 +87,7 @@ def _subject_inputs() -> list[io.Input]:
             "data",
             options=[DATA[0], *folder_paths.get_input_subfolders()],
             default=DATA[0],
-            tooltip="Labelled faces: the rendered faces that come along, or a folder inside "
+            tooltip="Labelled faces: the 240 rendered ones that come along, or a folder inside "
             "ComfyUI's input folder with pictures and labels.csv (columns file, caption, AU1, "
             "AU2, ... from 0 to 5), or with shards of `au-adapter prepare` or `render`.",
         ),

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from au_adapter.data.rendered import SAMPLE
+from au_adapter.data.shards import PATTERN
 from au_adapter.faces.locate import FACE_LANDMARKER, MODEL_FOLDER, locate
 from au_adapter.facs import ALL_UNITS, SET_A
 from au_adapter.weights.stable_diffusion import find_family
@@ -68,7 +70,7 @@ class Request:
         """Of `au-adapter train`."""
         settings = [f"{name}={value}" for name, value in self._settings().items()]
         return [
-            *("--recipe", self._recipe(), "--data", self._faces(), "--steps", str(self.steps)),
+            *("--recipe", self._recipe(), "--data", str(self._faces()), "--steps", str(self.steps)),
             *("--validate-every", str(self.validate_every)),
             *(("--estimator", "mesh") if self.checkpoint and self.validate_every else ()),
             *(word for setting in settings for word in ("--set", setting)),
@@ -110,10 +112,14 @@ class Request:
             "save_every": SAVE_EVERY,
         }
 
-    def _faces(self) -> str:
-        if self.data in DATA:
-            return "rendered"
-        return str(Path(folder_paths.get_input_directory()) / self.data)
+    def _faces(self) -> Path:
+        folder = faces_folder(self.data)
+        if folder == SAMPLE and not any(folder.glob(PATTERN)):
+            raise FileNotFoundError(
+                f"Train AU-Adapter: there is no {PATTERN} in {folder}, where the rendered sample "
+                "belongs: install the extension again, or choose a folder of your own in data."
+            )
+        return folder
 
     @staticmethod
     def _landmarker() -> Path:
@@ -124,6 +130,12 @@ class Request:
                 f"Train AU-Adapter: to check the faces that are drawn, it needs the face "
                 f"landmarker; or set validate_every to 0. {error}"
             ) from error
+
+
+def faces_folder(data: str) -> Path:
+    """The labelled faces that a choice of data stands for. The sample, and not what
+    `--data rendered` of the command line finds: that may be other renders tomorrow."""
+    return SAMPLE if data in DATA else Path(folder_paths.get_input_directory()) / data
 
 
 def _runs() -> Path:

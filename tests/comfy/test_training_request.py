@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from au_adapter_pack.nodes import train_request
 from au_adapter_pack.nodes.compat import folder_paths
 from au_adapter_pack.nodes.train import _forget
 from au_adapter_pack.nodes.train_files import numbered
@@ -14,6 +16,7 @@ from au_adapter_pack.nodes.train_request import Request
 from filelock import FileLock
 from safetensors.torch import save_file
 
+from au_adapter.data.rendered import SAMPLE, find_renders
 from au_adapter.training.follow import LOCK, LOG
 
 WIDGETS = {
@@ -60,6 +63,18 @@ def test_sides_are_asked_for_by_the_units(units: str, count: int, sides: bool) -
     arguments = request("anna", units=units).arguments()
     chosen = next(word for word in arguments if word.startswith("units="))
     assert chosen.count(",") == count - 1 and ("sides=true" in arguments) == sides
+
+
+def test_the_sample_is_the_sample_where_other_renders_were_drawn(
+    folders: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AU_ADAPTER_CACHE", str(folders))
+    shutil.copytree(SAMPLE, folders / "rendered")
+    arguments = request("anna").arguments()
+    assert arguments[arguments.index("--data") + 1] == str(SAMPLE) and find_renders() != SAMPLE
+    monkeypatch.setattr(train_request, "SAMPLE", folders / "nowhere")
+    with pytest.raises(FileNotFoundError, match="^Train AU-Adapter: there is no shard.*nowhere"):
+        request("anna").arguments()
 
 
 def write_run(folder: Path) -> Path:
