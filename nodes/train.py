@@ -21,6 +21,7 @@ from au_adapter.weights.files import load_adapter
 from .au_adapter import ALIASES, FOLDER
 from .compat import ProgressBar, folder_paths, io, model_management, ui
 from .sockets import CATEGORY, AUAdapterSocket, LossMapSocket
+from .train_changes import fingerprint
 from .train_files import save_numbered, saved_as
 from .train_request import BASES, DATA, DTYPES, RUNS, UNITS, Request
 
@@ -61,6 +62,10 @@ class TrainAUAdapter(io.ComfyNode):
                 ),
             ],
         )
+
+    @classmethod
+    def fingerprint_inputs(cls, **widgets: Any) -> str:
+        return fingerprint(*(widgets.get(name) for name in ("data", "name", "existing_run")))
 
     @classmethod
     def execute(cls, **widgets: Any) -> io.NodeOutput:

@@ -47,7 +47,7 @@ class Request:
     existing_run: str
 
     def __post_init__(self) -> None:
-        root = _runs().resolve()
+        root = run_folder("").resolve()
         if not self.name.strip() or root not in (root / self.name).resolve().parents:
             raise ValueError(
                 f"Train AU-Adapter: {self.name!r} is not a name inside models/au_adapter; write a "
@@ -57,7 +57,7 @@ class Request:
     @property
     def folder(self) -> Path:
         """Where the state of the run is kept."""
-        return _runs() / self.name
+        return run_folder(self.name)
 
     @property
     def checkpoint(self) -> Path | None:
@@ -138,5 +138,6 @@ def faces_folder(data: str) -> Path:
     return SAMPLE if data in DATA else Path(folder_paths.get_input_directory()) / data
 
 
-def _runs() -> Path:
-    return Path(folder_paths.get_output_directory()) / RUN_FOLDER
+def run_folder(name: str) -> Path:
+    """Where the state of the run of a name is kept."""
+    return Path(folder_paths.get_output_directory()) / RUN_FOLDER / name

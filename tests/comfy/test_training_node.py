@@ -204,3 +204,24 @@ def test_a_missing_column_is_a_sentence(server: ComfyServer) -> None:
 def test_a_name_that_leaves_the_folder_is_refused(server: ComfyServer) -> None:
     for name in ("../escaped", " "):
         assert "is not a name inside models/au_adapter" in failure(server, alone(name))
+
+
+def was_kept(server: ComfyServer, graph: dict) -> bool:
+    """Whether ComfyUI gave the node's outputs of before."""
+    messages = dict(server.wait(server.post_prompt(graph))["status"]["messages"])
+    return "1" in messages["execution_cached"]["nodes"]
+
+
+def test_where_outputs_are_kept_changed_faces_count(tmp_path: Path) -> None:
+    """On a server as people run it: the same faces and the same run are not asked for twice."""
+    with shipped_server(tmp_path, caching=True) as server:
+        table = server.base / "input" / photos(server, "faces", "AU12") / "labels.csv"
+        graph = alone("kept", data="faces", steps=2)
+        assert not was_kept(server, graph) and was_kept(server, graph)
+        write_table(table, [{"file": "0.png", "caption": "a man", "AU12": 2}])
+        assert not was_kept(server, graph) and was_kept(server, graph)
+        (server.base / "models" / "au_adapter" / "kept_00001.safetensors").unlink()
+        assert not was_kept(server, graph) and adapters(server, "kept")
+        graph["1"]["inputs"]["existing_run"] = "begin again"
+        assert not was_kept(server, graph) and not was_kept(server, graph)
+        assert adapters(server, "kept")[-1] == "kept_00003.safetensors"
