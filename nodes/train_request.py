@@ -7,7 +7,7 @@ from pathlib import Path
 
 from au_adapter.data.rendered import SAMPLE
 from au_adapter.data.shards import PATTERN
-from au_adapter.faces.locate import FACE_LANDMARKER, MODEL_FOLDER, locate
+from au_adapter.faces.locate import FACE_LANDMARKER, MODEL_FOLDER, find, locate
 from au_adapter.facs import ALL_UNITS, SET_A
 from au_adapter.weights.stable_diffusion import find_family
 
@@ -72,15 +72,15 @@ class Request:
         return [
             *("--recipe", self._recipe(), "--data", str(self._faces()), "--steps", str(self.steps)),
             *("--validate-every", str(self.validate_every)),
-            *(("--estimator", "mesh") if self.checkpoint and self.validate_every else ()),
+            *(("--estimator", "mesh") if self._landmarker() else ()),
             *(word for setting in settings for word in ("--set", setting)),
         ]
 
     def environment(self) -> dict[str, str]:
         """Variables that the training needs besides."""
         found = {"ACCELERATE_USE_CPU": "true"} if command_line.cpu else {}
-        if self.checkpoint and self.validate_every:
-            found[FACE_LANDMARKER.variable] = str(self._landmarker())
+        if landmarker := self._landmarker():
+            found[FACE_LANDMARKER.variable] = str(landmarker)
         return found
 
     def _recipe(self) -> str:
@@ -121,10 +121,15 @@ class Request:
             )
         return folder
 
-    @staticmethod
-    def _landmarker() -> Path:
+    def _landmarker(self) -> Path | None:
+        """The file with which `mesh` reads the faces of the checks. None without checks, and where
+        the bundled model's own regressor reads them: it knows 12 AUs, and stands in for more."""
+        wide = set(UNITS[self.units][0]) > set(SET_A)
+        if not self.validate_every or not (self.checkpoint or wide):
+            return None
+        look = locate if self.checkpoint else find
         try:
-            return locate(FACE_LANDMARKER, None, folder_paths.get_folder_paths(MODEL_FOLDER))
+            return look(FACE_LANDMARKER, None, folder_paths.get_folder_paths(MODEL_FOLDER))
         except FileNotFoundError as error:
             raise FileNotFoundError(
                 f"Train AU-Adapter: to check the faces that are drawn, it needs the face "

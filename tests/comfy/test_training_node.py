@@ -139,6 +139,26 @@ def test_an_interrupted_run_saves_and_goes_on(server: ComfyServer) -> None:
     assert adapters(server, "patient") == []
 
 
+def test_a_run_that_is_interrupted_in_its_last_check_has_its_file_in_the_end(
+    server: ComfyServer,
+) -> None:
+    """Also: 17 AUs on the bundled model are read by the face landmarker, which lies in models."""
+    graph = alone("late", steps=2, validate_every=2, units="17 (sets A and B)")
+
+    def stop(step: int, steps: int, node: str) -> None:
+        if step == steps:
+            server.interrupt()
+
+    with pytest.raises(PromptInterrupted):
+        server.wait(server.post_prompt(graph), stop)
+    assert adapters(server, "late") == []
+    history = server.wait(server.post_prompt(graph))
+    (report,) = history["outputs"]["1"]["text"]
+    assert adapters(server, "late") == ["late_00001.safetensors"] and "Saved as late" in report
+    assert "by au-adapter mesh estimator" in report and "| 24 |" in report
+    assert "Not measured" not in report
+
+
 def test_out_of_memory_is_a_sentence(server: ComfyServer) -> None:
     limit = server.base / "limit"
     limit.touch()

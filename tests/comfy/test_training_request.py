@@ -17,6 +17,7 @@ from filelock import FileLock
 from safetensors.torch import save_file
 
 from au_adapter.data.rendered import SAMPLE, find_renders
+from au_adapter.faces.locate import FACE_LANDMARKER, MODEL_FOLDER
 from au_adapter.training.follow import LOCK, LOG
 
 WIDGETS = {
@@ -63,6 +64,26 @@ def test_sides_are_asked_for_by_the_units(units: str, count: int, sides: bool) -
     arguments = request("anna", units=units).arguments()
     chosen = next(word for word in arguments if word.startswith("units="))
     assert chosen.count(",") == count - 1 and ("sides=true" in arguments) == sides
+
+
+def test_seventeen_aus_are_read_by_the_landmarker_where_its_file_is(
+    folders: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which is looked for in models/face_analysis; the bundled model's own regressor knows 12."""
+    monkeypatch.setenv("AU_ADAPTER_CACHE", str(folders))
+    known = ([str(folders)], {".task"})
+    monkeypatch.setitem(folder_paths.folder_names_and_paths, MODEL_FOLDER, known)
+    wide = request("anna", units="17 (sets A and B)", validate_every=2)
+    assert "--estimator" not in wide.arguments()
+    (folders / FACE_LANDMARKER.names[0]).touch()
+    arguments, variables = wide.arguments(), wide.environment()
+    assert arguments[arguments.index("--estimator") + 1] == "mesh"
+    assert variables[FACE_LANDMARKER.variable] == str(folders / FACE_LANDMARKER.names[0])
+    for other in ({"validate_every": 2}, {"units": "17 (sets A and B)"}):
+        assert "--estimator" not in request("anna", **other).arguments()
+    monkeypatch.setenv(FACE_LANDMARKER.variable, str(folders / "gone.task"))
+    with pytest.raises(FileNotFoundError, match=r"^Train AU-Adapter: to check .*gone\.task"):
+        wide.arguments()
 
 
 def test_the_sample_is_the_sample_where_other_renders_were_drawn(
