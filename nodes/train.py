@@ -41,9 +41,9 @@ class TrainAUAdapter(io.ComfyNode):
             node_id="AUA_TrainAUAdapter",
             display_name="Train AU-Adapter",
             category=CATEGORY,
-            description="Trains an AU-Adapter by FineFace's recipe on labelled faces, in a process "
-            "of its own, and keeps it in models/au_adapter. A run that was stopped goes on where "
-            "it was.",
+            description="Trains an AU-Adapter after FineFace on labelled faces, in a process of "
+            "its own, and keeps it in models/au_adapter. A run that was stopped goes on where it "
+            "was. The help page says what is not as in FineFace.",
             search_aliases=[*ALIASES, "training", "fine-tune", "LoRA", "dataset"],
             is_output_node=True,
             inputs=[*_subject_inputs(), *_core_inputs(), *_own_inputs()],
@@ -123,7 +123,8 @@ def _core_inputs() -> list[io.Input]:
         ),
         io.Float.Input(
             "learning_rate", default=0.001, min=0.0000001, max=1.0, step=0.0000001,
-            tooltip="0.001 suits the bundled model, 0.0001 Stable Diffusion (FineFace).",
+            tooltip="0.001 suits the bundled model, 0.0001 Stable Diffusion (FineFace). It rises "
+            "over the first steps and falls to a tenth over the last quarter of `steps`.",
         ),
         io.Int.Input(
             "rank", default=32, min=1, max=128,

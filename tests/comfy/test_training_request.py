@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 
 from au_adapter.data.rendered import SAMPLE, find_renders
 from au_adapter.faces.locate import FACE_LANDMARKER, MODEL_FOLDER
-from au_adapter.training.follow import LOCK, LOG
+from au_adapter.training.follow import LOCK, LOG, ROOT
 
 WIDGETS = {
     "base": "AU-Adapter demo model", "data": "rendered sample", "batch_size": 2,
@@ -64,6 +64,17 @@ def test_sides_are_asked_for_by_the_units(units: str, count: int, sides: bool) -
     arguments = request("anna", units=units).arguments()
     chosen = next(word for word in arguments if word.startswith("units="))
     assert chosen.count(",") == count - 1 and ("sides=true" in arguments) == sides
+
+
+def test_the_help_page_says_how_the_learning_rate_goes(folders: Path) -> None:
+    """A twentieth of the steps up, 200 at most, and a quarter of them down, on every base."""
+    page = (ROOT / "web" / "docs" / "AUA_TrainAUAdapter.md").read_text(encoding="utf-8")
+    words = " ".join(page.split())
+    assert "rises over the first twentieth of *steps*, over 200 at most, and falls" in words
+    assert "to a tenth over the last quarter" in words
+    for steps, up, down in ((1000, 50, 250), (20000, 200, 5000)):
+        arguments = request("anna", steps=steps).arguments()
+        assert f"warmup_steps={up}" in arguments and f"decay_steps={down}" in arguments
 
 
 def test_seventeen_aus_are_read_by_the_landmarker_where_its_file_is(
