@@ -32,6 +32,11 @@ LOWER = (
     "lower batch_size (and raise grad_accumulation_steps by as much for the same result), switch "
     "gradient_checkpointing on, or choose training_dtype bf16"
 )
+# The same in a check, which draws several faces at once, whatever batch_size is.
+LOWER_A_CHECK = (
+    "set validate_every to 0, which keeps the last adapter and draws nothing, or learn fewer units "
+    "under another name: fewer faces are held in memory"
+)
 
 
 class TrainAUAdapter(io.ComfyNode):
@@ -257,10 +262,11 @@ def _explained(folder: Path) -> Iterator[None]:
         yield
     except TrainingError as error:
         text = str(error)
-        if error.kind in ("MemoryError", "killed"):
+        if error.kind in ("MemoryError", "CheckMemoryError", "killed"):
+            where, lower = (" in a check", LOWER_A_CHECK) if error.checking else ("", LOWER)
             text = (
-                f"the memory is used up. {LOWER[0].upper()}{LOWER[1:]}. What was saved before is "
-                "whole, and the same name goes on from there"
+                f"the memory is used up{where}. {lower[0].upper()}{lower[1:]}. What was saved "
+                "before is whole, and the same name goes on from there"
             )
         raise RuntimeError(f"Train AU-Adapter: {text}") from error
 

@@ -6,9 +6,13 @@ import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
+from torch import nn
+
+from .recipe import Report, Validate
 
 # How PyTorch's and safetensors' writers, which know no errno, say that a file could not be written.
 FULL_DISK = ("no space left", "pytorchstreamwriter failed", "unexpected pos")
@@ -18,6 +22,15 @@ LOWER = (
     "lower batch_size, raise accumulation, switch gradient_checkpointing on, or choose "
     "mixed_precision=bf16"
 )
+# A check is no step: it draws several faces at once, whatever batch_size is.
+LOWER_A_CHECK = (
+    "set validate_every=0, or learn fewer units, of which fewer faces are held in memory (another "
+    "batch_size changes nothing there)"
+)
+
+
+class CheckMemoryError(MemoryError):
+    """The memory ran out while a check drew faces and read them."""
 
 
 @contextmanager
@@ -28,6 +41,8 @@ def explained(output: Path) -> Iterator[None]:
     """
     try:
         yield
+    except CheckMemoryError:  # knows better what to lower
+        raise
     except (OSError, RuntimeError, MemoryError, SafetensorError) as error:
         if is_full_disk(error):
             raise OSError(
@@ -40,6 +55,25 @@ def explained(output: Path) -> Iterator[None]:
                 f"again; it goes on from there ({output})"
             ) from error
         raise
+
+
+def checked(validate: Validate, output: Path, report: Report) -> Validate:
+    """The same check, which reports that it begins; no memory left in it is a CheckMemoryError that
+    says what to do."""
+
+    def check(module: nn.Module, folder: Path) -> dict[str, Any]:
+        report({"event": "check"})
+        try:
+            return validate(module, folder)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            raise CheckMemoryError(
+                f"the memory is used up, in a check. What was saved before is whole: "
+                f"{LOWER_A_CHECK}, and run this again; it goes on from there ({output})"
+            ) from error
+
+    return check
 
 
 def is_full_disk(error: BaseException) -> bool:

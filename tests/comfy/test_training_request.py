@@ -10,7 +10,7 @@ import pytest
 import torch
 from au_adapter_pack.nodes import train_request
 from au_adapter_pack.nodes.compat import folder_paths
-from au_adapter_pack.nodes.train import _forget
+from au_adapter_pack.nodes.train import _explained, _forget
 from au_adapter_pack.nodes.train_files import numbered
 from au_adapter_pack.nodes.train_request import Request
 from filelock import FileLock
@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 
 from au_adapter.data.rendered import SAMPLE, find_renders
 from au_adapter.faces.locate import FACE_LANDMARKER, MODEL_FOLDER
-from au_adapter.training.follow import LOCK, LOG, ROOT
+from au_adapter.training.follow import LOCK, LOG, ROOT, TrainingError
 
 WIDGETS = {
     "base": "AU-Adapter demo model", "data": "rendered sample", "batch_size": 2,
@@ -137,3 +137,15 @@ def test_another_file_than_stable_diffusion_is_named_with_the_node(
     monkeypatch.setitem(folder_paths.folder_names_and_paths, "checkpoints", checkpoints)
     with pytest.raises(ValueError, match=r"^Train AU-Adapter: .*vae\.safetensors is no checkpoint"):
         request("anna", base="vae.safetensors").arguments()
+
+
+@pytest.mark.parametrize("kind", ["MemoryError", "CheckMemoryError", "killed"])
+def test_what_to_lower_depends_on_whether_faces_were_drawn(folders: Path, kind: str) -> None:
+    with pytest.raises(RuntimeError) as step, _explained(folders):
+        raise TrainingError("no memory", kind)
+    assert "Train AU-Adapter: the memory is used up. Lower batch_size" in str(step.value)
+    with pytest.raises(RuntimeError) as check, _explained(folders):
+        raise TrainingError("no memory", kind, checking=True)
+    said = str(check.value)
+    assert said.startswith("Train AU-Adapter: the memory is used up in a check. Set validate_every")
+    assert "batch_size" not in said and "the same name goes on from there" in said
