@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -17,11 +16,13 @@ from au_adapter.evaluation.estimators.files import read_picture
 from au_adapter.evaluation.plots import sentence_picture
 from au_adapter.training.follow import LOCK, LOG, LOOK, Training, TrainingError
 from au_adapter.training.results import find_result, read_losses, training_report
-from au_adapter.weights.files import load_adapter, save_adapter
+from au_adapter.weights.files import load_adapter
 
 from .au_adapter import ALIASES, FOLDER
 from .compat import ProgressBar, folder_paths, io, model_management, ui
 from .sockets import CATEGORY, AUAdapterSocket, LossMapSocket
+from .train_changes import fingerprint
+from .train_files import save_numbered, saved_as
 from .train_request import BASES, DATA, DTYPES, RUNS, UNITS, Request
 
 PREVIEW = 512  # pixels of the longer side, sent to the page
@@ -30,6 +31,11 @@ SHEET = "pictures.png"
 LOWER = (
     "lower batch_size (and raise grad_accumulation_steps by as much for the same result), switch "
     "gradient_checkpointing on, or choose training_dtype bf16"
+)
+# The same in a check, which draws several faces at once, whatever batch_size is.
+LOWER_A_CHECK = (
+    "set validate_every to 0, which keeps the last adapter and draws nothing, or learn fewer units "
+    "under another name: fewer faces are held in memory"
 )
 
 
@@ -40,9 +46,9 @@ class TrainAUAdapter(io.ComfyNode):
             node_id="AUA_TrainAUAdapter",
             display_name="Train AU-Adapter",
             category=CATEGORY,
-            description="Trains an AU-Adapter by FineFace's recipe on labelled faces, in a process "
-            "of its own, and keeps it in models/au_adapter. A run that was stopped goes on where "
-            "it was.",
+            description="Trains an AU-Adapter after FineFace on labelled faces, in a process of "
+            "its own, and keeps it in models/au_adapter. A run that was stopped goes on where it "
+            "was. The help page says what is not as in FineFace.",
             search_aliases=[*ALIASES, "training", "fine-tune", "LoRA", "dataset"],
             is_output_node=True,
             inputs=[*_subject_inputs(), *_core_inputs(), *_own_inputs()],
@@ -61,6 +67,10 @@ class TrainAUAdapter(io.ComfyNode):
                 ),
             ],
         )
+
+    @classmethod
+    def fingerprint_inputs(cls, **widgets: Any) -> str:
+        return fingerprint(*(widgets.get(name) for name in ("data", "name", "existing_run")))
 
     @classmethod
     def execute(cls, **widgets: Any) -> io.NodeOutput:
@@ -87,7 +97,7 @@ def _subject_inputs() -> list[io.Input]:
             "data",
             options=[DATA[0], *folder_paths.get_input_subfolders()],
             default=DATA[0],
-            tooltip="Labelled faces: the rendered faces that come along, or a folder inside "
+            tooltip="Labelled faces: the 240 rendered ones that come along, or a folder inside "
             "ComfyUI's input folder with pictures and labels.csv (columns file, caption, AU1, "
             "AU2, ... from 0 to 5), or with shards of `au-adapter prepare` or `render`.",
         ),
@@ -118,7 +128,8 @@ def _core_inputs() -> list[io.Input]:
         ),
         io.Float.Input(
             "learning_rate", default=0.001, min=0.0000001, max=1.0, step=0.0000001,
-            tooltip="0.001 suits the bundled model, 0.0001 Stable Diffusion (FineFace).",
+            tooltip="0.001 suits the bundled model, 0.0001 Stable Diffusion (FineFace). It rises "
+            "over the first steps and falls to a tenth over the last quarter of `steps`.",
         ),
         io.Int.Input(
             "rank", default=32, min=1, max=128,
@@ -147,7 +158,8 @@ def _own_inputs() -> list[io.Input]:
             options=list(UNITS),
             default=next(iter(UNITS)),
             tooltip="The Action Units that are learnt. An AU that the labels do not name is 0. "
-            "Left and right apart needs labels that tell them apart, as rendered faces have.",
+            "Left and right apart needs labels that tell them apart, as rendered faces have. "
+            "Checks read no side apart, and 17 AUs by Google's face landmarker.",
         ),
         io.Int.Input(
             "validate_every",
@@ -210,17 +222,28 @@ def _show(bar: ProgressBar, event: Mapping[str, Any]) -> None:
 
 
 def _output(request: Request, trained: int) -> io.NodeOutput:
-    """The adapter that answered best, else the last; in a new file unless nothing was trained."""
+    """The adapter that answered best, else the last; in a new file unless it lies in one already.
+
+    trained: steps that were heard of; a run that was left alone may have done others since.
+    """
     result = find_result(request.folder, judged=request.validate_every > 0)
     adapter = load_adapter(result / "adapter.safetensors").requires_grad_(False).eval()
     report = training_report(request.folder, result)
-    if trained:
-        path = save_adapter(adapter, _numbered(request.name))
-        report += f"\n\nSaved as {path.name} in models/{FOLDER}"
+    if file := saved_as(request.folder, adapter):
+        report += f"\n\n{_idle(request, trained)}, and no new file: it is {file}"
     else:
-        report += f"\n\nNothing left to train up to step {request.steps}, and no new file"
+        file = save_numbered(request.folder, adapter, request.name)
+        report += f"\n\nSaved as {file}"
+    report += f" in models/{FOLDER}"
     losses = {"loss": read_losses(request.folder)}
     return io.NodeOutput(adapter, losses, report, _pictures(request), ui=ui.PreviewText(report))
+
+
+def _idle(request: Request, trained: int) -> str:
+    """Why the adapter to keep is still the one that was saved before."""
+    if trained:
+        return f"None of {trained} more steps made an adapter that answers better"
+    return f"Nothing left to train up to step {request.steps}"
 
 
 def _pictures(request: Request) -> Tensor:
@@ -232,15 +255,6 @@ def _pictures(request: Request) -> Tensor:
     return read_picture(sheets[-1])
 
 
-def _numbered(name: str) -> Path:
-    """The next free NAME_00001.safetensors of the model folder."""
-    path = Path(folder_paths.get_folder_paths(FOLDER)[0]) / name
-    pattern = re.compile(re.escape(path.name) + r"_(\d{5})\.safetensors")
-    files = path.parent.glob("*.safetensors")
-    taken = [int(m[1]) for file in files if (m := pattern.fullmatch(file.name))]
-    return path.with_name(f"{path.name}_{max(taken, default=0) + 1:05d}.safetensors")
-
-
 @contextmanager
 def _explained(folder: Path) -> Iterator[None]:
     """A failure of the other process as one sentence that says what to do here."""
@@ -248,10 +262,11 @@ def _explained(folder: Path) -> Iterator[None]:
         yield
     except TrainingError as error:
         text = str(error)
-        if error.kind in ("MemoryError", "killed"):
+        if error.kind in ("MemoryError", "CheckMemoryError", "killed"):
+            where, lower = (" in a check", LOWER_A_CHECK) if error.checking else ("", LOWER)
             text = (
-                f"the memory is used up. {LOWER[0].upper()}{LOWER[1:]}. What was saved before is "
-                "whole, and the same name goes on from there"
+                f"the memory is used up{where}. {lower[0].upper()}{lower[1:]}. What was saved "
+                "before is whole, and the same name goes on from there"
             )
         raise RuntimeError(f"Train AU-Adapter: {text}") from error
 

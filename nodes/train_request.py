@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from au_adapter.faces.locate import FACE_LANDMARKER, MODEL_FOLDER, locate
+from au_adapter.data.rendered import SAMPLE
+from au_adapter.data.shards import PATTERN
+from au_adapter.faces.locate import FACE_LANDMARKER, MODEL_FOLDER, find, locate
 from au_adapter.facs import ALL_UNITS, SET_A
 from au_adapter.weights.stable_diffusion import find_family
 
@@ -45,7 +47,7 @@ class Request:
     existing_run: str
 
     def __post_init__(self) -> None:
-        root = _runs().resolve()
+        root = run_folder("").resolve()
         if not self.name.strip() or root not in (root / self.name).resolve().parents:
             raise ValueError(
                 f"Train AU-Adapter: {self.name!r} is not a name inside models/au_adapter; write a "
@@ -55,7 +57,7 @@ class Request:
     @property
     def folder(self) -> Path:
         """Where the state of the run is kept."""
-        return _runs() / self.name
+        return run_folder(self.name)
 
     @property
     def checkpoint(self) -> Path | None:
@@ -68,17 +70,17 @@ class Request:
         """Of `au-adapter train`."""
         settings = [f"{name}={value}" for name, value in self._settings().items()]
         return [
-            *("--recipe", self._recipe(), "--data", self._faces(), "--steps", str(self.steps)),
+            *("--recipe", self._recipe(), "--data", str(self._faces()), "--steps", str(self.steps)),
             *("--validate-every", str(self.validate_every)),
-            *(("--estimator", "mesh") if self.checkpoint and self.validate_every else ()),
+            *(("--estimator", "mesh") if self._landmarker() else ()),
             *(word for setting in settings for word in ("--set", setting)),
         ]
 
     def environment(self) -> dict[str, str]:
         """Variables that the training needs besides."""
         found = {"ACCELERATE_USE_CPU": "true"} if command_line.cpu else {}
-        if self.checkpoint and self.validate_every:
-            found[FACE_LANDMARKER.variable] = str(self._landmarker())
+        if landmarker := self._landmarker():
+            found[FACE_LANDMARKER.variable] = str(landmarker)
         return found
 
     def _recipe(self) -> str:
@@ -110,15 +112,24 @@ class Request:
             "save_every": SAVE_EVERY,
         }
 
-    def _faces(self) -> str:
-        if self.data in DATA:
-            return "rendered"
-        return str(Path(folder_paths.get_input_directory()) / self.data)
+    def _faces(self) -> Path:
+        folder = faces_folder(self.data)
+        if folder == SAMPLE and not any(folder.glob(PATTERN)):
+            raise FileNotFoundError(
+                f"Train AU-Adapter: there is no {PATTERN} in {folder}, where the rendered sample "
+                "belongs: install the extension again, or choose a folder of your own in data."
+            )
+        return folder
 
-    @staticmethod
-    def _landmarker() -> Path:
+    def _landmarker(self) -> Path | None:
+        """The file with which `mesh` reads the faces of the checks. None without checks, and where
+        the bundled model's own regressor reads them: it knows 12 AUs, and stands in for more."""
+        wide = set(UNITS[self.units][0]) > set(SET_A)
+        if not self.validate_every or not (self.checkpoint or wide):
+            return None
+        look = locate if self.checkpoint else find
         try:
-            return locate(FACE_LANDMARKER, None, folder_paths.get_folder_paths(MODEL_FOLDER))
+            return look(FACE_LANDMARKER, None, folder_paths.get_folder_paths(MODEL_FOLDER))
         except FileNotFoundError as error:
             raise FileNotFoundError(
                 f"Train AU-Adapter: to check the faces that are drawn, it needs the face "
@@ -126,5 +137,12 @@ class Request:
             ) from error
 
 
-def _runs() -> Path:
-    return Path(folder_paths.get_output_directory()) / RUN_FOLDER
+def faces_folder(data: str) -> Path:
+    """The labelled faces that a choice of data stands for. The sample, and not what
+    `--data rendered` of the command line finds: that may be other renders tomorrow."""
+    return SAMPLE if data in DATA else Path(folder_paths.get_input_directory()) / data
+
+
+def run_folder(name: str) -> Path:
+    """Where the state of the run of a name is kept."""
+    return Path(folder_paths.get_output_directory()) / RUN_FOLDER / name

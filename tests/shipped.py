@@ -88,10 +88,11 @@ def is_link(value: Any) -> bool:
 
 
 @contextmanager
-def shipped_server(base: Path) -> Iterator[ComfyServer]:
-    """A server that caches nothing, on the bundled model, or on random weights in a clone without.
+def shipped_server(base: Path, caching: bool = False) -> Iterator[ComfyServer]:
+    """A server on the bundled model, or on random weights in a clone without.
 
-    `base` is an empty folder for it. What else the workflows need is there by name.
+    `base` is an empty folder for it. What else the workflows need is there by name. caching: keep
+    outputs from one prompt to the next, as a person's server does.
     """
     add_stand_ins(base)
     face_files.lend(base)
@@ -104,5 +105,6 @@ def shipped_server(base: Path) -> Iterator[ComfyServer]:
             from tiny_demo import write_magicface
 
             write_magicface(base / "models" / "magicface")
-        with ComfyServer(base=base) as server:
+        kept = {"extra_arguments": ()} if caching else {}
+        with ComfyServer(base=base, **kept) as server:
             yield server

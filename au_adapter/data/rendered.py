@@ -14,6 +14,9 @@ from ..facs import SET_A
 from ..weights.downloads import cache_folder
 from .shards import PATTERN, decode, find_shards, label_of, label_values, picture_of, read_shard
 
+# Comes along with a clone of the repository, not with the wheel.
+SAMPLE = Path(__file__).parents[2] / "tests" / "data" / "rendered"
+
 
 @dataclass(frozen=True)
 class RenderedSet:
@@ -46,9 +49,7 @@ def find_renders() -> Path:
 
     Raises FileNotFoundError, saying how to make some, where there are neither.
     """
-    cached = cache_folder("rendered")
-    sample = Path(__file__).parents[2] / "tests" / "data" / "rendered"
-    for folder in (cached, sample):
+    for folder in (cache_folder("rendered"), SAMPLE):
         if any(folder.glob(PATTERN)):
             return folder
     raise FileNotFoundError(

@@ -38,12 +38,13 @@ KILLED = (-9, 128 + 9)  # by the system, as POSIX and shells count it
 class TrainingError(RuntimeError):
     """A training that failed; the text says why, `kind` is the name of its exception or "killed".
 
-    Killed is what the system does to a process, mostly for want of memory.
+    Killed is what the system does to a process, mostly for want of memory. checking: in the middle
+    of a check, which draws faces, not of a step.
     """
 
-    def __init__(self, text: str, kind: str):
+    def __init__(self, text: str, kind: str, checking: bool = False):
         super().__init__(text)
-        self.kind = kind
+        self.kind, self.checking = kind, checking
 
 
 class Training:
@@ -61,7 +62,7 @@ class Training:
         self.output = Path(output)
         self.output.mkdir(parents=True, exist_ok=True)
         self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
-        self._stopped = False
+        self._stopped = self._checking = False
         with (self.output / LOG).open("ab") as log:
             self._log_start = log.tell()
             self.process = subprocess.Popen(
@@ -102,6 +103,7 @@ class Training:
             elif event["event"] == "error":
                 failed = event
             else:
+                self._checking = event["event"] == "check"
                 yield event
         self._check(failed)
 
@@ -125,12 +127,13 @@ class Training:
     def _check(self, failed: Mapping[str, Any]) -> None:
         code = self.process.returncode
         if failed:
-            raise TrainingError(failed["message"], failed["kind"])
+            raise TrainingError(failed["message"], failed["kind"], self._checking)
         if code in KILLED:
             raise TrainingError(
                 f"the training process was ended by the system (code {code}), most often because "
                 "the memory was used up",
                 "killed",
+                self._checking,
             )
         if code:
             raise TrainingError(

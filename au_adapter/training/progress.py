@@ -4,6 +4,7 @@
 {"event": "waiting"}                            another run is still at work in the folder
 {"event": "start", "step", "steps"}             step: where it goes on, 0 at first
 {"event": "step", "step", "loss", "seconds"}    after each step; of the step alone
+{"event": "check"}                              faces are drawn and read, which may take minutes
 {"event": "validation", "step", "pictures", "best", "au_error", "response", ...}
 {"event": "saved", "step", "folder"}
 {"event": "end", "step", "result"}              also after a stop: the step tells

@@ -6,6 +6,7 @@ Needs nothing that a training needs.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -86,4 +87,16 @@ def _response(measures: dict[str, Any]) -> list[str]:
     for unit, curve in curves.items():
         cells = [f"{curve[level]:.2f}" if level in curve else "" for level in levels]
         lines.append(f"| {unit} | " + " | ".join(cells) + " |")
-    return lines
+    return lines + _not_measured(measures.get("not_measured", ()))
+
+
+def _not_measured(names: Sequence[str]) -> list[str]:
+    if not names:
+        return []
+    line = f"Not measured: {', '.join(names)}."
+    if any(name.startswith("AU") for name in names):
+        line += (
+            " The estimator mesh reads 22 AUs, once `au-adapter download face-landmarker` has "
+            "fetched what it needs."
+        )
+    return ["", line]

@@ -23,7 +23,7 @@ from .progress import quiet
 from .recipe import Report
 from .settings import Settings
 from .sources import data_card, find_faces
-from .trouble import explained
+from .trouble import checked, explained
 from .validation import Estimate, validation_for
 
 RECIPES = {
@@ -89,7 +89,9 @@ def train(
         for card in cards:
             report({"event": "data", **{name: card[name] for name in DESCRIBED}})
         made = make(faces, **chosen)
-        validate = validation_for(made, estimate) if settings.validate_every else None
+        validate = None
+        if settings.validate_every:
+            validate = checked(validation_for(made, estimate), Path(output), report)
         about = {"recipe": recipe, "data": cards}
         Trainer(made, settings, Path(output), validate, report, about).run()
     return Path(output) / "result"

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
+from torch import nn
 
 from ..disk import full_disk_said
+from .recipe import Report, Validate
 
 # How PyTorch says it on a processor, and its helpers on a GPU.
 NO_MEMORY = ("can't allocate memory", "not enough memory", "out of memory")
@@ -16,6 +19,15 @@ LOWER = (
     "lower batch_size, raise accumulation, switch gradient_checkpointing on, or choose "
     "mixed_precision=bf16"
 )
+# A check is no step: it draws several faces at once, whatever batch_size is.
+LOWER_A_CHECK = (
+    "set validate_every=0, or learn fewer units, of which fewer faces are held in memory (another "
+    "batch_size changes nothing there)"
+)
+
+
+class CheckMemoryError(MemoryError):
+    """The memory ran out while a check drew faces and read them."""
 
 
 @contextmanager
@@ -32,6 +44,8 @@ def explained(output: Path) -> Iterator[None]:
 def _no_memory_said(output: Path) -> Iterator[None]:
     try:
         yield
+    except CheckMemoryError:  # knows better what to lower
+        raise
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
@@ -39,6 +53,25 @@ def _no_memory_said(output: Path) -> Iterator[None]:
             f"the memory is used up. What was saved before is whole: {LOWER}, and run this "
             f"again; it goes on from there ({output})"
         ) from error
+
+
+def checked(validate: Validate, output: Path, report: Report) -> Validate:
+    """The same check, which reports that it begins; no memory left in it is a CheckMemoryError that
+    says what to do."""
+
+    def check(module: nn.Module, folder: Path) -> dict[str, Any]:
+        report({"event": "check"})
+        try:
+            return validate(module, folder)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            raise CheckMemoryError(
+                f"the memory is used up, in a check. What was saved before is whole: "
+                f"{LOWER_A_CHECK}, and run this again; it goes on from there ({output})"
+            ) from error
+
+    return check
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -69,7 +69,8 @@ class Validation:
     def __call__(self, module: nn.Module, folder: Path) -> dict[str, Any]:
         """Measures of the module as it is: "au_error" over the AUs asked for and "full_error" over
         all (intensity units squared), "faces", the share of pictures in which one was found,
-        "response", AU -> requested -> mean measured, and "estimator", who measured.
+        "response", AU -> requested -> mean measured, "estimator", who measured, and "not_measured",
+        what the recipe learns and no case asks for, in words.
 
         A picture without a face counts as a face that shows no AU.
         """
@@ -82,7 +83,15 @@ class Validation:
             "faces": found / len(rows),
             "response": _response(rows),
             "estimator": self.estimator,
+            "not_measured": self._not_measured(),
         }
+
+    def _not_measured(self) -> list[str]:
+        asked = {unit for case in self.cases for unit in case.requested}
+        unasked = [f"AU{unit}" for unit in self.recipe.units if str(unit) not in asked]
+        apart = any(unit.startswith(("L", "R")) for unit in asked)
+        sides = getattr(self.recipe, "sides", False) and not apart
+        return [*unasked, *(["left and right apart"] if sides else [])]
 
     def _sheet(self, images: Tensor, title: str) -> Image.Image:
         pictures = [Image.fromarray(p) for p in (images * 255).round().byte().numpy()]

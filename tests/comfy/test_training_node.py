@@ -139,6 +139,26 @@ def test_an_interrupted_run_saves_and_goes_on(server: ComfyServer) -> None:
     assert adapters(server, "patient") == []
 
 
+def test_a_run_that_is_interrupted_in_its_last_check_has_its_file_in_the_end(
+    server: ComfyServer,
+) -> None:
+    """Also: 17 AUs on the bundled model are read by the face landmarker, which lies in models."""
+    graph = alone("late", steps=2, validate_every=2, units="17 (sets A and B)")
+
+    def stop(step: int, steps: int, node: str) -> None:
+        if step == steps:
+            server.interrupt()
+
+    with pytest.raises(PromptInterrupted):
+        server.wait(server.post_prompt(graph), stop)
+    assert adapters(server, "late") == []
+    history = server.wait(server.post_prompt(graph))
+    (report,) = history["outputs"]["1"]["text"]
+    assert adapters(server, "late") == ["late_00001.safetensors"] and "Saved as late" in report
+    assert "by au-adapter mesh estimator" in report and "| 24 |" in report
+    assert "Not measured" not in report
+
+
 def test_out_of_memory_is_a_sentence(server: ComfyServer) -> None:
     limit = server.base / "limit"
     limit.touch()
@@ -204,3 +224,24 @@ def test_a_missing_column_is_a_sentence(server: ComfyServer) -> None:
 def test_a_name_that_leaves_the_folder_is_refused(server: ComfyServer) -> None:
     for name in ("../escaped", " "):
         assert "is not a name inside models/au_adapter" in failure(server, alone(name))
+
+
+def was_kept(server: ComfyServer, graph: dict) -> bool:
+    """Whether ComfyUI gave the node's outputs of before."""
+    messages = dict(server.wait(server.post_prompt(graph))["status"]["messages"])
+    return "1" in messages["execution_cached"]["nodes"]
+
+
+def test_where_outputs_are_kept_changed_faces_count(tmp_path: Path) -> None:
+    """On a server as people run it: the same faces and the same run are not asked for twice."""
+    with shipped_server(tmp_path, caching=True) as server:
+        table = server.base / "input" / photos(server, "faces", "AU12") / "labels.csv"
+        graph = alone("kept", data="faces", steps=2)
+        assert not was_kept(server, graph) and was_kept(server, graph)
+        write_table(table, [{"file": "0.png", "caption": "a man", "AU12": 2}])
+        assert not was_kept(server, graph) and was_kept(server, graph)
+        (server.base / "models" / "au_adapter" / "kept_00001.safetensors").unlink()
+        assert not was_kept(server, graph) and adapters(server, "kept")
+        graph["1"]["inputs"]["existing_run"] = "begin again"
+        assert not was_kept(server, graph) and not was_kept(server, graph)
+        assert adapters(server, "kept")[-1] == "kept_00003.safetensors"

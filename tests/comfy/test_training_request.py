@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from au_adapter_pack.nodes import train_request
 from au_adapter_pack.nodes.compat import folder_paths
-from au_adapter_pack.nodes.train import _forget, _numbered
+from au_adapter_pack.nodes.train import _explained, _forget
+from au_adapter_pack.nodes.train_files import numbered
 from au_adapter_pack.nodes.train_request import Request
 from filelock import FileLock
 from safetensors.torch import save_file
 
-from au_adapter.training.follow import LOCK, LOG
+from au_adapter.data.rendered import SAMPLE, find_renders
+from au_adapter.faces.locate import FACE_LANDMARKER, MODEL_FOLDER
+from au_adapter.training.follow import LOCK, LOG, ROOT, TrainingError
 
 WIDGETS = {
     "base": "AU-Adapter demo model", "data": "rendered sample", "batch_size": 2,
@@ -44,11 +49,11 @@ def test_a_name_outside_the_folder_is_refused(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["anna", "people/anna", "people/anna/", "./anna"])
 def test_the_next_number_never_replaces_a_file(folders: Path, name: str) -> None:
-    first = _numbered(name)
+    first = numbered(name)
     first.parent.mkdir(parents=True)
     assert first.name == "anna_00001.safetensors" and folders / "models" in first.parents
     first.touch()
-    assert _numbered(name) == first.with_name("anna_00002.safetensors")
+    assert numbered(name) == first.with_name("anna_00002.safetensors")
 
 
 @pytest.mark.parametrize(
@@ -59,6 +64,49 @@ def test_sides_are_asked_for_by_the_units(units: str, count: int, sides: bool) -
     arguments = request("anna", units=units).arguments()
     chosen = next(word for word in arguments if word.startswith("units="))
     assert chosen.count(",") == count - 1 and ("sides=true" in arguments) == sides
+
+
+def test_the_help_page_says_how_the_learning_rate_goes(folders: Path) -> None:
+    """A twentieth of the steps up, 200 at most, and a quarter of them down, on every base."""
+    page = (ROOT / "web" / "docs" / "AUA_TrainAUAdapter.md").read_text(encoding="utf-8")
+    words = " ".join(page.split())
+    assert "rises over the first twentieth of *steps*, over 200 at most, and falls" in words
+    assert "to a tenth over the last quarter" in words
+    for steps, up, down in ((1000, 50, 250), (20000, 200, 5000)):
+        arguments = request("anna", steps=steps).arguments()
+        assert f"warmup_steps={up}" in arguments and f"decay_steps={down}" in arguments
+
+
+def test_seventeen_aus_are_read_by_the_landmarker_where_its_file_is(
+    folders: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which is looked for in models/face_analysis; the bundled model's own regressor knows 12."""
+    monkeypatch.setenv("AU_ADAPTER_CACHE", str(folders))
+    known = ([str(folders)], {".task"})
+    monkeypatch.setitem(folder_paths.folder_names_and_paths, MODEL_FOLDER, known)
+    wide = request("anna", units="17 (sets A and B)", validate_every=2)
+    assert "--estimator" not in wide.arguments()
+    (folders / FACE_LANDMARKER.names[0]).touch()
+    arguments, variables = wide.arguments(), wide.environment()
+    assert arguments[arguments.index("--estimator") + 1] == "mesh"
+    assert variables[FACE_LANDMARKER.variable] == str(folders / FACE_LANDMARKER.names[0])
+    for other in ({"validate_every": 2}, {"units": "17 (sets A and B)"}):
+        assert "--estimator" not in request("anna", **other).arguments()
+    monkeypatch.setenv(FACE_LANDMARKER.variable, str(folders / "gone.task"))
+    with pytest.raises(FileNotFoundError, match=r"^Train AU-Adapter: to check .*gone\.task"):
+        wide.arguments()
+
+
+def test_the_sample_is_the_sample_where_other_renders_were_drawn(
+    folders: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AU_ADAPTER_CACHE", str(folders))
+    shutil.copytree(SAMPLE, folders / "rendered")
+    arguments = request("anna").arguments()
+    assert arguments[arguments.index("--data") + 1] == str(SAMPLE) and find_renders() != SAMPLE
+    monkeypatch.setattr(train_request, "SAMPLE", folders / "nowhere")
+    with pytest.raises(FileNotFoundError, match="^Train AU-Adapter: there is no shard.*nowhere"):
+        request("anna").arguments()
 
 
 def write_run(folder: Path) -> Path:
@@ -89,3 +137,15 @@ def test_another_file_than_stable_diffusion_is_named_with_the_node(
     monkeypatch.setitem(folder_paths.folder_names_and_paths, "checkpoints", checkpoints)
     with pytest.raises(ValueError, match=r"^Train AU-Adapter: .*vae\.safetensors is no checkpoint"):
         request("anna", base="vae.safetensors").arguments()
+
+
+@pytest.mark.parametrize("kind", ["MemoryError", "CheckMemoryError", "killed"])
+def test_what_to_lower_depends_on_whether_faces_were_drawn(folders: Path, kind: str) -> None:
+    with pytest.raises(RuntimeError) as step, _explained(folders):
+        raise TrainingError("no memory", kind)
+    assert "Train AU-Adapter: the memory is used up. Lower batch_size" in str(step.value)
+    with pytest.raises(RuntimeError) as check, _explained(folders):
+        raise TrainingError("no memory", kind, checking=True)
+    said = str(check.value)
+    assert said.startswith("Train AU-Adapter: the memory is used up in a check. Set validate_every")
+    assert "batch_size" not in said and "the same name goes on from there" in said

@@ -33,3 +33,19 @@ def test_losses_are_by_step_and_a_row_that_is_cut_off_is_none(tmp_path: Path) ->
     assert read_losses(tmp_path) == [4.0, 2.0]
     write_result(tmp_path, "result", 2)
     assert "Loss 4.0000 at first, 2.0000 at last" in training_report(tmp_path, tmp_path / "result")
+
+
+def test_what_was_not_measured_is_named(tmp_path: Path) -> None:
+    measures = {"response": {"12": {"0": 0.1, "4": 3.0}}, "estimator": "brightness"}
+    for names, said in (
+        (["AU7", "left and right apart"], "Not measured: AU7, left and right apart. The estimator"),
+        (["left and right apart"], "Not measured: left and right apart."),
+        ([], "| 12 | 0.10 | 3.00 |"),
+    ):
+        folder = tmp_path / str(len(names)) / "result"
+        folder.mkdir(parents=True)
+        described = {"step": 2, "measures": {**measures, "not_measured": names}}
+        (folder / "training.json").write_text(json.dumps(described))
+        report = training_report(folder.parent, folder)
+        assert report.splitlines()[-1].startswith(said)
+        assert ("download face-landmarker" in report) == ("AU7" in names)

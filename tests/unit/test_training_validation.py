@@ -262,10 +262,18 @@ class Reader:
 def test_an_estimator_is_asked_for_what_it_reads(tmp_path: Path) -> None:
     validation = validation_for(Drawer(tmp_path), Reader())
     assert validation.cases == single_units((12,)) and validation.estimator == "brightness"
+    assert validation(nn.Identity(), tmp_path)["not_measured"] == ["AU4"]
     blind = Reader()
     blind.units = (7,)
     with pytest.raises(ValueError, match="brightness reads none of the AUs"):
         validation_for(Drawer(tmp_path), blind)
+
+
+def test_sides_that_no_case_asks_for_are_not_measured(tmp_path: Path) -> None:
+    drawer = Drawer()
+    drawer.sides = True
+    measures = Validation(drawer, read)(nn.Identity(), tmp_path)
+    assert measures["not_measured"] == ["left and right apart"]
 
 
 def test_the_last_step_is_judged_too(tmp_path: Path) -> None:
