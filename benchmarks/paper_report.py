@@ -37,6 +37,7 @@ TITLES = {
     2: "Table 2: AU encoders (FineFace is res_mlp64)",
     3: "Table 3: smoothing of the labels (FineFace is as released)",
 }
+NOTES = Path(__file__).parent / "notes"  # what people say of a result, by its name
 UNTRAINED = {"base alone": "base.json", "base with AU text": "text.json"}
 COMPARED = ("picture_rmse", "clip_i")  # with the base's picture of the same prompt and seed
 
@@ -52,6 +53,8 @@ def write_report(name: str, work: Path, results: Path, cells: Sequence[Cell], si
     results.mkdir(parents=True, exist_ok=True)
     lines = [*_head(name, size, done, hours), *_tables(cells, rows, hours), *_linearity(rows)]
     lines += _order(rows) if size.ranks else ["", "Too small to rank anything by."]
+    if (note := NOTES / f"{name}.md").is_file():
+        lines += ["", note.read_text(encoding="utf-8").strip()]
     path = results / f"{name}.md"
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     content = {"schema": 1, "cells": rows, "hours": hours, "published": PUBLISHED}
