@@ -23,6 +23,7 @@ from torch import Tensor
 from torchvision.utils import save_image
 
 from au_adapter.demo import demo_folder
+from au_adapter.disk import replacing
 from au_adapter.evaluation.estimators import Estimator, open_estimator
 from au_adapter.evaluation.metrics import clip_i
 from au_adapter.evaluation.protocols import load_protocol
@@ -312,9 +313,8 @@ def _sheet(pictures: Tensor, cases: Sequence[Case], path: Path) -> None:
 
 def _write(path: Path, content: object) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(content), encoding="utf-8")
-    partial.replace(path)
+    with replacing(path) as partial:
+        partial.write_text(json.dumps(content), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -7,10 +7,10 @@ something to write is told by comparing what the run keeps with the note, not by
 from __future__ import annotations
 
 import json
-import os
 import re
 from pathlib import Path
 
+from au_adapter.disk import replacing
 from au_adapter.models.adapter import AUAdapter
 from au_adapter.training.trouble import explained
 from au_adapter.weights.files import adapter_hash, save_adapter
@@ -65,9 +65,8 @@ def _note(run: Path, adapter: AUAdapter, path: Path) -> None:
     file = path.relative_to(_models()).as_posix()
     step = (adapter.provenance or {}).get("step")
     note = {"file": file, "step": step, "weights": adapter_hash(adapter)}
-    partial = run / f"{NOTE}.partial"
-    partial.write_text(json.dumps(note), encoding="utf-8")
-    os.replace(partial, run / NOTE)
+    with replacing(run / NOTE) as partial:
+        partial.write_text(json.dumps(note), encoding="utf-8")
 
 
 def _read(run: Path) -> dict:

@@ -234,11 +234,14 @@ class AUAdapter(nn.Module):
 def attend(query: Tensor, key: Tensor, value: Tensor, heads: int) -> Tensor:
     """softmax(q k^T / sqrt(d)) v, [N, L, C], of query [N, L, C], key and value [N or 1, T, C]."""
 
-    def split(x: Tensor) -> Tensor:
-        return x.expand(len(query), -1, -1).unflatten(-1, (heads, -1)).transpose(1, 2)
-
-    out = scaled_dot_product_attention(split(query.to(key)), split(key), split(value))
+    rows = (x.expand(len(query), -1, -1) for x in (query.to(key), key, value))
+    out = scaled_dot_product_attention(*(split_heads(x, heads) for x in rows))
     return out.transpose(1, 2).flatten(2)
+
+
+def split_heads(x: Tensor, heads: int) -> Tensor:
+    """[N, L, C] -> [N, heads, L, C / heads]."""
+    return x.unflatten(-1, (heads, -1)).transpose(1, 2)
 
 
 def module_key(path: str) -> str:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from ..models.adapter import AUAdapter, cross_attentions
+from ..models.adapter import AUAdapter, cross_attentions, split_heads
 
 # Full from here on, in widths of the picture from its middle; the midline belongs to both sides.
 APART = 0.2
@@ -52,7 +52,7 @@ class SideLoss:
 def left_logits(query: Tensor, key: Tensor, heads: int) -> Tensor:
     """[N, heads, L]: log odds that a place of query [N, L, C] attends to the left among the tokens
     of key [N, T, C], the first half of which are the left's."""
-    q, k = (x.unflatten(-1, (heads, -1)).transpose(1, 2) for x in (query, key))
+    q, k = (split_heads(x, heads) for x in (query, key))
     left, right = (q @ k.mT / q.shape[-1] ** 0.5).chunk(2, dim=-1)
     return left.logsumexp(-1) - right.logsumexp(-1)
 

@@ -36,12 +36,17 @@ def explained(output: Path) -> Iterator[None]:
 
     output: the folder of the run, which keeps what was saved last.
     """
-    with full_disk_said(output), _no_memory_said(output):
+    no_memory = MemoryError(
+        f"the memory is used up. What was saved before is whole: {LOWER}, and run this again; it "
+        f"goes on from there ({output})"
+    )
+    with full_disk_said(output), _no_memory_said(no_memory):
         yield
 
 
 @contextmanager
-def _no_memory_said(output: Path) -> Iterator[None]:
+def _no_memory_said(said: MemoryError) -> Iterator[None]:
+    """Raise what says what to do in place of what says that memory was refused."""
     try:
         yield
     except CheckMemoryError:  # knows better what to lower
@@ -49,10 +54,7 @@ def _no_memory_said(output: Path) -> Iterator[None]:
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
-        raise MemoryError(
-            f"the memory is used up. What was saved before is whole: {LOWER}, and run this "
-            f"again; it goes on from there ({output})"
-        ) from error
+        raise said from error
 
 
 def checked(validate: Validate, output: Path, report: Report) -> Validate:
@@ -61,15 +63,12 @@ def checked(validate: Validate, output: Path, report: Report) -> Validate:
 
     def check(module: nn.Module, folder: Path) -> dict[str, Any]:
         report({"event": "check"})
-        try:
+        no_memory = CheckMemoryError(
+            f"the memory is used up, in a check. What was saved before is whole: {LOWER_A_CHECK}, "
+            f"and run this again; it goes on from there ({output})"
+        )
+        with _no_memory_said(no_memory):
             return validate(module, folder)
-        except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error):
-                raise
-            raise CheckMemoryError(
-                f"the memory is used up, in a check. What was saved before is whole: "
-                f"{LOWER_A_CHECK}, and run this again; it goes on from there ({output})"
-            ) from error
 
     return check
 
