@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import errno
-import resource
-import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
+from little_room import largest_file
 from safetensors import SafetensorError
 
 from au_adapter.data.rendered import load
@@ -19,27 +17,14 @@ from au_adapter.training import faces, landmarks
 from au_adapter.training.landmarks import LandmarkedSet
 
 SAMPLE = Path(__file__).parents[1] / "data" / "rendered"
-LARGEST = 4096  # bytes of a file that the system takes
 
 
-@pytest.fixture
-def little_room() -> Iterator[None]:
-    """The system refuses to write more than LARGEST bytes into a file."""
-    old = resource.getrlimit(resource.RLIMIT_FSIZE)
-    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    try:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (LARGEST, old[1]))
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, old)
-        signal.signal(signal.SIGXFSZ, handler)
-
-
-def test_half_a_file_never_stays(tmp_path: Path, little_room: None) -> None:
+def test_half_a_file_never_stays(tmp_path: Path) -> None:
     file = tmp_path / "card.json"
     file.write_text("before")
-    with pytest.raises(OSError, match="File too large"), replacing(file) as partial:
-        partial.write_bytes(bytes(2 * LARGEST))
+    full = pytest.raises(OSError, match="File too large")
+    with largest_file(4096), full, replacing(file) as partial:
+        partial.write_bytes(bytes(8192))
     assert [p.name for p in tmp_path.iterdir()] == ["card.json"]
     assert file.read_text() == "before"
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-import resource
 import shutil
 import signal
 import socket
@@ -19,6 +18,7 @@ import pytest
 import torch
 from filelock import FileLock
 from labelled_faces import write_faces, write_picture, write_table
+from little_room import largest_file
 from tiny_demo import write_demo
 from toy_training import SETTINGS, ToyRecipe
 
@@ -255,15 +255,9 @@ def test_a_full_disk_is_explained(tmp_path: Path) -> None:
 
 def test_torchs_own_words_for_a_full_disk_are_known(tmp_path: Path) -> None:
     """Written for real past the largest file that this process may write."""
-    old = resource.getrlimit(resource.RLIMIT_FSIZE)
-    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    try:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, old[1]))
-        with pytest.raises(OSError, match="is full"), explained(tmp_path):
-            torch.save(torch.zeros(100_000), tmp_path / "state.pt")
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, old)
-        signal.signal(signal.SIGXFSZ, handler)
+    full = pytest.raises(OSError, match="is full")
+    with largest_file(4096), full, explained(tmp_path):
+        torch.save(torch.zeros(100_000), tmp_path / "state.pt")
 
 
 def test_memory_that_is_used_up_is_explained(tmp_path: Path) -> None:
