@@ -107,8 +107,8 @@ def _head(name: str, size: Size, done: dict, hours: dict[str, float]) -> list[st
     return [
         "# FineFace's tables on rendered faces and the bundled base",
         "",
-        f"`python -m benchmarks.paper_tables --size {name.rsplit('_', 1)[-1]}`: {settings}; faces: "
-        f"{size.data}; {size.prompts} prompts, {len(size.units)} AUs at {len(size.levels)} levels, "
+        f"`{_command(name)}`: {settings}; faces: {size.data}; {size.prompts} prompts, "
+        f"{len(size.units)} AUs at {len(size.levels)} levels, "
         f"{size.combinations} combinations. "
         f"{sum(hours.values()):.1f} hours in all. Reader: {reader}.",
         "",
@@ -118,6 +118,12 @@ def _head(name: str, size: Size, done: dict, hours: dict[str, float]) -> list[st
         "seed; CLIP-I says the same by a CLIP. Both are best moderate: where nothing changed, the "
         "distance is near 0 and CLIP-I near 1.",
     ]
+
+
+def _command(name: str) -> str:
+    """What makes the report of that name: paper_tables_SIZE or paper_tables_SIZE_seedN."""
+    size, _, seed = name.removeprefix("paper_tables_").partition("_seed")
+    return f"python -m benchmarks.paper_tables --size {size}{f' --seed {seed}' if seed else ''}"
 
 
 def _tables(cells: Sequence[Cell], rows: dict, hours: dict[str, float]) -> list[str]:

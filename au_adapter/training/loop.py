@@ -149,9 +149,10 @@ class Trainer:
                 rate = (time.monotonic() - started) / (self.step - first)
                 self._log(torch.stack(losses).mean().item(), rate)
                 losses = []
-            if self.step % self.settings.save_every == 0:
-                self._save()
-            if self._validates():
+            judges = self._validates()
+            if judges or self.step % self.settings.save_every == 0:
+                self._save()  # a check can run out of memory; the steps before it are kept
+            if judges:
                 self._judge()
 
     def _train_step(self) -> Tensor:

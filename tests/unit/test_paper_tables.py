@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 from click import ClickException
+from click.testing import CliRunner
 from PIL import Image
 from tiny_demo import write_demo
 from torch import Tensor
@@ -86,6 +87,19 @@ def test_cells_of_another_base_are_not_reused(folders: tuple[Path, ...]) -> None
     work, results, *_ = folders
     run(SIZES["smoke"], work, results, "another", names=("LoRA-T",), base=demo_folder())
     assert len(list(work.glob("*/LoRA-T/seed1/cell.json"))) == 2
+
+
+def test_another_seed_has_a_report_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(paper_tables, "WORK", tmp_path / "work")
+    monkeypatch.setattr(paper_tables, "RESULTS", tmp_path)
+    arguments = ["--size", "smoke", "--seed", "2", "--cell", "LoRA-T"]
+    answer = CliRunner().invoke(paper_tables.main, arguments, catch_exceptions=False)
+    assert answer.exit_code == 0 and "LoRA-T, seed 2" in answer.output
+    assert "--size smoke --seed 2`" in (tmp_path / "paper_tables_smoke_seed2.md").read_text()
+    (cell,) = tmp_path.glob("work/smoke_seed2/*/LoRA-T/seed2/cell.json")
+    assert json.loads(cell.read_text())["settings"]["seed"] == 2
 
 
 def test_measures_by_hand() -> None:

@@ -143,6 +143,19 @@ def test_the_best_survives_a_power_cut(tmp_path: Path) -> None:
     assert described["measures"]["au_error"] == 1.0
 
 
+def test_no_memory_left_for_a_check_costs_no_steps(tmp_path: Path) -> None:
+    def full(module: nn.Module, folder: Path) -> dict[str, float]:
+        raise MemoryError
+
+    rarely = replace(JUDGED, save_every=1000)
+    with pytest.raises(MemoryError):
+        run(tmp_path, rarely, validate=full)
+    judge = Judge(3.0, 2.0, 1.0)
+    run(tmp_path, rarely, validate=judge)
+    assert [r["step"] for r in rows(tmp_path, "validation.jsonl")] == [10, 20, 30]
+    assert [r["step"] for r in rows(tmp_path, "log.jsonl")] == list(range(1, 31))
+
+
 def test_a_judgement_that_was_cut_is_made_up(tmp_path: Path) -> None:
     def cut(module: nn.Module, folder: Path) -> dict[str, float]:
         raise PowerCut
