@@ -2,8 +2,9 @@
 
 Every AU is asked for on both sides and, where the renderer has sides for it, on each alone, on
 prompts and seeds that nothing was trained or chosen on. Drawn by diffusers, read by the shipped
-mesh estimator, which reads both sides of 22 AUs; how well it sees each AU stands beside the
-answer. An AU's rise on a side is what is measured there, less what the face without AUs shows.
+mesh estimator, which reads both sides of 22 AUs. An AU's rise on a side is what is measured there,
+less what the face without AUs shows. What no adapter can beat stands beside it: the same faces
+rendered, of people that nothing was trained on, read by the same estimator.
 
     python -m benchmarks.sides_response ADAPTER
 """
@@ -11,17 +12,22 @@ answer. An AU's rise on a side is what is measured there, less what the face wit
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import click
+import numpy as np
 import torch
 from torch import Tensor
 from torchvision.utils import save_image
 
 from au_adapter.data.rendering.head import MIDDLE_UNITS
+from au_adapter.data.rendering.renderer import Renderer
+from au_adapter.data.rendering.sample import Expression, sample_person, sample_scene
 from au_adapter.evaluation.estimators import Estimator, MeshMeasure, open_estimator, read_set
 from au_adapter.evaluation.subject import Subject
 from au_adapter.facs import UNITS, AUVector
+from au_adapter.weights.downloads import face_model
 from tools import face_files
 
 from .au_response import PROMPTS
@@ -29,10 +35,13 @@ from .au_response import PROMPTS
 RESULTS = Path(__file__).parent / "results"
 PICTURES = Path(__file__).parents[1] / ".cache" / "benchmarks" / "sides_response"
 FIRST_SEED = 901
+FIRST_PERSON = 3_000_000  # of the renders
 STEPS, GUIDANCE = 20, 5.0
 LEVELS = (2.0, 4.0)
 # An AU answers on one side when that side rises by so much, and so many times the other.
 LEAST, APART = 0.5, 2.0
+
+Draw = Callable[[int, AUVector], Tensor]  # number of a face, its expressions: float [N, H, W, 3]
 
 
 @click.command()
@@ -42,7 +51,13 @@ def main(adapter: Path, prompts: int) -> None:
     """Measure ADAPTER on the bundled base; write results/sides_response.{json,md} and pictures."""
     subject = Subject.load(adapter=adapter, steps=STEPS, guidance=GUIDANCE)
     reader = open_estimator("mesh", folders=[face_files.MODELS])
-    found = measure(subject, reader, PROMPTS.splitlines()[:prompts])
+    units = subject.adapter.config.units
+    found = {
+        "adapter": subject.settings()["adapter"],
+        "estimator": reader.name,
+        "seeds": [FIRST_SEED, FIRST_SEED + prompts - 1],
+        **measure(drawing(subject), rendering(face_model()), reader, units, prompts),
+    }
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / "sides_response.json").write_text(json.dumps(found), encoding="utf-8")
     text = report(found)
@@ -50,30 +65,73 @@ def main(adapter: Path, prompts: int) -> None:
     click.echo(text)
 
 
-def measure(subject: Subject, reader: Estimator, prompts: list[str]) -> dict:
-    """Rises [left, right] by code and level, averaged over prompts, and the faces not found."""
-    units = subject.adapter.config.units
-    wanted, seen_well = requests(units), MeshMeasure().reliability
-    codes = [f"{code} {level:g}" for code, level in wanted]
+def drawing(subject: Subject) -> Draw:
+    """Draws on the prompts of au_response, each at a seed of its own."""
+    prompts = PROMPTS.splitlines()
+    return lambda number, vectors: subject.draw(prompts[number], FIRST_SEED + number, vectors)
+
+
+def rendering(model: Path) -> Draw:
+    """Renders one person for each prompt, who looks at the camera; see `au-adapter render`."""
+    renderer = Renderer(model)
+
+    def draw(number: int, vectors: AUVector) -> Tensor:
+        person = sample_person(FIRST_PERSON + number, renderer.model.masculine)
+        scene = sample_scene(np.random.default_rng(FIRST_SEED + number), pose_spread=0.0)
+        pictures = [renderer.render(person, scene, e).image for e in _expressions(vectors)]
+        return torch.from_numpy(np.stack(pictures)).float() / 255
+
+    return draw
+
+
+def _expressions(vectors: AUVector) -> list[Expression]:
+    left, right = (side.tolist() for side in vectors.sides())
+    return [
+        Expression(*(dict(zip(vectors.units, side, strict=True)) for side in sides))
+        for sides in zip(left, right, strict=True)
+    ]
+
+
+def measure(
+    adapted: Draw, rendered: Draw, reader: Estimator, units: tuple[int, ...], count: int
+) -> dict:
+    """Rises [left, right] of each AU by code and level, averaged over `count` faces: of what the
+    adapter draws and, as `renders`, of what is rendered; and how many faces were not found."""
+    wanted = requests(units)
     vectors = [AUVector.zeros(units), *(AUVector.from_dict({c: v}, units) for c, v in wanted)]
-    rises, missing = [], 0
-    for number, prompt in enumerate(prompts):
-        pictures = subject.draw(prompt, FIRST_SEED + number, AUVector.stack(vectors))
-        _save(pictures, number)
-        seen, lost = _read(reader, pictures, units)
-        rises.append(seen[1:] - seen[:1])
-        missing += lost
-    mean = torch.stack(rises).nanmean(0)
+    asked, codes = AUVector.stack(vectors), [f"{code} {level:g}" for code, level in wanted]
+    found, rises, left = {}, {}, {}
+    for name, draw in (("adapter", adapted), ("renders", rendered)):
+        pictures = [draw(number, asked) for number in range(count)]
+        _save(pictures, name)
+        mean, found[f"{name}_missing"] = _mean_rises(pictures, reader, units)
+        rises[name] = dict(zip(codes, mean.tolist(), strict=True))
+        shares = torch.stack([left_share(each) for each in pictures]).mean(0)
+        left[name] = dict(zip(codes, shares.tolist(), strict=True))
+    seen_well = MeshMeasure().reliability
     return {
-        "adapter": subject.settings()["adapter"],
-        "estimator": reader.name,
-        "seeds": [FIRST_SEED, FIRST_SEED + len(prompts) - 1],
         "units": list(units),
-        "pictures": len(vectors) * len(prompts),
-        "missing": missing,
+        "pictures": len(vectors) * count,
+        **found,
         "reliability": {str(u): round(seen_well[u], 2) for u in units},
-        "rises": {code: mean[i].tolist() for i, code in enumerate(codes)},
+        "rises": rises,
+        "left_share": left,
     }
+
+
+def left_share(pictures: Tensor) -> Tensor:
+    """[N - 1] of [N, H, W, 3]: of the squared change from the first, what lies on the person's
+    left, which is the picture's right."""
+    change = (pictures[1:] - pictures[:1]).square().sum((1, 3))
+    return change[:, change.shape[1] // 2 :].sum(1) / change.sum(1).clamp_min(1e-12)
+
+
+def _mean_rises(
+    pictures: list[Tensor], reader: Estimator, units: tuple[int, ...]
+) -> tuple[Tensor, int]:
+    """[requests, 2, K] over the faces, and how many were not found; each set begins neutral."""
+    seen, lost = zip(*(_read(reader, each, units) for each in pictures), strict=True)
+    return torch.stack([each[1:] - each[:1] for each in seen]).nanmean(0), sum(lost)
 
 
 def requests(units: tuple[int, ...]) -> list[tuple[str, float]]:
@@ -98,68 +156,81 @@ def _read(reader: Estimator, pictures: Tensor, units: tuple[int, ...]) -> tuple[
 
 def report(found: dict) -> str:
     """The result as Markdown."""
+    first, last = found["seeds"]
+    lost = [f"{found['pictures'] - found[f'{n}_missing']}" for n in ("adapter", "renders")]
     lines = [
         "# An adapter with left and right apart",
         "",
-        f"`python -m benchmarks.sides_response ADAPTER`, adapter {found['adapter']}, seeds "
-        f"{found['seeds'][0]} to {found['seeds'][1]}, {STEPS} steps, CFG {GUIDANCE:g}. Reader: "
-        f"{found['estimator']}; ICC is how well it reads each AU on renders. Faces found in "
-        f"{found['pictures'] - found['missing']} of {found['pictures']} pictures.",
+        f"`python -m benchmarks.sides_response ADAPTER`, adapter {found['adapter']}, seeds {first} "
+        f"to {last}, {STEPS} steps, CFG {GUIDANCE:g}. Reader: {found['estimator']}; ICC is how "
+        f"well it reads each AU on renders. In brackets: rendered faces that were asked for the "
+        f"same, read in the same way. The last column needs no reader: of the squared change of "
+        f"the picture, the share on the side asked for. Faces found in {lost[0]} ({lost[1]}) of "
+        f"{found['pictures']} pictures.",
         "",
-        "| AU | ICC | both at 2 | both at 4 | one side at 4: that side | the other side |",
-        "|---|---|---|---|---|---|",
+        "| AU | ICC | both at 2 | both at 4 | one side at 4: that side "
+        "| the other side | change there |",
+        "|---|---|---|---|---|---|---|",
         *(_line(found, unit) for unit in found["units"]),
         "",
-        _summary(found),
+        f"The adapter: {_summary(found, 'adapter')} The renders: {_summary(found, 'renders')}",
     ]
     return "\n".join(lines) + "\n"
 
 
 def _line(found: dict, unit: int) -> str:
-    both = [_rise(found, str(unit), level, unit, (0, 1)) for level in LEVELS]
-    cells = [f"{value:.2f}" for value in both]
-    apart = one_sided(found, unit)
-    cells += ["", ""] if apart is None else [f"{value:.2f}" for value in apart]
+    ours, theirs = (_numbers(found, name, unit) for name in ("adapter", "renders"))
+    cells = [f"{a:.2f} ({b:.2f})" for a, b in zip(ours, theirs, strict=True)]
+    cells += [""] * (5 - len(cells))
     name = UNITS[unit].name
     return f"| {unit} {name} | {found['reliability'][str(unit)]:.2f} | {' | '.join(cells)} |"
 
 
-def one_sided(found: dict, unit: int) -> tuple[float, float] | None:
-    """Rise of the side asked for at the strongest level, and of the other; None without sides."""
+def _numbers(found: dict, name: str, unit: int) -> list[float]:
+    both = [_rise(found, name, str(unit), level, unit, (0, 1)) for level in LEVELS]
+    return [*both, *(one_sided(found, name, unit) or ())]
+
+
+def one_sided(found: dict, name: str, unit: int) -> tuple[float, float, float] | None:
+    """Asked for on one side at the strongest level: the rise of that side, of the other, and the
+    share of the picture's change on that side; None without sides."""
     if unit in MIDDLE_UNITS:
         return None
-    asked = [_rise(found, f"{s}{unit}", LEVELS[-1], unit, (i,)) for i, s in enumerate("LR")]
-    other = [_rise(found, f"{s}{unit}", LEVELS[-1], unit, (1 - i,)) for i, s in enumerate("LR")]
-    return sum(asked) / 2, sum(other) / 2
+    left, right = (found["left_share"][name][f"{s}{unit} {LEVELS[-1]:g}"] for s in "LR")
+    asked, other = (
+        [_rise(found, name, f"{s}{unit}", LEVELS[-1], unit, (i ^ n,)) for i, s in enumerate("LR")]
+        for n in (0, 1)
+    )
+    return sum(asked) / 2, sum(other) / 2, (left + 1 - right) / 2
 
 
-def _rise(found: dict, code: str, level: float, unit: int, sides: tuple[int, ...]) -> float:
-    column = found["units"].index(unit)
-    values = [found["rises"][f"{code} {level:g}"][side][column] for side in sides]
-    return sum(values) / len(values)
+def _rise(
+    found: dict, name: str, code: str, level: float, unit: int, sides: tuple[int, ...]
+) -> float:
+    column, rises = found["units"].index(unit), found["rises"][name][f"{code} {level:g}"]
+    return sum(rises[side][column] for side in sides) / len(sides)
 
 
-def _summary(found: dict) -> str:
+def _summary(found: dict, name: str) -> str:
     units = found["units"]
-    rising = [
-        unit
-        for unit in units
-        if 0 < _rise(found, str(unit), LEVELS[0], unit, (0, 1))
-        < _rise(found, str(unit), LEVELS[1], unit, (0, 1))
-    ]  # fmt: skip
-    pairs = {unit: one_sided(found, unit) for unit in units}
+    twice = {unit: _numbers(found, name, unit)[:2] for unit in units}
+    rising = [unit for unit, (weak, strong) in twice.items() if 0 < weak < strong]
+    pairs = {unit: one_sided(found, name, unit) for unit in units}
     sided = {unit: pair for unit, pair in pairs.items() if pair is not None}
-    apart = [unit for unit, (asked, other) in sided.items() if asked > max(LEAST, APART * other)]
+    apart = [unit for unit, (asked, other, _) in sided.items() if asked > max(LEAST, APART * other)]
+    there = sum(share for _, _, share in sided.values()) / len(sided)
     return (
-        f"{len(rising)} of {len(units)} AUs rise from 0 over 2 to 4. Asked for on one side, that "
-        f"side rises at least {APART:g} times as much as the other for {len(apart)} of "
-        f"{len(sided)}: {', '.join(f'AU{u}' for u in apart) or 'none'}."
+        f"{len(rising)} of {len(units)} AUs rise from 0 over {LEVELS[0]:g} to {LEVELS[1]:g}. Asked "
+        f"for on one side, that side rises at least {APART:g} times as much as the other for "
+        f"{len(apart)} of {len(sided)}: {', '.join(f'AU{u}' for u in apart) or 'none'}. "
+        f"{there:.0%} of the change is there."
     )
 
 
-def _save(pictures: Tensor, number: int) -> None:
+def _save(pictures: list[Tensor], name: str) -> None:
     PICTURES.mkdir(parents=True, exist_ok=True)
-    save_image(pictures.movedim(-1, 1), PICTURES / f"{number}.png", nrow=8)
+    for number, each in enumerate(pictures):
+        save_image(each.movedim(-1, 1), PICTURES / f"{name}_{number}.png", nrow=8)
 
 
 if __name__ == "__main__":
