@@ -14,6 +14,7 @@ from torch import Tensor
 
 from au_adapter.evaluation.estimators.files import read_picture
 from au_adapter.evaluation.plots import sentence_picture
+from au_adapter.models.encoders import AU_ENCODERS
 from au_adapter.training.follow import LOCK, LOG, LOOK, Training, TrainingError
 from au_adapter.training.results import find_result, read_losses, training_report
 from au_adapter.weights.files import load_adapter
@@ -176,6 +177,16 @@ def _own_inputs() -> list[io.Input]:
             default=RUNS[0],
             tooltip="What to do with an earlier run of this name: go on with it up to `steps`, or "
             "delete its state (not its adapters) and begin again.",
+        ),
+        io.Combo.Input(
+            "encoder",
+            options=list(AU_ENCODERS),
+            default="res_mlp64",
+            optional=True,
+            advanced=True,
+            tooltip="How intensities become tokens (FineFace, Table 2). res_mlp64, FineFace's own: "
+            "one token for all. individual: one for each AU, so that places of the picture attend "
+            "to the AUs that move them; learns faster on the bundled model, and sides best.",
         ),
     ]
 

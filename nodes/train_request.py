@@ -45,6 +45,7 @@ class Request:
     units: str
     validate_every: int
     existing_run: str
+    encoder: str = "res_mlp64"  # graphs of earlier releases do not name one
 
     def __post_init__(self) -> None:
         root = run_folder("").resolve()
@@ -101,6 +102,7 @@ class Request:
             "learning_rate": self.learning_rate,
             "warmup_steps": min(200, self.steps // 20),
             "decay_steps": self.steps // 4,
+            "encoder": self.encoder,
             "lora_rank": self.rank,
             "seed": self.seed,
             "mixed_precision": DTYPES[self.training_dtype],

@@ -10,7 +10,7 @@ import pytest
 import torch
 from au_adapter_pack.nodes import train_request
 from au_adapter_pack.nodes.compat import folder_paths
-from au_adapter_pack.nodes.train import _explained, _forget
+from au_adapter_pack.nodes.train import TrainAUAdapter, _explained, _forget
 from au_adapter_pack.nodes.train_files import numbered
 from au_adapter_pack.nodes.train_request import Request
 from filelock import FileLock
@@ -18,6 +18,7 @@ from safetensors.torch import save_file
 
 from au_adapter.data.rendered import SAMPLE, find_renders
 from au_adapter.faces.locate import FACE_LANDMARKER, MODEL_FOLDER
+from au_adapter.models.encoders import AU_ENCODERS
 from au_adapter.training.follow import LOCK, LOG, ROOT, TrainingError
 
 WIDGETS = {
@@ -64,6 +65,13 @@ def test_sides_are_asked_for_by_the_units(units: str, count: int, sides: bool) -
     arguments = request("anna", units=units).arguments()
     chosen = next(word for word in arguments if word.startswith("units="))
     assert chosen.count(",") == count - 1 and ("sides=true" in arguments) == sides
+
+
+def test_any_encoder_of_the_paper_can_be_chosen(folders: Path) -> None:
+    (widget,) = [i for i in TrainAUAdapter.define_schema().inputs if i.id == "encoder"]
+    assert widget.options == list(AU_ENCODERS) and widget.default == "res_mlp64"
+    assert "encoder=res_mlp64" in request("anna").arguments()
+    assert "encoder=individual" in request("anna", encoder="individual").arguments()
 
 
 def test_the_help_page_says_how_the_learning_rate_goes(folders: Path) -> None:
