@@ -46,7 +46,10 @@ Draw = Callable[[int, AUVector], Tensor]  # number of a face, its expressions: f
 
 @click.command()
 @click.argument("adapter", type=click.Path(exists=True, path_type=Path))
-@click.option("--prompts", default=4, show_default=True, help="How many of au_response's.")
+@click.option(
+    "--prompts", type=click.IntRange(1, len(PROMPTS.splitlines())), default=4, show_default=True,
+    help="How many of au_response's.",
+)  # fmt: skip
 def main(adapter: Path, prompts: int) -> None:
     """Measure ADAPTER on the bundled base; write results/sides_response.{json,md} and pictures."""
     subject = Subject.load(adapter=adapter, steps=STEPS, guidance=GUIDANCE)
@@ -221,7 +224,7 @@ def _summary(found: dict, name: str) -> str:
     there = sum(share for _, _, share in sided.values()) / len(sided)
     return (
         f"{len(rising)} of {len(units)} AUs rise from 0 over {LEVELS[0]:g} to {LEVELS[1]:g}. Asked "
-        f"for on one side, that side rises at least {APART:g} times as much as the other for "
+        f"for on one side, that side rises by {LEAST:g} or more, {APART:g} times the other, for "
         f"{len(apart)} of {len(sided)}: {', '.join(f'AU{u}' for u in apart) or 'none'}. "
         f"{there:.0%} of the change is there."
     )

@@ -14,7 +14,6 @@ from torch import Tensor
 
 from au_adapter.evaluation.estimators.files import read_picture
 from au_adapter.evaluation.plots import sentence_picture
-from au_adapter.models.encoders import AU_ENCODERS
 from au_adapter.training.follow import LOCK, LOG, LOOK, Training, TrainingError
 from au_adapter.training.results import find_result, read_losses, training_report
 from au_adapter.weights.files import load_adapter
@@ -24,7 +23,7 @@ from .compat import ProgressBar, folder_paths, io, model_management, ui
 from .sockets import CATEGORY, AUAdapterSocket, LossMapSocket
 from .train_changes import fingerprint
 from .train_files import save_numbered, saved_as
-from .train_request import BASES, DATA, DTYPES, RUNS, UNITS, Request
+from .train_request import BASES, DATA, DTYPES, ENCODERS, RUNS, UNITS, Request
 
 PREVIEW = 512  # pixels of the longer side, sent to the page
 SHEET = "pictures.png"
@@ -180,13 +179,14 @@ def _own_inputs() -> list[io.Input]:
         ),
         io.Combo.Input(
             "encoder",
-            options=list(AU_ENCODERS),
-            default="res_mlp64",
+            options=list(ENCODERS),
+            default=ENCODERS[0],
             optional=True,
             advanced=True,
-            tooltip="How intensities become tokens (FineFace, Table 2). res_mlp64, FineFace's own: "
-            "one token for all. individual: one for each AU, so that places of the picture attend "
-            "to the AUs that move them; learns faster on the bundled model, and sides best.",
+            tooltip="How intensities become tokens (FineFace, Table 2). FineFace's own make one "
+            "token of all: res_mlp64, and on Stable Diffusion 1.5 res_mlp. individual makes one of "
+            "each AU, so that places of the picture attend to the AUs that move them; it learns "
+            "faster on the bundled model, and sides best.",
         ),
     ]
 

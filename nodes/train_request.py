@@ -9,6 +9,7 @@ from au_adapter.data.rendered import SAMPLE
 from au_adapter.data.shards import PATTERN
 from au_adapter.faces.locate import FACE_LANDMARKER, MODEL_FOLDER, find, locate
 from au_adapter.facs import ALL_UNITS, SET_A
+from au_adapter.models.encoders import AU_ENCODERS
 from au_adapter.weights.stable_diffusion import find_family
 
 from .compat import command_line, folder_paths, tokenizer_folder
@@ -23,6 +24,13 @@ UNITS = {  # each with whether left and right are apart
     "12, left and right apart": (SET_A, True),
     "17, left and right apart": (ALL_UNITS, True),
 }
+# Folders of a run, and so no names of runs inside another one's.
+TAKEN = frozenset(
+    name + ending
+    for name in ("best", "result", "validation", "cache")
+    for ending in ("", ".partial", ".previous")
+)
+ENCODERS = ("FineFace's", *AU_ENCODERS)  # the first is the recipe's own
 RUN_FOLDER = "au_adapter"  # of the output folder
 SAVE_EVERY = 250  # steps; an interruption saves anyway
 
@@ -45,14 +53,20 @@ class Request:
     units: str
     validate_every: int
     existing_run: str
-    encoder: str = "res_mlp64"  # graphs of earlier releases do not name one
+    encoder: str = ENCODERS[0]  # graphs of earlier releases do not name one
 
     def __post_init__(self) -> None:
         root = run_folder("").resolve()
-        if not self.name.strip() or root not in (root / self.name).resolve().parents:
+        place = (root / self.name).resolve()
+        if not self.name.strip() or root not in place.parents:
             raise ValueError(
                 f"Train AU-Adapter: {self.name!r} is not a name inside models/au_adapter; write a "
                 "file name without ending, such as my_adapter or people/anna."
+            )
+        if any(part in TAKEN for part in place.relative_to(root).parts[1:]):
+            raise ValueError(
+                f"Train AU-Adapter: {self.name!r} is where another run keeps its own files; choose "
+                "another name."
             )
 
     @property
@@ -102,7 +116,7 @@ class Request:
             "learning_rate": self.learning_rate,
             "warmup_steps": min(200, self.steps // 20),
             "decay_steps": self.steps // 4,
-            "encoder": self.encoder,
+            **({"encoder": self.encoder} if self.encoder in AU_ENCODERS else {}),
             "lora_rank": self.rank,
             "seed": self.seed,
             "mixed_precision": DTYPES[self.training_dtype],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 import signal
 import sys
@@ -66,6 +67,19 @@ class ToyRecipe:
 
     def save(self, module: ToyLoss, folder: Path) -> None:
         save_file(module.network.state_dict(), folder / "network.safetensors")
+
+
+class FullDisk(ToyRecipe):
+    """Finds no room for one of its folders, result or best."""
+
+    def __init__(self, folder: str):
+        super().__init__()
+        self.folder = folder
+
+    def save(self, module: ToyLoss, folder: Path) -> None:
+        if folder.name.startswith(self.folder):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        super().save(module, folder)
 
 
 class StreamedToy(ToyRecipe):

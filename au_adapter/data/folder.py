@@ -94,7 +94,10 @@ class FolderSource:
     def _line(self, line: str, number: int) -> Face:
         try:
             about = json.loads(line)
-            file, caption = about.pop("file"), about.pop("caption", "")
+            file, caption = about.pop("file"), about.pop("caption", None)
+            caption = "" if caption is None else caption
+            if not isinstance(file, str) or not isinstance(caption, str):
+                raise TypeError("file and caption are text")
             aus, notation = about.pop("aus", None), about.pop("notation", None)
             vector = AUVector.parse(notation) if aus is None else AUVector.from_dict(aus)
         except (ValueError, TypeError, KeyError, AttributeError) as error:

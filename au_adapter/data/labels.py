@@ -166,6 +166,8 @@ def _au_columns(header: Iterable[str], layout: LabelFormat, where: str) -> dict[
         match = pattern.fullmatch(name.strip().lower())
         if not match or int(match["number"]) not in set(UNITS) - SKIPPED_UNITS:
             continue
+        if name in codes:
+            raise ValueError(f"{where} has the column {name!r} twice: keep one")
         sides = match.groupdict()
         side = SIDES.get(sides.get("before") or sides.get("after") or "", "")
         codes[name] = f"{side}{int(match['number'])}"

@@ -103,11 +103,12 @@ class Trainer:
         """
         self._resume()
         handlers, first = self._catch_signals(), self.step
+        behind = self._result_step() != first  # where its writing was cut, the state is ahead
         self.report({"event": "start", "step": first, "steps": self.settings.steps})
         try:
             made_up = self._make_up_judgement()
             self._loop()
-            if self.step > first or made_up or not (self.output / "result").exists():
+            if self.step > first or made_up or behind:
                 self._save()
             told = {"step": self.step, "result": str(self.output / "result")}
             self.report({"event": "end", **told})
@@ -120,6 +121,11 @@ class Trainer:
         if self.average is not None:
             return self.average.module
         return self.accelerator.unwrap_model(self.module)
+
+    def _result_step(self) -> int | None:
+        """The step whose weights lie in result."""
+        path = self.output / "result" / "training.json"
+        return json.loads(path.read_text(encoding="utf-8"))["step"] if path.is_file() else None
 
     def _folders(self) -> list[str] | None:
         """Where the faces come from; None where nobody told, as all processes but the first."""
@@ -139,16 +145,16 @@ class Trainer:
             )
 
     def _loop(self) -> None:
-        losses, started, first = [], time.monotonic(), self.step
+        losses, started = [], time.monotonic()
         while self.step < self.settings.steps and not self._stopping():
             begun = time.monotonic()
             losses.append(self._train_step())
             self.step += 1
             self._tell_step(losses[-1], time.monotonic() - begun)
             if self.step % self.settings.log_every == 0:
-                rate = (time.monotonic() - started) / (self.step - first)
+                rate = (time.monotonic() - started) / len(losses)
                 self._log(torch.stack(losses).mean().item(), rate)
-                losses = []
+                losses, started = [], time.monotonic()
             judges = self._validates()
             if judges or self.step % self.settings.save_every == 0:
                 self._save()  # a check can run out of memory; the steps before it are kept
@@ -161,9 +167,9 @@ class Trainer:
                 self.step, self.settings
             )
         loss = self._backward(self._rows())
-        self.accelerator.clip_grad_norm_(
-            [p for p in self.module.parameters() if p.requires_grad], self.settings.gradient_clip
-        )
+        if most := self.settings.gradient_clip:
+            learning = [p for p in self.module.parameters() if p.requires_grad]
+            self.accelerator.clip_grad_norm_(learning, most)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         if self.average is not None:
@@ -273,20 +279,20 @@ class Trainer:
         return True
 
     def _judge(self) -> None:
-        """Measure the weights to use, note it, and keep them as best where they are."""
+        """Measure the weights to use, keep them as best where they are, and note it."""
         self._refuse_broken_weights()
         if self.accelerator.is_main_process:
             folder = self.output / "validation" / f"step-{self.step:07d}"
             folder.mkdir(parents=True, exist_ok=True)
             with at_rest(self.trained()):
                 measures = self.validate(self.trained(), folder)
-            append_row(self.output / JUDGEMENTS, {"step": self.step, **measures})
             logger.info("step %d  AU error %.4f", self.step, measures["au_error"])
             least = self._best(measures.get("estimator"))
             best = measures["au_error"] < least and measures.get("faces", 1.0) >= ENOUGH_FACES
             self._measured = (self.step, measures)
             if best:
                 self._save_result("best", measures)
+            append_row(self.output / JUDGEMENTS, {"step": self.step, **measures})  # all is done
             told = {"event": "validation", "step": self.step, "pictures": str(folder), "best": best}
             self.report({**told, **measures})
         self.accelerator.wait_for_everyone()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,15 @@ def find_result(folder: Path, judged: bool = True) -> Path:
 def read_losses(folder: Path) -> list[float]:
     """The mean losses that a run noted, by step; of steps that were done twice, the later."""
     return [row["loss"] for row in _rows(folder / "log.jsonl")]
+
+
+def training_hours(folder: Path) -> float:
+    """What a run's steps took, over all its stops: up to the last that it noted, checks included,
+    and those that were done twice once."""
+    rows = _rows(folder / "log.jsonl")
+    steps = pairwise((0, *(row["step"] for row in rows)))
+    times = [row["seconds_per_step"] * (b - a) for row, (a, b) in zip(rows, steps, strict=True)]
+    return sum(times) / 3600
 
 
 def training_report(folder: Path, result: Path) -> str:

@@ -21,7 +21,7 @@ from .follow import LOCK
 from .loop import Trainer
 from .progress import quiet
 from .recipe import Report
-from .settings import Settings
+from .settings import Settings, require_switch
 from .sources import data_card, find_faces
 from .trouble import checked, explained
 from .validation import Estimate, validation_for
@@ -41,6 +41,7 @@ RECIPES = {
 }
 
 
+SWITCHES = ("bool", "bool | None")  # how a recipe writes down what is true or false
 WAIT = 120  # seconds for another run in the same folder to end
 DESCRIBED = ("folder", "faces", "uneven", "captioned", "steps")  # of a data card, for `report`
 
@@ -92,7 +93,7 @@ def train(
         validate = None
         if settings.validate_every:
             validate = checked(validation_for(made, estimate), Path(output), report)
-        about = {"recipe": recipe, "data": cards}
+        about = {"recipe": recipe, "options": _named(chosen), "data": cards}
         Trainer(made, settings, Path(output), validate, report, about).run()
     return Path(output) / "result"
 
@@ -110,6 +111,14 @@ def _cards(faces: list[Path], data: list[str | Path]) -> list[dict]:
     """The data card of each folder, under the name that was given."""
     named = [Path(d).name for d in data]
     return [data_card(f) | {"folder": n} for f, n in zip(faces, named, strict=True)]
+
+
+def _named(options: dict[str, Any]) -> dict[str, Any]:
+    """The recipe's options that were chosen, files by their names: folders are of one machine."""
+    return {
+        name: Path(value).name if isinstance(value, Path | str) else value
+        for name, value in options.items()
+    }
 
 
 def _processes() -> PartialState:
@@ -156,6 +165,10 @@ def _check_keywords(recipe: str, make: type, chosen: dict[str, object]) -> None:
         raise ValueError(
             f"recipe {recipe} has no setting {unknown[0]!r}; it has {', '.join(settings)}"
         )
+    for name, value in chosen.items():
+        (parameter, *_) = [names[name] for names in everywhere if name in names]
+        if parameter.annotation in SWITCHES:
+            require_switch(name, value)
     needed = [n for n in known & set(own) if own[n].default is Parameter.empty]
     if missing := sorted(set(needed) - set(chosen)):
         raise ValueError(f"recipe {recipe} needs a folder: --set {missing[0]}=FOLDER")

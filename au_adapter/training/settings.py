@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 
 # Of each setting that is a number, the least that it can be.
 LEAST = {
@@ -27,7 +28,7 @@ class Settings:
     weight_decay: float = 1e-2
     warmup_steps: int = 0
     decay_steps: int = 0  # the last steps, over which the learning rate falls linearly to a tenth
-    gradient_clip: float = 1.0
+    gradient_clip: float = 1.0  # the most that the gradients' norm may be; 0 = any
     accumulation: int = 1
     gradient_checkpointing: bool = False
     average_decay: float = 0.0  # 0 = no moving average of the weights
@@ -38,13 +39,27 @@ class Settings:
     validate_every: int = 0  # steps between two judgements of the weights; 0 = none
 
     def __post_init__(self) -> None:
-        """ValueError, in the words of the command line, for a number that cannot be."""
+        """ValueError, in the words of the command line, for a value that cannot be."""
         for name, least in LEAST.items():
-            value = getattr(self, name)
-            whole = isinstance(value, int) or (isinstance(value, float) and name in FRACTIONS)
-            if not whole or isinstance(value, bool) or not value >= least:
-                kind = "number" if name in FRACTIONS else "whole number"
-                raise ValueError(f"{name} is a {kind} of at least {least}, not {value!r}")
+            require_number(name, getattr(self, name), least, fraction=name in FRACTIONS)
+        require_switch("gradient_checkpointing", self.gradient_checkpointing)
+
+
+def require_number(
+    name: str, value: object, least: int, most: float = inf, fraction: bool = False
+) -> None:
+    """ValueError, in the words of the command line, for what is no number from least to most."""
+    number = isinstance(value, int) or (isinstance(value, float) and fraction)
+    if not number or isinstance(value, bool) or not least <= value <= most:
+        kind = "number" if fraction else "whole number"
+        limits = f"of at least {least}" if most == inf else f"from {least} to {most:g}"
+        raise ValueError(f"{name} is a {kind} {limits}, not {value!r}")
+
+
+def require_switch(name: str, value: object) -> None:
+    """ValueError for what is neither true nor false: a word such as no would switch it on."""
+    if not isinstance(value, bool):
+        raise ValueError(f"{name} is true or false, not {value!r}")
 
 
 def learning_rate_factor(step: int, settings: Settings) -> float:

@@ -87,8 +87,8 @@ class RunState:
                 )
         if not _alike(state.get("frozen", {}), self._frozen()):
             raise ValueError(
-                f"{path} is the state of a run on another base of the same shape: choose another "
-                "output folder, or the base that this one was started with"
+                f"{path} is the state of a run on another base of the same shape, or from another "
+                "start: choose another output folder, or the base and start that this one had"
             )
 
     def _frozen(self) -> dict[str, Tensor]:

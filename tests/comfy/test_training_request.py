@@ -48,6 +48,13 @@ def test_a_name_outside_the_folder_is_refused(name: str) -> None:
         request(name)
 
 
+@pytest.mark.parametrize("name", ["anna/result", "people/anna/best.previous", "anna/./cache/b"])
+def test_a_name_where_another_run_keeps_its_files_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="is where another run keeps its own files; choose"):
+        request(name)
+    assert request("result").folder.name == "result"
+
+
 @pytest.mark.parametrize("name", ["anna", "people/anna", "people/anna/", "./anna"])
 def test_the_next_number_never_replaces_a_file(folders: Path, name: str) -> None:
     first = numbered(name)
@@ -68,9 +75,11 @@ def test_sides_are_asked_for_by_the_units(units: str, count: int, sides: bool) -
 
 
 def test_any_encoder_of_the_paper_can_be_chosen(folders: Path) -> None:
+    """FineFace's own is the recipe's choice: another on Stable Diffusion 1.5 than elsewhere."""
     (widget,) = [i for i in TrainAUAdapter.define_schema().inputs if i.id == "encoder"]
-    assert widget.options == list(AU_ENCODERS) and widget.default == "res_mlp64"
-    assert "encoder=res_mlp64" in request("anna").arguments()
+    assert widget.options == [widget.default, *AU_ENCODERS]
+    for own in ({}, {"encoder": widget.default}):
+        assert not any("encoder=" in word for word in request("anna", **own).arguments())
     assert "encoder=individual" in request("anna", encoder="individual").arguments()
 
 

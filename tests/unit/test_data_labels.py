@@ -61,6 +61,7 @@ def test_notation_is_read_from_its_column() -> None:
         (["file", "AU12"], "libreface", "no AU column as LibreFace"),
         (["AU12", "age"], "plain", "no column that names the picture, such as file"),
         (["file", "AU12", "au_12"], "plain", "gives AU12 twice, as 'AU12' and 'au_12'"),
+        (["file", "AU12", "AU12"], "plain", "has the column 'AU12' twice"),
         (["file", "AU12", "L12"], "plain", "gives AU12 twice, as 'AU12' and 'L12'"),
         (["file", "L12", "AU12"], "plain", "gives AU12 twice, as 'L12' and 'AU12'"),
         (["file", "AU12"], "openfac", "no label format 'openfac': choose one of plain"),

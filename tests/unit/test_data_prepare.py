@@ -340,6 +340,8 @@ def test_openfaces_tables_of_each_picture_need_their_format(tmp_path: Path) -> N
     ("text", "message"),
     [
         ('{"file": "a.png"}\n', "line 1 of .* is not an object with"),
+        ('{"file": 0, "aus": {}}\n', "line 1 of .*file and caption are text"),
+        ('{"file": "a.png", "aus": {}, "caption": 7}\n', "line 1 of .*file and caption are text"),
         ('{"file": "a.png", "aus": {"99": 1}}\n', "There is no Action Unit 99"),
         ('\n{"file": \n', "line 2 of .*JSONDecodeError"),
     ],

@@ -20,6 +20,7 @@ from au_adapter.data.rendered import RenderedSet, find_renders, load
 from au_adapter.demo import load_diffusers_pipeline
 from au_adapter.evaluation.regressor import load_regressor, read_files
 from au_adapter.facs import SET_A
+from au_adapter.models.calibration import Calibration, ResponseCurve
 from au_adapter.training.faces import (
     PART_MARGIN,
     cached_latents,
@@ -94,6 +95,13 @@ def test_every_recipe_trains_on_renders(results: dict[str, Path], name: str) -> 
     assert described["step"] == 2 and described["settings"]["batch_size"] == 2
 
 
+def test_a_file_says_what_was_chosen_and_no_folder(results: dict[str, Path], base: Path) -> None:
+    described = json.loads((results["fineface"] / "training.json").read_text())
+    assert described["options"] == {"base": base.name}
+    kept = load_adapter(results["fineface"] / "adapter.safetensors").provenance
+    assert kept["options"] == {"base": base.name}
+
+
 def test_an_unknown_recipe_names_the_known_ones() -> None:
     with pytest.raises(ValueError, match="'fine-face' is not known: choose .*fineface"):
         find_recipe("fine-face")
@@ -107,6 +115,25 @@ def test_settings_that_do_not_fit_are_named(data: Path, base: Path, tmp_path: Pa
     with pytest.raises(ValueError, match="fineface-sd15 needs a folder: --set base=FOLDER"):
         train("fineface-sd15", [data], tmp_path, **TINY)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("sides", "no", "sides is true or false, not 'no'"),
+        ("stream", "off", "stream is true or false"),
+        ("plain_loss", 1, "plain_loss is true or false, not 1"),
+        ("caption_dropout", 7, "caption_dropout is a number from 0 to 1, not 7"),
+        ("lanes", 0, "lanes is a whole number of at least 1, not 0"),
+        ("buffer", 0, "buffer is a whole number of at least 1"),
+        ("lora_rank", 2.5, "lora_rank is a whole number of at least 1, not 2.5"),
+    ],
+)
+def test_settings_of_a_recipe_that_cannot_be_are_named(
+    data: Path, base: Path, tmp_path: Path, name: str, value: object, said: str
+) -> None:
+    with pytest.raises(ValueError, match=said):
+        train("fineface", [data], tmp_path / "run", base=str(base), **{name: value}, **TINY)
 
 
 def test_rendered_stands_for_the_faces_at_hand(
@@ -232,6 +259,20 @@ def test_fineface_goes_on_from_an_adapter(
     recipe.save(recipe.module, tmp_path)
     found, expected = load_file(tmp_path / "adapter.safetensors"), load_file(path)
     assert all(torch.equal(found[name], tensor) for name, tensor in expected.items())
+
+
+def test_a_start_keeps_its_encoder_and_loses_its_curves(
+    data: Path, base: Path, results: dict[str, Path], tmp_path: Path
+) -> None:
+    path = results["fineface"] / "adapter.safetensors"
+    for other in ({"encoder": "individual"}, {"lora_rank": 3}):
+        with pytest.raises(ValueError, match=f"adapter.safetensors has the {next(iter(other))} "):
+            FineFaceRecipe([data], str(base), start=str(path), **other)
+    calibrated = tmp_path / "calibrated.safetensors"
+    curves = Calibration("somebody", {12: ResponseCurve((0.0, 5.0), (0.0, 4.0))})
+    save_adapter(load_adapter(path).with_calibration(curves), calibrated)
+    recipe = FineFaceRecipe([data], str(base), start=str(calibrated))
+    assert load_adapter(calibrated).calibration and recipe.module.adapter.calibration is None
 
 
 def test_fineface_batches_say_what_is_asked(data: Path, base: Path, faces: RenderedSet) -> None:

@@ -7,7 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from au_adapter.training.results import find_result, read_losses, training_report
+from au_adapter.training.results import (
+    find_result,
+    read_losses,
+    training_hours,
+    training_report,
+)
 
 
 def write_result(folder: Path, name: str, step: int) -> None:
@@ -33,6 +38,15 @@ def test_losses_are_by_step_and_a_row_that_is_cut_off_is_none(tmp_path: Path) ->
     assert read_losses(tmp_path) == [4.0, 2.0]
     write_result(tmp_path, "result", 2)
     assert "Loss 4.0000 at first, 2.0000 at last" in training_report(tmp_path, tmp_path / "result")
+
+
+def test_hours_are_those_of_all_stops(tmp_path: Path) -> None:
+    """Of two stops, at 30 and at 40; steps 21 to 30 were lost and done again."""
+    assert training_hours(tmp_path) == 0.0
+    rows = [(10, 1.0), (20, 1.0), (30, 9.0), (30, 2.0), (40, 3.0)]
+    text = "".join(json.dumps({"step": s, "seconds_per_step": t}) + "\n" for s, t in rows)
+    (tmp_path / "log.jsonl").write_text(text)
+    assert training_hours(tmp_path) * 3600 == pytest.approx(10 + 10 + 20 + 30)
 
 
 def test_what_was_not_measured_is_named(tmp_path: Path) -> None:

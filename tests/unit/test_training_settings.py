@@ -17,6 +17,7 @@ from au_adapter.training.settings import LEAST, Settings
         ("batch_size", True, "batch_size is a whole number"),
         ("learning_rate", "abc", "learning_rate is a number of at least 0, not 'abc'"),
         ("learning_rate", float("nan"), "learning_rate is a number of at least 0, not nan"),
+        ("gradient_checkpointing", "no", "gradient_checkpointing is true or false, not 'no'"),
         ("warmup_steps", -1, "warmup_steps is a whole number of at least 0"),
     ],
 )

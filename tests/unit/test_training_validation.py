@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 from torch import Tensor, nn
-from toy_training import SETTINGS, ToyRecipe
+from toy_training import SETTINGS, FullDisk, ToyRecipe
 
 from au_adapter.demo.sheets import CAPTION, MARGIN, SIDE
 from au_adapter.evaluation.reading import Reading
@@ -50,6 +50,16 @@ def test_a_step_in_parts_is_the_same_step(tmp_path: Path, parts: int) -> None:
         torch.testing.assert_close(in_parts[name], weight, atol=1e-5, rtol=0)
     losses = [[r["loss"] for r in rows(tmp_path / n, "log.jsonl")] for n in ("whole", "parts")]
     assert losses[1] == pytest.approx(losses[0], abs=1e-5)
+
+
+def test_gradients_may_be_of_any_size(tmp_path: Path) -> None:
+    free = replace(SETTINGS, steps=3, weight_decay=0.0)
+    first, second = (
+        run(tmp_path / f"{most:g}", replace(free, gradient_clip=most)) for most in (0, 1e9)
+    )
+    assert all(torch.equal(first[name], weight) for name, weight in second.items())
+    still = ToyRecipe().module.network.state_dict()
+    assert not any(torch.equal(first[name], weight) for name, weight in still.items())
 
 
 def test_parts_that_do_not_split_are_refused(tmp_path: Path) -> None:
@@ -169,6 +179,25 @@ def test_a_judgement_that_was_cut_is_made_up(tmp_path: Path) -> None:
     for name in ("best", "result"):
         described = json.loads((tmp_path / name / "training.json").read_text())
         assert described["step"] == 10 and described["measures"]["au_error"] == 3.0
+
+
+def test_a_result_that_found_no_room_is_written_later(tmp_path: Path) -> None:
+    """The state beside it was written, and the run resumes at its last step."""
+    run(tmp_path, replace(SETTINGS, steps=10))
+    with pytest.raises(OSError, match="No space"):
+        run(tmp_path, replace(SETTINGS, steps=20), FullDisk("result"))
+    run(tmp_path, replace(SETTINGS, steps=20))
+    assert json.loads((tmp_path / "result" / "training.json").read_text())["step"] == 20
+    assert [r["step"] for r in rows(tmp_path, "log.jsonl")] == list(range(1, 21))
+
+
+def test_a_best_that_found_no_room_is_judged_again(tmp_path: Path) -> None:
+    short = replace(JUDGED, steps=10, decay_steps=0)
+    with pytest.raises(OSError, match="No space"):
+        run(tmp_path, short, FullDisk("best"), Judge(1.0))
+    run(tmp_path, short, validate=Judge(1.0))
+    assert json.loads((tmp_path / "best" / "training.json").read_text())["step"] == 10
+    assert [r["step"] for r in rows(tmp_path, "validation.jsonl")] == [10]
 
 
 def test_what_draws_no_faces_is_not_the_best(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from ..diffusion import min_snr_weights, noise_loss, prediction_target
 from ..labelled import LabelledFaces, RenderedLatents, StreamedPictures, tokenize
 from ..recipe import Share
 from ..sampling import STEPS, Case, draw_pictures
+from ..settings import require_number
 from ..smoothing import SMOOTHING
 
 PART_WEIGHT = 3.0
@@ -81,7 +82,7 @@ class AdaptedRecipe:
         data: folders of shards. base: see `bases`; the bundled demo model by default. tokenizer:
             CLIP's vocabulary, a folder, for a base in one file.
         units: AU numbers that are learnt. smoothing: of their labels, a name in SMOOTHING.
-        caption_dropout: chance of an empty caption.
+        caption_dropout: chance of an empty caption, 0..1.
         plain_loss: FineFace's loss, unweighted; by default on every base but the demo's.
         stream: read pictures at every step rather than all at once, encoded, before the first; by
         default, unless renders meet the demo base. lanes, buffer: see `FaceStream`.
@@ -102,6 +103,9 @@ class AdaptedRecipe:
         buffer: int = 1000,
         tokenizer: str | Path | None = None,
     ):
+        require_number("caption_dropout", caption_dropout, 0, 1, fraction=True)
+        require_number("lanes", lanes, 1)
+        require_number("buffer", buffer, 1)
         self.base = demo_folder() if base is None else Path(base)
         demo = is_demo(self.base)
         self.units, self.caption_dropout = _units(units), caption_dropout

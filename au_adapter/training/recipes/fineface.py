@@ -23,7 +23,7 @@ from ...models.widening import widened
 from ...weights.files import load_adapter, save_adapter
 from ..bases import base_name
 from ..sampling import Case
-from ..settings import Settings
+from ..settings import Settings, require_number
 from ..side_loss import SideLoss
 from .adapted import AdaptedRecipe, ConditionedLoss
 
@@ -40,7 +40,8 @@ SETTINGS = Settings(
 )
 
 
-SIDE_WEIGHT = 0.05
+LORA_RANK = 32
+SIDE_WEIGHT = 0.05  # of `SideLoss` beside the noise error
 
 
 class AdapterLoss(ConditionedLoss):
@@ -68,20 +69,26 @@ class FineFaceRecipe(AdaptedRecipe):
     """Trains an AU-Adapter.
 
     sides: left and right apart. start: an adapter file of the same base to go on from; it may know
-    fewer AUs, and both sides alike.
+    fewer AUs, and both sides alike. encoder, lora_rank: those of the start, else `own_encoder` and
+    32; ValueError where others are asked of a start. Response curves of a start are dropped: they
+    are of its weights.
     """
+
+    own_encoder = "res_mlp64"
 
     def __init__(
         self,
         data: list[Path],
         base: str | Path | None = None,
-        encoder: str = "res_mlp64",
-        lora_rank: int = 32,
+        encoder: str | None = None,
+        lora_rank: int | None = None,
         start: str | None = None,
         sides: bool = False,
         **keywords: object,
     ):
         self.encoder, self.lora_rank, self.start, self.sides = encoder, lora_rank, start, sides
+        if lora_rank is not None:
+            require_number("lora_rank", lora_rank, 1)
         self.provenance: Mapping[str, Any] = {}
         super().__init__(data, base, **keywords)
 
@@ -93,19 +100,27 @@ class FineFaceRecipe(AdaptedRecipe):
             return AUAdapter.for_unet(
                 self.pipeline.unet,
                 units=self.units,
-                encoder=self.encoder,
-                lora_rank=self.lora_rank,
-                base=base_name(self.base),
-                prediction=self.pipeline.scheduler.config.prediction_type,
+                encoder=self.encoder or self.own_encoder,
+                lora_rank=self.lora_rank or LORA_RANK,
                 sides=self.sides,
+                **self._base(),
             )
         known = load_adapter(self.start)
+        for name in ("encoder", "lora_rank"):
+            asked, found = getattr(self, name), getattr(known.config, name)
+            if asked not in (None, found):
+                raise ValueError(f"{self.start} has the {name} {found}: ask for it, or for none")
         try:
-            adapter = widened(known, self.units, self.sides)
+            adapter = widened(known, self.units, self.sides).with_calibration(None)
         except ValueError as error:
             raise ValueError(f"{self.start}: {error}") from error
-        adapter.config = replace(adapter.config, base=base_name(self.base))
+        adapter.config = replace(adapter.config, **self._base())
         return adapter
+
+    def _base(self) -> dict[str, str]:
+        """What an adapter's file says of its base."""
+        predicted = self.pipeline.scheduler.config.prediction_type
+        return {"base": base_name(self.base), "prediction": predicted}
 
     def pipeline_inputs(self, module: AdapterLoss, cases: Sequence[Case]) -> dict:
         weight = next(module.adapter.encoder.parameters(), torch.zeros(()))

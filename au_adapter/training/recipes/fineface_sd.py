@@ -34,5 +34,4 @@ class FineFaceSD21Recipe(FineFaceRecipe):
 class FineFaceSD15Recipe(FineFaceSD21Recipe):
     """On Stable Diffusion 1.5, or another of its shape."""
 
-    def __init__(self, data: list[Path], base: str, **keywords: object):
-        super().__init__(data, base, **{"encoder": "res_mlp", **keywords})
+    own_encoder = "res_mlp"
