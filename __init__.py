@@ -29,7 +29,7 @@ def _import_library() -> None:
 
 def _register_model_folders() -> None:
     """Add our folders under ComfyUI's models, keeping any path of extra_model_paths.yaml, and the
-    bundled MagicFace behind them."""
+    bundled files behind them."""
     import folder_paths
 
     for name in MODEL_FOLDERS:
@@ -37,8 +37,9 @@ def _register_model_folders() -> None:
         paths, _ = folder_paths.folder_names_and_paths[name]
         extensions = {*folder_paths.supported_pt_extensions, ".task", ".tflite"}
         folder_paths.folder_names_and_paths[name] = (paths, extensions)
-    from au_adapter.demo import magicface_folder
+    from au_adapter.demo import adapters_folder, magicface_folder
 
+    folder_paths.add_model_folder_path("au_adapter", str(adapters_folder()))
     folder_paths.add_model_folder_path("magicface", str(magicface_folder()))
 
 

@@ -51,6 +51,7 @@ PICTURES = {
     "au_animation": 1,
     "au_evaluate": 2,
     "au_generate": 1,
+    "au_left_right": 1,
     "au_protocol": 3,
     "au_sides": 1,
     "au_sweep": 6,

@@ -134,6 +134,13 @@ ARRANGEMENTS: dict[str, list[list[Group]]] = {
         [Group("5. Draw them", ("5", "6", "8", "9"), VIOLET)],
         [Group("6. The clip", ("10", "13"), BLUE)],
     ],
+    "au_left_right": [
+        [NOTE],
+        [Group("1. Model", ("1", "11"), GREY), Group("2. What to draw", ("2", "3", "7"), BLUE)],
+        [Group("3. L and R in the notation", ("4",), GREEN)],
+        [Group("4. Draw it", ("5", "6", "8", "9"), VIOLET)],
+        [Group("5. The picture", ("10",), BLUE)],
+    ],
     "au_sides": [
         [NOTE],
         [Group("1. Model", ("1",), GREY), Group("2. What to draw", ("2", "3", "7"), BLUE)],

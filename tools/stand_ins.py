@@ -12,8 +12,9 @@ from pathlib import Path
 
 from PIL import Image
 
-from au_adapter.demo import MAGICFACE
+from au_adapter.demo import MAGICFACE, SIDED_ADAPTER
 
+IN_THE_BOX = (MAGICFACE, SIDED_ADAPTER)
 API = Path(__file__).resolve().parent.parent / "workflows" / "api"
 # Node of a workflow -> where its files lie under the base directory, and the inputs that name them.
 FILES = {
@@ -87,7 +88,7 @@ def add_stand_ins(base: Path) -> None:
 
 
 def _add_file(path: Path) -> None:
-    if path.exists() or path.name == MAGICFACE:  # which is in the box, and would be hidden
+    if path.exists() or path.name in IN_THE_BOX:  # which would be hidden
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix == ".png":

@@ -4,8 +4,8 @@
     adapter = load_adapter(demo_folder() / "adapter.safetensors")
 
 Files, in this folder: unet, vae and text_encoder as .json (config) and .safetensors (weights),
-tokenizer/, adapter.safetensors, regressor.safetensors, and a MagicFace on the same base in
-magicface/.
+tokenizer/, adapter.safetensors, regressor.safetensors, a second adapter in adapters/, which knows
+17 AUs with left and right apart, and a MagicFace on the same base in magicface/.
 """
 
 from __future__ import annotations
@@ -21,13 +21,19 @@ FOLDER_VARIABLE = (
     "AU_ADAPTER_DEMO"  # names another folder of the same files, for those who train one
 )
 
-
-MAGICFACE = "demo_magicface.safetensors"  # a name that says in a list of files what it is
+# Names that say in a list of files what they are.
+MAGICFACE = "demo_magicface.safetensors"
+SIDED_ADAPTER = "demo_17_left_right.safetensors"
 
 
 def demo_folder() -> Path:
     """The demo model's folder: the one in the environment's AU_ADAPTER_DEMO, else the bundled."""
     return Path(os.environ.get(FOLDER_VARIABLE) or Path(__file__).parent)
+
+
+def adapters_folder() -> Path:
+    """The folder of the demo model's further adapter, `SIDED_ADAPTER`."""
+    return demo_folder() / "adapters"
 
 
 def magicface_folder() -> Path:

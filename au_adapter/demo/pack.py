@@ -1,7 +1,7 @@
 """Make the bundled model from what training left: half precision, one folder.
 
-    python -m au_adapter.demo.pack OUTPUT --base RESULT --adapter RESULT --regressor RESULT \
-        --magicface RESULT
+    python -m au_adapter.demo.pack OUTPUT --base RESULT --adapter RESULT --sides RESULT \
+        --regressor RESULT --magicface RESULT
 
 Each RESULT is a result folder of training. What is not named stays as it is in OUTPUT.
 """
@@ -15,12 +15,13 @@ from pathlib import Path
 from safetensors import safe_open
 from safetensors.torch import load_file, save
 
-from . import MAGICFACE
+from . import MAGICFACE, SIDED_ADAPTER
 
 NETWORKS = ("unet", "text_encoder", "vae")
 # Option -> the file in its result folder, and where it goes in the bundled model.
 FILES = {
     "adapter": ("adapter.safetensors", "adapter.safetensors"),
+    "sides": ("adapter.safetensors", f"adapters/{SIDED_ADAPTER}"),
     "regressor": ("regressor.safetensors", "regressor.safetensors"),
     "magicface": ("magicface.safetensors", f"magicface/{MAGICFACE}"),
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import folder_paths
 import pytest
 import torch
 from au_adapter_pack.nodes.demo_model import load_clip, load_model, load_vae
@@ -11,7 +12,7 @@ from sampling import NODE, demo_scene
 from torch import Tensor
 
 import nodes as core
-from au_adapter.demo import load_diffusers_pipeline
+from au_adapter.demo import SIDED_ADAPTER, adapters_folder, load_diffusers_pipeline
 
 PROMPTS = ("", "a young man smiling, green background", "Something else entirely")
 
@@ -81,3 +82,12 @@ def test_a_missing_file_is_named(
     monkeypatch.setenv("AU_ADAPTER_DEMO", str(tmp_path))
     with pytest.raises(FileNotFoundError, match=r"adapter\.safetensors"):
         NODE["AUA_LoadDemoModel"].execute()
+
+
+def test_the_second_adapter_is_a_choice_behind_a_persons_own() -> None:
+    first, *others = folder_paths.get_folder_paths("au_adapter")
+    assert Path(first) == Path(folder_paths.models_dir, "au_adapter")
+    assert Path(others[-1]) == adapters_folder()
+    assert SIDED_ADAPTER in NODE["AUA_LoadAUAdapter"].define_schema().inputs[0].options
+    (adapter,) = NODE["AUA_LoadAUAdapter"].execute(SIDED_ADAPTER, 1.0).args
+    assert adapter.config.sides and len(adapter.config.units) == 17

@@ -11,8 +11,17 @@ from safetensors.torch import load_file
 from tiny_demo import write_demo
 from torch.testing import assert_close
 
-from au_adapter.demo import FOLDER_VARIABLE, MAGICFACE, magicface_folder
+from au_adapter.demo import (
+    FOLDER_VARIABLE,
+    MAGICFACE,
+    SIDED_ADAPTER,
+    adapters_folder,
+    demo_folder,
+    magicface_folder,
+)
 from au_adapter.demo.pack import main, pack
+from au_adapter.facs import ALL_UNITS, SET_A
+from au_adapter.weights.files import load_adapter
 from au_adapter.weights.magicface import find_parts, load_magicface
 
 LIMIT = 30e6  # bytes of both networks in git
@@ -63,3 +72,11 @@ def test_the_bundled_networks_have_the_size_that_git_allows() -> None:
     assert 2 * base.stat().st_size < LIMIT
     for packed in base.parent.glob("magicface/*.safetensors"):
         assert packed.stat().st_size < LIMIT
+
+
+def test_both_bundled_adapters_are_of_the_bundled_base() -> None:
+    first = load_adapter(demo_folder() / "adapter.safetensors").config
+    second = load_adapter(adapters_folder() / SIDED_ADAPTER).config
+    assert (first.units, first.sides) == (SET_A, False)
+    assert (second.units, second.sides) == (ALL_UNITS, True)
+    assert first.layers == second.layers and first.base == second.base == "AU-Adapter demo"
