@@ -126,7 +126,7 @@ def test_settings_that_do_not_fit_are_named(data: Path, base: Path, tmp_path: Pa
         ("caption_dropout", 7, "caption_dropout is a number from 0 to 1, not 7"),
         ("lanes", 0, "lanes is a whole number of at least 1, not 0"),
         ("buffer", 0, "buffer is a whole number of at least 1"),
-        ("lora_rank", 2.5, "lora_rank is a whole number of at least 1, not 2.5"),
+        ("lora_rank", 2.5, "lora_rank is a whole number of at least 0, not 2.5"),
     ],
 )
 def test_settings_of_a_recipe_that_cannot_be_are_named(

@@ -70,8 +70,8 @@ class FineFaceRecipe(AdaptedRecipe):
 
     sides: left and right apart. start: an adapter file of the same base to go on from; it may know
     fewer AUs, and both sides alike. encoder, lora_rank: those of the start, else `own_encoder` and
-    32; ValueError where others are asked of a start. Response curves of a start are dropped: they
-    are of its weights.
+    32 (0: no LoRA); ValueError where others are asked of a start. Response curves of a start are
+    dropped: they are of its weights.
     """
 
     own_encoder = "res_mlp64"
@@ -88,7 +88,7 @@ class FineFaceRecipe(AdaptedRecipe):
     ):
         self.encoder, self.lora_rank, self.start, self.sides = encoder, lora_rank, start, sides
         if lora_rank is not None:
-            require_number("lora_rank", lora_rank, 1)
+            require_number("lora_rank", lora_rank, 0)
         self.provenance: Mapping[str, Any] = {}
         super().__init__(data, base, **keywords)
 
@@ -101,7 +101,7 @@ class FineFaceRecipe(AdaptedRecipe):
                 self.pipeline.unet,
                 units=self.units,
                 encoder=self.encoder or self.own_encoder,
-                lora_rank=self.lora_rank or LORA_RANK,
+                lora_rank=LORA_RANK if self.lora_rank is None else self.lora_rank,
                 sides=self.sides,
                 **self._base(),
             )
