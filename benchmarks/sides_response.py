@@ -7,6 +7,8 @@ less what the face without AUs shows. What no adapter can beat stands beside it:
 rendered, of people that nothing was trained on, read by the same estimator.
 
     python -m benchmarks.sides_response ADAPTER
+
+A sheet shows the first face: each AU on both sides and on each, drawn and rendered.
 """
 
 from __future__ import annotations
@@ -18,12 +20,13 @@ from pathlib import Path
 import click
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
-from torchvision.utils import save_image
 
 from au_adapter.data.rendering.head import MIDDLE_UNITS
 from au_adapter.data.rendering.renderer import Renderer
 from au_adapter.data.rendering.sample import Expression, sample_person, sample_scene
+from au_adapter.demo.sheets import contact_sheet
 from au_adapter.evaluation.estimators import Estimator, MeshMeasure, open_estimator, read_set
 from au_adapter.evaluation.subject import Subject
 from au_adapter.facs import UNITS, AUVector
@@ -33,7 +36,6 @@ from tools import face_files
 from .au_response import PROMPTS
 
 RESULTS = Path(__file__).parent / "results"
-PICTURES = Path(__file__).parents[1] / ".cache" / "benchmarks" / "sides_response"
 FIRST_SEED = 901
 FIRST_PERSON = 3_000_000  # of the renders
 STEPS, GUIDANCE = 20, 5.0
@@ -51,17 +53,18 @@ Draw = Callable[[int, AUVector], Tensor]  # number of a face, its expressions: f
     help="How many of au_response's.",
 )  # fmt: skip
 def main(adapter: Path, prompts: int) -> None:
-    """Measure ADAPTER on the bundled base; write results/sides_response.{json,md} and pictures."""
+    """Measure ADAPTER on the bundled base; write results/sides_response.{json,md,jpg}."""
     subject = Subject.load(adapter=adapter, steps=STEPS, guidance=GUIDANCE)
     reader = open_estimator("mesh", folders=[face_files.MODELS])
     units = subject.adapter.config.units
-    found = {
+    found, first = measure(drawing(subject), rendering(face_model()), reader, units, prompts)
+    found |= {
         "adapter": subject.settings()["adapter"],
         "estimator": reader.name,
         "seeds": [FIRST_SEED, FIRST_SEED + prompts - 1],
-        **measure(drawing(subject), rendering(face_model()), reader, units, prompts),
     }
     RESULTS.mkdir(exist_ok=True)
+    sheet(first, units).save(RESULTS / "sides_response.jpg", quality=88)
     (RESULTS / "sides_response.json").write_text(json.dumps(found), encoding="utf-8")
     text = report(found)
     (RESULTS / "sides_response.md").write_text(text, encoding="utf-8")
@@ -97,29 +100,30 @@ def _expressions(vectors: AUVector) -> list[Expression]:
 
 def measure(
     adapted: Draw, rendered: Draw, reader: Estimator, units: tuple[int, ...], count: int
-) -> dict:
+) -> tuple[dict, dict[str, Tensor]]:
     """Rises [left, right] of each AU by code and level, averaged over `count` faces: of what the
-    adapter draws and, as `renders`, of what is rendered; and how many faces were not found."""
+    adapter draws and, as `renders`, of what is rendered; and how many faces were not found.
+    Besides, the pictures of the first face."""
     wanted = requests(units)
     vectors = [AUVector.zeros(units), *(AUVector.from_dict({c: v}, units) for c, v in wanted)]
     asked, codes = AUVector.stack(vectors), [f"{code} {level:g}" for code, level in wanted]
-    found, rises, left = {}, {}, {}
+    found, rises, left, first = {}, {}, {}, {}
     for name, draw in (("adapter", adapted), ("renders", rendered)):
         pictures = [draw(number, asked) for number in range(count)]
-        _save(pictures, name)
+        first[name] = pictures[0]
         mean, found[f"{name}_missing"] = _mean_rises(pictures, reader, units)
         rises[name] = dict(zip(codes, mean.tolist(), strict=True))
         shares = torch.stack([left_share(each) for each in pictures]).mean(0)
         left[name] = dict(zip(codes, shares.tolist(), strict=True))
     seen_well = MeshMeasure().reliability
-    return {
+    found |= {
         "units": list(units),
         "pictures": len(vectors) * count,
-        **found,
         "reliability": {str(u): round(seen_well[u], 2) for u in units},
         "rises": rises,
         "left_share": left,
     }
+    return found, first
 
 
 def left_share(pictures: Tensor) -> Tensor:
@@ -230,10 +234,21 @@ def _summary(found: dict, name: str) -> str:
     )
 
 
-def _save(pictures: list[Tensor], name: str) -> None:
-    PICTURES.mkdir(parents=True, exist_ok=True)
-    for number, each in enumerate(pictures):
-        save_image(each.movedim(-1, 1), PICTURES / f"{name}_{number}.png", nrow=8)
+def sheet(first: dict[str, Tensor], units: tuple[int, ...]) -> Image.Image:
+    """The AUs that have sides, at the strongest level, of the pictures that `measure` gives."""
+    place = {code: 1 + i for i, (code, level) in enumerate(requests(units)) if level == LEVELS[-1]}
+    shown = [unit for unit in units if unit not in MIDDLE_UNITS]
+    rows = [
+        (f"{name}, {words}", [_image(pictures[place[f"{side}{unit}"]]) for unit in shown])
+        for name, pictures in first.items()
+        for side, words in (("", "both"), ("L", "left"), ("R", "right"))
+    ]
+    columns = [f"AU{unit}" for unit in shown]
+    return contact_sheet(rows, columns, f"Asked for at {LEVELS[-1]:g}; left is the person's")
+
+
+def _image(picture: Tensor) -> Image.Image:
+    return Image.fromarray((picture * 255).round().byte().numpy())
 
 
 if __name__ == "__main__":

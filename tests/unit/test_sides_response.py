@@ -9,9 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from au_adapter.demo.sheets import CAPTION, MARGIN
 from au_adapter.evaluation.reading import Reading
 from au_adapter.facs import AUVector
-from benchmarks.sides_response import left_share, measure, one_sided, report
+from benchmarks.sides_response import left_share, measure, one_sided, report, sheet
 
 UNITS = (12, 25)
 WIDTH = 8
@@ -38,12 +39,14 @@ class Reader:
 
 
 def test_one_side_is_told_from_both() -> None:
-    found = measure(bilateral, exact, Reader(), UNITS, count=2)
+    found, first = measure(bilateral, exact, Reader(), UNITS, count=2)
     assert one_sided(found, "renders", 12) == pytest.approx((4, 0, 1), abs=1e-5)
     assert one_sided(found, "adapter", 12) == pytest.approx((2, 2, 0.5), abs=1e-5)
     assert one_sided(found, "adapter", 25) is None
     assert found["adapter_missing"] == 0
     about = {"adapter": "a1", "estimator": "rows", "seeds": [901, 902]}
+    rows = 6  # both, left and right, drawn and rendered
+    assert sheet(first, UNITS).size[1] == 2 * CAPTION + 2 * MARGIN + rows * (len(UNITS) + MARGIN)
     text = report(found | about)
     assert "| 12 Lip corner puller |" in text
     assert "2.00 (4.00) | 2.00 (0.00) | 0.50 (1.00) |" in text
