@@ -9,6 +9,7 @@ ours; they are of Stable Diffusion 2.1 and photographs, read by LibreFace.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
 from collections.abc import Callable, Sequence
@@ -22,6 +23,7 @@ from diffusers import StableDiffusionPipeline
 from torch import Tensor
 from torchvision.utils import save_image
 
+from au_adapter.data.shards import find_shards
 from au_adapter.demo import demo_folder
 from au_adapter.disk import replacing
 from au_adapter.evaluation.estimators import Estimator, open_estimator
@@ -32,6 +34,7 @@ from au_adapter.facs import SET_A, AUVector
 from au_adapter.training.bases import load_base
 from au_adapter.training.loop import Trainer
 from au_adapter.training.recipes.lora import au_text
+from au_adapter.training.results import training_hours
 from au_adapter.training.run import find_recipe
 from au_adapter.training.sampling import STEPS, Case, draw_pictures
 from au_adapter.training.settings import Settings
@@ -88,7 +91,9 @@ class Size:
 
 
 DECAYED = {"warmup_steps": 50, "average_decay": 0.99, "mixed_precision": "no", "batch_size": 16}
-FEW = {"mixed_precision": "no", "batch_size": 2, "warmup_steps": 0, "decay_steps": 0}
+FEW = {
+    "mixed_precision": "no", "batch_size": 2, "warmup_steps": 0, "decay_steps": 0, "log_every": 1
+}  # fmt: skip
 SIZES = {
     "smoke": Size(
         {**FEW, "steps": 2}, "rendered", 1, (4.0,), 1, units=(6, 12), ranks=False, sampling=2
@@ -106,7 +111,10 @@ SIZES = {
 @click.command()
 @click.option("--size", type=click.Choice(tuple(SIZES)), required=True)
 @click.option("--clip", type=click.Path(path_type=Path), help="A CLIP folder, for CLIP-I.")
-@click.option("--cell", "names", multiple=True, help="Only these cells.")
+@click.option(
+    "--cell", "names", multiple=True, type=click.Choice([cell.name for cell in CELLS]),
+    help="Only these cells.",
+)  # fmt: skip
 @click.option("--seed", type=click.IntRange(0), help="Of the trainings; gives a report of its own.")
 def main(size: str, clip: Path | None, names: tuple[str, ...], seed: int | None) -> None:
     """Make what is not made yet, then write results/paper_tables_SIZE.{json,md} and pictures."""
@@ -129,8 +137,9 @@ def run(
     base = base or demo_folder()
     plain_base = load_base(base)
     networks = (plain_base.unet, plain_base.text_encoder, plain_base.vae)
-    work /= weights_name(*networks)  # cells of other weights do not mix
     faces = find_faces(size.data, work)
+    # Cells of other weights and of other faces do not mix.
+    work /= f"{weights_name(*networks)}-{_shards_name(faces)}"
     reader = open_estimator("demo")
     encode = clip_encoder(clip) if clip else None
     plain = _plain(plain_base, size)
@@ -143,6 +152,9 @@ def run(
                 if not done.is_file():
                     _write(done, make_cell(cell, seed, size, faces, base, folder, reader))
                 found = _kept(done, cell, seed, size)
+                if clip is not None and found.get("clip") != clip.name:
+                    _forget_clip(found["rows"])
+                    found["clip"] = clip.name
                 pictures = torch.load(folder / "pictures.pt", weights_only=True).float() / 255
                 if _compare(found["rows"], pictures, plain, encode):
                     _write(done, found)
@@ -154,7 +166,6 @@ def make_cell(
     cell: Cell, seed: int, size: Size, faces: Path, base: Path, folder: Path, reader: Estimator
 ) -> dict[str, Any]:
     """Train, draw, read: the rows of a cell, its time, and its pictures in the folder."""
-    begun = time.monotonic()
     make, _ = find_recipe(cell.recipe)
     settings, own = _settings(cell, seed, size)
     torch.manual_seed(seed)
@@ -165,7 +176,7 @@ def make_cell(
         raise click.ClickException(
             f"{cell.name} stopped at step {trainer.step} of {settings.steps}: run this again"
         )
-    trained = time.monotonic()
+    hours, begun = training_hours(folder), time.monotonic()
     cases = _cases(size)
     with torch.no_grad():
         pictures = recipe.pictures(trainer.trained().eval(), cases, size.sampling)
@@ -175,8 +186,8 @@ def make_cell(
         "cell": cell.name,
         "seed": seed,
         "settings": asdict(settings) | own,
-        "training_hours": (trained - begun) / 3600,
-        "hours": (time.monotonic() - begun) / 3600,
+        "training_hours": hours,
+        "hours": hours + (time.monotonic() - begun) / 3600,
         "estimator": reader.name,
         "rows": _rows(cases, _readings(reader, pictures)),
     }
@@ -204,6 +215,18 @@ def _kept(done: Path, cell: Cell, seed: int, size: Size) -> dict[str, Any]:
             "again"
         )
     return found
+
+
+def _forget_clip(rows: list[dict[str, Any]]) -> None:
+    """What another CLIP said."""
+    for row in rows:
+        row.pop("clip_i", None)
+
+
+def _shards_name(folder: Path) -> str:
+    """A few letters for the faces of a folder: the names and sizes of its shards."""
+    shards = [(shard.name, shard.stat().st_size) for shard in find_shards(folder)]
+    return hashlib.sha256(str(shards).encode()).hexdigest()[:6]
 
 
 def _make_untrained(

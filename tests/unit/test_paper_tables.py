@@ -79,8 +79,21 @@ def test_a_second_run_makes_only_what_is_missing(folders: tuple[Path, ...]) -> N
     run(
         SIZES["smoke"], work, results, "paper_tables_smoke", names=("LoRA-T",), base=base, clip=clip
     )
-    assert "clip_i" in json.loads(gone.read_text())["rows"][0]
+    found = json.loads(gone.read_text())
+    assert "clip_i" in found["rows"][0] and found["hours"] > found["training_hours"] > 0
     assert all(p.stat().st_mtime_ns == time for p, time in files.items() if p != gone)
+
+
+def test_another_clip_is_asked_anew(folders: tuple[Path, ...]) -> None:
+    work, results, base, clip = folders
+    (file,) = work.glob("*/LoRA-AU/seed1/cell.json")
+    for name, kept in (("another", False), (clip.name, True)):
+        found = json.loads(file.read_text())
+        rows = [row | {"clip_i": 0.5} for row in found["rows"]]
+        file.write_text(json.dumps(found | {"clip": name, "rows": rows}))
+        run(SIZES["smoke"], work, results, "other", names=("LoRA-AU",), base=base, clip=clip)
+        found = json.loads(file.read_text())
+        assert found["clip"] == clip.name and (found["rows"][0]["clip_i"] == 0.5) == kept
 
 
 def test_cells_of_another_base_are_not_reused(folders: tuple[Path, ...]) -> None:
