@@ -181,6 +181,8 @@ def report(found: dict) -> str:
         *(_line(found, unit) for unit in found["units"]),
         "",
         f"The adapter: {_summary(found, 'adapter')} The renders: {_summary(found, 'renders')}",
+        "",
+        "![The first face, drawn and rendered](sides_response.jpg)",
     ]
     return "\n".join(lines) + "\n"
 
