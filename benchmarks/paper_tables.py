@@ -14,6 +14,7 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -144,21 +145,17 @@ def run(
     encode = clip_encoder(clip) if clip else None
     plain = _plain(plain_base, size)
     _make_untrained(work, size, plain_base, plain, reader, encode)
-    for cell in CELLS:
-        for seed in size.seeds:
-            folder = work / cell.name.replace(" ", "_") / f"seed{seed}"
-            done = folder / "cell.json"
-            if not names or cell.name in names:
-                if not done.is_file():
-                    _write(done, make_cell(cell, seed, size, faces, base, folder, reader))
-                found = _kept(done, cell, seed, size)
-                if clip is not None and found.get("clip") != clip.name:
-                    _forget_clip(found["rows"])
-                    found["clip"] = clip.name
-                pictures = torch.load(folder / "pictures.pt", weights_only=True).float() / 255
-                if _compare(found["rows"], pictures, plain, encode):
-                    _write(done, found)
-                click.echo(f"{cell.name}, seed {seed}: {found['hours']:.2f} hours")
+    chosen = [cell for cell in CELLS if not names or cell.name in names]
+    for cell, seed in product(chosen, size.seeds):
+        folder = work / cell.name.replace(" ", "_") / f"seed{seed}"
+        done = folder / "cell.json"
+        if not done.is_file():
+            _write(done, make_cell(cell, seed, size, faces, base, folder, reader))
+        found = _kept(done, cell, seed, size, clip)
+        pictures = torch.load(folder / "pictures.pt", weights_only=True).float() / 255
+        if _compare(found["rows"], pictures, plain, encode):
+            _write(done, found)
+        click.echo(f"{cell.name}, seed {seed}: {found['hours']:.2f} hours")
     return write_report(name, work, results, CELLS, size)
 
 
@@ -205,8 +202,9 @@ def _settings(cell: Cell, seed: int, size: Size) -> tuple[Settings, dict[str, An
     return settings, own
 
 
-def _kept(done: Path, cell: Cell, seed: int, size: Size) -> dict[str, Any]:
-    """What was found for a cell earlier; an error where it was trained in another way."""
+def _kept(done: Path, cell: Cell, seed: int, size: Size, clip: Path | None) -> dict[str, Any]:
+    """What was found for a cell earlier, without what another CLIP said; an error where it was
+    trained in another way."""
     found = json.loads(done.read_text(encoding="utf-8"))
     settings, own = _settings(cell, seed, size)
     if found["settings"] != asdict(settings) | own:
@@ -214,13 +212,11 @@ def _kept(done: Path, cell: Cell, seed: int, size: Size) -> dict[str, Any]:
             f"{done.parent} is of other settings of {cell.name}: delete that folder, and run this "
             "again"
         )
+    if clip is not None and found.get("clip") != clip.name:
+        found["clip"] = clip.name
+        for row in found["rows"]:
+            row.pop("clip_i", None)
     return found
-
-
-def _forget_clip(rows: list[dict[str, Any]]) -> None:
-    """What another CLIP said."""
-    for row in rows:
-        row.pop("clip_i", None)
 
 
 def _shards_name(folder: Path) -> str:

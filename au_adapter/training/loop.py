@@ -103,7 +103,8 @@ class Trainer:
         """
         self._resume()
         handlers, first = self._catch_signals(), self.step
-        behind = self._result_step() != first  # where its writing was cut, the state is ahead
+        # Where its writing was cut, the state is ahead.
+        behind = self._described("result").get("step") != first
         self.report({"event": "start", "step": first, "steps": self.settings.steps})
         try:
             made_up = self._make_up_judgement()
@@ -122,10 +123,10 @@ class Trainer:
             return self.average.module
         return self.accelerator.unwrap_model(self.module)
 
-    def _result_step(self) -> int | None:
-        """The step whose weights lie in result."""
-        path = self.output / "result" / "training.json"
-        return json.loads(path.read_text(encoding="utf-8"))["step"] if path.is_file() else None
+    def _described(self, name: str) -> dict[str, Any]:
+        """What is written of the weights in result or best; nothing where there are none."""
+        path = self.output / name / "training.json"
+        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
     def _folders(self) -> list[str] | None:
         """Where the faces come from; None where nobody told, as all processes but the first."""
@@ -299,11 +300,9 @@ class Trainer:
 
     def _best(self, estimator: str | None) -> float:
         """The least AU error that this estimator measured so far, infinity before the first."""
-        path = self.output / "best" / "training.json"
-        if not path.exists():
-            return math.inf
-        measures = json.loads(path.read_text())["measures"]
-        return measures["au_error"] if measures.get("estimator") == estimator else math.inf
+        measures = self._described("best").get("measures")
+        same = measures is not None and measures.get("estimator") == estimator
+        return measures["au_error"] if same else math.inf
 
     def _refuse_broken_weights(self) -> None:
         broken = [name for name, p in self.state.learning().items() if not torch.isfinite(p).all()]

@@ -158,16 +158,17 @@ def _acquire(lock: FileLock, output: Path, report: Report) -> None:
 def _check_keywords(recipe: str, make: type, chosen: dict[str, object]) -> None:
     """A ValueError, in the words of the command line, for settings too many or too few."""
     own = signature(make.__init__).parameters
-    everywhere = [signature(each.__init__).parameters for each in make.__mro__[:-1]]
-    known = {name for names in everywhere for name in names} - {"self", "data", "keywords"}
+    parameters: dict[str, Parameter] = {}
+    for each in reversed(make.__mro__[:-1]):
+        parameters |= signature(each.__init__).parameters
+    known = set(parameters) - {"self", "data", "keywords"}
     if unknown := sorted(set(chosen) - known):
         settings = sorted(known | set(Settings.__dataclass_fields__))
         raise ValueError(
             f"recipe {recipe} has no setting {unknown[0]!r}; it has {', '.join(settings)}"
         )
     for name, value in chosen.items():
-        (parameter, *_) = [names[name] for names in everywhere if name in names]
-        if parameter.annotation in SWITCHES:
+        if parameters[name].annotation in SWITCHES:
             require_switch(name, value)
     needed = [n for n in known & set(own) if own[n].default is Parameter.empty]
     if missing := sorted(set(needed) - set(chosen)):
