@@ -28,6 +28,7 @@ from accelerate.utils import gather_object
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
+from ..processes import launched_processes
 from .files import append_row, replace_folder, restore_folder
 from .modes import at_rest, checkpoint_gradients
 from .progress import quiet
@@ -77,6 +78,7 @@ class Trainer:
         what training.json says besides."""
         self.recipe, self.settings, self.output = recipe, settings, Path(output)
         self.validate, self.about = validate, dict(about or {})
+        launched_processes()  # which part at the end
         self.accelerator = Accelerator(mixed_precision=settings.mixed_precision)
         self._check_batch()
         if settings.gradient_checkpointing:

@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import PartialState
-from accelerate.utils import parse_flag_from_env
 from filelock import FileLock, Timeout
 
 from ..evaluation.estimators import Estimator
 from ..evaluation.shell import estimator_of
+from ..processes import launched_processes
 from .follow import LOCK
 from .loop import Trainer
 from .progress import quiet
@@ -80,7 +79,7 @@ def train(
     _check_keywords(recipe, make, chosen)
     if isinstance(estimate, str):
         estimate = estimator_of(estimate, {})
-    processes = _processes()
+    processes = launched_processes()
     if not processes.is_main_process:
         report = quiet
     with explained(Path(output)), _alone(Path(output), report):
@@ -121,11 +120,6 @@ def _named(options: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _processes() -> PartialState:
-    """All processes of the run, as the Accelerator will see them: it reads the same variable."""
-    return PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU"))
-
-
 @contextmanager
 def _alone(output: Path, report: Report) -> Iterator[None]:
     """No other run works in the folder meanwhile: one that was just stopped is still saving.
@@ -134,7 +128,7 @@ def _alone(output: Path, report: Report) -> Iterator[None]:
     """
     output.mkdir(parents=True, exist_ok=True)
     lock = FileLock(output / LOCK)
-    if _processes().is_main_process:
+    if launched_processes().is_main_process:
         _acquire(lock, output, report)
     try:
         yield

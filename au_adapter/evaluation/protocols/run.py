@@ -142,14 +142,13 @@ def process_share() -> tuple[int, int]:
     if launched == 1:
         return 0, 1
     try:
-        from accelerate import PartialState
-        from accelerate.utils import parse_flag_from_env
+        from ...processes import launched_processes
     except ModuleNotFoundError as error:
         raise RuntimeError(
             "Several processes share a protocol through the package accelerate. Install it with: "
             'pip install "au-adapter[eval]"'
         ) from error
-    state = PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU"))
+    state = launched_processes()
     if state.num_processes != launched:  # each would do everything, into one file
         raise RuntimeError(
             f"{launched} processes were launched, but accelerate sees {state.num_processes}: start "
