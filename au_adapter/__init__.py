@@ -15,11 +15,11 @@ _EXPORTS = {
     "AUVector": "facs.vector",
     "AUAdapter": "models.adapter",
     "AUAdapterConfig": "models.adapter",
-    "Reading": "evaluation.reading",
+    "Reading": "estimators.reading",
     "apply_to_unet": "models.diffusers_unet",
-    "estimate": "evaluation.estimators",
-    "load_adapter": "weights.files",
-    "save_adapter": "weights.files",
+    "estimate": "estimators",
+    "load_adapter": "weights.adapter_files",
+    "save_adapter": "weights.adapter_files",
 }
 __all__ = ["__version__", *_EXPORTS]
 

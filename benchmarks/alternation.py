@@ -17,9 +17,9 @@ import numpy as np
 import torch
 
 from au_adapter import load_adapter
-from au_adapter.demo import demo_folder
-from au_adapter.demo.graphs import Graph, face_graph, node_of
-from au_adapter.weights.files import save_adapter
+from au_adapter.bundled import demo_folder
+from au_adapter.weights.adapter_files import save_adapter
+from tools.demo_graphs import Graph, face_graph, node_of
 from tools.server import ComfyServer
 
 RESULTS = Path(__file__).parent / "results"

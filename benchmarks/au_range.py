@@ -14,12 +14,12 @@ import click
 import torch
 from PIL import Image
 
-from au_adapter.demo import demo_folder
-from au_adapter.demo.graphs import Graph, node_of, sweep_graph
-from au_adapter.demo.run import PROMPT, SEED
-from au_adapter.demo.sheets import contact_sheet
-from au_adapter.evaluation.regressor import ESTIMATOR, load_regressor, read_files
+from au_adapter.bundled import demo_folder
+from au_adapter.estimators.regressor_file import ESTIMATOR, load_regressor, read_files
+from au_adapter.evaluation.contact_sheet import contact_sheet
 from au_adapter.facs import UNITS
+from tools.demo_graphs import Graph, node_of, sweep_graph
+from tools.run_demo import PROMPT, SEED
 from tools.server import ROOT, ComfyServer
 
 SHEET = ROOT / "docs" / "au_range.jpg"

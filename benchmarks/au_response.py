@@ -17,9 +17,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from au_adapter.demo import demo_folder
-from au_adapter.demo.graphs import SWEEP_LEVELS, face_graph, sweep_graph
-from au_adapter.evaluation.regressor import ESTIMATOR, load_regressor, read_files
+from au_adapter.bundled import demo_folder
+from au_adapter.estimators.regressor_file import ESTIMATOR, load_regressor, read_files
 from au_adapter.evaluation.response import (
     full_error,
     prompted_error,
@@ -29,6 +28,7 @@ from au_adapter.evaluation.response import (
     spearman,
 )
 from au_adapter.facs import SET_A, UNITS
+from tools.demo_graphs import SWEEP_LEVELS, face_graph, sweep_graph
 from tools.server import ComfyServer
 
 RESULTS = Path(__file__).parent / "results"

@@ -20,20 +20,20 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from au_adapter.evaluation.calibration import (
+from au_adapter.estimators import Estimator, open_estimator, read_set
+from au_adapter.evaluation.closed_loop import closed_loop
+from au_adapter.evaluation.fit_calibration import (
     LEVELS,
     PRICE,
     fit_calibration,
     observations,
     sweep_vectors,
 )
-from au_adapter.evaluation.closed_loop import closed_loop
-from au_adapter.evaluation.estimators import Estimator, open_estimator, read_set
-from au_adapter.evaluation.metrics import au_mse
 from au_adapter.evaluation.plots import calibration_plot
-from au_adapter.evaluation.subject import Subject
 from au_adapter.evaluation.sweep import PROMPTS, read_sweep
 from au_adapter.facs import SET_A, AUVector
+from au_adapter.methods.subject import Subject
+from au_adapter.metrics import au_mse
 from au_adapter.models.calibration import Calibration
 
 RESULTS = Path(__file__).parent / "results"

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from au_adapter.demo.graphs import Graph, face_graph, node_of
+from tools.demo_graphs import Graph, face_graph, node_of
 from tools.server import ComfyServer
 
 RESULTS = Path(__file__).parent / "results"

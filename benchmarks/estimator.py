@@ -20,12 +20,12 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from au_adapter.evaluation.estimators import BlendshapeMap, LandmarkEstimator, MeshMeasure
-from au_adapter.evaluation.metrics import icc_3_1
+from au_adapter.estimators import BlendshapeMap, LandmarkEstimator, MeshMeasure
 from au_adapter.faces import FaceLandmarker
 from au_adapter.faces.alignment import align
 from au_adapter.facs import SET_A, UNITS, AUVector
-from au_adapter.training.landmarks import LandmarkedSet, read_renders
+from au_adapter.metrics import icc_3_1
+from au_adapter.training.landmark_cache import LandmarkedSet, read_renders
 from au_adapter.training.resting import resting_rows
 from tools import face_files
 

@@ -19,17 +19,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from au_adapter.bundled import demo_folder
 from au_adapter.data.rendered import load
-from au_adapter.demo import demo_folder
-from au_adapter.demo.edits import SAMPLE, Edits, au_error, edit_photo, measure_edits
+from au_adapter.estimators.regressor_file import ESTIMATOR
 from au_adapter.evaluation.edits import EditMeasure
-from au_adapter.evaluation.metrics import background_rmse
 from au_adapter.evaluation.protocols import load_protocol
-from au_adapter.evaluation.regressor import ESTIMATOR
 from au_adapter.faces import FaceLandmarker, PersonSegmenter
 from au_adapter.facs import SET_A, AUVector, change_of_aus
-from au_adapter.weights.autoencoder import load_autoencoder
+from au_adapter.metrics import background_rmse
+from au_adapter.weights.autoencoder_files import load_autoencoder
 from tools import face_files
+from tools.demo_edits import SAMPLE, Edits, au_error, edit_photo, measure_edits
 from tools.server import ComfyServer
 
 RESULTS = Path(__file__).parent / "results"

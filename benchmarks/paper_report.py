@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 
-from au_adapter.evaluation.metrics import linearity
 from au_adapter.evaluation.response import full_error, prompted_error
+from au_adapter.metrics import linearity
 
 if TYPE_CHECKING:
     from .paper_tables import Cell, Size

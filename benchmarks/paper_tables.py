@@ -24,17 +24,17 @@ from diffusers import StableDiffusionPipeline
 from torch import Tensor
 from torchvision.utils import save_image
 
+from au_adapter.bases import load_base
+from au_adapter.bundled import demo_folder
 from au_adapter.data.shards import find_shards
-from au_adapter.demo import demo_folder
 from au_adapter.disk import replacing
-from au_adapter.evaluation.estimators import Estimator, open_estimator
-from au_adapter.evaluation.metrics import clip_i
+from au_adapter.estimators import Estimator, open_estimator
 from au_adapter.evaluation.protocols import load_protocol
 from au_adapter.evaluation.shell import clip_encoder
 from au_adapter.facs import SET_A, AUVector
-from au_adapter.training.bases import load_base
+from au_adapter.metrics import clip_i
 from au_adapter.training.loop import Trainer
-from au_adapter.training.recipes.lora import au_text
+from au_adapter.training.recipes.lora_recipe import au_text
 from au_adapter.training.results import training_hours
 from au_adapter.training.run import find_recipe
 from au_adapter.training.sampling import STEPS, Case, draw_pictures

@@ -26,10 +26,10 @@ from torch import Tensor
 from au_adapter.data.rendering.head import MIDDLE_UNITS
 from au_adapter.data.rendering.renderer import Renderer
 from au_adapter.data.rendering.sample import Expression, sample_person, sample_scene
-from au_adapter.demo.sheets import contact_sheet
-from au_adapter.evaluation.estimators import Estimator, MeshMeasure, open_estimator, read_set
-from au_adapter.evaluation.subject import Subject
+from au_adapter.estimators import Estimator, MeshMeasure, open_estimator, read_set
+from au_adapter.evaluation.contact_sheet import contact_sheet
 from au_adapter.facs import UNITS, AUVector
+from au_adapter.methods.subject import Subject
 from au_adapter.weights.downloads import face_model
 from tools import face_files
 

@@ -19,11 +19,11 @@ import click
 import numpy as np
 import psutil
 
-from au_adapter.demo import demo_folder
-from au_adapter.evaluation.estimators import open_estimator
+from au_adapter.bundled import demo_folder
+from au_adapter.estimators import open_estimator
 from au_adapter.evaluation.response import prompted_error, response_curve, rise, spearman
-from au_adapter.evaluation.subject import Subject
 from au_adapter.facs import SET_A, UNITS, AUVector
+from au_adapter.methods.subject import Subject
 from au_adapter.training.follow import Training, TrainingError
 
 from .au_response import PROMPTS

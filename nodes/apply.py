@@ -6,11 +6,11 @@ from torch import Tensor
 
 from au_adapter.models.adapter import AUAdapter, check_layers
 
+from .adapter_lora import add_lora
 from .attention import AppliedAdapter
 from .base_check import base_warning
 from .compat import ModelPatcher, WrappersMP, io, show_text
 from .conditioning import Conditioning, with_conds
-from .lora import add_lora
 from .sd_unet import read_unet
 from .sockets import CATEGORY, AUAdapterSocket, AUTokensSocket
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from au_adapter.facs import AUVector
 from au_adapter.models.adapter import AUAdapter, describe_adapter
-from au_adapter.weights.files import adapter_files, load_adapter, save_adapter
+from au_adapter.weights.adapter_files import adapter_files, load_adapter, save_adapter
 
 from .compat import folder_paths, io, show_text, ui
 from .sockets import CATEGORY, AUAdapterSocket, AUTokensSocket, AUVectorSocket

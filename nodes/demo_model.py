@@ -10,9 +10,9 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from au_adapter.demo import demo_folder
-from au_adapter.weights.autoencoder import load_autoencoder
-from au_adapter.weights.files import load_adapter
+from au_adapter.bundled import demo_folder
+from au_adapter.weights.adapter_files import load_adapter
+from au_adapter.weights.autoencoder_files import load_autoencoder
 
 from .compat import CLIP, TAESD, VAE, ModelPatcher, ModelType, io, model_management
 from .demo_text import build_clip

@@ -13,8 +13,8 @@ from typing import Any
 from torch import Tensor
 
 from au_adapter.models.magicface import UNITS
-from au_adapter.weights.fineface import some
-from au_adapter.weights.magicface import AU_LINEAR, DENOISING, RELEASED, TITLES, read_part
+from au_adapter.weights.fineface_files import some
+from au_adapter.weights.magicface_files import AU_LINEAR, DENOISING, RELEASED, TITLES, read_part
 
 from .compat import (
     IP2P,

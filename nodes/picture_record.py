@@ -11,19 +11,19 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from au_adapter.demo import demo_folder
-from au_adapter.weights.files import adapter_files, adapter_hash
-from au_adapter.weights.magicface import DENOISING, ID_ENCODER, magicface_hash, read_part
+from au_adapter.bundled import demo_folder
+from au_adapter.weights.adapter_files import adapter_files, adapter_hash
+from au_adapter.weights.magicface_files import DENOISING, ID_ENCODER, magicface_hash, read_part
 
+from .apply_magicface import magicface_path
 from .au_adapter import adapter_path
 from .au_change import AUChange
+from .au_keyframes import AUKeyframes
+from .au_protocol import AUProtocol
+from .au_sides import AUSides
 from .au_vector import AUSweep, AUVectorNode
 from .compat import PromptServer
 from .expression import AUExpression
-from .keyframes import AUKeyframes
-from .magicface import magicface_path
-from .protocol import AUProtocol
-from .sides import AUSides
 
 logger = logging.getLogger("au_adapter")
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from au_adapter.disk import replacing
 from au_adapter.models.adapter import AUAdapter
 from au_adapter.training.trouble import explained
-from au_adapter.weights.files import adapter_hash, save_adapter
+from au_adapter.weights.adapter_files import adapter_hash, save_adapter
 
 from .au_adapter import FOLDER
 from .compat import folder_paths

@@ -10,7 +10,7 @@ from au_adapter.data.shards import PATTERN
 from au_adapter.faces.locate import FACE_LANDMARKER, MODEL_FOLDER, find, locate
 from au_adapter.facs import ALL_UNITS, SET_A
 from au_adapter.models.encoders import AU_ENCODERS
-from au_adapter.weights.stable_diffusion import find_family
+from au_adapter.weights.stable_diffusion_files import find_family
 
 from .compat import command_line, folder_paths, tokenizer_folder
 

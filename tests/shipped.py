@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from au_adapter.demo import FOLDER_VARIABLE, MAGICFACE, demo_folder, magicface_folder
+from au_adapter.bundled import FOLDER_VARIABLE, MAGICFACE, demo_folder, magicface_folder
 from tools import face_files
 from tools.server import ROOT, ComfyServer
 from tools.stand_ins import add_stand_ins

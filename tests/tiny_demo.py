@@ -12,13 +12,13 @@ from tiny_unet import SD21, tiny_adapter, tiny_unet
 from torch import nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from au_adapter.demo import MAGICFACE
+from au_adapter.bundled import MAGICFACE
 from au_adapter.models.autoencoder import DemoAutoencoder
 from au_adapter.models.magicface import MagicFace, widened
 from au_adapter.training.tokenizer import END, START, write_tokenizer
-from au_adapter.weights.autoencoder import save_autoencoder
-from au_adapter.weights.files import save_adapter
-from au_adapter.weights.magicface import save_networks
+from au_adapter.weights.adapter_files import save_adapter
+from au_adapter.weights.autoencoder_files import save_autoencoder
+from au_adapter.weights.magicface_files import save_networks
 
 WORDS = ["a", "young", "old", "man", "woman", "smiling", "green", "background", ","]
 WIDTH = 128

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from au_adapter.demo import MAGICFACE, SIDED_ADAPTER
+from au_adapter.bundled import MAGICFACE, SIDED_ADAPTER
 
 IN_THE_BOX = (MAGICFACE, SIDED_ADAPTER)
 API = Path(__file__).resolve().parent.parent / "workflows" / "api"

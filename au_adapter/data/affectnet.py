@@ -18,8 +18,8 @@ from pathlib import Path
 from PIL import Image
 
 from .captioning import Answerer, Asked
-from .correction import VARIANTS
 from .folder import FolderSource, pictures_of
+from .label_corrections import VARIANTS
 from .labels import read_values
 from .source import PICTURE_STEPS, Face, Present, Readable, Step
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from .affectnet import AffectNetSource
 from .captioning import VisionModel
-from .correction import fit
 from .disfa import DISFASource
 from .folder import FolderSource
-from .prepare import Preparation
+from .label_corrections import fit
+from .write_shards import Preparation
 
 KINDS = ("folder", "disfa", "affectnet")
 FORMS = {"folder": "plain", "affectnet": "fineface"}  # the table's, where none is named

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ..estimators import Estimator, read_set
+from ..estimators.reading import Reading, ReadingSet
 from ..facs import AUVector
-from .estimators import Estimator, read_set
-from .reading import Reading, ReadingSet
 
 Draw = Callable[[AUVector], Tensor]
 STRONGEST = 8.0  # a request beyond this smears faces

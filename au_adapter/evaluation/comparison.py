@@ -21,7 +21,7 @@ from ..faces import (
     head_angles,
     locate,
 )
-from .metrics import (
+from ..metrics import (
     background_rmse,
     clip_i,
     head_pose_rmse,
@@ -30,8 +30,8 @@ from .metrics import (
     lpips,
     lpips_network,
 )
-from .metrics.embeddings import Encode
-from .metrics.perceptual import Network
+from ..metrics.embeddings import Encode
+from ..metrics.perceptual import Network
 
 LPIPS_FILES = ("alexnet-owt-7be5be79.pth", "alexnet.pth")  # torchvision's own name first
 NO_CLIP = "needs CLIP Vision: in ComfyUI connect Load CLIP Vision, elsewhere give `clip`"

@@ -7,8 +7,8 @@ from torch import Tensor
 
 from ..faces import Face, FaceLandmarker, PersonSegmenter, head_angles
 from ..faces.jaw_background import PERSON
+from ..metrics import background_rmse, head_pose_rmse
 from .appearance import Appearance
-from .metrics import background_rmse, head_pose_rmse
 
 MEASURES = ("identity_l2", "background_rmse", "head_pose_rmse")
 

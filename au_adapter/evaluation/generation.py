@@ -10,12 +10,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from ..estimators import Estimator, read_set
+from ..estimators.picture_files import read_picture
 from ..facs import AUVector
+from ..methods.subject import Subject, resized
 from .closed_loop import closed_loop
-from .estimators import Estimator, read_set
-from .estimators.files import read_picture
 from .protocols import REFERENCE, Protocol, Row
-from .subject import Subject, resized
 
 
 @dataclass(frozen=True)

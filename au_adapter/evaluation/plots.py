@@ -10,10 +10,10 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
+from ..metrics import checks
 from ..models.calibration import Calibration
 from . import sides
-from .calibration import Observations
-from .metrics import checks
+from .fit_calibration import Observations
 from .protocols import REFERENCE
 from .report import Report
 

@@ -17,11 +17,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from ..estimators.reading import TURNED
 from ..facs.vector import AUVector
-from .metrics import UnitScore, au_mse, mean_score, per_unit
+from ..metrics import UnitScore, au_mse, mean_score, per_unit
+from .protocol_run import read_header, read_records
 from .protocols import REFERENCE
-from .protocols.run import read_header, read_records
-from .reading import TURNED
 from .sides import Column, asked, columns, of_one_face
 
 SCHEMA = 1

@@ -15,22 +15,22 @@ from PIL import Image
 from torch import Tensor
 
 from ..data.rendered import iterate
+from ..estimators import Estimator, open_estimator
+from ..estimators.file_readings import FileReadings, picture_files
+from ..estimators.picture_files import read_picture
+from ..estimators.reading import Reading
 from ..facs import SET_A, AUVector
+from ..methods.subject import Subject
+from ..metrics.embeddings import Encode
+from ..weights.adapter_files import save_adapter
 from ..weights.downloads import sha256
-from ..weights.files import save_adapter
-from .calibration import LEVELS, PRICE, fit_calibration, observations, sweep_vectors
 from .comparison import Comparison, comparison
-from .estimators import Estimator, open_estimator
-from .estimators.files import read_picture
-from .file_readings import FileReadings, picture_files
+from .fit_calibration import LEVELS, PRICE, fit_calibration, observations, sweep_vectors
 from .generation import Drawing, limited
-from .metrics.embeddings import Encode
 from .plots import calibration_plot, report_plots
+from .protocol_run import process_share, run_protocol
 from .protocols import REFERENCE, Frame, Protocol, Row, load_protocol
-from .protocols.run import process_share, run_protocol
-from .reading import Reading
 from .report import Report, report_run
-from .subject import Subject
 from .sweep import PROMPTS, read_sweep
 
 OF_A_PROTOCOL = ("model", "adapter", "calibrated", "start", "photos", "frames", "limit")

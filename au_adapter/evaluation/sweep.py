@@ -12,11 +12,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ..estimators import Estimator, read_set
+from ..estimators.reading import ReadingSet
 from ..facs import AUVector
-from .calibration import changes
-from .estimators import Estimator, read_set
-from .reading import ReadingSet
-from .subject import Subject
+from ..methods.subject import Subject
+from .fit_calibration import changes
 
 # In the bundled model's words; another base knows them as well.
 PROMPTS = (

@@ -16,7 +16,7 @@ from .detector import Detections, FaceDetector
 from .executor import Network
 from .face import Face
 from .mesh import FaceMesh, face_boxes
-from .pictures import BATCH, checked
+from .picture_checks import BATCH, checked
 from .pose import head_pose, read_geometry
 from .search import distinct, search
 from .tflite import read_graph

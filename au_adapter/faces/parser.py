@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate, relu
 
 from ..weights.tensors import read_tensors
-from .pictures import checked
+from .picture_checks import checked
 
 SIDE = 512  # pixels of a side that the published weights were trained with
 CLASSES = 19

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from .detector import Detections, FaceDetector, overlaps
-from .pictures import BATCH
+from .picture_checks import BATCH
 
 OVERLAP = 0.3  # from which two boxes of different windows are one face
 

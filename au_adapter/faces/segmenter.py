@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from .bundle import read_network
 from .crop import cut, whole
-from .pictures import checked
+from .picture_checks import checked
 
 
 class PersonSegmenter(nn.Module):

@@ -14,12 +14,12 @@ from diffusers import StableDiffusionPipeline
 from torch import Tensor
 from transformers import CLIPTokenizer
 
+from ..bases import picture_size
 from ..data.rendered import RenderedSet
 from ..data.shards import label_values
 from ..data.stream import FaceStream
-from .bases import picture_size
 from .diffusion import draw_noise
-from .faces import CaptionedLatents, load_faces
+from .face_tensors import CaptionedLatents, load_faces
 from .recipe import Share
 
 

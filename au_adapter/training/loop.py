@@ -29,12 +29,12 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from ..processes import launched_processes
-from .files import append_row, replace_folder, restore_folder
+from .checkpoint import RunState
 from .modes import at_rest, checkpoint_gradients
 from .progress import quiet
 from .recipe import Recipe, Report, Share, SharingRecipe, TellingRecipe, Validate
+from .run_files import append_row, replace_folder, restore_folder
 from .settings import Settings, learning_rate_factor
-from .state import RunState
 
 logger = logging.getLogger("au_adapter")
 

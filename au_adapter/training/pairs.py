@@ -13,9 +13,9 @@ from torch.nn.functional import interpolate
 from ..data.rendered import RenderedSet
 from ..faces.jaw_background import PERSON, dots
 from ..models.autoencoder import SCALING_FACTOR, DemoAutoencoder
-from ..weights.clip import ImageEncoder
+from ..weights.clip_vision import ImageEncoder
 from .diffusion import draw_noise
-from .faces import cached_latents, cached_tokens, part_weights
+from .face_tensors import cached_latents, cached_tokens, part_weights
 
 DROPOUT = 0.1  # of the changes, for guidance (section III-C)
 ZERO_NOISE = 0.2  # deviation of the noise on a change of nothing, so that it is not a dropped one

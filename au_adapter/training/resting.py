@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ..faces import FaceLandmarker
 from ..faces.alignment import align, turned_back
-from .landmarks import LandmarkedSet
+from .landmark_cache import LandmarkedSet
 
 RESTING = 0.6  # the strongest AU of a face that may pass as relaxed
 EXCHANGE = 1.2  # the largest share of the difference between two people that is added

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from filelock import FileLock, Timeout
 
-from ..evaluation.estimators import Estimator
+from ..estimators import Estimator
 from ..evaluation.shell import estimator_of
 from ..processes import launched_processes
 from .follow import LOCK
@@ -26,17 +26,17 @@ from .trouble import checked, explained
 from .validation import Estimate, validation_for
 
 RECIPES = {
-    "demo-autoencoder": ("autoencoder", "AutoencoderRecipe"),
-    "demo-base": ("base", "BaseRecipe"),
-    "dreambooth": ("dreambooth", "DreamBoothRecipe"),
-    "estimator": ("estimator", "EstimatorRecipe"),
-    "fineface": ("fineface", "FineFaceRecipe"),
-    "fineface-sd15": ("fineface_sd", "FineFaceSD15Recipe"),
-    "fineface-sd21": ("fineface_sd", "FineFaceSD21Recipe"),
-    "lora-au": ("lora", "LoRAAURecipe"),
-    "lora-text": ("lora", "LoRATextRecipe"),
-    "magicface": ("magicface", "MagicFaceRecipe"),
-    "regressor": ("regressor", "RegressorRecipe"),
+    "demo-autoencoder": ("autoencoder_recipe", "AutoencoderRecipe"),
+    "demo-base": ("base_recipe", "BaseRecipe"),
+    "dreambooth": ("dreambooth_recipe", "DreamBoothRecipe"),
+    "estimator": ("estimator_recipe", "EstimatorRecipe"),
+    "fineface": ("fineface_recipe", "FineFaceRecipe"),
+    "fineface-sd15": ("fineface_sd_recipe", "FineFaceSD15Recipe"),
+    "fineface-sd21": ("fineface_sd_recipe", "FineFaceSD21Recipe"),
+    "lora-au": ("lora_recipe", "LoRAAURecipe"),
+    "lora-text": ("lora_recipe", "LoRATextRecipe"),
+    "magicface": ("magicface_recipe", "MagicFaceRecipe"),
+    "regressor": ("regressor_recipe", "RegressorRecipe"),
 }
 
 

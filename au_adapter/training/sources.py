@@ -16,9 +16,9 @@ from pathlib import Path
 from ..data.card import describe_folder, shard_counts
 from ..data.folder import FolderSource
 from ..data.kinds import prepare
-from ..data.prepare import file_digest, label_digest
 from ..data.rendered import find_renders
 from ..data.shards import PATTERN, find_shards
+from ..data.write_shards import file_digest, label_digest
 from ..weights.downloads import cache_folder, face_model
 
 logger = logging.getLogger("au_adapter")

@@ -10,10 +10,10 @@ from typing import Any, Protocol
 from PIL import Image
 from torch import Tensor, nn
 
-from ..demo.sheets import contact_sheet
-from ..evaluation.estimators import DemoEstimator, Estimator
-from ..evaluation.reading import Reading
-from ..evaluation.regressor import load_regressor
+from ..estimators import DemoEstimator, Estimator
+from ..estimators.reading import Reading
+from ..estimators.regressor_file import load_regressor
+from ..evaluation.contact_sheet import contact_sheet
 from ..evaluation.response import full_error, prompted_error, response_curve
 from .sampling import Case
 

@@ -15,7 +15,7 @@ from PIL import Image
 from sampling import NODE, run
 
 from au_adapter import AUVector
-from au_adapter.evaluation.reading import ReadingSet
+from au_adapter.estimators.reading import ReadingSet
 from au_adapter.facs import ALL_UNITS, SET_A
 from tools import face_files
 from tools.server import ComfyServer, PromptError

@@ -14,8 +14,8 @@ import pytest
 from PIL import Image
 from shipped import api_graph, shipped_server
 
-from au_adapter.demo.edits import CHANGES, PEOPLE, draw_edits, measure_edits, report_edits
 from tools import face_files
+from tools.demo_edits import CHANGES, PEOPLE, draw_edits, measure_edits, report_edits
 from tools.server import ComfyServer
 
 PHOTO, SAVE = "17", "12"

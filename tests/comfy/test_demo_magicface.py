@@ -13,8 +13,8 @@ from tiny_magicface import write_published
 
 import nodes as core
 from au_adapter import AUVector
-from au_adapter.demo import MAGICFACE, magicface_folder
-from au_adapter.weights.convert import convert
+from au_adapter.bundled import MAGICFACE, magicface_folder
+from au_adapter.cli.convert import convert_files as convert
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from sampling import NODE, demo_scene
 from torch import Tensor
 
 import nodes as core
-from au_adapter.demo import SIDED_ADAPTER, adapters_folder, load_diffusers_pipeline
+from au_adapter.bundled import SIDED_ADAPTER, adapters_folder, load_diffusers_pipeline
 
 PROMPTS = ("", "a young man smiling, green background", "Something else entirely")
 

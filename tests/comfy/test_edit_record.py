@@ -12,8 +12,8 @@ from safetensors.torch import save_file
 from tiny_magicface import random_unets, write_published
 
 from au_adapter import AUVector
-from au_adapter.weights.convert import convert
-from au_adapter.weights.magicface import find_parts, magicface_hash
+from au_adapter.cli.convert import convert_files as convert
+from au_adapter.weights.magicface_files import find_parts, magicface_hash
 
 FILE = "diffusion_pytorch_model.safetensors"
 PUBLISHED = {"denoising_file": f"denoising_unet/{FILE}", "id_encoder_file": f"ID_enc/{FILE}"}

@@ -18,9 +18,9 @@ from PIL import Image
 from sampling import run
 
 from au_adapter import AUVector, load_adapter
-from au_adapter.evaluation.metrics import checks
-from au_adapter.evaluation.reading import Reading, ReadingSet
+from au_adapter.estimators.reading import Reading, ReadingSet
 from au_adapter.facs import SET_A
+from au_adapter.metrics import checks
 from tools.server import ComfyServer, PromptError
 
 # What AU Estimator's branch of a graph does, for pictures without faces: AUs are brightness.
@@ -64,7 +64,7 @@ class ReadAUs:
         return {"required": {"images": ("IMAGE",), "reader": ("FACE_READER",)}}
 
     def read(self, images, reader):
-        from au_adapter.evaluation.estimators import read_set
+        from au_adapter.estimators import read_set
 
         return (read_set(reader, images),)
 

@@ -20,11 +20,11 @@ from torch import Tensor
 
 import nodes as core
 from au_adapter import AUVector
+from au_adapter.cli.convert import convert_files as convert
 from au_adapter.faces.squares import FaceCrop
 from au_adapter.models.magicface import MagicFace, widened
 from au_adapter.models.magicface_ablations import ConvIdentity
-from au_adapter.weights.convert import convert
-from au_adapter.weights.magicface import save_networks
+from au_adapter.weights.magicface_files import save_networks
 
 TOLERANCE = 1e-4  # of the prediction's spread
 SIZE = 64  # pixels; 8 cells of the latents

@@ -10,7 +10,7 @@ from au_adapter_pack.nodes.compat import folder_paths
 from au_adapter_pack.nodes.picture_record import add_record, describe
 
 from au_adapter import AUVector
-from au_adapter.weights.files import adapter_hash
+from au_adapter.weights.adapter_files import adapter_hash
 
 Graph = dict[str, dict]
 

@@ -23,7 +23,7 @@ from torch import Tensor
 import nodes as core
 from au_adapter import AUAdapter
 from au_adapter.models.adapter import AUAdapterConfig
-from au_adapter.weights.files import save_adapter
+from au_adapter.weights.adapter_files import save_adapter
 
 FAMILIES = {
     "au_sd15": {"context_dim": 768, "use_linear_in_transformer": False, "num_heads": 8},

@@ -13,7 +13,7 @@ from shipped import api_graph
 from test_server_nodes import OTHER_PACK
 from tiny_magicface import TINY, random_unets, write_published
 
-from au_adapter.weights.convert import convert
+from au_adapter.cli.convert import convert_files as convert
 from tools import face_files
 from tools.server import ComfyServer, PromptError
 

@@ -19,7 +19,7 @@ from shipped import NODE_IDS
 from tiny_unet import SD15, tiny_adapter, tiny_unet
 
 from au_adapter import AUVector
-from au_adapter.weights.files import save_adapter
+from au_adapter.weights.adapter_files import save_adapter
 from tools.server import ComfyServer, PromptError, PromptInterrupted
 
 OTHER_PACK = '''

@@ -20,10 +20,10 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel
 
-from au_adapter.training.bases import base_name, load_base, training_schedule
-from au_adapter.training.checkpoints import convert
+from au_adapter.bases import base_name, load_base, training_schedule
+from au_adapter.bases.single_file import convert
 from au_adapter.training.labelled import tokenize
-from au_adapter.weights.stable_diffusion import (
+from au_adapter.weights.stable_diffusion_files import (
     TELLING,
     UNET,
     find_family,

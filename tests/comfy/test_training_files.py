@@ -15,7 +15,7 @@ from test_training_request import WIDGETS
 from tiny_unet import SD21, tiny_adapter, tiny_unet
 
 from au_adapter import load_adapter
-from au_adapter.weights.files import save_adapter
+from au_adapter.weights.adapter_files import save_adapter
 
 
 @pytest.fixture(autouse=True)

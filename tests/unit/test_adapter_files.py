@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 from tiny_unet import SD15, SD21, tiny_adapter, tiny_unet
 
 from au_adapter.models.adapter import AUAdapter
-from au_adapter.weights.files import adapter_hash, load_adapter, read_metadata, save_adapter
+from au_adapter.weights.adapter_files import adapter_hash, load_adapter, read_metadata, save_adapter
 
 
 @pytest.fixture(scope="module")

@@ -14,16 +14,16 @@ from safetensors import safe_open
 from tiny_unet import SD21, tiny_adapter, tiny_unet
 
 from au_adapter import AUVector, load_adapter, save_adapter
-from au_adapter.evaluation.calibration import (
+from au_adapter.estimators.reading import Reading, ReadingSet
+from au_adapter.evaluation.fit_calibration import (
     changes,
     fit_calibration,
     observations,
     sweep_vectors,
 )
-from au_adapter.evaluation.reading import Reading, ReadingSet
 from au_adapter.models.adapter import AUAdapter
 from au_adapter.models.calibration import Calibration, ResponseCurve
-from au_adapter.weights.files import CALIBRATION_KEY, adapter_hash
+from au_adapter.weights.adapter_files import CALIBRATION_KEY, adapter_hash
 
 # Answers from 1 on, half as much as asked for, and no more beyond 4.
 CURVE = ResponseCurve((0, 1, 4, 6), (0.5, 0.5, 2.0, 2.0))

@@ -12,10 +12,11 @@ from published import SD15, SD21, write_published
 from test_ict import repository  # noqa: F401 - a fixture
 
 import au_adapter
-from au_adapter.cli import _setting, main
+from au_adapter.cli import main
+from au_adapter.cli.train import _setting
 from au_adapter.data.kinds import FORMS, VARIANTS
 from au_adapter.data.labels import LABEL_FORMATS
-from au_adapter.weights.files import adapter_hash, read_metadata
+from au_adapter.weights.adapter_files import adapter_hash, read_metadata
 
 VERBS = (
     *("calibrate", "convert", "demo", "download", "estimate", "evaluate"),

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
+from au_adapter.estimators import read_set
+from au_adapter.estimators.reading import Reading, ReadingSet
 from au_adapter.evaluation.closed_loop import closed_loop, correct
-from au_adapter.evaluation.estimators import read_set
-from au_adapter.evaluation.reading import Reading, ReadingSet
 from au_adapter.facs import AUVector
 
 UNITS = (4, 12)

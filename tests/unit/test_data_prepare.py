@@ -17,14 +17,14 @@ from labelled_faces import FixedSource, write_picture, write_table
 from PIL import Image
 
 from au_adapter.cli import main
-from au_adapter.data import prepare as prepare_module
+from au_adapter.data import write_shards as prepare_module
 from au_adapter.data.captioning import Asked
 from au_adapter.data.card import read_card
 from au_adapter.data.folder import FolderSource
 from au_adapter.data.kinds import prepare
-from au_adapter.data.prepare import Preparation
 from au_adapter.data.shards import decode, find_shards, picture_of, read_shard
 from au_adapter.data.source import LABEL_STEPS, PICTURE_STEPS, Face, Sampled
+from au_adapter.data.write_shards import Preparation
 
 
 class Greys:

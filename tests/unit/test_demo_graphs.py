@@ -8,17 +8,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from au_adapter.demo.graphs import (
-    SWEEP_LEVELS,
-    Graph,
-    face_graph,
-    load_workflow,
-    node_of,
-    sweep_graph,
-)
-from au_adapter.demo.run import COMBINATIONS, jobs, report, shared_baselines, table
-from au_adapter.demo.sheets import CAPTION, MARGIN, PAPER, SIDE, contact_sheet
+from au_adapter.evaluation.contact_sheet import CAPTION, MARGIN, PAPER, SIDE, contact_sheet
 from au_adapter.facs import SET_A
+from tools.demo_graphs import SWEEP_LEVELS, Graph, face_graph, load_workflow, node_of, sweep_graph
+from tools.run_demo import COMBINATIONS, jobs, report, shared_baselines, table
 
 NAMES = ("au_generate", "au_sweep")
 

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from tiny_demo import write_demo
 from torch.testing import assert_close
 
-from au_adapter.demo import (
+from au_adapter.bundled import (
     FOLDER_VARIABLE,
     MAGICFACE,
     SIDED_ADAPTER,
@@ -19,10 +19,10 @@ from au_adapter.demo import (
     demo_folder,
     magicface_folder,
 )
-from au_adapter.demo.pack import main, pack
 from au_adapter.facs import ALL_UNITS, SET_A
-from au_adapter.weights.files import load_adapter
-from au_adapter.weights.magicface import find_parts, load_magicface
+from au_adapter.weights.adapter_files import load_adapter
+from au_adapter.weights.magicface_files import find_parts, load_magicface
+from tools.pack_bundled import main, pack
 
 LIMIT = 30e6  # bytes of both networks in git
 

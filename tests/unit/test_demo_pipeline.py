@@ -12,7 +12,7 @@ from diffusers import StableDiffusionImg2ImgPipeline, StableDiffusionPipeline
 from tiny_demo import write_demo
 
 from au_adapter import AUVector, apply_to_unet, load_adapter
-from au_adapter.demo import demo_folder, load_diffusers_pipeline
+from au_adapter.bundled import demo_folder, load_diffusers_pipeline
 from au_adapter.models.autoencoder import SCALING_FACTOR
 
 SMILE = AUVector.from_dict({12: 4.0})

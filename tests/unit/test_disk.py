@@ -13,8 +13,8 @@ from safetensors import SafetensorError
 from au_adapter.data.rendered import load
 from au_adapter.disk import full_disk_said, replacing
 from au_adapter.models.autoencoder import DemoAutoencoder
-from au_adapter.training import faces, landmarks
-from au_adapter.training.landmarks import LandmarkedSet
+from au_adapter.training import face_tensors, landmark_cache
+from au_adapter.training.landmark_cache import LandmarkedSet
 
 SAMPLE = Path(__file__).parents[1] / "data" / "rendered"
 
@@ -42,9 +42,9 @@ def test_no_half_of_the_latents_stays(tmp_path: Path, monkeypatch: pytest.Monkey
         file.write_bytes(bytes(10))
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(faces, "save_file", full)
+    monkeypatch.setattr(face_tensors, "save_file", full)
     with pytest.raises(OSError, match="No space"):
-        faces.cached_latents(load(SAMPLE, limit=2), DemoAutoencoder(), tmp_path)
+        face_tensors.cached_latents(load(SAMPLE, limit=2), DemoAutoencoder(), tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -53,7 +53,7 @@ def test_no_half_of_the_landmarks_stays(tmp_path: Path) -> None:
     place.mkdir()  # where nothing can be put
     found = LandmarkedSet(torch.empty(0, 478, 3), torch.empty(0, 52), [], 3)
     with pytest.raises(OSError, match="landmarks"):
-        landmarks._write(place, found)
+        landmark_cache._write(place, found)
     assert list(tmp_path.iterdir()) == [place]
 
 

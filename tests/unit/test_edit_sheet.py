@@ -10,7 +10,10 @@ import pytest
 from PIL import Image
 
 from au_adapter.data.rendered import load
-from au_adapter.demo.edits import (
+from au_adapter.evaluation.contact_sheet import PAPER, captioned_sheet
+from au_adapter.facs import SET_A, Keyframes
+from tools import face_files
+from tools.demo_edits import (
     CHANGES,
     PEOPLE,
     SAMPLE,
@@ -20,10 +23,7 @@ from au_adapter.demo.edits import (
     measure_edits,
     report_edits,
 )
-from au_adapter.demo.graphs import DRAWN, PASTED, edit_graph, load_workflow, node_of
-from au_adapter.demo.sheets import PAPER, captioned_sheet
-from au_adapter.facs import SET_A, Keyframes
-from tools import face_files
+from tools.demo_graphs import DRAWN, PASTED, edit_graph, load_workflow, node_of
 
 ROW_KEYS = {
     *("file", "source", "change", "before", "after"),

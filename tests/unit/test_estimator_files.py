@@ -15,9 +15,9 @@ from PIL import Image
 
 from au_adapter import AUVector
 from au_adapter.cli import main
-from au_adapter.evaluation.estimators import read_table
-from au_adapter.evaluation.estimators.files import read_picture
-from au_adapter.evaluation.reading import codes
+from au_adapter.estimators import read_table
+from au_adapter.estimators.picture_files import read_picture
+from au_adapter.estimators.reading import codes
 from au_adapter.facs import SET_A
 from tools import face_files
 

@@ -17,8 +17,7 @@ from torch import Tensor
 
 import au_adapter
 from au_adapter import AUVector
-from au_adapter.evaluation.drawing import draw_readings
-from au_adapter.evaluation.estimators import (
+from au_adapter.estimators import (
     BlendshapeMap,
     Estimator,
     LandmarkEstimator,
@@ -26,13 +25,14 @@ from au_adapter.evaluation.estimators import (
     open_estimator,
     read_set,
 )
-from au_adapter.evaluation.estimators.landmark import seen
-from au_adapter.evaluation.metrics.agreement import linearity
-from au_adapter.evaluation.reading import ReadingSet
+from au_adapter.estimators.landmark import seen
+from au_adapter.estimators.overlay import draw_readings
+from au_adapter.estimators.reading import ReadingSet
 from au_adapter.faces import FULL_RANGE_DETECTOR
 from au_adapter.faces.alignment import STEADY_POINTS, align, similarity, turned_back
 from au_adapter.faces.blendshapes import NAMES
 from au_adapter.facs import SET_A
+from au_adapter.metrics.agreement import linearity
 from au_adapter.weights.downloads import cache_folder
 from tools import face_files
 

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from au_adapter.evaluation.calibration import fit_calibration, observations
+from au_adapter.estimators.reading import Reading, ReadingSet
 from au_adapter.evaluation.comparison import Comparison, comparison
-from au_adapter.evaluation.metrics import checks
-from au_adapter.evaluation.pictures import Source, batch_name, evaluate_pictures, facs_name
+from au_adapter.evaluation.fit_calibration import fit_calibration, observations
+from au_adapter.evaluation.picture_report import Source, batch_name, evaluate_pictures, facs_name
 from au_adapter.evaluation.plots import (
     bar_chart,
     calibration_plot,
@@ -22,9 +22,9 @@ from au_adapter.evaluation.plots import (
     report_plots,
     sentence_picture,
 )
-from au_adapter.evaluation.reading import Reading, ReadingSet
 from au_adapter.evaluation.report import Report
 from au_adapter.facs import ALL_UNITS, AUVector
+from au_adapter.metrics import checks
 
 UNITS = (4, 12)
 

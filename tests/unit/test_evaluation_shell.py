@@ -13,18 +13,18 @@ from PIL import Image
 from tiny_demo import write_demo
 
 from au_adapter import AUVector, load_adapter
+from au_adapter.bundled import FOLDER_VARIABLE
 from au_adapter.cli import main
-from au_adapter.demo import FOLDER_VARIABLE
-from au_adapter.evaluation.calibration import sweep_vectors
-from au_adapter.evaluation.estimators.files import read_picture
+from au_adapter.estimators.picture_files import read_picture
+from au_adapter.estimators.reading import Reading
+from au_adapter.evaluation.fit_calibration import sweep_vectors
 from au_adapter.evaluation.generation import Drawing, limited
+from au_adapter.evaluation.protocol_run import read_records
 from au_adapter.evaluation.protocols import Row, load_protocol
-from au_adapter.evaluation.protocols.run import read_records
-from au_adapter.evaluation.reading import Reading
 from au_adapter.evaluation.shell import _labels, estimator_of
-from au_adapter.evaluation.subject import Subject
 from au_adapter.evaluation.sweep import SEED, read_sweep
 from au_adapter.facs import SET_A
+from au_adapter.methods.subject import Subject
 from au_adapter.models.calibration import Calibration, ResponseCurve
 
 RENDERED = Path(__file__).parents[1] / "data" / "rendered"

@@ -27,7 +27,7 @@ from torch import Tensor, nn
 
 from au_adapter import AUVector, apply_to_unet, load_adapter
 from au_adapter.models.adapter import check_layers, cross_attentions, describe_adapter
-from au_adapter.weights.files import adapter_files, adapter_hash, save_adapter
+from au_adapter.weights.adapter_files import adapter_files, adapter_hash, save_adapter
 
 FAMILIES = pytest.mark.parametrize("family", [SD21, SD15], ids=["sd21", "sd15"])
 MIDDLE = "mid_block.attentions.0.transformer_blocks.0"

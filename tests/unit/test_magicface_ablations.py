@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from au_adapter.models.magicface import AU_ENCODERS, MagicFace, widened
 from au_adapter.models.magicface_ablations import ABLATIONS, Ablation
-from au_adapter.weights.magicface import (
+from au_adapter.weights.magicface_files import (
     ID_ENCODER,
     RELEASED,
     find_parts,

@@ -13,8 +13,8 @@ from safetensors.torch import load_file, save_file
 from tiny_magicface import TINY, random_unets, write_published
 
 from au_adapter.cli import main
-from au_adapter.weights.convert import convert
-from au_adapter.weights.magicface import (
+from au_adapter.cli.convert import convert_files as convert
+from au_adapter.weights.magicface_files import (
     DENOISING,
     ID_ENCODER,
     RELEASED,

@@ -16,7 +16,7 @@ from au_adapter.models.magicface import (
     guided,
     widened,
 )
-from au_adapter.weights.magicface import load_magicface
+from au_adapter.weights.magicface_files import load_magicface
 
 TOLERANCE = 1e-4  # of the prediction's spread
 

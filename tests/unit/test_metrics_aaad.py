@@ -9,8 +9,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from au_adapter.evaluation.metrics import aaad
-from au_adapter.evaluation.metrics.aaad import _derangement
+from au_adapter.metrics import aaad
+from au_adapter.metrics.aaad import _derangement
 
 
 def test_aaad_by_hand() -> None:

@@ -9,15 +9,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from au_adapter.evaluation import metrics
-from au_adapter.evaluation.metrics import (
-    au_mse,
-    au_mse_change,
-    icc_3_1,
-    linearity,
-    mean_score,
-    per_unit,
-)
+from au_adapter import metrics
+from au_adapter.metrics import au_mse, au_mse_change, icc_3_1, linearity, mean_score, per_unit
 
 # Shrout & Fleiss 1979, table 2: six targets, four judges.
 JUDGES = [[9, 2, 5, 8], [6, 1, 3, 2], [8, 4, 6, 8], [7, 1, 2, 6], [10, 5, 6, 9], [6, 2, 4, 7]]

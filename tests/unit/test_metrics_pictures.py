@@ -12,7 +12,7 @@ import pytest
 import torch
 from scipy.linalg import sqrtm
 
-from au_adapter.evaluation.metrics import (
+from au_adapter.metrics import (
     background_rmse,
     clip_i,
     fid,

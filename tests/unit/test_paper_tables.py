@@ -17,7 +17,7 @@ from tiny_demo import write_demo
 from torch import Tensor
 from transformers import CLIPImageProcessor, CLIPVisionConfig, CLIPVisionModelWithProjection
 
-from au_adapter.demo import demo_folder
+from au_adapter.bundled import demo_folder
 from au_adapter.training.loop import Trainer
 from benchmarks import paper_tables
 from benchmarks.paper_report import PUBLISHED, UNTRAINED, measures

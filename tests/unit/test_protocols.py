@@ -16,9 +16,9 @@ import pytest
 import torch
 from accelerate import PartialState
 
+from au_adapter.estimators.reading import Reading
+from au_adapter.evaluation.protocol_run import read_records, run_protocol
 from au_adapter.evaluation.protocols import NAMES, Frame, Protocol, Row, load_protocol
-from au_adapter.evaluation.protocols.run import read_records, run_protocol
-from au_adapter.evaluation.reading import Reading
 from au_adapter.evaluation.report import report_run
 from au_adapter.facs import SET_A, AUVector
 

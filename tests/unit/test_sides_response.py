@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from au_adapter.demo.sheets import CAPTION, MARGIN
-from au_adapter.evaluation.reading import Reading
+from au_adapter.estimators.reading import Reading
+from au_adapter.evaluation.contact_sheet import CAPTION, MARGIN
 from au_adapter.facs import AUVector
 from benchmarks.sides_response import left_share, measure, one_sided, report, sheet
 

@@ -14,14 +14,14 @@ from safetensors.torch import load_file
 from tiny_stable_diffusion import write_stable_diffusion
 
 from au_adapter import AUVector, apply_to_unet, load_adapter
+from au_adapter.bases import encode_pictures, load_base, picture_size, training_schedule
 from au_adapter.facs import SET_A
-from au_adapter.training.bases import encode_pictures, load_base, picture_size, training_schedule
 from au_adapter.training.diffusion import min_snr_weights, prediction_target
 from au_adapter.training.modes import checkpoint_gradients
 from au_adapter.training.recipe import Share
-from au_adapter.training.recipes.dreambooth import DreamBoothRecipe
-from au_adapter.training.recipes.fineface import FineFaceRecipe
-from au_adapter.training.recipes.lora import LoRAAURecipe, LoRATextRecipe, au_text
+from au_adapter.training.recipes.dreambooth_recipe import DreamBoothRecipe
+from au_adapter.training.recipes.fineface_recipe import FineFaceRecipe
+from au_adapter.training.recipes.lora_recipe import LoRAAURecipe, LoRATextRecipe, au_text
 from au_adapter.training.run import train
 from au_adapter.training.sampling import Case, draw_latents
 

@@ -15,8 +15,8 @@ from transformers import CLIPTextConfig, CLIPTextModel
 
 from au_adapter.models.adapter import AUAdapter
 from au_adapter.training.modes import checkpoint_gradients
-from au_adapter.training.recipes.fineface import AdapterLoss
-from au_adapter.training.recipes.fineface_sd import SETTINGS
+from au_adapter.training.recipes.fineface_recipe import AdapterLoss
+from au_adapter.training.recipes.fineface_sd_recipe import SETTINGS
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 SPEED = 1e14  # operations a second

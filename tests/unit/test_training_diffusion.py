@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from au_adapter.data.correction import fit
+from au_adapter.data.label_corrections import fit
 from au_adapter.training.diffusion import (
     draw_noise,
     min_snr_weights,

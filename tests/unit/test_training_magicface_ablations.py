@@ -15,17 +15,17 @@ from tiny_demo import write_demo
 from tiny_unet import SD21, tiny_unet
 from transformers import CLIPVisionModel
 
+from au_adapter.bundled import load_diffusers_pipeline
 from au_adapter.data.rendered import load
-from au_adapter.demo import load_diffusers_pipeline
 from au_adapter.models.magicface import MagicFace, widened
 from au_adapter.models.magicface_ablations import ABLATIONS, IDENTITIES
 from au_adapter.training.diffusion import stable_diffusion_schedule
 from au_adapter.training.pairs import FacePairs
 from au_adapter.training.run import train
 from au_adapter.training.sampling import draw_edits
-from au_adapter.weights.autoencoder import load_autoencoder
-from au_adapter.weights.clip import load_image_encoder
-from au_adapter.weights.magicface import load_magicface
+from au_adapter.weights.autoencoder_files import load_autoencoder
+from au_adapter.weights.clip_vision import load_image_encoder
+from au_adapter.weights.magicface_files import load_magicface
 
 SAMPLE = Path(__file__).parents[1] / "data" / "rendered"
 TINY = {"steps": 2, "batch_size": 2, "learning_rate": 1e-3, "log_every": 1}

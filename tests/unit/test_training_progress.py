@@ -29,7 +29,7 @@ from au_adapter.training.follow import LOCK, START, Training, TrainingError
 from au_adapter.training.loop import Trainer
 from au_adapter.training.sources import data_card, find_faces
 from au_adapter.training.trouble import explained
-from au_adapter.weights.files import adapter_tensors
+from au_adapter.weights.adapter_files import adapter_tensors
 
 ROOT = Path(__file__).parents[2]
 SAMPLE = ROOT / "tests" / "data" / "rendered"

@@ -16,23 +16,23 @@ from safetensors.torch import load_file
 from tiny_demo import write_demo
 
 from au_adapter import AUVector, apply_to_unet, load_adapter
+from au_adapter.bundled import load_diffusers_pipeline
 from au_adapter.data.rendered import RenderedSet, find_renders, load
-from au_adapter.demo import load_diffusers_pipeline
-from au_adapter.evaluation.regressor import load_regressor, read_files
+from au_adapter.estimators.regressor_file import load_regressor, read_files
 from au_adapter.facs import SET_A
 from au_adapter.models.calibration import Calibration, ResponseCurve
-from au_adapter.training.faces import (
+from au_adapter.training.face_tensors import (
     PART_MARGIN,
     cached_latents,
     part_weights,
     to_unit_range,
 )
-from au_adapter.training.recipes.base import BaseRecipe
-from au_adapter.training.recipes.fineface import SIDE_WEIGHT, FineFaceRecipe
+from au_adapter.training.recipes.base_recipe import BaseRecipe
+from au_adapter.training.recipes.fineface_recipe import SIDE_WEIGHT, FineFaceRecipe
 from au_adapter.training.run import RECIPES, find_recipe, train
 from au_adapter.training.sampling import Case
-from au_adapter.weights.autoencoder import load_autoencoder
-from au_adapter.weights.files import adapter_hash, save_adapter
+from au_adapter.weights.adapter_files import adapter_hash, save_adapter
+from au_adapter.weights.autoencoder_files import load_autoencoder
 
 SAMPLE = Path(__file__).parents[1] / "data" / "rendered"
 FACES = 6  # of each shard

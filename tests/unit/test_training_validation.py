@@ -14,8 +14,8 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from toy_training import SETTINGS, FullDisk, ToyRecipe
 
-from au_adapter.demo.sheets import CAPTION, MARGIN, SIDE
-from au_adapter.evaluation.reading import Reading
+from au_adapter.estimators.reading import Reading
+from au_adapter.evaluation.contact_sheet import CAPTION, MARGIN, SIDE
 from au_adapter.facs import AUVector
 from au_adapter.training.loop import Trainer
 from au_adapter.training.recipe import Share, Validate

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from au_adapter.demo import demo_folder
+from au_adapter.bundled import demo_folder
 from au_adapter.facs import ALL_UNITS, SET_A, AUVector
 from au_adapter.models.adapter import AUAdapter, describe_adapter
 from au_adapter.models.widening import widened
-from au_adapter.weights.files import adapter_hash, load_adapter, save_adapter
+from au_adapter.weights.adapter_files import adapter_hash, load_adapter, save_adapter
 
 LOPSIDED = "L1B+R2D+12C"
 

@@ -64,7 +64,7 @@ def test_the_note_names_the_models(name: str) -> None:
     assert text == (WORKFLOWS / "notes" / f"{name}.md").read_text(encoding="utf-8").strip()
     assert "### Models" in text and "Apache-2.0" in text
     if name in (*DRAWN, *TRAINING):
-        for said in ("AU-Adapter demo model", "au_adapter/demo/", "MIT", "### Try next"):
+        for said in ("AU-Adapter demo model", "au_adapter/bundled/", "MIT", "### Try next"):
             assert said in text
 
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from . import canvas, light, props, shaders
-from .appearance import SkinPainter
 from .hair import STYLES, HairMaker
 from .head import HeadModel
 from .sample import Expression, Person, Scene
 from .scene import Camera, background, camera
+from .skin import SkinPainter
 
 OVERSAMPLE = 3
 JAW_POINTS = 17  # the first of the 68 landmarks

@@ -1,0 +1,11 @@
+"""The command line: `au-adapter VERB`, also `python -m au_adapter VERB`. One file a verb.
+
+Each verb imports what it needs when it runs, so that `--help` is quick and a missing extra is
+named by the verb that asked for it.
+"""
+
+from . import calibrate, convert, demo, download, estimate, evaluate, prepare, render, train
+from .verb import main
+
+__all__ = ["main"]
+VERBS = (calibrate, convert, demo, download, estimate, evaluate, prepare, render, train)

@@ -1,0 +1,68 @@
+"""`au-adapter evaluate`: measure by a paper's protocol, or the pictures of a folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from .subject_options import PATH, subject_options
+from .verb import load, verb
+
+
+@verb
+@click.argument("what", metavar="PROTOCOL|FOLDER")
+@click.option("--output", required=True, type=PATH, help="Rows and report; a run goes on there.")
+@click.option("--requested", type=PATH, help="With FOLDER: a CSV with file, aus and source.")
+@click.option(
+    "--changes",
+    is_flag=True,
+    help="With FOLDER: aus are changes of what the source shows, as MagicFace is asked.",
+)
+@click.option(
+    "--readings",
+    type=PATH,
+    help="With FOLDER: what LibreFace, OpenFace or py-feat read there, their CSV, instead of an "
+    "estimator.",
+)
+@click.option("--adapter", type=PATH, help="Its adapter file; default: the bundled one.")
+@click.option("--calibrated", is_flag=True, help="Ask by the adapter's response curves.")
+@click.option("--photos", type=PATH, help="For magicface: a folder of 20 people.")
+@click.option(
+    "--frames", type=PATH, help="For aueditnet: a CSV with file, subject and aus, or renders."
+)
+@click.option("--edit-noise", default=0.6, show_default=True, help="Share of a photo drawn anew.")
+@click.option("--limit", type=click.IntRange(1), help="A trial of so many pictures.")
+@click.option(
+    "--rounds",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Ask again until the reading agrees, at most so often.",
+)
+@click.option("--lpips", type=PATH, help="torchvision's AlexNet weights.")
+@click.option("--clip", type=PATH, help="A CLIP folder as transformers saves it, for CLIP-I.")
+@click.option(
+    "--identity",
+    metavar="MODULE:FUNCTION",
+    help="Code that makes a face recognition network, a function from pictures [N, H, W, 3] to "
+    "embeddings [N, D]: for the identity figures.",
+)
+@subject_options
+def evaluate(
+    what: str,
+    output: Path,
+    subject: dict,
+    adapter: Path,
+    calibrated: bool,
+    edit_noise: float,
+    **settings: Any,
+) -> None:
+    """Measure by a paper's PROTOCOL (fineface, magicface, aueditnet), or the pictures of FOLDER.
+
+    Goes on where it stopped; `accelerate launch -m au_adapter evaluate ...` shares the work.
+    """
+    subject |= {"adapter": adapter, "calibrated": calibrated, "edit_noise": edit_noise}
+    paths = load("evaluation.shell").evaluate(what, output, subject=subject, **settings)
+    click.echo("".join(f"{path}\n" for path in paths), nl=False)

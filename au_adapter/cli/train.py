@@ -1,0 +1,80 @@
+"""`au-adapter train`: train by a recipe, resume where an earlier run stopped."""
+
+from __future__ import annotations
+
+import ast
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from .verb import LOGGER, USER_ERRORS, load, verb, with_extra
+
+
+@verb
+@click.option("--recipe", required=True, help="Name of a recipe, such as fineface.")
+@click.option(
+    "--data",
+    required=True,
+    multiple=True,
+    help="Labelled faces, may be given more than once: a folder of shards, or of pictures with "
+    "labels.csv; or rendered, those at hand; or rendered:4000, so many, by the face model.",
+)
+@click.option("--steps", type=click.IntRange(1), help="Default: the recipe's.")
+@click.option("--output", required=True, type=click.Path(path_type=Path), help="Result and state.")
+@click.option(
+    "--validate-every",
+    type=click.IntRange(0),
+    metavar="STEPS",
+    help="Draw faces at fixed seeds, read their AUs, and keep the best adapter in OUTPUT/best.",
+)
+@click.option("--estimator", help="What reads them; default: the regressor beside a demo base.")
+@click.option(
+    "--progress",
+    type=click.Choice(("text", "json")),
+    default="text",
+    help="json: a line for each step and event on standard output, for programs.",
+)
+@click.option(
+    "--set",
+    "changes",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Another setting of the recipe, such as batch_size=16.",
+)
+def train(
+    recipe: str,
+    data: tuple[str, ...],
+    output: Path,
+    estimator: str | None,
+    progress: str,
+    changes: tuple[str, ...],
+    **settings: Any,
+) -> None:
+    """Train by a recipe. Goes on where an earlier run into the same folder stopped."""
+    report = load("training.progress").REPORTS[progress]
+    try:
+        chosen = settings | dict(map(_setting, changes))
+        result = load("training.run").train(
+            recipe, list(data), output, estimate=estimator, report=report, **chosen
+        )
+    except (*USER_ERRORS, ModuleNotFoundError, click.ClickException) as error:
+        kind = type(error).__name__
+        report({"event": "error", "kind": kind, "message": str(with_extra(error))})
+        raise
+    LOGGER.info("The result is in %s", result)
+
+
+def _setting(text: str) -> tuple[str, Any]:
+    """A name and its value: JSON such as 8, 1e-4 and true, or Python's True and .001, or else the
+    text itself."""
+    name, equals, value = text.partition("=")
+    if not (name and equals):
+        raise ValueError(f"--set takes NAME=VALUE such as batch_size=16, found '{text}'")
+    for read in (json.loads, ast.literal_eval):
+        try:
+            return name, read(value)
+        except (ValueError, SyntaxError):
+            continue
+    return name, value

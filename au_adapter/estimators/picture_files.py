@@ -1,0 +1,148 @@
+"""AUs of picture files, as `au-adapter estimate` gives them: JSON for scripts, or a table."""
+
+from __future__ import annotations
+
+import logging
+import struct
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+
+from ..facs import UNITS
+from . import open_estimator, relative_to
+from .estimator import Estimator
+from .reading import Reading, codes
+
+LOGGER = logging.getLogger("au_adapter")
+SCHEMA = 1
+SHOWN = 0.5  # the least intensity in a table
+WHITE_OF_16_BITS = 65535
+# What Pillow's decoders raise for a file that is damaged, or that is no picture.
+DAMAGED = (
+    *(OSError, SyntaxError, ValueError, TypeError, IndexError, EOFError),
+    *(struct.error, zlib.error, Image.DecompressionBombError),
+)
+
+
+def estimate_files(
+    files: list[Path],
+    estimator: str = "mesh",
+    neutral: Path | None = None,
+    landmarker: Path | None = None,
+    levels: int = 1,
+) -> dict[str, Any]:
+    """{"schema": 1, "estimator", "turned": 0, "images": [{"file", "faces": [{"index", "box",
+    "confidence", "aus": {"12": 3.1, "L4": 0.5}}]}]}.
+
+    Every AU that the estimator reads is there, a side by itself where the sides differ by a grade
+    or more. A face that is turned too far away to be more than guessed at has its "turn" in
+    degrees as well; "turned" counts them. A file that is no picture has no faces, and its "error"
+    says why. Of animated pictures the first frame is read, and the log says so. Raises what
+    open_estimator and relative_to raise, and ValueError for a neutral photo that cannot be read.
+    """
+    reader = open_estimator(estimator, landmarker, levels=levels)
+    if neutral is not None:
+        reader = relative_to(reader, read_picture(neutral))
+    images = [_entry(reader, file) for file in files]
+    _count(images)
+    turned = sum("turn" in face for image in images for face in image["faces"])
+    return {"schema": SCHEMA, "estimator": reader.name, "turned": turned, "images": images}
+
+
+def read_picture(file: Path) -> Tensor:
+    """[1, H, W, 3] in 0..1, turned upright as its camera noted; grey of 16 bits as well. ValueError
+    naming the file where it is damaged, no picture, or has pixels whose white nobody knows."""
+    try:
+        with Image.open(file) as opened:
+            frames = getattr(opened, "n_frames", 1)
+            upright = ImageOps.exif_transpose(opened)
+    except DAMAGED as error:
+        reason = "there is no such file" if not Path(file).exists() else f"no picture ({error})"
+        raise ValueError(f"{file} cannot be read: {reason}") from error
+    if frames > 1:
+        LOGGER.warning("%s holds %d frames: the first was read", file, frames)
+    return torch.from_numpy(_pixels(upright, file))[None]
+
+
+def _pixels(picture: Image.Image, file: Path) -> np.ndarray:
+    """[H, W, 3] in 0..1. Pillow's own conversion would cut everything above 255 off to white."""
+    if picture.mode[0] not in "IF":  # "I;16" and its like, "I" and "F" have more than 8 bits
+        return np.asarray(picture.convert("RGB"), np.float32) / 255
+    grey = np.asarray(picture, np.float32)
+    low, high = grey.min(), grey.max()
+    if picture.mode == "F" or low < 0 or high > WHITE_OF_16_BITS:
+        kind = "floats" if picture.mode == "F" else "integers"
+        raise ValueError(
+            f"{file} cannot be read: its pixels are 32-bit {kind} from {low:g} to {high:g}, and "
+            "nothing says which number is white; expected 8 or 16 bits a channel. Scale it, and "
+            "save it as a PNG of 8 or 16 bits"
+        )
+    return np.repeat(grey[..., None] / WHITE_OF_16_BITS, 3, axis=-1)
+
+
+def unreadable(result: dict[str, Any]) -> int:
+    """How many files are no pictures."""
+    return sum("error" in image for image in result["images"])
+
+
+def table(result: dict[str, Any]) -> str:
+    """The result for a person: a line for each face, its AUs from the strongest on."""
+    lines = [f"Estimator: {result['estimator']}. 0 is absent, 5 the maximum; L and R as the person"]
+    for image in result["images"]:
+        if not image["faces"]:
+            lines.append(image.get("error") or f"{image['file']}: no face")
+        for face in image["faces"]:
+            box = " ".join(f"{value:.0f}" for value in face["box"])
+            lines.append(
+                f"{image['file']}, face {face['index'] + 1} ({box}, confidence "
+                f"{face['confidence']:.2f}{_guessed(face)}): {_strongest(face['aus'])}"
+            )
+    return "\n".join(lines)
+
+
+def _guessed(face: dict[str, Any]) -> str:
+    return f", turned by {face['turn']:.0f} degrees, a guess" if "turn" in face else ""
+
+
+def _strongest(aus: dict[str, float]) -> str:
+    shown = sorted((code for code in aus if aus[code] >= SHOWN), key=lambda code: -aus[code])
+    titles = (f"{_title(code)} {aus[code]:.1f}" for code in shown)
+    return ", ".join(titles) or f"relaxed, no AU reaches {SHOWN}"
+
+
+def _title(code: str) -> str:
+    return f"{code} {UNITS[int(code.lstrip('LR'))].name.lower()}"
+
+
+def _entry(reader: Estimator, file: Path) -> dict[str, Any]:
+    try:
+        picture = read_picture(file)
+    except ValueError as error:
+        return {"file": str(file), "faces": [], "error": str(error)}
+    readings = reader.estimate(picture)
+    return {"file": str(file), "faces": [_face(reading) for reading in readings]}
+
+
+def _face(reading: Reading) -> dict[str, Any]:
+    return {
+        "index": reading.face,
+        "box": [round(value, 1) for value in reading.box],
+        "confidence": round(reading.confidence, 4),
+        "aus": codes(reading.aus),
+        **({"turn": round(reading.turn, 1)} if reading.turned else {}),
+    }
+
+
+def _count(images: list[dict[str, Any]]) -> None:
+    """Say what was not read."""
+    for image in images:
+        if "error" in image:
+            LOGGER.warning("%s", image["error"])
+    without = sum(not image["faces"] and "error" not in image for image in images)
+    if without:
+        LOGGER.warning("%d of %d pictures show no face", without, len(images))

@@ -1,0 +1,109 @@
+"""The demo model's autoencoder, trained on rendered faces."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ...models.autoencoder import DemoAutoencoder
+from ...weights.autoencoder_files import load_autoencoder, save_autoencoder
+from ..face_tensors import load_faces, part_weights, to_unit_range
+from ..settings import Settings
+
+# Of the latent's deviation: the decoder must bear what the UNet gets slightly wrong.
+LATENT_NOISE = 0.1
+LATENT_PENALTY = 1e-4
+EDGE_WEIGHT = 2.0  # edges carry lids and lip lines, which a squared error hardly notices
+PART_WEIGHT = 5.0
+
+SETTINGS = Settings(
+    steps=6000,
+    batch_size=16,
+    learning_rate=1e-3,
+    weight_decay=0.0,
+    warmup_steps=100,
+    decay_steps=2000,
+    average_decay=0.99,
+    mixed_precision="bf16",
+    save_every=250,
+)
+
+
+class AutoencoderLoss(nn.Module):
+    """Absolute error of pixels and of edges, weighted by face part, through a noisy latent."""
+
+    def __init__(self, autoencoder: DemoAutoencoder):
+        super().__init__()
+        self.autoencoder = autoencoder
+
+    def forward(self, batch: dict[str, Tensor]) -> Tensor:
+        pictures, weights = batch["pictures"], batch["weights"]
+        raw = self.autoencoder.encode_raw(pictures)
+        noise = LATENT_NOISE * raw.detach().std() * batch["noise"]
+        error = self.autoencoder.decode_raw(raw + noise).float() - pictures
+        pixels = (weights * error.abs()).mean()
+        return (
+            pixels
+            + EDGE_WEIGHT * _edge_error(error, weights)
+            + LATENT_PENALTY * (raw.float() ** 2).mean()
+        )
+
+
+def _edge_error(error: Tensor, weights: Tensor) -> Tensor:
+    across = (weights[..., 1:] * error.diff(dim=-1).abs()).mean()
+    down = (weights[..., 1:, :] * error.diff(dim=-2).abs()).mean()
+    return across + down
+
+
+class AutoencoderRecipe:
+    """Reads pictures from one or more folders of renders.
+
+    With start, a folder with vae.safetensors, only its decoder learns on: latents stay what they
+    were, so that a UNet trained on them, or in training, needs nothing new.
+    """
+
+    def __init__(self, data: list[Path], start: str | None = None):
+        sets = load_faces(data)
+        self.images = torch.from_numpy(np.concatenate([faces.images for faces in sets]))
+        self.boxes = np.concatenate([faces.boxes for faces in sets])
+        self.module = AutoencoderLoss(self._continued(start) if start else self._fresh())
+        self.latents_are_fixed = bool(start)
+
+    def _fresh(self) -> DemoAutoencoder:
+        autoencoder = DemoAutoencoder()
+        every = max(1, len(self.images) // 256)
+        autoencoder.start_from_principal_components(to_unit_range(self.images[::every]))
+        return autoencoder
+
+    @staticmethod
+    def _continued(start: str) -> DemoAutoencoder:
+        autoencoder = load_autoencoder(start)
+        for part in (autoencoder.decoder, autoencoder.patches_out):
+            part.requires_grad_(True)
+        return autoencoder
+
+    def batch(self, size: int, generator: torch.Generator) -> dict[str, Tensor]:
+        rows = torch.randint(len(self.images), (size,), generator=generator)
+        pictures = to_unit_range(self.images[rows])
+        side = pictures.shape[-1]
+        weights = part_weights(self.boxes[rows.numpy()], side, side, PART_WEIGHT)
+        # Labels are not used, so mirrored faces are more faces.
+        if torch.rand((), generator=generator) < 0.5:
+            pictures, weights = pictures.flip(-1), weights.flip(-1)
+        noise = torch.randn(size, 4, side // 8, side // 8, generator=generator)
+        return {"pictures": pictures, "weights": weights, "noise": noise}
+
+    def save(self, module: AutoencoderLoss, folder: Path) -> None:
+        autoencoder = module.autoencoder
+        if not self.latents_are_fixed:
+            self._normalise(autoencoder)
+        save_autoencoder(autoencoder, folder)
+
+    @torch.no_grad()
+    def _normalise(self, autoencoder: DemoAutoencoder) -> None:
+        device = autoencoder.latent_mean.device
+        parts = (to_unit_range(part).to(device) for part in self.images[:1024].split(64))
+        autoencoder.set_latent_statistics(torch.cat([autoencoder.encode_raw(p) for p in parts]))

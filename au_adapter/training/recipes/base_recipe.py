@@ -1,0 +1,154 @@
+"""The demo model's base: text to picture, trained on captions that know nothing of AUs."""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import torch
+from diffusers import UNet2DConditionModel
+from diffusers.models.attention_processor import AttnProcessor
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
+from ...data.rendering.captions import vocabulary
+from ...weights.autoencoder_files import load_autoencoder
+from ..diffusion import min_snr_weights, noise_loss, stable_diffusion_schedule
+from ..face_tensors import CaptionedLatents, load_faces
+from ..labelled import tokenize
+from ..settings import Settings
+from ..tokenizer import END, MAX_LENGTH, START, write_tokenizer
+
+WIDTH = 128  # of the text encoder and so of cross-attention
+CAPTION_DROPOUT = 0.1
+PART_WEIGHT = 2.5
+MIN_SNR_GAMMA = 5.0
+
+SETTINGS = Settings(
+    steps=20000,
+    batch_size=32,
+    learning_rate=6e-4,
+    warmup_steps=300,
+    decay_steps=2500,
+    average_decay=0.998,
+    mixed_precision="bf16",
+    save_every=250,
+)
+
+
+def make_unet() -> UNet2DConditionModel:
+    """Stable Diffusion 2.1's layout in small: 7 M parameters, attention at 16, 8 and 4 cells."""
+    return UNet2DConditionModel(
+        sample_size=16,
+        block_out_channels=(64, 128, 128),
+        layers_per_block=1,
+        cross_attention_dim=WIDTH,
+        attention_head_dim=[2, 4, 4],
+        use_linear_projection=True,
+        down_block_types=("CrossAttnDownBlock2D",) * 3,
+        up_block_types=("CrossAttnUpBlock2D",) * 3,
+    )
+
+
+def make_text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
+    """A CLIP-shaped text encoder of 3 layers for the tokenizer's vocabulary."""
+    ids = tokenizer.convert_tokens_to_ids
+    return CLIPTextModel(
+        CLIPTextConfig(
+            vocab_size=len(tokenizer),
+            hidden_size=WIDTH,
+            intermediate_size=4 * WIDTH,
+            num_hidden_layers=3,
+            num_attention_heads=4,
+            max_position_embeddings=MAX_LENGTH,
+            hidden_act="gelu",
+            projection_dim=WIDTH,
+            bos_token_id=ids(START),
+            eos_token_id=ids(END),
+            pad_token_id=ids(END),
+        )
+    )
+
+
+def make_tokenizer() -> tuple[CLIPTokenizer, dict[str, bytes]]:
+    """The tokenizer of all caption words, and its files by name."""
+    with TemporaryDirectory() as folder:
+        write_tokenizer(vocabulary(), Path(folder))
+        return read_tokenizer(Path(folder))
+
+
+def read_tokenizer(folder: Path) -> tuple[CLIPTokenizer, dict[str, bytes]]:
+    """The tokenizer in a folder, and its files by name."""
+    files = {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+    return CLIPTokenizer.from_pretrained(folder), files
+
+
+class BaseLoss(nn.Module):
+    """Noise error with min-SNR weights over timesteps and more weight on eyes, brows and mouth."""
+
+    def __init__(self, unet: UNet2DConditionModel, text_encoder: CLIPTextModel):
+        super().__init__()
+        self.unet, self.text_encoder = unet, text_encoder
+        self.schedule = stable_diffusion_schedule()
+
+    def forward(self, batch: dict[str, Tensor]) -> Tensor:
+        noisy = self.schedule.add_noise(batch["latents"], batch["noise"], batch["timesteps"])
+        text = self.text_encoder(batch["tokens"]).last_hidden_state
+        predicted = self.unet(noisy, batch["timesteps"], text).sample
+        snr = min_snr_weights(self.schedule, batch["timesteps"], MIN_SNR_GAMMA)
+        return noise_loss(predicted, batch["noise"], batch["weights"] * snr.reshape(-1, 1, 1, 1))
+
+
+class BaseRecipe:
+    """Trains UNet and text encoder on the captions and cached latents of folders of renders."""
+
+    def __init__(self, data: list[Path], autoencoder: str, start: str | None = None):
+        self.autoencoder, self.autoencoder_folder = load_autoencoder(autoencoder), Path(autoencoder)
+        # Weights to start from know the words by the ids of their own tokenizer.
+        self.tokenizer, self.tokenizer_files = (
+            read_tokenizer(Path(start) / "tokenizer") if start else make_tokenizer()
+        )
+        self.faces = CaptionedLatents(
+            load_faces(data),
+            self.autoencoder,
+            partial(tokenize, self.tokenizer),
+            PART_WEIGHT,
+            data[0] / "cache",
+        )
+        self.module = BaseLoss(make_unet(), make_text_encoder(self.tokenizer))
+        if start:
+            self.module.unet.load_state_dict(load_file(Path(start) / "unet.safetensors"))
+            self.module.text_encoder.load_state_dict(
+                load_file(Path(start) / "text_encoder.safetensors")
+            )
+        # On a CPU plain attention trains a third faster than the fused one: its backward is slow.
+        self.module.unet.set_attn_processor(AttnProcessor())
+        self.module.text_encoder.set_attn_implementation("eager")
+
+    def batch(self, size: int, generator: torch.Generator) -> dict[str, Tensor]:
+        return self.faces.draw(size, generator, CAPTION_DROPOUT)[1]
+
+    def save(self, module: BaseLoss, folder: Path) -> None:
+        save_network(module.unet, folder, "unet")
+        save_network(module.text_encoder, folder, "text_encoder")
+        (folder / "tokenizer").mkdir()
+        for name, content in self.tokenizer_files.items():
+            (folder / "tokenizer" / name).write_bytes(content)
+        for name in ("vae.safetensors", "vae.json"):
+            (folder / name).write_bytes((self.autoencoder_folder / name).read_bytes())
+
+
+def save_network(network: nn.Module, folder: Path, name: str) -> None:
+    """Write <name>.safetensors and <name>.json (the network's config)."""
+    save_file(
+        {k: v.detach().contiguous() for k, v in network.state_dict().items()},
+        folder / f"{name}.safetensors",
+    )
+    config = (
+        network.config.to_dict() if hasattr(network.config, "to_dict") else dict(network.config)
+    )
+    config = {k: v for k, v in config.items() if not k.startswith("_")}
+    (folder / f"{name}.json").write_text(json.dumps(config, indent=1, default=str))

@@ -1,0 +1,78 @@
+"""The AU regressor that reads the demo's pictures, trained on renders of identities of its own."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torchvision.transforms import v2
+
+from ...models.regressor import AURegressor
+from ..face_tensors import load_faces
+from ..settings import Settings
+
+SETTINGS = Settings(
+    steps=6000,
+    batch_size=32,
+    learning_rate=1e-3,
+    weight_decay=1e-2,
+    warmup_steps=100,
+    decay_steps=3000,
+    average_decay=0.995,
+    mixed_precision="bf16",
+    save_every=250,
+)
+
+
+class RegressorLoss(nn.Module):
+    """Squared error over all units, in intensity units squared."""
+
+    def __init__(self, regressor: AURegressor):
+        super().__init__()
+        self.regressor = regressor
+
+    def forward(self, batch: dict[str, Tensor]) -> Tensor:
+        return ((self.regressor(batch["pictures"]).float() - batch["aus"]) ** 2).mean()
+
+
+def blemish(pictures: Tensor, generator: torch.Generator) -> Tensor:
+    """Pictures [N, 3, H, W] in 0..1 as a model may draw them: softer, noisier, shifted, tinted."""
+    draw = torch.rand(5, generator=generator)
+    if draw[0] < 0.5:
+        pictures = v2.functional.gaussian_blur(pictures, [5, 5], [0.3 + 0.9 * float(draw[1])])
+    shift = torch.randint(-6, 7, (2,), generator=generator).tolist()
+    pictures = v2.functional.affine(
+        pictures, angle=0.0, translate=shift, scale=0.94 + 0.12 * float(draw[2]), shear=[0.0]
+    )
+    gain = 0.85 + 0.3 * torch.rand(len(pictures), 3, 1, 1, generator=generator)
+    noise = 0.02 * draw[3] * torch.randn(pictures.shape, generator=generator)
+    return (pictures * gain + noise).clamp(0, 1)
+
+
+class RegressorRecipe:
+    """Reads pictures and bilateral AU values from folders of renders."""
+
+    def __init__(self, data: list[Path]):
+        sets = load_faces(data)
+        self.images = torch.from_numpy(np.concatenate([faces.images for faces in sets]))
+        self.aus = torch.from_numpy(np.concatenate([faces.aus for faces in sets]))
+        self.module = RegressorLoss(AURegressor())
+
+    def batch(self, size: int, generator: torch.Generator) -> dict[str, Tensor]:
+        rows = torch.randint(len(self.images), (size,), generator=generator)
+        pictures = blemish(self.images[rows].movedim(-1, 1).float() / 255, generator)
+        aus = self.aus[rows]
+        # The units are bilateral, so a mirrored face keeps its label.
+        if torch.rand((), generator=generator) < 0.5:
+            pictures = pictures.flip(-1)
+        return {"pictures": pictures, "aus": aus}
+
+    def save(self, module: RegressorLoss, folder: Path) -> None:
+        network = module.regressor
+        tensors = {k: v.detach().contiguous() for k, v in network.state_dict().items()}
+        metadata = {"au_regressor": json.dumps({"units": network.units, "size": network.size})}
+        save_file(tensors, folder / "regressor.safetensors", metadata=metadata)

@@ -1,0 +1,193 @@
+"""AU-Adapters in files: written as one safetensors with its config, read also as FineFace's are.
+
+Tensors keep the names of FineFace's published files, so that a file can be read by eye:
+`au_encoder.*`, `<attn2 path>.processor.au_to_{k,v}.weight`, `unet.<module path>.lora_{A,B}.weight`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import torch
+from safetensors.torch import save
+from torch import Tensor
+
+from ..disk import replacing
+from ..models.adapter import AUAdapter, AUAdapterConfig, LoRA, lora_shapes
+from ..models.calibration import Calibration
+from .fineface_files import find_parts, read_published, some
+from .tensors import METADATA_KEY, read_metadata, read_tensors
+
+# Beside the config, not in it: what knows no calibration still reads the adapter.
+CALIBRATION_KEY = "au_adapter_calibration"
+TRAINING_KEY = "au_adapter_training"
+FORMAT = 1
+
+
+def save_adapter(
+    adapter: AUAdapter, path: str | Path, metadata: dict[str, str] | None = None
+) -> Path:
+    """Write `adapter` to a safetensors file, whole or not at all.
+
+    `metadata` is kept beside the config. Returns the path. Parent folders are made.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    described = {**(metadata or {}), METADATA_KEY: _config_json(adapter)}
+    if adapter.calibration is not None:
+        described[CALIBRATION_KEY] = adapter.calibration.to_json()
+    if adapter.provenance is not None:
+        described[TRAINING_KEY] = json.dumps(adapter.provenance)
+    with replacing(path) as partial:
+        partial.write_bytes(save(adapter_tensors(adapter), metadata=described))
+    return path
+
+
+def load_adapter(path: str | Path) -> AUAdapter:
+    """Read an AU-Adapter, on the CPU: a file of `save_adapter`, or FineFace's weights as published.
+
+    Those lie in several files; `path` is their folder or any one of them. FileNotFoundError without
+    the file; ValueError when it is truncated, incomplete or something else.
+    """
+    path = Path(path)
+    if _is_described(path):
+        metadata, tensors = read_metadata(path), read_tensors(path)
+        config, calibration = _config(metadata, path), _calibration(metadata, path)
+        training = _training(metadata, path)
+    else:
+        (config, tensors), calibration, training = read_published(path), None, None
+    with torch.device("meta"):  # no numbers are drawn that the file's replace anyway
+        adapter = AUAdapter(config)
+    adapter.to_empty(device="cpu")
+    _fill(adapter, tensors, path)
+    adapter.calibration, adapter.provenance = calibration, training
+    return adapter
+
+
+def adapter_files(path: str | Path) -> list[Path]:
+    """The files that `load_adapter` reads for `path`. Raises what `load_adapter` raises."""
+    path = Path(path)
+    return [path] if _is_described(path) else [part.path for part in find_parts(path)]
+
+
+def adapter_hash(adapter: AUAdapter | str | Path) -> str:
+    """16 hex digits that name the weights and the config of an adapter, in memory or in a file.
+
+    A calibration does not change them: it changes what the weights are asked for, not the weights,
+    and has a name of its own (`Calibration.name`).
+    """
+    if not isinstance(adapter, AUAdapter):
+        adapter = load_adapter(adapter)
+    digest = hashlib.sha256(_config_json(adapter).encode())
+    for name, tensor in sorted(adapter_tensors(adapter).items()):
+        digest.update(name.encode())
+        digest.update(tensor.numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def adapter_tensors(adapter: AUAdapter) -> dict[str, Tensor]:
+    """Every weight under its name in the file, on the CPU in float32."""
+    named = {f"au_encoder.{name}": t for name, t in adapter.encoder.state_dict().items()}
+    for path in adapter.config.layers:
+        for kind in "kv":
+            named[_projection_name(path, kind)] = adapter.projection(kind, path).weight
+    for path, (down, up) in adapter.lora.items():
+        named[f"unet.{path}.lora_A.weight"], named[f"unet.{path}.lora_B.weight"] = down, up
+    return {name: t.detach().float().cpu().contiguous() for name, t in named.items()}
+
+
+def _config_json(adapter: AUAdapter) -> str:
+    return json.dumps({"format": FORMAT, **adapter.config.to_dict()}, sort_keys=True)
+
+
+def _is_described(path: Path) -> bool:
+    """Whether the file says itself what it is, in the metadata that `save_adapter` writes."""
+    return not path.is_dir() and METADATA_KEY in read_metadata(path)
+
+
+def _config(metadata: dict[str, str], path: Path) -> AUAdapterConfig:
+    try:
+        described = json.loads(metadata[METADATA_KEY])
+        found = described.pop("format", None)
+        config = AUAdapterConfig.from_dict(described) if found == FORMAT else None
+    except (ValueError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path}: the config in its metadata is damaged ({error})") from error
+    if config is None:
+        raise ValueError(
+            f"{path} is AU-Adapter format {found}, known is {FORMAT}: update AU-Adapter"
+        )
+    return config
+
+
+def _calibration(metadata: dict[str, str], path: str | Path) -> Calibration | None:
+    try:
+        text = metadata.get(CALIBRATION_KEY)
+        return None if text is None else Calibration.from_json(text)
+    except ValueError as error:
+        raise ValueError(f"{path}: the calibration in its metadata is damaged; {error}") from error
+
+
+def _training(metadata: dict[str, str], path: str | Path) -> dict | None:
+    try:
+        return json.loads(metadata.get(TRAINING_KEY, "null"))
+    except ValueError as error:
+        raise ValueError(f"{path}: what its metadata says of its training is damaged") from error
+
+
+def _projection_name(path: str, kind: str) -> str:
+    return f"{path}.processor.au_to_{kind}.weight"
+
+
+def _fill(adapter: AUAdapter, tensors: dict[str, Tensor], path: str | Path) -> None:
+    """Copy the tensors into the adapter; a missing, misshapen or unknown one is a ValueError."""
+    expected = adapter_tensors(adapter)
+    lora = _take_lora(tensors)
+    if missing := sorted(set(expected) - set(tensors)):
+        raise ValueError(f"{path} lacks {len(missing)} of {len(expected)} weights: {some(missing)}")
+    if unknown := sorted(set(tensors) - set(expected)):
+        raise ValueError(f"{path} has weights that its config does not explain: {some(unknown)}")
+    for name, tensor in tensors.items():
+        if tensor.shape != expected[name].shape:
+            raise ValueError(
+                f"{path}: {name} is {list(tensor.shape)}, "
+                f"its config says {list(expected[name].shape)}"
+            )
+    _check_lora(adapter, lora, path)
+    encoder = {
+        n.removeprefix("au_encoder."): t for n, t in tensors.items() if n.startswith("au_encoder.")
+    }
+    adapter.encoder.load_state_dict(encoder)
+    for layer in adapter.config.layers:
+        for kind in "kv":
+            weight = {"weight": tensors[_projection_name(layer, kind)]}
+            adapter.projection(kind, layer).load_state_dict(weight)
+    adapter.lora = lora
+
+
+def _take_lora(tensors: dict[str, Tensor]) -> LoRA:
+    """Move the LoRA out of `tensors`; an A without its B stays behind as an unexplained weight."""
+    paths = [n.removeprefix("unet.").removesuffix(".lora_A.weight") for n in list(tensors)]
+    pairs = {p: (f"unet.{p}.lora_A.weight", f"unet.{p}.lora_B.weight") for p in paths}
+    return {
+        path: (tensors.pop(down).float(), tensors.pop(up).float())
+        for path, (down, up) in pairs.items()
+        if down in tensors and up in tensors
+    }
+
+
+def _check_lora(adapter: AUAdapter, lora: LoRA, path: str | Path) -> None:
+    """No LoRA at all is an untrained one; a part of one, or other shapes, is a ValueError."""
+    expected = lora_shapes(adapter.config) if lora else {}
+    if missing := sorted(set(expected) - set(lora)):
+        raise ValueError(f"{path} lacks the LoRA of {len(missing)} layers: {some(missing)}")
+    if unknown := sorted(set(lora) - set(expected)):
+        raise ValueError(f"{path} has a LoRA of layers that it should not have: {some(unknown)}")
+    for layer, (down, up) in lora.items():
+        found = (tuple(down.shape), tuple(up.shape))
+        if found != expected[layer]:
+            raise ValueError(
+                f"{path}: the LoRA of {layer} has A and B of {found[0]} and {found[1]}, "
+                f"its config says {expected[layer][0]} and {expected[layer][1]}"
+            )

@@ -1,0 +1,305 @@
+"""MagicFace's weights: two UNets in diffusers' layout, as published in two folders or in one file.
+
+Published are `denoising_unet/diffusion_pytorch_model.safetensors` and the same in `ID_enc/`. The
+one file has both, their names behind `denoising_unet.` and `ID_enc.`. What a file holds is told by
+the names and shapes of its tensors. Source: https://huggingface.co/mengtingwei/magicface
+(Apache-2.0).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from ..disk import replacing
+from ..models.magicface import IDENTITY, LATENT_CHANNELS, UNITS, MagicFace
+from ..models.magicface_ablations import IDENTITIES, Ablation
+from .fineface_files import some
+from .tensors import ENDINGS, read_metadata, read_shapes, read_tensors
+
+DENOISING, ID_ENCODER = "denoising_unet", "ID_enc"
+TITLES = {DENOISING: "denoising UNet", ID_ENCODER: "ID encoder"}
+METADATA_KEY = "magicface"
+FORMAT = 1
+AU_LINEAR = "au_aug_mlp"  # the released name of the Linear that turns AUs into a time term
+HEADS = 8  # of every attention of Stable Diffusion 1.5; shapes do not tell it
+# Channels of the first convolution and units of the AU encoder, as released.
+LAYOUTS = {DENOISING: (2 * LATENT_CHANNELS, len(UNITS)), ID_ENCODER: (LATENT_CHANNELS, 0)}
+# The choices that a file leaves out are these.
+RELEASED = {"identity": IDENTITY, "au_encoder": "linear_time", "controller": "released"}
+
+CONFIG = (
+    *("sample_size", "in_channels", "out_channels", "block_out_channels", "layers_per_block"),
+    *("down_block_types", "up_block_types", "cross_attention_dim", "use_linear_projection"),
+    "attention_head_dim",
+)
+
+NAMING = 64  # numbers of a tensor that its MagicFace's name depends on
+Shapes = dict[str, tuple[int, ...]]
+
+
+@dataclass(frozen=True)
+class Part:
+    """One of the two UNets in a file. config: what `UNet2DConditionModel.from_config` takes;
+    options: "identity", which of models.magicface_ablations.IDENTITIES it is part of, and the
+    others that this one takes; prefix: of its names there."""
+
+    path: Path
+    name: str
+    prefix: str
+    config: dict[str, Any]
+    options: dict[str, Any]
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The weights by their diffusers names, the AU encoder's and controller's among them."""
+        return _read(self.path, self.prefix)
+
+    def beginnings(self) -> dict[str, Tensor]:
+        """The first rows of every weight, by the same names; the rest stays unread if it may."""
+        if self.path.suffix != ".safetensors":
+            return {name: tensor[:1] for name, tensor in self.tensors().items()}
+        return _read(self.path, self.prefix, slice(1))
+
+
+def read_part(path: str | Path, name: str) -> Part:
+    """Find the denoising UNet or the ID encoder in a file, without reading its numbers.
+
+    FileNotFoundError without the file; ValueError when it holds something else, saying what.
+    """
+    path = Path(path)
+    shapes = read_shapes(path)
+    prefix = f"{name}." if any(key.startswith(f"{name}.") for key in shapes) else ""
+    own = {k.removeprefix(prefix): shape for k, shape in shapes.items() if k.startswith(prefix)}
+    described = _described(path)
+    if prefix and name in described.get("config", {}):
+        options = {**RELEASED, **described["options"]}
+        return Part(path, name, prefix, described["config"][name], options)
+    if (found := _kind(own)) != TITLES[name]:
+        raise ValueError(
+            f"{path} holds {_article(found)}, not MagicFace's {TITLES[name]}: choose "
+            f"{name}/diffusion_pytorch_model.safetensors as published, or the file that "
+            "`au-adapter convert` made of both"
+        )
+    return Part(path, name, prefix, describe_unet(own, path), RELEASED)
+
+
+def find_parts(source: str | Path) -> tuple[Part, ...]:
+    """Denoising UNet and ID encoder of a folder as published, or of one file with both; the former
+    alone of a file that has another identity than "encoder"."""
+    source = Path(source)
+    if source.is_file():
+        denoising = read_part(source, DENOISING)
+        if denoising.options["identity"] != IDENTITY:
+            return (denoising,)
+        return denoising, read_part(source, ID_ENCODER)
+    return tuple(read_part(_file_in(source / name), name) for name in TITLES)
+
+
+def magicface_hash(parts: tuple[Part, ...]) -> str:
+    """16 hex digits that name the weights of both networks, the same for every form of their files.
+
+    They depend on the names and the first numbers of every weight: to read 7 GB takes too long
+    where a picture only wants to say what drew it.
+    """
+    digest = hashlib.sha256()
+    for part in parts:
+        for name, rows in sorted(part.beginnings().items()):
+            digest.update(f"{part.name}.{name}".encode())
+            digest.update(rows.flatten()[:NAMING].float().numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def is_magicface(source: str | Path) -> bool:
+    """Whether a path looks like MagicFace's weights: the published folder, or one file of both."""
+    source = Path(source)
+    if source.is_dir():
+        return all((source / name).is_dir() for name in TITLES)
+    return source.is_file() and source.suffix in ENDINGS and _prefixed(read_shapes(source))
+
+
+def convert_magicface(source: str | Path, output: str | Path) -> Path:
+    """Write both UNets of `source` (see `find_parts`) into one safetensors file, as they are."""
+    parts = find_parts(source)
+    tensors = {f"{part.name}.{name}": t for part in parts for name, t in part.tensors().items()}
+    configs = {part.name: part.config for part in parts}
+    return save_magicface(tensors, configs, parts[0].options, output)
+
+
+def save_magicface(
+    tensors: dict[str, Tensor],
+    configs: dict[str, dict[str, Any]],
+    options: dict[str, Any],
+    path: str | Path,
+) -> Path:
+    """Write a file of both UNets, whole or not at all; names carry the prefix of their UNet."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Without the usual identity, which older versions do not know, they read the file too.
+    said = {k: v for k, v in options.items() if (k, v) != ("identity", IDENTITY)}
+    described = json.dumps({"format": FORMAT, "config": configs, "options": said})
+    whole = {name: tensor.contiguous() for name, tensor in tensors.items()}
+    with replacing(path) as partial:
+        save_file(whole, partial, metadata={METADATA_KEY: described})
+    return path
+
+
+def load_magicface(source: str | Path) -> MagicFace | Ablation:
+    """All networks, for diffusers, from what `find_parts` takes; float32, on the CPU."""
+    from diffusers import UNet2DConditionModel  # ComfyUI, which brings UNets of its own, lacks it
+
+    parts = find_parts(source)
+    with torch.device("meta"):  # no numbers are drawn that the file's replace anyway
+        unets = [UNet2DConditionModel.from_config(part.config) for part in parts]
+        options = dict(parts[0].options)
+        network = IDENTITIES[options.pop("identity")](*unets, **options)
+    network.to_empty(device="cpu")
+    weights = {f"{part.name}.{key}": t for part in parts for key, t in part.tensors().items()}
+    _check_complete(source, weights, {_file_name(name) for name in network.state_dict()})
+    network.load_state_dict({name: weights[_file_name(name)] for name in network.state_dict()})
+    return network.eval()
+
+
+def save_networks(network: MagicFace | Ablation, path: str | Path) -> Path:
+    """Write all networks into one file that `load_magicface` reads, and in the released form Load
+    MagicFace."""
+    tensors = {_file_name(name): t.detach().cpu() for name, t in network.state_dict().items()}
+    unets = {DENOISING: network.unet, ID_ENCODER: getattr(network, "id_encoder", None)}
+    configs = {name: _config(unet) for name, unet in unets.items() if unet is not None}
+    return save_magicface(tensors, configs, network.options, path)
+
+
+def describe_unet(shapes: Shapes, path: Path) -> dict[str, Any]:
+    """diffusers' config of a UNet of Stable Diffusion 1's kind, read off its shapes.
+
+    ValueError naming the file when weights are missing that would say it.
+    """
+    try:
+        levels = _count(shapes, "down_blocks.{}.resnets.0.conv1.weight")
+        channels = [shapes[f"down_blocks.{i}.resnets.0.conv1.weight"][0] for i in range(levels)]
+        attends = [f"down_blocks.{i}.attentions.0.proj_in.weight" in shapes for i in range(levels)]
+        first = f"down_blocks.{attends.index(True)}.attentions.0"
+        return {
+            "sample_size": 64,
+            "in_channels": shapes["conv_in.weight"][1],
+            "out_channels": shapes["conv_out.weight"][0],
+            "block_out_channels": channels,
+            "layers_per_block": _count(shapes, "down_blocks.0.resnets.{}.conv1.weight"),
+            "down_block_types": [_block("Down", a) for a in attends],
+            "up_block_types": [_block("Up", a) for a in reversed(attends)],
+            "cross_attention_dim": shapes[f"{first}.transformer_blocks.0.attn2.to_k.weight"][1],
+            "use_linear_projection": len(shapes[f"{first}.proj_in.weight"]) == 2,
+            "attention_head_dim": HEADS,
+        }
+    except (KeyError, IndexError, ValueError) as error:
+        raise ValueError(
+            f"{path}: the UNet is incomplete ({error} not found); download it again"
+        ) from error
+
+
+def _read(path: Path, prefix: str, rows: slice | None = None) -> dict[str, Tensor]:
+    """The tensors of a file whose names begin with `prefix`, without it; the others stay unread.
+
+    rows: which of each tensor are read, of a safetensors file; all if None.
+    """
+    if not prefix and rows is None:
+        return read_tensors(path)
+    try:
+        with safe_open(path, framework="pt") as file:
+            names = [name for name in file.keys() if name.startswith(prefix)]  # noqa: SIM118
+            every = rows or slice(None)
+            return {name.removeprefix(prefix): file.get_slice(name)[every] for name in names}
+    except SafetensorError as error:
+        raise ValueError(f"{path} is not a whole safetensors file; copy it again") from error
+
+
+def _file_name(name: str) -> str:
+    """The name in a file of one of MagicFace's weights, such as denoising_unet.conv_in.bias."""
+    module, rest = name.split(".", 1)
+    if module in ("unet", "id_encoder"):
+        return f"{DENOISING if module == 'unet' else ID_ENCODER}.{rest}"
+    if rest.startswith("linear."):
+        return f"{DENOISING}.{AU_LINEAR}.{rest.removeprefix('linear.')}"
+    return f"{DENOISING}.{name}"
+
+
+def _config(unet: torch.nn.Module) -> dict[str, Any]:
+    """What of a UNet's config its file must say."""
+    return {key: unet.config[key] for key in CONFIG}
+
+
+def _check_complete(source: str | Path, found: dict[str, Tensor], expected: set[str]) -> None:
+    for kind, names in (("lacks", expected - found.keys()), ("has", found.keys() - expected)):
+        if names:
+            raise ValueError(
+                f"{source} {kind} {len(names)} weights that it should"
+                f"{'' if kind == 'lacks' else ' not'} have: {some(sorted(names))}"
+            )
+
+
+def _kind(shapes: Shapes) -> str:
+    """What a state dict is, in words."""
+    first = shapes.get("conv_in.weight")
+    if any("diffusion_model." in name or name.startswith("input_blocks.") for name in shapes):
+        return "checkpoint in Stable Diffusion's own layout"
+    if _prefixed(shapes):
+        return "file of both UNets"
+    if any(name.startswith(f"{DENOISING}.") for name in shapes):
+        return "MagicFace without an ID encoder"
+    if first is None or not any(".transformer_blocks." in name for name in shapes):
+        return "file without a diffusers UNet"
+    linear = shapes.get(f"{AU_LINEAR}.weight", (0, 0))
+    for name, expected in LAYOUTS.items():
+        if (first[1], linear[1]) == expected:
+            return TITLES[name]
+    return f"UNet of {first[1]} input channels with an AU encoder of {linear[1]} units"
+
+
+def _prefixed(shapes: Shapes) -> bool:
+    return all(any(key.startswith(f"{name}.") for key in shapes) for name in TITLES)
+
+
+def _article(kind: str) -> str:
+    return f"MagicFace's {kind}" if kind in TITLES.values() else f"a {kind}"
+
+
+def _described(path: Path) -> dict[str, Any]:
+    text = read_metadata(path).get(METADATA_KEY)
+    described = json.loads(text) if text else {"format": FORMAT}
+    if described.get("format") != FORMAT:
+        raise ValueError(
+            f"{path} is MagicFace format {described.get('format')}, known is {FORMAT}: "
+            "update AU-Adapter"
+        )
+    return described
+
+
+def _file_in(folder: Path) -> Path:
+    """The weights in a folder of diffusers' layout."""
+    names = [f"diffusion_pytorch_model{ending}" for ending in ENDINGS]
+    found = [folder / name for name in names if (folder / name).is_file()]
+    if not found:
+        raise FileNotFoundError(
+            f"no {names[0]} in {folder}: give the folder that holds denoising_unet/ and ID_enc/"
+        )
+    return found[0]
+
+
+def _count(shapes: Shapes, pattern: str) -> int:
+    number = 0
+    while pattern.format(number) in shapes:
+        number += 1
+    if not number:
+        raise KeyError(pattern.format(0))
+    return number
+
+
+def _block(side: str, attends: bool) -> str:
+    return f"CrossAttn{side}Block2D" if attends else f"{side}Block2D"

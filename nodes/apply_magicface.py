@@ -1,0 +1,322 @@
+"""Load MagicFace, MagicFace ID Encoder and Apply MagicFace."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import adaptive_avg_pool2d
+
+from au_adapter.bundled import MAGICFACE
+from au_adapter.faces.squares import FaceCrop
+from au_adapter.facs import AUVector
+from au_adapter.models.magicface import (
+    ID_TIMESTEP,
+    LATENT_CHANNELS,
+    PROMPT,
+    UNITS,
+    collect_features,
+)
+from au_adapter.weights.magicface_files import DENOISING, ID_ENCODER
+
+from .compat import (
+    VAE,
+    CONDRegular,
+    ModelPatcher,
+    WrappersMP,
+    folder_paths,
+    io,
+    model_management,
+)
+from .conditioning import Conditioning, with_conds
+from .magicface_identity import CHANGE, KEY, PHOTO, AppliedIdentity, Identity, PerPicture
+from .magicface_model import MagicFaceUNet, load_unet
+from .sockets import (
+    CATEGORY,
+    AUVectorSocket,
+    FaceCropSocket,
+    MagicFaceIDEncoderSocket,
+    MagicFaceIDSocket,
+)
+
+FOLDER = "magicface"
+DEMO_WIDTH = 128  # numbers of a token in the bundled model's text
+VAE_TOOLTIP = "Of the base: Load Demo Model for the bundled MagicFace, else Stable Diffusion 1.5."
+ALIASES = ["MagicFace", "expression", "face edit", "FACS", "action units"]
+
+
+class LoadMagicFace(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        files = _files()
+        return io.Schema(
+            node_id="AUA_LoadMagicFace",
+            display_name="Load MagicFace",
+            category=CATEGORY,
+            description="Loads MagicFace's two UNets: those of the bundled model, or from "
+            "models/magicface as published, or as one file made of both by `au-adapter convert`.",
+            search_aliases=ALIASES,
+            inputs=[
+                io.Combo.Input(
+                    "denoising_file",
+                    options=files,
+                    default=MAGICFACE,
+                    tooltip=f"{MAGICFACE} belongs to Load Demo Model. For Stable Diffusion 1.5: "
+                    "denoising_unet/diffusion_pytorch_model.safetensors, or the converted file.",
+                ),
+                io.Combo.Input(
+                    "id_encoder_file",
+                    options=files,
+                    default=MAGICFACE,
+                    tooltip="Of the same MagicFace: the same file again, or "
+                    "ID_enc/diffusion_pytorch_model.safetensors, or the converted file.",
+                ),
+            ],
+            outputs=[io.Model.Output(), MagicFaceIDEncoderSocket.Output()],
+        )
+
+    @classmethod
+    def fingerprint_inputs(cls, denoising_file: str, id_encoder_file: str) -> tuple:
+        files = (denoising_file, id_encoder_file)
+        return *files, *(magicface_path(file).stat().st_mtime for file in files)
+
+    @classmethod
+    def execute(cls, denoising_file: str, id_encoder_file: str) -> io.NodeOutput:
+        return io.NodeOutput(
+            load_unet(magicface_path(denoising_file), DENOISING),
+            load_unet(magicface_path(id_encoder_file), ID_ENCODER),
+        )
+
+
+class MagicFaceIDEncoder(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="AUA_MagicFaceIDEncoder",
+            display_name="MagicFace ID Encoder",
+            category=CATEGORY,
+            description="Looks at a face once and keeps what MagicFace needs to know of the "
+            "person. Moving a slider does not run it again.",
+            search_aliases=ALIASES,
+            inputs=[
+                MagicFaceIDEncoderSocket.Input("id_encoder"),
+                io.Vae.Input("vae", tooltip=VAE_TOOLTIP),
+                io.Image.Input("image", tooltip="The face, from Prepare MagicFace."),
+                io.Conditioning.Input(
+                    "conditioning",
+                    tooltip=f"The text that MagicFace was trained with: {PROMPT!r}",
+                ),
+            ],
+            outputs=[MagicFaceIDSocket.Output()],
+        )
+
+    @classmethod
+    def execute(
+        cls, id_encoder: ModelPatcher, vae: VAE, image: Tensor, conditioning: Conditioning
+    ) -> io.NodeOutput:
+        photo = vae.encode(image[..., :3])
+        text = conditioning[0][0]
+        _check_text(id_encoder, text, "MagicFace ID Encoder")
+        size = [*photo.shape]
+        model_management.load_models_gpu([id_encoder], id_encoder.memory_required(size))
+        features = _look(id_encoder, photo, text)
+        return io.NodeOutput(Identity(features, photo))
+
+
+class ApplyMagicFace(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="AUA_ApplyMagicFace",
+            display_name="Apply MagicFace",
+            category=CATEGORY,
+            description="Makes a sampler draw the face of a photo with other Action Units. Connect "
+            "its outputs to a sampler with CFG 3, and the picture to Paste Face.",
+            search_aliases=ALIASES,
+            inputs=[
+                io.Model.Input("model", tooltip="From Load MagicFace."),
+                io.Conditioning.Input(
+                    "positive",
+                    tooltip=f"The text that MagicFace was trained with: {PROMPT!r}",
+                ),
+                io.Conditioning.Input(
+                    "negative",
+                    tooltip="The same text: guidance (CFG) strengthens the change of AUs and "
+                    "nothing else.",
+                ),
+                MagicFaceIDSocket.Input("magicface_id"),
+                io.Vae.Input("vae", tooltip=VAE_TOOLTIP),
+                io.Image.Input("background", tooltip="Background and jaw, of Prepare MagicFace."),
+                AUVectorSocket.Input(
+                    "au_vector",
+                    tooltip="The change, not the result: AU12 +3 is three more than in the photo, "
+                    "-3 three less. Trained within -5..5, useful to about -10..10. One for all "
+                    "faces, one for each, or many for one face.",
+                ),
+                FaceCropSocket.Input(
+                    "face_crop",
+                    optional=True,
+                    tooltip="Of Prepare MagicFace: what Paste Face will not show is held to the "
+                    "photo while the sampler draws. Without it all is drawn anew, as published.",
+                ),
+            ],
+            outputs=[
+                io.Model.Output(),
+                io.Conditioning.Output(display_name="positive"),
+                io.Conditioning.Output(display_name="negative"),
+                io.Latent.Output(),
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        model: ModelPatcher,
+        positive: Conditioning,
+        negative: Conditioning,
+        magicface_id: Identity,
+        vae: VAE,
+        background: Tensor,
+        au_vector: AUVector,
+        face_crop: FaceCrop | None = None,
+    ) -> io.NodeOutput:
+        _check_model(model)
+        for text in (positive, negative):
+            _check_text(model, text[0][0], "Apply MagicFace")
+        change = change_of(au_vector)
+        latents = magicface_id.background(vae, background)
+        batch = _batch(magicface_id, latents, len(change))
+        patched = model.clone()
+        AppliedIdentity(magicface_id).attach(patched)
+        shared = {PHOTO: PerPicture(torch.arange(magicface_id.photos)[:, None])}
+        return io.NodeOutput(
+            patched,
+            _with_background(positive, latents, {**shared, CHANGE: PerPicture(change)}),
+            _with_background(negative, latents, {**shared, CHANGE: PerPicture(change[:1] * 0)}),
+            _latent(magicface_id, batch, face_crop),
+        )
+
+
+def change_of(vector: AUVector) -> Tensor:
+    """The change [N, 12] that an AU vector asks of MagicFace; ValueError for what it cannot do."""
+    left, right = vector.sides()
+    if not torch.equal(left, right):
+        raise ValueError(
+            "Apply MagicFace: the AU vector moves left and right apart, and MagicFace knows only "
+            "both sides alike. Write AU12 instead of L12, or make two edits of one photo and join "
+            "them by a mask of each half."
+        )
+    try:
+        return vector.dense(UNITS)
+    except ValueError as error:
+        raise ValueError(f"Apply MagicFace: {error}") from error
+
+
+@torch.no_grad()
+def _look(id_encoder: ModelPatcher, photo: Tensor, text: Tensor) -> dict[str, Tensor]:
+    """The features of photos [P, 4, H, W]: one run at timestep 0, without noise or scaling."""
+    model, device = id_encoder.model, id_encoder.load_device
+    kind = {"device": device, "dtype": model.manual_cast_dtype or model.get_dtype()}
+    store = model_management.intermediate_device()
+    with collect_features(model.diffusion_model) as features:
+        model.diffusion_model(
+            photo.to(**kind),
+            torch.full((len(photo),), ID_TIMESTEP, device=device),
+            context=text.to(**kind).expand(len(photo), -1, -1),
+            transformer_options={},
+        )
+    return {path: feature.to(store) for path, feature in features.items()}
+
+
+def _with_background(
+    conditioning: Conditioning, latents: Tensor, conds: dict[str, CONDRegular]
+) -> Conditioning:
+    """CONDITIONING with the background where core looks for it, and with `conds`."""
+    with_latents = [(text, {**more, "concat_latent_image": latents}) for text, more in conditioning]
+    return with_conds(with_latents, conds)
+
+
+def _latent(identity: Identity, batch: int, crop: FaceCrop | None) -> dict[str, Tensor]:
+    """An empty LATENT; with a crop one that samplers hold to the photo where nothing will show."""
+    device = model_management.intermediate_device()
+    if crop is None:
+        return {"samples": torch.zeros(batch, LATENT_CHANNELS, *identity.size, device=device)}
+    if len(crop) != identity.photos:
+        raise ValueError(
+            f"Apply MagicFace: FACE_CROP is of {len(crop)} face(s), MAGICFACE_ID of "
+            f"{identity.photos}: connect both to the same Prepare MagicFace."
+        )
+    drawn = adaptive_avg_pool2d(crop.masks[:, None], identity.size).to(device)
+    # Where the face is drawn the latents are empty: it starts from noise alone, as published.
+    held = identity.latents.to(device) * (drawn < 1)
+    copies = batch // identity.photos
+    return {
+        "samples": held.repeat(copies, 1, 1, 1),
+        "noise_mask": drawn.repeat(copies, 1, 1, 1),
+    }
+
+
+def _batch(identity: Identity, background: Tensor, changes: int) -> int:
+    """How many pictures come out; ValueError unless photos, backgrounds and changes agree."""
+    found = (len(background), tuple(background.shape[-2:]))
+    if found != (identity.photos, identity.size):
+        raise ValueError(
+            f"Apply MagicFace: the background is {found[0]} picture(s) of {_pixels(found[1])} "
+            f"pixels, MAGICFACE_ID {identity.photos} of {_pixels(identity.size)}: connect "
+            "both pictures of the same Prepare MagicFace."
+        )
+    if changes != identity.photos and 1 not in (changes, identity.photos):
+        raise ValueError(
+            f"Apply MagicFace: {changes} AU vectors for {identity.photos} faces. Give one for all "
+            f"of them, or {identity.photos}, or choose one face in Prepare MagicFace."
+        )
+    return max(changes, identity.photos)
+
+
+def _check_model(model: ModelPatcher) -> None:
+    network = model.model.diffusion_model
+    if not isinstance(network, MagicFaceUNet):
+        raise ValueError(
+            f"Apply MagicFace: the connected MODEL is a {type(network).__name__} of another model. "
+            "Connect the MODEL of Load MagicFace; LoRAs may lie between."
+        )
+    if model.get_wrappers(WrappersMP.DIFFUSION_MODEL, KEY):
+        raise ValueError(
+            "Apply MagicFace: this MODEL carries an identity already. Connect the MODEL of Load "
+            "MagicFace itself to each Apply MagicFace."
+        )
+
+
+def _check_text(model: ModelPatcher, text: Tensor, node: str) -> None:
+    width: Any = model.model.model_config.unet_config["context_dim"]
+    if text.shape[-1] != width:
+        clip = "Load Demo Model" if width == DEMO_WIDTH else "Stable Diffusion 1.5"
+        raise ValueError(
+            f"{node}: the CONDITIONING is {text.shape[-1]} numbers wide, MagicFace needs "
+            f"{width} here: encode the text with the CLIP of {clip}, and take its VAE too."
+        )
+
+
+def _pixels(size: tuple[int, int]) -> str:
+    return f"{8 * size[1]} x {8 * size[0]}"
+
+
+def _files() -> list[str]:
+    """What can be chosen: the bundled file even where it is missing, for the node to say so."""
+    return [*dict.fromkeys([*folder_paths.get_filename_list(FOLDER), MAGICFACE])]
+
+
+def magicface_path(file: str) -> Path:
+    """Where a file that Load MagicFace offers lies; FileNotFoundError with what to do."""
+    if path := folder_paths.get_full_path(FOLDER, file):
+        return Path(path)
+    advice = f"put it into models/{FOLDER}, or choose another file"
+    if file == MAGICFACE:
+        advice = "it comes with AU-Adapter: install AU-Adapter again, with its weights"
+    places = ", ".join(folder_paths.get_folder_paths(FOLDER))
+    raise FileNotFoundError(f"Load MagicFace: there is no {file} in {places}; {advice}.")
+
+
+NODES = (LoadMagicFace, MagicFaceIDEncoder, ApplyMagicFace)

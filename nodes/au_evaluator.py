@@ -1,0 +1,225 @@
+"""AU Evaluator and Save AU Report: what pictures show against what was asked for."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+from torch import Tensor
+
+from au_adapter.estimators import Estimator, read_set
+from au_adapter.estimators.reading import ReadingSet
+from au_adapter.evaluation.comparison import Comparison, comparison
+from au_adapter.evaluation.picture_report import Source, batch_name, evaluate_pictures
+from au_adapter.evaluation.plots import report_plots, sentence_picture
+from au_adapter.evaluation.report import Report
+from au_adapter.faces.locate import MODEL_FOLDER
+from au_adapter.facs import AUVector
+
+from .compat import ClipVisionModel, command_line, folder_paths, io, show_text
+from .sockets import CATEGORY, AUReadingSocket, AUReportSocket, AUVectorSocket, FaceReaderSocket
+
+SCALES = {"intensities": "absolute", "changes of the source": "change"}
+ALIASES = ["metrics", "measure", "report", "FACS", "action units", "CLIP-I", "LPIPS", "MSE"]
+NAME_TOKEN = "%aus%"
+
+
+class AUEvaluator(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="AUA_AUEvaluator",
+            display_name="AU Evaluator",
+            category=CATEGORY,
+            description="Measures how well pictures show the Action Units that they were asked "
+            "for, and what else changed beside a source picture.",
+            search_aliases=ALIASES,
+            inputs=[
+                io.Image.Input("images", tooltip="The pictures to measure."),
+                AUVectorSocket.Input(
+                    "au_vector",
+                    tooltip="What was asked for: one vector for all pictures, or one for each.",
+                ),
+                io.Image.Input(
+                    "source",
+                    optional=True,
+                    tooltip="The photo before the edit, or the picture without AUs: one for all, "
+                    "or one for each. Same size as the pictures.",
+                ),
+                io.ClipVision.Input(
+                    "clip_vision",
+                    optional=True,
+                    tooltip="For CLIP-I, from Load CLIP Vision. Without it CLIP-I is not measured.",
+                ),
+                AUReadingSocket.Input(
+                    "au_reading",
+                    optional=True,
+                    tooltip="What AU Estimator read in these pictures.",
+                ),
+                FaceReaderSocket.Input(
+                    "face_reader",
+                    optional=True,
+                    tooltip="Reads the pictures where no AU_READING is connected, and the source.",
+                ),
+                io.Combo.Input(
+                    "request",
+                    options=list(SCALES),
+                    default="intensities",
+                    tooltip="intensities: the AU vector is what the faces should show, 0..5. "
+                    "changes of the source: it is added to what the source shows, as in MagicFace.",
+                ),
+            ],
+            outputs=[
+                AUReportSocket.Output(),
+                io.Image.Output(
+                    display_name="plots",
+                    tooltip="Bars of every AU, a scatter of the batch, and a map of what each AU "
+                    "did to the others where several were asked for alone.",
+                ),
+                io.String.Output(display_name="table", tooltip="The report in Markdown."),
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        images: Tensor,
+        au_vector: AUVector,
+        source: Tensor | None = None,
+        clip_vision: ClipVisionModel | None = None,
+        au_reading: ReadingSet | None = None,
+        face_reader: Estimator | None = None,
+        request: str = "intensities",
+    ) -> io.NodeOutput:
+        if au_reading is None and face_reader is not None:
+            au_reading = read_set(face_reader, images)
+        before = None
+        if source is not None:
+            before = Source(source, face_reader and read_set(face_reader, source))
+        try:
+            report = evaluate_pictures(
+                images,
+                au_vector,
+                au_reading,
+                source=before,
+                scale=SCALES[request],
+                compare=before and _comparison(clip_vision),
+            )
+        except ValueError as error:
+            raise ValueError(f"AU Evaluator: {error}") from error
+        return io.NodeOutput(report, *_plots(report), report.markdown())
+
+
+def _comparison(clip_vision: ClipVisionModel | None) -> Comparison:
+    folders = folder_paths.get_folder_paths(MODEL_FOLDER)
+    if clip_vision is None:
+        return comparison(folders)
+    return comparison(
+        folders,
+        clip=lambda x: clip_vision.encode_image(x)["image_embeds"],
+        clip_name=_clip_name(clip_vision),
+    )
+
+
+def _clip_name(clip_vision: ClipVisionModel) -> str:
+    """Width and depth of the network; its size where ComfyUI keeps no config, as in 0.4.0."""
+    config = getattr(clip_vision, "config", None)
+    if config is None:
+        weights = sum(parameter.numel() for parameter in clip_vision.model.parameters())
+        return f"CLIP Vision of {weights} weights"
+    return f"CLIP Vision {config.get('hidden_size')} x {config.get('num_hidden_layers')}"
+
+
+def _plots(report: Report) -> tuple[Tensor]:
+    """The plots, or a picture of the sentence that says what they need."""
+    try:
+        return (report_plots(report),)
+    except RuntimeError as error:
+        return (sentence_picture(str(error)),)
+
+
+class SaveAUReport(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="AUA_SaveAUReport",
+            display_name="Save AU Report",
+            category=CATEGORY,
+            description="Writes a report into the output folder: .json and .csv for programs, .md "
+            "for people, and on request its pictures, named by FACS code.",
+            search_aliases=[*ALIASES, "CSV", "JSON", "export"],
+            is_output_node=True,
+            inputs=[
+                AUReportSocket.Input("au_report"),
+                io.Image.Input(
+                    "images",
+                    optional=True,
+                    tooltip="The pictures of the report, saved under the names in its table, such "
+                    "as AU06C+12D_0001.png.",
+                ),
+                io.String.Input(
+                    "filename_prefix",
+                    default=NAME_TOKEN,
+                    tooltip="May name folders: study/%aus%. %aus% becomes the FACS code of what "
+                    "was asked for, and a number follows: AU06C+12D_0001.csv.",
+                ),
+            ],
+            outputs=[],
+            hidden=[io.Hidden.prompt, io.Hidden.extra_pnginfo, io.Hidden.unique_id],
+        )
+
+    @classmethod
+    def execute(
+        cls, au_report: Report, images: Tensor | None = None, filename_prefix: str = NAME_TOKEN
+    ) -> io.NodeOutput:
+        prefix = filename_prefix.replace(NAME_TOKEN, batch_name(au_report))
+        folder, name, number, _, _ = folder_paths.get_save_image_path(
+            prefix, folder_paths.get_output_directory()
+        )
+        stem = _free_stem(Path(folder), name, number)
+        if images is not None:
+            _check_pictures(au_report, images)
+        paths = au_report.write(folder, stem)
+        if images is not None:
+            paths.append(_save_pictures(au_report, images, Path(folder, stem), cls.hidden))
+        return io.NodeOutput(ui=show_text(cls, "\n".join(f"Saved {path}" for path in paths)))
+
+
+def _free_stem(folder: Path, name: str, number: int) -> str:
+    """NAME_0001 or a higher number: an older core counts no names that end in .json."""
+    while (folder / f"{name}_{number:04d}.json").exists():
+        number += 1
+    return f"{name}_{number:04d}"
+
+
+def _check_pictures(report: Report, images: Tensor) -> None:
+    pictures = len(report.files())
+    if pictures != len(images):
+        raise ValueError(
+            f"Save AU Report: the report is of {pictures} pictures, but {len(images)} are "
+            "connected: connect the ones that AU Evaluator measured"
+        )
+
+
+def _save_pictures(report: Report, images: Tensor, folder: Path, hidden: io.Hidden | None) -> Path:
+    folder.mkdir(parents=True)
+    for name, image in zip(report.files(), images, strict=True):
+        pixels = (image.cpu().clamp(0, 1) * 255).round().byte().numpy()
+        Image.fromarray(pixels).save(folder / name, pnginfo=_metadata(hidden))
+    return folder
+
+
+def _metadata(hidden: io.Hidden | None) -> PngInfo | None:
+    """The workflow, as core's Save Image keeps it."""
+    if command_line.disable_metadata or hidden is None:
+        return None
+    metadata = PngInfo()
+    for name, value in {"prompt": hidden.prompt, **(hidden.extra_pnginfo or {})}.items():
+        if value:
+            metadata.add_text(name, json.dumps(value))
+    return metadata
+
+
+NODES = (AUEvaluator, SaveAUReport)

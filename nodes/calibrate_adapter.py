@@ -1,0 +1,83 @@
+"""Calibrate AU-Adapter: from the readings of a sweep to sliders that measure what they say."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from au_adapter.estimators.reading import ReadingSet
+from au_adapter.evaluation.fit_calibration import PRICE, changes, fit_calibration, observations
+from au_adapter.evaluation.plots import calibration_plot, sentence_picture
+from au_adapter.facs import AUVector
+from au_adapter.models.adapter import AUAdapter
+
+from .compat import io, show_text
+from .sockets import CATEGORY, AUAdapterSocket, AUReadingSocket, AUVectorSocket
+
+
+class CalibrateAUAdapter(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="AUA_CalibrateAUAdapter",
+            display_name="Calibrate AU-Adapter",
+            category=CATEGORY,
+            description="Gives an AU-Adapter the response curves that a sweep measured, so that a "
+            "requested 3 measures 3 where AU Encoder has `calibrated` on.",
+            search_aliases=["FACS", "action units", "response", "linear", "slider", "isotonic"],
+            inputs=[
+                AUAdapterSocket.Input("au_adapter", tooltip="The adapter that drew the sweep."),
+                AUVectorSocket.Input(
+                    "au_vector",
+                    tooltip="What the sweep asked for, from AU Sweep: one vector for each picture. "
+                    "Each AU that varies alone gets a curve.",
+                ),
+                AUReadingSocket.Input(
+                    "au_reading", tooltip="What AU Estimator read in the pictures of the sweep."
+                ),
+                io.Image.Input(
+                    "images",
+                    optional=True,
+                    tooltip="The pictures of the sweep, which begins at 0. With them it counts how "
+                    f"much a picture changes: {1 / PRICE:g} (RMSE, 0..1) is as bad as to miss by "
+                    "one intensity.",
+                ),
+            ],
+            outputs=[
+                AUAdapterSocket.Output(
+                    tooltip="The same adapter with the curves added to those it had. Chain one "
+                    "node for each sweep; Save AU-Adapter keeps them."
+                ),
+                io.Image.Output(display_name="plot", tooltip="Readings and curves."),
+            ],
+            hidden=[io.Hidden.unique_id],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        au_adapter: AUAdapter,
+        au_vector: AUVector,
+        au_reading: ReadingSet,
+        images: Tensor | None = None,
+    ) -> io.NodeOutput:
+        try:
+            costs = None if images is None else PRICE * changes(au_vector, images)
+            newer = fit_calibration(au_vector, au_reading, costs=costs)
+        except ValueError as error:
+            raise ValueError(f"Calibrate AU-Adapter: {error}") from error
+        older = au_adapter.calibration
+        calibration = newer if older is None else older.joined(newer)
+        try:
+            plot = calibration_plot(newer, observations(au_vector, au_reading))
+        except RuntimeError as error:
+            plot = sentence_picture(str(error))
+        silent = ", ".join(f"AU{unit}" for unit in newer.unresponsive())
+        told = f"{silent} did not answer and stays as asked for" if silent else ""
+        return io.NodeOutput(
+            au_adapter.with_calibration(calibration),
+            plot,
+            ui=show_text(cls, told),
+        )
+
+
+NODES = (CalibrateAUAdapter,)

@@ -1,0 +1,298 @@
+"""Load Face Reader and AU Estimator: the Action Units of the faces in pictures, as numbers."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from au_adapter.estimators import (
+    Estimator,
+    LandmarkEstimator,
+    MeshMeasure,
+    open_estimator,
+    relative_to,
+)
+from au_adapter.estimators.overlay import draw_readings
+from au_adapter.estimators.reading import TURNED, Reading, ReadingSet
+from au_adapter.faces import FACE_LANDMARKER, Face, from_face_landmarks, to_face_landmarks
+from au_adapter.faces.locate import MODEL_FOLDER
+from au_adapter.facs import ALL_UNITS, SET_A, AUVector
+
+from .compat import ProgressBar, folder_paths, io, model_management, show_text
+from .sockets import (
+    CATEGORY,
+    AUReadingSocket,
+    AUVectorSocket,
+    FaceLandmarksSocket,
+    FaceReaderSocket,
+)
+
+LOGGER = logging.getLogger("au_adapter")
+ALIASES = ["FACS", "action units", "expression", "face", "LibreFace", "OpenFace", "emotion"]
+LANDMARKER, DEMO = FACE_LANDMARKER.names[0], "demo regressor"
+METHODS = {"trained on renders": "mesh", "blendshape table": "blendshapes"}
+UNITS = {"12 (set A)": SET_A, "17 (sets A and B)": ALL_UNITS, "all that it reads": None}
+CHUNK = 8  # pictures between two looks at whether the run was stopped
+RELIABLE = 0.4  # ICC(3,1) below which an AU is drawn in grey
+
+
+class LoadFaceReader(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="AUA_LoadFaceReader",
+            display_name="Load Face Reader",
+            category=CATEGORY,
+            description="What AU Estimator reads faces with: Google's face landmarker from "
+            "models/face_analysis, or the regressor of the bundled model.",
+            search_aliases=[*ALIASES, "landmarks", "mediapipe"],
+            inputs=[
+                io.Combo.Input(
+                    "file",
+                    options=_files(),
+                    default=LANDMARKER,
+                    tooltip="face_landmarker.task finds and reads faces in any picture. The demo "
+                    "regressor takes the whole picture for one of the bundled model's heads.",
+                ),
+                io.Combo.Input(
+                    "method",
+                    options=list(METHODS),
+                    default=next(iter(METHODS)),
+                    advanced=True,
+                    optional=True,
+                    tooltip="How points become Action Units: a network trained on rendered heads "
+                    "(22 units, sides apart), or a table made by hand (12 units).",
+                ),
+                io.Int.Input(
+                    "levels",
+                    default=1,
+                    min=1,
+                    max=5,
+                    advanced=True,
+                    optional=True,
+                    tooltip="1 finds faces down to a fifth of the picture's longer side; each "
+                    "level more halves that and takes about four times as long.",
+                ),
+            ],
+            outputs=[FaceReaderSocket.Output()],
+        )
+
+    @classmethod
+    def execute(
+        cls, file: str, method: str = "trained on renders", levels: int = 1
+    ) -> io.NodeOutput:
+        if file == DEMO:
+            return io.NodeOutput(open_estimator("demo"))
+        folders = folder_paths.get_folder_paths(MODEL_FOLDER)
+        # A file that is only in the download cache has no full path here, and is found there.
+        path = folder_paths.get_full_path(MODEL_FOLDER, file)
+        reader = open_estimator(METHODS[method], path, folders, levels)
+        reader.landmarker.to(model_management.get_torch_device())
+        return io.NodeOutput(reader)
+
+
+def _files() -> list[str]:
+    """What can be chosen: the landmarker's usual name even while it is missing, so that the node
+    can say how to get it."""
+    found = [n for n in folder_paths.get_filename_list(MODEL_FOLDER) if n.endswith(".task")]
+    return [*dict.fromkeys([LANDMARKER, *found]), DEMO]
+
+
+class AUEstimator(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="AUA_AUEstimator",
+            display_name="AU Estimator",
+            category=CATEGORY,
+            description="Reads the Action Units of the faces in pictures: 0 absent .. 5 maximum, "
+            "left and right of the person apart.",
+            search_aliases=ALIASES,
+            inputs=[
+                io.Image.Input("image", tooltip="One picture or a batch."),
+                FaceReaderSocket.Input(
+                    "face_reader",
+                    optional=True,
+                    tooltip="From Load Face Reader. Without it: face_landmarker.task and the "
+                    "network trained on rendered heads.",
+                ),
+                io.Image.Input(
+                    "neutral",
+                    optional=True,
+                    tooltip="A photo of the same person, relaxed: brows that are always high, or "
+                    "corners of the mouth that always hang, are then not taken for an expression.",
+                ),
+                FaceLandmarksSocket.Input(
+                    "face_landmarks",
+                    optional=True,
+                    tooltip="Faces found before, by this node or by Detect Face Landmarks "
+                    "(MediaPipe), in the same pictures: they are not looked for again.",
+                ),
+                io.Combo.Input(
+                    "units",
+                    options=list(UNITS),
+                    default=next(iter(UNITS)),
+                    optional=True,
+                    tooltip="Which Action Units AU_VECTOR holds. An AU-Adapter takes only those "
+                    "that it was trained on. AU_READING always holds all.",
+                ),
+                io.Int.Input(
+                    "face",
+                    default=0,
+                    min=0,
+                    max=100,
+                    optional=True,
+                    tooltip="Which face of each picture AU_VECTOR holds, 0 being the surest.",
+                ),
+            ],
+            outputs=[
+                AUVectorSocket.Output(tooltip="One face for each picture; relaxed where none is."),
+                AUReadingSocket.Output(tooltip="Every face of every picture, for AU Evaluator."),
+                FaceLandmarksSocket.Output(),
+                io.Image.Output(tooltip="The pictures with faces and AUs drawn in."),
+            ],
+            hidden=[io.Hidden.unique_id],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        image: Tensor,
+        face_reader: Estimator | None = None,
+        neutral: Tensor | None = None,
+        face_landmarks: dict[str, Any] | None = None,
+        units: str = "12 (set A)",
+        face: int = 0,
+    ) -> io.NodeOutput:
+        reader = face_reader or _default_reader(face_landmarks, neutral)
+        if neutral is not None:
+            reader = _relative(reader, neutral)
+        readings, frames = _read(reader, image, face_landmarks)
+        seen = ReadingSet(reader.name, len(image), tuple(readings))
+        chosen = UNITS[units] or reader.units
+        summary = _summary(seen, face) + _unused(reader, face_landmarks)
+        return io.NodeOutput(
+            _vector(seen, chosen, face),
+            seen,
+            face_landmarks or _landmarks(reader, frames, image),
+            draw_readings(image, seen, frames, _weak(reader)),
+            ui=show_text(cls, summary),
+        )
+
+
+def _default_reader(landmarks: dict[str, Any] | None, neutral: Tensor | None) -> LandmarkEstimator:
+    """The network trained on renders. Faces that were found before need no file."""
+    if landmarks is not None and neutral is None:
+        return LandmarkEstimator(MeshMeasure(), None)
+    return LoadFaceReader.execute(LANDMARKER).args[0]
+
+
+def _relative(reader: Estimator, neutral: Tensor) -> LandmarkEstimator:
+    try:
+        return relative_to(reader, neutral)
+    except ValueError as error:
+        raise ValueError(f"AU Estimator, neutral: {error}") from error
+
+
+def _read(
+    reader: Estimator, images: Tensor, landmarks: dict[str, Any] | None
+) -> tuple[list[Reading], list[list[Face]]]:
+    """Readings, and the faces by picture, none where the reader has no points."""
+    if not isinstance(reader, LandmarkEstimator):
+        return _read_plain(reader, images), [[] for _ in images]
+    frames = _detect(reader, images) if landmarks is None else _given(images, landmarks)
+    return reader.read(frames), frames
+
+
+def _detect(reader: LandmarkEstimator, images: Tensor) -> list[list[Face]]:
+    progress, frames = ProgressBar(len(images)), []
+    for part in images.split(CHUNK):
+        model_management.throw_exception_if_processing_interrupted()
+        frames += reader.detect(part)
+        progress.update(len(part))
+    return frames
+
+
+def _read_plain(reader: Estimator, images: Tensor) -> list[Reading]:
+    progress, readings = ProgressBar(len(images)), []
+    for start in range(0, len(images), CHUNK):
+        model_management.throw_exception_if_processing_interrupted()
+        part = images[start : start + CHUNK]
+        readings += [
+            replace(reading, image=start + reading.image) for reading in reader.estimate(part)
+        ]
+        progress.update(len(part))
+    return readings
+
+
+def _given(images: Tensor, landmarks: dict[str, Any]) -> list[list[Face]]:
+    frames = from_face_landmarks(landmarks)
+    size = tuple(images.shape[1:3])
+    found = (len(frames), tuple(landmarks.get("image_size", size)))
+    if found != (len(images), size):
+        raise ValueError(
+            f"AU Estimator: FACE_LANDMARKS are of {found[0]} pictures of {found[1][1]} x "
+            f"{found[1][0]} pixels, IMAGE has {len(images)} of {size[1]} x {size[0]}; connect the "
+            "pictures in which they were found, or leave them out"
+        )
+    return frames
+
+
+def _landmarks(reader: Estimator, frames: list[list[Face]], images: Tensor) -> dict[str, Any]:
+    found = isinstance(reader, LandmarkEstimator)
+    triangles = reader.landmarker.geometry.triangles if found else torch.empty(0, 3).long()
+    return to_face_landmarks(frames, tuple(images.shape[1:3]), triangles)
+
+
+def _weak(reader: Estimator) -> list[int]:
+    """AUs that the reader says it reads badly."""
+    measure = getattr(reader, "measure", None)
+    known = measure.reliability if isinstance(measure, MeshMeasure) else {}
+    return [unit for unit, value in known.items() if value < RELIABLE]
+
+
+def _vector(seen: ReadingSet, units: tuple[int, ...], face: int) -> AUVector:
+    """One face of each picture, neutral where there is none."""
+    rows = []
+    for picture in range(seen.pictures):
+        readings = seen.of(picture)
+        aus = readings[face].aus if face < len(readings) else AUVector.zeros(units)
+        rows.append(aus.select(units, strict=False))
+    return AUVector.stack(rows) if rows else AUVector.zeros(units, 0)
+
+
+def _summary(seen: ReadingSet, face: int) -> str:
+    """How many faces were read, which pictures are without, and which faces are a guess."""
+    without = [n + 1 for n in range(seen.pictures) if len(seen.of(n)) <= face]
+    text = f"{seen.estimator}: {len(seen.readings)} faces in {seen.pictures} pictures"
+    if without:
+        which = "no face" if face == 0 else f"no face {face}"
+        text += f"; {which} in {len(without)} ({_numbers(without)}): relaxed in AU_VECTOR"
+        LOGGER.warning("AU Estimator: %s", text)
+    if turned := [reading.image + 1 for reading in seen.readings if reading.turned]:
+        text += (
+            f"; {len(turned)} turned further than {TURNED:g} degrees ({_numbers(turned)}): guesses"
+        )
+    return text
+
+
+def _unused(reader: Estimator, landmarks: dict[str, Any] | None) -> str:
+    """That landmarks are connected to a reader that looks at pixels alone."""
+    if landmarks is None or isinstance(reader, LandmarkEstimator):
+        return ""
+    text = (
+        f"FACE_LANDMARKS are not used, {reader.name} reads whole pictures: disconnect one of both"
+    )
+    LOGGER.warning("AU Estimator: %s", text)
+    return f"; {text}"
+
+
+def _numbers(pictures: list[int]) -> str:
+    return f"number {', '.join(map(str, pictures[:10]))}{', ...' if len(pictures) > 10 else ''}"
+
+
+NODES = (LoadFaceReader, AUEstimator)

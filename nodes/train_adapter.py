@@ -1,0 +1,285 @@
+"""Train AU-Adapter: a training as a process of its own, followed from the graph."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+from PIL import Image
+from torch import Tensor
+
+from au_adapter.estimators.picture_files import read_picture
+from au_adapter.evaluation.plots import sentence_picture
+from au_adapter.training.follow import LOCK, LOG, LOOK, Training, TrainingError
+from au_adapter.training.results import find_result, read_losses, training_report
+from au_adapter.weights.adapter_files import load_adapter
+
+from .au_adapter import ALIASES, FOLDER
+from .compat import ProgressBar, folder_paths, io, model_management, ui
+from .sockets import CATEGORY, AUAdapterSocket, LossMapSocket
+from .train_changes import fingerprint
+from .train_files import save_numbered, saved_as
+from .train_request import BASES, DATA, DTYPES, ENCODERS, RUNS, UNITS, Request
+
+PREVIEW = 512  # pixels of the longer side, sent to the page
+SHEET = "pictures.png"
+# What a person can turn on this node when memory does not suffice.
+LOWER = (
+    "lower batch_size (and raise grad_accumulation_steps by as much for the same result), switch "
+    "gradient_checkpointing on, or choose training_dtype bf16"
+)
+# The same in a check, which draws several faces at once, whatever batch_size is.
+LOWER_A_CHECK = (
+    "set validate_every to 0, which keeps the last adapter and draws nothing, or learn fewer units "
+    "under another name: fewer faces are held in memory"
+)
+
+
+class TrainAUAdapter(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="AUA_TrainAUAdapter",
+            display_name="Train AU-Adapter",
+            category=CATEGORY,
+            description="Trains an AU-Adapter after FineFace on labelled faces, in a process of "
+            "its own, and keeps it in models/au_adapter. A run that was stopped goes on where it "
+            "was. The help page says what is not as in FineFace.",
+            search_aliases=[*ALIASES, "training", "fine-tune", "LoRA", "dataset"],
+            is_output_node=True,
+            inputs=[*_subject_inputs(), *_core_inputs(), *_own_inputs()],
+            outputs=[
+                AUAdapterSocket.Output(),
+                LossMapSocket.Output(
+                    display_name="loss_map", tooltip="The loss of every step, for Plot Loss Graph."
+                ),
+                io.String.Output(
+                    display_name="report",
+                    tooltip="Data, losses and the measured response, in Markdown.",
+                ),
+                io.Image.Output(
+                    display_name="pictures",
+                    tooltip="The faces drawn at the last check: rows of no AU and each AU alone.",
+                ),
+            ],
+        )
+
+    @classmethod
+    def fingerprint_inputs(cls, **widgets: Any) -> str:
+        return fingerprint(*(widgets.get(name) for name in ("data", "name", "existing_run")))
+
+    @classmethod
+    def execute(cls, **widgets: Any) -> io.NodeOutput:
+        request = Request(**widgets)
+        if request.existing_run == RUNS[1]:
+            _forget(request.folder)
+        model_management.unload_all_models()
+        model_management.soft_empty_cache()
+        with _explained(request.folder):
+            trained = _follow(request)
+            return _output(request, trained)
+
+
+def _subject_inputs() -> list[io.Input]:
+    return [
+        io.Combo.Input(
+            "base",
+            options=[BASES[0], *folder_paths.get_filename_list("checkpoints")],
+            default=BASES[0],
+            tooltip="What the adapter is for: the bundled model, or a checkpoint of Stable "
+            "Diffusion 1.5 or 2.1, which stays as it is.",
+        ),
+        io.Combo.Input(
+            "data",
+            options=[DATA[0], *folder_paths.get_input_subfolders()],
+            default=DATA[0],
+            tooltip="Labelled faces: the 240 rendered ones that come along, or a folder inside "
+            "ComfyUI's input folder with pictures and labels.csv (columns file, caption, AU1, "
+            "AU2, ... from 0 to 5), or with shards of `au-adapter prepare` or `render`.",
+        ),
+        io.String.Input(
+            "name",
+            default="my_adapter",
+            tooltip="Of the file in models/au_adapter, which gets a number: my_adapter_00001. The "
+            "same name goes on with the same run.",
+        ),
+    ]
+
+
+def _core_inputs() -> list[io.Input]:
+    """Those of core's Train LoRA that the recipe obeys, by the same names."""
+    return [
+        io.Int.Input(
+            "batch_size", default=8, min=1, max=10000,
+            tooltip="Faces worked on at once. What memory allows.",
+        ),
+        io.Int.Input(
+            "grad_accumulation_steps", default=1, min=1, max=1024,
+            tooltip="Batches that make one step: 16 faces a step are 16 x 1, or 4 x 4 with a "
+            "quarter of the memory.",
+        ),
+        io.Int.Input(
+            "steps", default=1000, min=2, max=1000000,
+            tooltip="Steps in all, those of an earlier run of this name included. FineFace: 20000.",
+        ),
+        io.Float.Input(
+            "learning_rate", default=0.001, min=0.0000001, max=1.0, step=0.0000001,
+            tooltip="0.001 suits the bundled model, 0.0001 Stable Diffusion (FineFace). It rises "
+            "over the first steps and falls to a tenth over the last quarter of `steps`.",
+        ),
+        io.Int.Input(
+            "rank", default=32, min=1, max=128,
+            tooltip="Rank of the LoRA inside the adapter. FineFace: 32.",
+        ),
+        io.Int.Input(
+            "seed", default=0, min=0, max=2**48,
+            tooltip="Of the first weights, the noise and the order of faces.",
+        ),
+        io.Combo.Input(
+            "training_dtype", options=list(DTYPES), default="bf16",
+            tooltip="What the networks compute in. The adapter itself is kept in fp32.",
+        ),
+        io.Boolean.Input(
+            "gradient_checkpointing", default=False,
+            tooltip="Compute activations twice instead of keeping them: less memory, a third more "
+            "time.",
+        ),
+    ]  # fmt: skip
+
+
+def _own_inputs() -> list[io.Input]:
+    return [
+        io.Combo.Input(
+            "units",
+            options=list(UNITS),
+            default=next(iter(UNITS)),
+            tooltip="The Action Units that are learnt. An AU that the labels do not name is 0. "
+            "Left and right apart needs labels that tell them apart, as rendered faces have. "
+            "Checks read no side apart, and 17 AUs by Google's face landmarker.",
+        ),
+        io.Int.Input(
+            "validate_every",
+            default=250,
+            min=0,
+            max=1000000,
+            tooltip="Steps between two checks: faces are drawn at fixed seeds and their AUs read, "
+            "and the adapter that answers best is the one that is kept. 0: no checks, and the last "
+            "one is kept.",
+        ),
+        io.Combo.Input(
+            "existing_run",
+            options=list(RUNS),
+            default=RUNS[0],
+            tooltip="What to do with an earlier run of this name: go on with it up to `steps`, or "
+            "delete its state (not its adapters) and begin again.",
+        ),
+        io.Combo.Input(
+            "encoder",
+            options=list(ENCODERS),
+            default=ENCODERS[0],
+            optional=True,
+            advanced=True,
+            tooltip="How intensities become tokens (FineFace, Table 2). FineFace's own make one "
+            "token of all: res_mlp64, and on Stable Diffusion 1.5 res_mlp. individual makes one of "
+            "each AU, so that places of the picture attend to the AUs that move them; it learns "
+            "faster on the bundled model, and sides best.",
+        ),
+    ]
+
+
+def _forget(folder: Path) -> None:
+    """Delete the state of an earlier run, once it is surely no longer being written. What it wrote
+    for people stays, and so do runs whose names begin with its own, such as people/anna of people.
+    """
+    if not folder.is_dir():
+        return
+    lock = FileLock(folder / LOCK)
+    while not lock.is_locked:
+        model_management.throw_exception_if_processing_interrupted()
+        with suppress(Timeout):
+            lock.acquire(timeout=LOOK)
+    try:
+        for path in folder.iterdir():
+            if path.name not in (LOCK, LOG) and not any(path.rglob(LOG)):
+                whole = path.is_dir() and not path.is_symlink()
+                shutil.rmtree(path) if whole else path.unlink()
+    finally:
+        lock.release()
+
+
+def _follow(request: Request) -> int:
+    """Train, show it, and return how many steps were done. Interruption leaves at once; the
+    process saves what it has."""
+    bar, done = ProgressBar(request.steps), 0
+    with Training(request.arguments(), request.folder, request.environment()) as training:
+        for event in training.events():
+            model_management.throw_exception_if_processing_interrupted()
+            if event is not None:
+                done += event["event"] == "step"
+                _show(bar, event)
+    return done
+
+
+def _show(bar: ProgressBar, event: Mapping[str, Any]) -> None:
+    if event["event"] in ("start", "step"):
+        bar.update_absolute(event["step"])
+    if event["event"] == "validation":
+        with Image.open(Path(event["pictures"]) / SHEET) as sheet:
+            bar.update_absolute(event["step"], preview=("JPEG", sheet.convert("RGB"), PREVIEW))
+
+
+def _output(request: Request, trained: int) -> io.NodeOutput:
+    """The adapter that answered best, else the last; in a new file unless it lies in one already.
+
+    trained: steps that were heard of; a run that was left alone may have done others since.
+    """
+    result = find_result(request.folder, judged=request.validate_every > 0)
+    adapter = load_adapter(result / "adapter.safetensors").requires_grad_(False).eval()
+    report = training_report(request.folder, result)
+    if file := saved_as(request.folder, adapter):
+        report += f"\n\n{_idle(request, trained)}, and no new file: it is {file}"
+    else:
+        file = save_numbered(request.folder, adapter, request.name)
+        report += f"\n\nSaved as {file}"
+    report += f" in models/{FOLDER}"
+    losses = {"loss": read_losses(request.folder)}
+    return io.NodeOutput(adapter, losses, report, _pictures(request), ui=ui.PreviewText(report))
+
+
+def _idle(request: Request, trained: int) -> str:
+    """Why the adapter to keep is still the one that was saved before."""
+    if trained:
+        return f"None of {trained} more steps made an adapter that answers better"
+    return f"Nothing left to train up to step {request.steps}"
+
+
+def _pictures(request: Request) -> Tensor:
+    """The latest sheet of validation, or a sentence that there is none."""
+    sheets = sorted((request.folder / "validation").glob(f"*/{SHEET}"))
+    if not sheets:
+        every = request.validate_every
+        return sentence_picture(f"No faces were drawn yet: validate_every is {every}")
+    return read_picture(sheets[-1])
+
+
+@contextmanager
+def _explained(folder: Path) -> Iterator[None]:
+    """A failure of the other process as one sentence that says what to do here."""
+    try:
+        yield
+    except TrainingError as error:
+        text = str(error)
+        if error.kind in ("MemoryError", "CheckMemoryError", "killed"):
+            where, lower = (" in a check", LOWER_A_CHECK) if error.checking else ("", LOWER)
+            text = (
+                f"the memory is used up{where}. {lower[0].upper()}{lower[1:]}. What was saved "
+                "before is whole, and the same name goes on from there"
+            )
+        raise RuntimeError(f"Train AU-Adapter: {text}") from error
+
+
+NODES = (TrainAUAdapter,)

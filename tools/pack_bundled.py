@@ -1,0 +1,69 @@
+"""Make the bundled model from what training left: half precision, one folder.
+
+    python -m au_adapter.bundled.pack OUTPUT --base RESULT --adapter RESULT --sides RESULT \
+        --regressor RESULT --magicface RESULT
+
+Each RESULT is a result folder of training. What is not named stays as it is in OUTPUT.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from pathlib import Path
+
+from safetensors import safe_open
+from safetensors.torch import load_file, save
+
+from au_adapter.bundled import MAGICFACE, SIDED_ADAPTER
+
+NETWORKS = ("unet", "text_encoder", "vae")
+# Option -> the file in its result folder, and where it goes in the bundled model.
+FILES = {
+    "adapter": ("adapter.safetensors", "adapter.safetensors"),
+    "sides": ("adapter.safetensors", f"adapters/{SIDED_ADAPTER}"),
+    "regressor": ("regressor.safetensors", "regressor.safetensors"),
+    "magicface": ("magicface.safetensors", f"magicface/{MAGICFACE}"),
+}
+
+
+def pack(output: Path, base: Path | None = None, **results: Path | None) -> None:
+    """Write files of au_adapter.bundled into output from result folders of training.
+
+    results: by the names of FILES. FileNotFoundError when a result lacks its file.
+    """
+    output.mkdir(parents=True, exist_ok=True)
+    if base:
+        for name in NETWORKS:
+            write_half(base / f"{name}.safetensors", output / f"{name}.safetensors")
+            shutil.copyfile(base / f"{name}.json", output / f"{name}.json")
+        shutil.copytree(base / "tokenizer", output / "tokenizer", dirs_exist_ok=True)
+    for name, folder in results.items():
+        source, target = FILES[name]
+        if folder:
+            write_half(folder / source, output / target)
+
+
+def write_half(source: Path, target: Path) -> None:
+    """Copy a safetensors file with its metadata, floating point numbers in half precision."""
+    with safe_open(source, framework="pt") as file:
+        metadata = file.metadata()
+    tensors = {
+        name: tensor.half() if tensor.is_floating_point() else tensor
+        for name, tensor in load_file(source).items()
+    }
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_bytes(save(tensors, metadata=metadata))  # with the usual permissions
+
+
+def main() -> None:
+    """Pack what the command line names."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("output", type=Path)
+    for name in ("base", *FILES):
+        parser.add_argument(f"--{name}", type=Path, help="its result folder")
+    pack(**vars(parser.parse_args()))
+
+
+if __name__ == "__main__":
+    main()
