@@ -23,6 +23,7 @@ from au_adapter.faces.locate import MODEL_FOLDER
 from au_adapter.facs import ALL_UNITS, SET_A, AUVector
 
 from .compat import ProgressBar, folder_paths, io, model_management, show_text
+from .node import Node
 from .sockets import (
     CATEGORY,
     AUReadingSocket,
@@ -40,7 +41,7 @@ CHUNK = 8  # pictures between two looks at whether the run was stopped
 RELIABLE = 0.4  # ICC(3,1) below which an AU is drawn in grey
 
 
-class LoadFaceReader(io.ComfyNode):
+class LoadFaceReader(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -87,12 +88,17 @@ class LoadFaceReader(io.ComfyNode):
     ) -> io.NodeOutput:
         if file == DEMO:
             return io.NodeOutput(open_estimator("demo"))
-        folders = folder_paths.get_folder_paths(MODEL_FOLDER)
-        # A file that is only in the download cache has no full path here, and is found there.
-        path = folder_paths.get_full_path(MODEL_FOLDER, file)
-        reader = open_estimator(METHODS[method], path, folders, levels)
-        reader.landmarker.to(model_management.get_torch_device())
-        return io.NodeOutput(reader)
+        return io.NodeOutput(_open(file, METHODS[method], levels))
+
+
+def _open(file: str, name: str = "mesh", levels: int = 1) -> Estimator:
+    """An estimator on the landmarker's file."""
+    folders = folder_paths.get_folder_paths(MODEL_FOLDER)
+    # A file that is only in the download cache has no full path here, and is found there.
+    path = folder_paths.get_full_path(MODEL_FOLDER, file)
+    reader = open_estimator(name, path, folders, levels)
+    reader.landmarker.to(model_management.get_torch_device())
+    return reader
 
 
 def _files() -> list[str]:
@@ -102,7 +108,7 @@ def _files() -> list[str]:
     return [*dict.fromkeys([LANDMARKER, *found]), DEMO]
 
 
-class AUEstimator(io.ComfyNode):
+class AUEstimator(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -188,7 +194,7 @@ def _default_reader(landmarks: dict[str, Any] | None, neutral: Tensor | None) ->
     """The network trained on renders. Faces that were found before need no file."""
     if landmarks is not None and neutral is None:
         return LandmarkEstimator(MeshMeasure(), None)
-    return LoadFaceReader.execute(LANDMARKER).args[0]
+    return _open(LANDMARKER)
 
 
 def _relative(reader: Estimator, neutral: Tensor) -> LandmarkEstimator:
@@ -235,7 +241,7 @@ def _given(images: Tensor, landmarks: dict[str, Any]) -> list[list[Face]]:
     found = (len(frames), tuple(landmarks.get("image_size", size)))
     if found != (len(images), size):
         raise ValueError(
-            f"AU Estimator: FACE_LANDMARKS are of {found[0]} pictures of {found[1][1]} x "
+            f"FACE_LANDMARKS are of {found[0]} pictures of {found[1][1]} x "
             f"{found[1][0]} pixels, IMAGE has {len(images)} of {size[1]} x {size[0]}; connect the "
             "pictures in which they were found, or leave them out"
         )
