@@ -37,7 +37,7 @@ def _register_model_folders() -> None:
         paths, _ = folder_paths.folder_names_and_paths[name]
         extensions = {*folder_paths.supported_pt_extensions, ".task", ".tflite"}
         folder_paths.folder_names_and_paths[name] = (paths, extensions)
-    from au_adapter.demo import adapters_folder, magicface_folder
+    from au_adapter.bundled import adapters_folder, magicface_folder
 
     folder_paths.add_model_folder_path("au_adapter", str(adapters_folder()))
     folder_paths.add_model_folder_path("magicface", str(magicface_folder()))
