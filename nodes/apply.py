@@ -146,9 +146,11 @@ class ApplyAUAdapter(Node):
 def _weights(graph: QueuedGraph, key: str) -> dict[str, Any]:
     """The hash of the AU-Adapter and the strength of its LoRA, null where the graph does not tell.
     A node on the way that leaves the weights alone is looked through."""
-    loader = graph.source(key, "au_adapter")
-    while (kind := graph.kind(loader)) and kind.passes:
-        loader = graph.source(loader, kind.passes)
+    kind = loader = None
+    for loader in graph.upstream(key, "au_adapter"):
+        kind = graph.kind(loader)
+        if kind is None or not kind.passes:
+            break
     widgets = graph.widgets(loader) if kind else {}
     files = () if kind is None or None in widgets.values() else kind.weight_files(**widgets)
     if not files:

@@ -219,9 +219,8 @@ class ApplyMagicFace(Node):
 def _weights_hash(graph: QueuedGraph, key: str) -> str | None:
     """Of the Load MagicFace that a node's MODEL comes from, beyond LoRAs and the like on it; None
     for another pack's loader and for files that the graph does not name."""
-    loader = graph.source(key, "model")
-    while loader is not None and graph.kind(loader) is not LoadMagicFace:
-        loader = graph.source(loader, "model")
+    before = graph.upstream(key, "model")
+    loader = next((node for node in before if graph.kind(node) is LoadMagicFace), None)
     widgets = graph.widgets(loader) if loader else {}
     if not widgets or None in widgets.values():
         return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from au_adapter.facs import AUVector
@@ -42,6 +42,16 @@ class QueuedGraph:
         """The key of the node that is connected to an input; None if none is."""
         link = self.link(key, name)
         return link and link[0]
+
+    def upstream(self, key: str, name: str) -> Iterator[str]:
+        """The nodes before a node, each connected to the input `name` of the next. ValueError for
+        a ring of nodes."""
+        seen = {key}
+        while (key := self.source(key, name)) is not None:
+            if key in seen:
+                raise ValueError(f"node {key} is connected to itself")
+            seen.add(key)
+            yield key
 
     def constant(self, key: str, name: str) -> Any:
         """The value of an input, its own or from core's node for a single value; None if it is

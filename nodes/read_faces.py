@@ -13,6 +13,7 @@ from au_adapter.estimators import (
     Estimator,
     LandmarkEstimator,
     MeshMeasure,
+    abilities,
     open_estimator,
     relative_to,
 )
@@ -38,7 +39,6 @@ LANDMARKER, DEMO = FACE_LANDMARKER.names[0], "demo regressor"
 METHODS = {"trained on renders": "mesh", "blendshape table": "blendshapes"}
 UNITS = {"12 (set A)": SET_A, "17 (sets A and B)": ALL_UNITS, "all that it reads": None}
 CHUNK = 8  # pictures between two looks at whether the run was stopped
-RELIABLE = 0.4  # ICC(3,1) below which an AU is drawn in grey
 
 
 class LoadFaceReader(Node):
@@ -87,7 +87,8 @@ class LoadFaceReader(Node):
         cls, file: str, method: str = "trained on renders", levels: int = 1
     ) -> io.NodeOutput:
         if file == DEMO:
-            return io.NodeOutput(open_estimator("demo"))
+            device = model_management.get_torch_device()
+            return io.NodeOutput(open_estimator("demo").to(device))
         return io.NodeOutput(_open(file, METHODS[method], levels))
 
 
@@ -97,8 +98,7 @@ def _open(file: str, name: str = "mesh", levels: int = 1) -> Estimator:
     # A file that is only in the download cache has no full path here, and is found there.
     path = folder_paths.get_full_path(MODEL_FOLDER, file)
     reader = open_estimator(name, path, folders, levels)
-    reader.landmarker.to(model_management.get_torch_device())
-    return reader
+    return reader.to(model_management.get_torch_device())
 
 
 def _files() -> list[str]:
@@ -176,7 +176,7 @@ class AUEstimator(Node):
     ) -> io.NodeOutput:
         reader = face_reader or _default_reader(face_landmarks, neutral)
         if neutral is not None:
-            reader = _relative(reader, neutral)
+            reader = relative_to(reader, neutral)
         readings, frames = _read(reader, image, face_landmarks)
         seen = ReadingSet(reader.name, len(image), tuple(readings))
         chosen = UNITS[units] or reader.units
@@ -185,7 +185,7 @@ class AUEstimator(Node):
             _vector(seen, chosen, face),
             seen,
             face_landmarks or _landmarks(reader, frames, image),
-            draw_readings(image, seen, frames, _weak(reader)),
+            draw_readings(image, seen, frames, abilities(reader).weak),
             ui=show_text(cls, summary),
         )
 
@@ -197,18 +197,11 @@ def _default_reader(landmarks: dict[str, Any] | None, neutral: Tensor | None) ->
     return _open(LANDMARKER)
 
 
-def _relative(reader: Estimator, neutral: Tensor) -> LandmarkEstimator:
-    try:
-        return relative_to(reader, neutral)
-    except ValueError as error:
-        raise ValueError(f"AU Estimator, neutral: {error}") from error
-
-
 def _read(
     reader: Estimator, images: Tensor, landmarks: dict[str, Any] | None
 ) -> tuple[list[Reading], list[list[Face]]]:
     """Readings, and the faces by picture, none where the reader has no points."""
-    if not isinstance(reader, LandmarkEstimator):
+    if not abilities(reader).landmarks:
         return _read_plain(reader, images), [[] for _ in images]
     frames = _detect(reader, images) if landmarks is None else _given(images, landmarks)
     return reader.read(frames), frames
@@ -249,16 +242,10 @@ def _given(images: Tensor, landmarks: dict[str, Any]) -> list[list[Face]]:
 
 
 def _landmarks(reader: Estimator, frames: list[list[Face]], images: Tensor) -> dict[str, Any]:
-    found = isinstance(reader, LandmarkEstimator)
-    triangles = reader.landmarker.geometry.triangles if found else torch.empty(0, 3).long()
+    triangles = torch.empty(0, 3).long()
+    if abilities(reader).landmarks:
+        triangles = reader.landmarker.geometry.triangles
     return to_face_landmarks(frames, tuple(images.shape[1:3]), triangles)
-
-
-def _weak(reader: Estimator) -> list[int]:
-    """AUs that the reader says it reads badly."""
-    measure = getattr(reader, "measure", None)
-    known = measure.reliability if isinstance(measure, MeshMeasure) else {}
-    return [unit for unit, value in known.items() if value < RELIABLE]
 
 
 def _vector(seen: ReadingSet, units: tuple[int, ...], face: int) -> AUVector:
@@ -288,7 +275,7 @@ def _summary(seen: ReadingSet, face: int) -> str:
 
 def _unused(reader: Estimator, landmarks: dict[str, Any] | None) -> str:
     """That landmarks are connected to a reader that looks at pixels alone."""
-    if landmarks is None or isinstance(reader, LandmarkEstimator):
+    if landmarks is None or abilities(reader).landmarks:
         return ""
     text = (
         f"FACE_LANDMARKS are not used, {reader.name} reads whole pictures: disconnect one of both"
