@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .compat import io
-
-if TYPE_CHECKING:
-    from .queued_graph import QueuedGraph
+from .queued_graph import QueuedGraph
 
 
 class Node(io.ComfyNode):

@@ -7,7 +7,7 @@ from typing import Any
 
 from au_adapter.facs import AUVector
 
-from .node import Node
+from .compat import io
 from .sockets import AUVectorSocket
 
 PRIMITIVES = (
@@ -25,11 +25,13 @@ class QueuedGraph:
     Nobody has checked the graph yet: a ValueError, KeyError or TypeError says that it cannot run.
     """
 
-    def __init__(self, nodes: Mapping[str, dict[str, Any]], kinds: Mapping[str, type[Node]]):
+    def __init__(
+        self, nodes: Mapping[str, dict[str, Any]], kinds: Mapping[str, type[io.ComfyNode]]
+    ):
         self.nodes, self.kinds = nodes, kinds
         self._vectors: dict[str, tuple[Any, ...] | None] = {}
 
-    def kind(self, key: str | None) -> type[Node] | None:
+    def kind(self, key: str | None) -> type[io.ComfyNode] | None:
         """The class of a node of ours; None for another pack's, and where there is none."""
         return self.kinds.get(self.nodes.get(key, {}).get("class_type"))
 
@@ -89,7 +91,7 @@ class QueuedGraph:
             self._vectors[key] = self._run(key, kind)
         return self._vectors[key]
 
-    def _run(self, key: str, kind: type[Node]) -> tuple[Any, ...] | None:
+    def _run(self, key: str, kind: type[io.ComfyNode]) -> tuple[Any, ...] | None:
         schema, inputs = kind.define_schema(), self.widgets(key)
         for given in schema.inputs:
             if given.io_type == AUVectorSocket.io_type and given.id in inputs:
