@@ -10,6 +10,7 @@ from au_adapter.facs import AUVector
 from .compat import io
 from .sockets import AUVectorSocket
 
+Graph = Mapping[str, dict[str, Any]]  # by key: class_type and inputs
 PRIMITIVES = (
     "PrimitiveBoolean",
     "PrimitiveFloat",
