@@ -41,7 +41,8 @@ def person_rmse(
 
 def picture_rmse(images: Tensor, references: Tensor) -> Tensor:
     """Root mean square difference of all pixels, 0..1, float32 [N]; 0 is the same picture."""
-    return _rmse_outside("picture_rmse", images, references, images.new_zeros(images.shape[:3]), None)
+    nowhere = images.new_zeros(images.shape[:3])
+    return _rmse_outside("picture_rmse", images, references, nowhere, None)
 
 
 def head_pose_rmse(poses: Tensor, references: Tensor) -> Tensor:

@@ -175,7 +175,7 @@ def test_networks_that_are_there_are_used(models: Path, tmp_path: Path) -> None:
     found = {line.metric: line for line in report.lines}
     size = "32 x 2" if hasattr(clip, "config") else "of 36736 weights"  # as in ComfyUI 0.4.0
     assert found["clip_i"].count == 2 and found["clip_i"].estimator == f"CLIP Vision {size}"
-    assert report.records[1]["metrics"]["clip_i"] == pytest.approx(1.0)
+    assert report.rows[1].metrics["clip_i"] == pytest.approx(1.0)
     assert found["background_rmse"].estimator == "person segmenter"
     assert found["head_pose_rmse"].count == 0  # noise has no face
 
