@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 from pathlib import Path
 from typing import TypeVar
 
@@ -44,6 +45,7 @@ NO_LPIPS = (
 )
 LANDMARKER, SEGMENTER = "face landmarker", "person segmenter"
 
+Feature = Callable[[Observed], Tensor]
 Measure = Callable[[Observed, Observed], Tensor]
 Network = TypeVar("Network")
 
@@ -122,15 +124,15 @@ def comparison(
     )
     distance = opened(("lpips",), lambda: lpips_network(_lpips_file(folders, lpips_backbone)))
     known = {
-        "picture_rmse": ("", _pairwise(picture_rmse, _pixels)),
+        "picture_rmse": ("", _pairwise(picture_rmse, "pixels")),
         "clip_i": (clip_name, _embedded(clip_i, clip, CLIP)),
         "identity_l2": (identity_name, _embedded(identity_l2, identity, IDENTITY)),
         "identity_cosine": (identity_name, _embedded(identity_cosine, identity, IDENTITY)),
-        "background_rmse": (LANDMARKER, _pairwise(background_rmse, _pixels, _ovals)),
-        "person_rmse": (SEGMENTER, _pairwise(person_rmse, _pixels, _people)),
-        "head_pose_rmse": (LANDMARKER, _pairwise(head_pose_rmse, _angles)),
-        "look": (f"{LANDMARKER} and {SEGMENTER}", _pairwise(appearance_distance, _appearance)),
-        "lpips": ("LPIPS 0.1 on AlexNet", _pairwise(lambda a, b: lpips(a, b, distance), _pixels)),
+        "background_rmse": (LANDMARKER, _pairwise(background_rmse, "pixels", "ovals")),
+        "person_rmse": (SEGMENTER, _pairwise(person_rmse, "pixels", "people")),
+        "head_pose_rmse": (LANDMARKER, _pairwise(head_pose_rmse, "angles")),
+        "look": (f"{LANDMARKER} and {SEGMENTER}", _pairwise(appearance_distance, "appearance")),
+        "lpips": ("LPIPS 0.1 on AlexNet", _pairwise(lambda a, b: lpips(a, b, distance), "pixels")),
     }
     if identity is None:
         del known["identity_cosine"]
@@ -144,32 +146,13 @@ def comparison(
     )
 
 
-def _pixels(seen: Observed) -> Tensor:
-    return seen.images.cpu()
-
-
-def _ovals(seen: Observed) -> Tensor:
-    return seen.ovals
-
-
-def _people(seen: Observed) -> Tensor:
-    return seen.people.float()
-
-
-def _angles(seen: Observed) -> Tensor:
-    return seen.angles
-
-
-def _appearance(seen: Observed) -> Tensor:
-    return seen.appearance
-
-
-def _pairwise(metric: Callable[..., Tensor], *features: Callable[[Observed], Tensor]) -> Measure:
+def _pairwise(metric: Callable[..., Tensor], *features: str | Feature) -> Measure:
     """A metric of features of the pictures and of the references, in turn; NaN where one is NaN,
-    as of a face that was not found."""
+    as of a face that was not found. features: attributes of `Observed`, or functions of it."""
+    looks = [attrgetter(each) if isinstance(each, str) else each for each in features]
 
     def measure(ours: Observed, theirs: Observed) -> Tensor:
-        pairs = [(feature(ours), feature(theirs)) for feature in features]
+        pairs = [(look(ours), look(theirs)) for look in looks]
         values = [side for mine, other in pairs for side in (mine, other.expand_as(mine))]
         known = torch.stack([v.isfinite().flatten(1).all(1) for v in values]).all(0)
         result = torch.full((len(ours.images),), torch.nan)

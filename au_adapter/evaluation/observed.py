@@ -25,6 +25,10 @@ class Observed:
     ):
         self.images, self._landmarker, self._segmenter = images, landmarker, segmenter
 
+    @property
+    def pixels(self) -> Tensor:
+        return self.images.cpu()
+
     @cached_property
     def faces(self) -> list[Face | None]:
         frames = self._landmarker.detect(self.images, maximum_faces=1)
@@ -32,11 +36,11 @@ class Observed:
 
     @cached_property
     def people(self) -> Tensor:
-        """Where a person is, hair and clothes included, bool [N, H, W].
+        """1 where a person is, hair and clothes included, float [N, H, W].
 
         The threshold of Prepare MagicFace's masks, which are nearest to the released ones.
         """
-        return self._segmenter.mask(self.images).cpu() > PERSON
+        return (self._segmenter.mask(self.images).cpu() > PERSON).float()
 
     @cached_property
     def ovals(self) -> Tensor:
@@ -55,9 +59,12 @@ class Observed:
     def appearance(self) -> Tensor:
         """Colours and shape of each person, [N, WIDTH]: see `appearance`."""
         nothing = torch.full((WIDTH,), torch.nan)
-        seen = zip(self.images.cpu(), self.faces, self.ovals, self.people, strict=True)
+        seen = zip(self.pixels, self.faces, self.ovals, self.people, strict=True)
         return torch.stack(
-            [described(p, face, oval > 0, who) if face else nothing for p, face, oval, who in seen]
+            [
+                described(p, face, oval > 0, who > 0) if face else nothing
+                for p, face, oval, who in seen
+            ]
         )
 
 
