@@ -48,7 +48,7 @@ def by_the_demo(photo: Path, edited: list[Path]) -> Edits:
 
 
 def by_the_node(photo: Path, edited: list[Path]) -> dict:
-    pixels = [torch.from_numpy(np.asarray(Image.open(p))).float() / 255 for p in (photo, *edited)]
+    pixels = [torch.from_numpy(np.array(Image.open(p))).float() / 255 for p in (photo, *edited)]
     report, *_ = run(
         "AUA_AUEvaluator",
         images=torch.stack(pixels[1:]),
@@ -81,7 +81,8 @@ def test_three_ways_to_one_number(files: list[Path], tmp_path: Path) -> None:
         found = [row["metrics"] for row in report["records"] if row["group"] != "reference"]
         for row, metrics in zip(demo.rows, found, strict=True):
             for name in MEASURES:
-                assert row.metrics[name] == pytest.approx(metrics[name], abs=1e-4) > 0
+                assert row.metrics[name] == pytest.approx(metrics[name], abs=1e-4)
+                assert metrics[name] > 0
     pairs = zip(node["records"], outside["records"], strict=True)
     for ours, theirs in ((a.get("metrics"), b.get("metrics")) for a, b in pairs):
         assert ours == (theirs and pytest.approx(theirs, abs=1e-6))
