@@ -161,6 +161,15 @@ def test_given_networks_are_used_and_named() -> None:
     assert calls == [2, 1] * 3  # the one source is looked at once for each metric
 
 
+def test_likeness_to_the_base_has_a_name_of_its_own() -> None:
+    images, base = pictures(3), pictures(4)[3:]
+    compare = comparison(clip=lambda x: x.mean((1, 2)) - 0.4)
+    found = compare.beside_base(images, base)
+    expected = compare(images, base)["clip_i"]
+    assert found.keys() == {"clip_i_base"} and torch.equal(found["clip_i_base"], expected)
+    assert comparison().beside_base(images, base) == {}
+
+
 def test_the_reference_among_the_pictures_is_no_row() -> None:
     """As AU Protocol hands them out: the picture without AUs first, then one AU after another."""
     images, aus = pictures(3), asked((0, 0), (3, 0), (0, 2))
