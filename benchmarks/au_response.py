@@ -10,6 +10,7 @@ how close a picture stays to the one without AUs.
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -19,6 +20,7 @@ from PIL import Image
 
 from au_adapter.bundled import demo_folder
 from au_adapter.estimators.bundled_regressor import ESTIMATOR, load_regressor, read_files
+from au_adapter.evaluation.records import Row
 from au_adapter.evaluation.response import (
     full_error,
     prompted_error,
@@ -28,6 +30,7 @@ from au_adapter.evaluation.response import (
     spearman,
 )
 from au_adapter.facs import SET_A, UNITS
+from au_adapter.metrics import picture_rmse
 from tools.demo_graphs import SWEEP_LEVELS, face_graph, sweep_graph
 from tools.server import ComfyServer
 
@@ -55,28 +58,28 @@ def main() -> None:
     RESULTS.mkdir(exist_ok=True)
     text = report(rows)
     (RESULTS / "au_response.md").write_text(text, encoding="utf-8")
-    content = {"schema": 1, "estimator": ESTIMATOR, "rows": rows}
+    content = {"schema": 1, "estimator": ESTIMATOR, "rows": [row.answer() for row in rows]}
     (RESULTS / "au_response.json").write_text(json.dumps(content), encoding="utf-8")
     click.echo(text)
 
 
-def draw() -> list[dict]:
+def draw() -> list[Row]:
     """Rows as demo/report.json has them; the pictures stay in .cache/ for other readers."""
     PICTURES.mkdir(parents=True, exist_ok=True)
-    rows = []
+    ours, without = [], []
     with ComfyServer() as server:
         for prompt, seed in CASES:
-            plain = _save(
+            (plain,) = _save(
                 server.run(face_graph("", prompt, seed, "plain", strength=0.0)), f"{seed}_plain"
             )
             for unit in SET_A:
                 name = f"{seed}_au{unit}"
                 files = _save(server.run(sweep_graph(unit, prompt, seed, name)), name)
-                rows += [
-                    _row(prompt, seed, unit, level, file, plain[0])
-                    for level, file in zip(SWEEP_LEVELS, files, strict=True)
-                ]
-    return _with_readings(rows)
+                for level, file in zip(SWEEP_LEVELS, files, strict=True):
+                    row = _row(prompt, seed, {str(unit): level}, file, "adapter")
+                    ours.append(row)
+                    without.append(_row(prompt, seed, row.requested, plain, "none"))
+    return _with_readings([*ours, *without])
 
 
 def _save(pictures: list[Image.Image], name: str) -> list[str]:
@@ -86,31 +89,19 @@ def _save(pictures: list[Image.Image], name: str) -> list[str]:
     return files
 
 
-def _row(prompt: str, seed: int, unit: int, level: float, file: str, plain: str) -> dict:
-    return {
-        "file": file,
-        "plain": plain,
-        "prompt": prompt,
-        "seed": seed,
-        "requested": {str(unit): level},
-    }
+def _row(prompt: str, seed: int, requested: dict[str, float], file: str, method: str) -> Row:
+    return Row(file, "", requested, seed, prompt=prompt, target=file, method=method)
 
 
-def _with_readings(rows: list[dict]) -> list[dict]:
+def _with_readings(rows: list[Row]) -> list[Row]:
     regressor = load_regressor(demo_folder() / "regressor.safetensors")
-    names = sorted({row[key] for row in rows for key in ("file", "plain")})
-    readings = dict(
-        zip(names, read_files(regressor, [PICTURES / name for name in names]), strict=True)
-    )
-    adapted = [{**row, "method": "adapter", "measured": readings[row["file"]]} for row in rows]
-    plain = [
-        {**row, "method": "none", "file": row["plain"], "measured": readings[row["plain"]]}
-        for row in rows
-    ]
-    return adapted + plain
+    names = sorted({row.target for row in rows})
+    readings = read_files(regressor, [PICTURES / name for name in names])
+    seen = dict(zip(names, readings, strict=True))
+    return [replace(row, measured=seen[row.target]) for row in rows]
 
 
-def report(rows: list[dict]) -> str:
+def report(rows: list[Row]) -> str:
     """The whole result as Markdown."""
     command = "`python -m benchmarks au_response`, seeds " + ", ".join(
         str(seed) for _, seed in CASES
@@ -133,7 +124,7 @@ def report(rows: list[dict]) -> str:
     )
 
 
-def _responses(rows: list[dict]) -> list[str]:
+def _responses(rows: list[Row]) -> list[str]:
     lines = [
         "| AU | "
         + " | ".join(f"asked {level:g}" for level in SWEEP_LEVELS)
@@ -148,8 +139,8 @@ def _responses(rows: list[dict]) -> list[str]:
     return lines
 
 
-def _errors(rows: list[dict]) -> list[str]:
-    prompted = [row for row in rows if any(row["requested"].values())]
+def _errors(rows: list[Row]) -> list[str]:
+    prompted = [row for row in rows if any(row.requested.values())]
     lines = [
         "| Mean squared error, requests 1..5 | with adapter | without | ratio |",
         "|---|---|---|---|",
@@ -160,7 +151,7 @@ def _errors(rows: list[dict]) -> list[str]:
     return lines
 
 
-def _side_effects(rows: list[dict]) -> list[str]:
+def _side_effects(rows: list[Row]) -> list[str]:
     effects = side_effects(rows)
     every = [value for others in effects.values() for value in others.values()]
     coupled = [
@@ -175,19 +166,19 @@ def _side_effects(rows: list[dict]) -> list[str]:
     ]
 
 
-def _similarity(rows: list[dict]) -> list[str]:
+def _similarity(rows: list[Row]) -> list[str]:
     neutral = {
-        (row["seed"], unit): row["file"]
+        (row.seed, unit): row.target
         for row in rows
-        if row["method"] == "adapter"
-        for unit, level in row["requested"].items()
+        if row.method == "adapter"
+        for unit, level in row.requested.items()
         if level == 0
     }
     differences = [
-        _rmse(row["file"], neutral[row["seed"], unit])
+        _rmse(row.target, neutral[row.seed, unit])
         for row in rows
-        if row["method"] == "adapter"
-        for unit, level in row["requested"].items()
+        if row.method == "adapter"
+        for unit, level in row.requested.items()
         if level > 0
     ]
     first = next(iter(neutral.values()))
@@ -200,10 +191,9 @@ def _similarity(rows: list[dict]) -> list[str]:
 
 
 def _rmse(first: str, second: str) -> float:
-    a, b = (
-        torch.from_numpy(np.array(Image.open(PICTURES / f))).float() / 255 for f in (first, second)
-    )
-    return float(((a - b) ** 2).mean().sqrt())
+    files = (PICTURES / first, PICTURES / second)
+    pictures = (torch.from_numpy(np.array(Image.open(file))).float() / 255 for file in files)
+    return float(picture_rmse(*(picture[None] for picture in pictures)))
 
 
 if __name__ == "__main__":

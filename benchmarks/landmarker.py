@@ -15,8 +15,10 @@ import json
 import subprocess
 import sys
 import venv
+from dataclasses import replace
 from pathlib import Path
 
+from au_adapter.evaluation.records import Row
 from au_adapter.evaluation.response import response_curve, rise, spearman
 
 ROOT = Path(__file__).parents[1]
@@ -30,14 +32,11 @@ UNITS = ("1", "2", "4", "5", "12", "15", "17", "25", "26")
 
 def main() -> None:
     """Read, and write results/landmarker.md."""
-    rows = [row for row in _rows() if row["method"] == "adapter"]
-    readings = read(sorted({str(PICTURES / row["file"]) for row in rows}))
+    rows = [row for row in _rows() if row.method == "adapter"]
+    readings = read(sorted({str(PICTURES / row.target) for row in rows}))
     missing = [name for name, reading in readings.items() if reading is None]
-    seen = [
-        {**row, "measured": readings[str(PICTURES / row["file"])]}
-        for row in rows
-        if readings[str(PICTURES / row["file"])] is not None
-    ]
+    again = [replace(row, measured=readings[str(PICTURES / row.target)]) for row in rows]
+    seen = [row for row in again if row.measured is not None]
     text = report(seen, len(readings), len(missing))
     (RESULTS / "landmarker.md").write_text(text, encoding="utf-8")
     print(text)
@@ -77,7 +76,7 @@ def task_file() -> Path:
     return found[0]
 
 
-def report(rows: list[dict], pictures: int, missing: int) -> str:
+def report(rows: list[Row], pictures: int, missing: int) -> str:
     """Response per AU as Markdown."""
     lines = [
         "# AU response, read by Google's face landmarker",
@@ -97,11 +96,11 @@ def report(rows: list[dict], pictures: int, missing: int) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _rows() -> list[dict]:
+def _rows() -> list[Row]:
     path = RESULTS / "au_response.json"
     if not path.exists():
         raise SystemExit(f"{path} is missing: run `python -m benchmarks au_response` first")
-    return json.loads(path.read_text(encoding="utf-8"))["rows"]
+    return [Row.from_answer(r) for r in json.loads(path.read_text(encoding="utf-8"))["rows"]]
 
 
 if __name__ == "__main__":

@@ -22,14 +22,15 @@ from torch import Tensor
 from au_adapter.bundled import demo_folder
 from au_adapter.data.rendered import load
 from au_adapter.estimators.bundled_regressor import ESTIMATOR
-from au_adapter.evaluation.edits import EditMeasure
+from au_adapter.evaluation.appearance import appearance_distance
+from au_adapter.evaluation.comparison import Comparison, comparison
+from au_adapter.evaluation.observed import Observed
 from au_adapter.evaluation.protocols import load_protocol
-from au_adapter.faces import FaceLandmarker, PersonSegmenter
+from au_adapter.evaluation.records import Edit
 from au_adapter.facs import SET_A, AUVector, change_of_aus
-from au_adapter.metrics import background_rmse
 from au_adapter.weights.autoencoder_files import load_autoencoder
 from tools import face_files
-from tools.demo_edits import SAMPLE, Edits, au_error, edit_photo, measure_edits
+from tools.demo_edits import SAMPLE, Edits, au_error, edit_photo, measured_edits
 from tools.server import ComfyServer
 
 RESULTS = Path(__file__).parent / "results"
@@ -52,18 +53,20 @@ def main() -> None:
         added = [_edit(server, n, CHANGES, "added", SAMPLER) for n in PEOPLE]
         removed = [_edit(server, n + 1, [_removal(n + 1)], "removed", SAMPLER) for n in PEOPLE]
         trade = {(name, steps): _trade(server, name, steps) for name in SAMPLERS for steps in STEPS}
-    for edits in (added, removed, *trade.values()):
-        measure_edits(edits, [face_files.MODELS])
-    content = {
-        "schema": 1,
-        "estimator": ESTIMATOR,
-        "added": _rows(added),
-        "removed": _rows(removed),
+    rows_added, rows_removed = _rows(added), _rows(removed)
+    found = {
         "vae_background_rmse": _vae_background(),
         "yardstick": _yardstick(),
         "trade": [[*key, *_errors(_rows(edits))] for key, edits in trade.items()],
     }
-    text = report(content)
+    text = report(rows_added, rows_removed, found)
+    content = {
+        "schema": 1,
+        "estimator": ESTIMATOR,
+        "added": [row.json() for row in rows_added],
+        "removed": [row.json() for row in rows_removed],
+        **found,
+    }
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / "magicface_quality.json").write_text(json.dumps(content), encoding="utf-8")
     (RESULTS / "magicface_quality.md").write_text(text, encoding="utf-8")
@@ -88,18 +91,16 @@ def _removal(number: int) -> str:
     return change_of_aus(AUVector(SET_A, aus)).notation()
 
 
-def _rows(edits: list[Edits]) -> list[dict[str, Any]]:
-    return [row for one in edits for row in one.rows]
+def _rows(edits: list[Edits]) -> list[Edit]:
+    return [row for one in measured_edits(edits, [face_files.MODELS]) for row in one.rows]
 
 
 def _photos() -> Tensor:
     return torch.from_numpy(load(SAMPLE, PEOPLE[-1] + 2).images).float() / 255
 
 
-def _measure() -> EditMeasure:
-    files = ("face_landmarker.task", "selfie_segmenter.tflite")
-    landmarker, segmenter = (face_files.MODELS / file for file in files)
-    return EditMeasure(FaceLandmarker(landmarker), PersonSegmenter(segmenter))
+def _compare() -> Comparison:
+    return comparison([face_files.MODELS])
 
 
 @torch.inference_mode()
@@ -109,35 +110,34 @@ def _vae_background() -> float:
     photos, network = _photos()[list(PEOPLE)], load_autoencoder(demo_folder()).float()
     latents = network.encode(2 * photos.movedim(-1, 1) - 1)
     back = (network.decode(latents).movedim(1, -1) / 2 + 0.5).clamp(0, 1)
-    return float(background_rmse(back, photos, _measure().person(photos).float()).mean())
+    return float(_compare()(back, photos)["background_rmse"].nanmean())
 
 
 def _yardstick() -> dict[str, float]:
     """How far apart two pictures of one person are, and of two people, in the measure of looks."""
-    photos = _photos()
-    look = _measure().appearance
-    first, second = (look(photos[[n + k for n in PEOPLE]]) for k in (0, 1))
+    photos, compare = _photos(), _compare()
+    look = Observed(photos, compare.landmarker, compare.segmenter).appearance
+    first, second = (look[[n + k for n in PEOPLE]] for k in (0, 1))
     return {
-        "one person": float((first - second).norm(dim=1).mean()),
-        "two people": float((first - second.roll(1, 0)).norm(dim=1).mean()),
+        "one person": float(appearance_distance(first, second).mean()),
+        "two people": float(appearance_distance(first, second.roll(1, 0)).mean()),
     }
 
 
-def _errors(rows: list[dict[str, Any]]) -> tuple[float, float]:
+def _errors(rows: list[Edit]) -> tuple[float, float]:
     """AU MSE after the edit, and of doing nothing."""
     after, before = ([au_error(row, name) for row in rows] for name in ("after", "before"))
     return float(np.mean(after)), float(np.mean(before))
 
 
-def _mean(rows: list[dict[str, Any]], name: str) -> str:
-    return f"{np.mean([row[name] for row in rows if row[name] is not None]):.3f}"
+def _mean(rows: list[Edit], name: str) -> str:
+    return f"{np.mean([r.metrics[name] for r in rows if r.metrics[name] is not None]):.3f}"
 
 
-def report(content: dict[str, Any]) -> str:
+def report(added: list[Edit], removed: list[Edit], found: dict[str, Any]) -> str:
     """The whole result as Markdown."""
-    return "\n".join(
-        [*_head(), *_quality(content), "", *_units(content), "", *_trades(content), ""]
-    )
+    quality = _quality(added, removed, found)
+    return "\n".join([*_head(), *quality, "", *_units(added), "", *_trades(found), ""])
 
 
 def _head() -> list[str]:
@@ -153,10 +153,9 @@ def _head() -> list[str]:
     ]
 
 
-def _quality(content: dict[str, Any]) -> list[str]:
-    added, removed = content["added"], content["removed"]
-    published, vae, look = _published(), content["vae_background_rmse"], content["yardstick"]
-    lost = sum(row["head_pose_rmse"] is None for row in added)
+def _quality(added: list[Edit], removed: list[Edit], found: dict[str, Any]) -> list[str]:
+    published, vae, look = _published(), found["vae_background_rmse"], found["yardstick"]
+    lost = sum(row.metrics["head_pose_rmse"] is None for row in added)
     looks = f"one person {look['one person']:.3f}, two people {look['two people']:.3f}"
     background = f"aim: at most {vae + BACKGROUND_AIM:.3f}; the autoencoder alone {vae:.3f}"
     lines = [
@@ -166,13 +165,15 @@ def _quality(content: dict[str, Any]) -> list[str]:
             published["au_mse"],
         ),
         ("AU MSE, expression taken back", _beside(removed), ""),
-        (f"look ({looks})", _mean(added, "identity_l2"), f"{published['identity_l2']} by dlib"),
+        (f"look ({looks})", _mean(added, "look"), f"{published['identity_l2']} by dlib"),
         (
             f"background RMSE before pasting ({background})",
             _mean(added, "background_rmse_drawn"),
             published["background_rmse"],
         ),
         ("background RMSE after pasting", _mean(added, "background_rmse"), ""),
+        ("RMSE outside the person, before pasting", _mean(added, "person_rmse_drawn"), ""),
+        ("RMSE outside the person, after pasting", _mean(added, "person_rmse"), ""),
         ("head pose RMSE, rad", _mean(added, "head_pose_rmse"), published["head_pose_rmse"]),
     ]
     return [
@@ -185,7 +186,7 @@ def _quality(content: dict[str, Any]) -> list[str]:
     ]
 
 
-def _beside(rows: list[dict[str, Any]]) -> str:
+def _beside(rows: list[Edit]) -> str:
     after, before = _errors(rows)
     return f"{after:.3f}, of doing nothing {before:.3f}: {after / before:.2f}"
 
@@ -196,20 +197,20 @@ def _published() -> dict[str, float]:
     return load_protocol("magicface", photos=photos).published["all"]
 
 
-def _units(content: dict[str, Any]) -> list[str]:
+def _units(added: list[Edit]) -> list[str]:
     """Each AU alone: how much more of it there is, of the four asked for."""
     lines = ["| AU + 4 | more of it | AU MSE | of doing nothing |", "|---|---|---|---|"]
     for unit in map(str, SET_A):
-        rows = [row for row in content["added"] if list(row["change"]) == [unit]]
-        more = np.mean([row["after"][unit] - row["before"][unit] for row in rows])
+        rows = [row for row in added if list(row.change) == [unit]]
+        more = np.mean([row.after[unit] - row.before[unit] for row in rows])
         after, before = _errors(rows)
         lines.append(f"| {unit} | {more:.1f} | {after:.2f} | {before:.2f} |")
     return lines
 
 
-def _trades(content: dict[str, Any]) -> list[str]:
+def _trades(found: dict[str, Any]) -> list[str]:
     """AU error by sampler and steps, as a share of that of doing nothing."""
-    found = {(name, steps): after / before for name, steps, after, before in content["trade"]}
+    shares = {(name, steps): after / before for name, steps, after, before in found["trade"]}
     lines = [
         f"AU MSE as a share of doing nothing's, {len(TRADE_PEOPLE)} people, "
         f"{len(TRADE_CHANGES)} changes:",
@@ -218,7 +219,7 @@ def _trades(content: dict[str, Any]) -> list[str]:
         "|---|" + "---|" * len(STEPS),
     ]
     for name in SAMPLERS:
-        cells = " | ".join(f"{found[name, steps]:.2f}" for steps in STEPS)
+        cells = " | ".join(f"{shares[name, steps]:.2f}" for steps in STEPS)
         lines.append(f"| {name} | {cells} |")
     return lines
 

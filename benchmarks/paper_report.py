@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 
+from au_adapter.evaluation.records import Row
 from au_adapter.evaluation.response import full_error, prompted_error
 from au_adapter.metrics import linearity
 
@@ -38,7 +39,8 @@ TITLES = {
 }
 NOTES = Path(__file__).parent / "notes"  # what people say of a result, by its name
 UNTRAINED = {"base alone": "base.json", "base with AU text": "text.json"}
-COMPARED = ("picture_rmse", "clip_i")  # with the base's picture of the same prompt and seed
+# With the base's picture of the same prompt and seed, but clip_i with the cell's own without AUs.
+COMPARED = ("picture_rmse", "clip_i", "clip_i_base")
 
 
 def write_report(name: str, work: Path, results: Path, cells: Sequence[Cell], size: Size) -> Path:
@@ -66,31 +68,28 @@ def write_report(name: str, work: Path, results: Path, cells: Sequence[Cell], si
 def measures(rows: list[dict[str, Any]]) -> dict[str, Any]:
     """The numbers of one cell and seed: errors over the AUs asked for and over all, the distance to
     the base's picture, CLIP-I where it was measured, and Spearman and R2 of each AU."""
+    typed = [Row.from_answer(row) for row in rows]
     groups = {
-        "single": [row for row in rows if len(row["requested"]) == 1],
-        "combined": [row for row in rows if len(row["requested"]) > 1],
+        "single": [row for row in typed if len(row.requested) == 1],
+        "combined": [row for row in typed if len(row.requested) > 1],
     }
     found: dict[str, Any] = {}
     for group, chosen in groups.items():
         found[group] = prompted_error(chosen, "adapter")
         found[f"{group}_all"] = full_error(chosen, "adapter")
         for measure in COMPARED:
-            values = [row[measure] for row in chosen if measure in row]
+            values = [row.metrics[measure] for row in chosen if measure in (row.metrics or {})]
             found[f"{measure}_{group}"] = float(np.mean(values)) if values else None
-    neutral = [row for row in rows if not row["requested"]]
-    units = sorted({unit for row in groups["single"] for unit in row["requested"]}, key=int)
+    neutral = [row for row in typed if not row.requested]
+    units = sorted({unit for row in groups["single"] for unit in row.requested}, key=int)
     found["linearity"] = {unit: _line(unit, neutral, groups["single"]) for unit in units}
     return found
 
 
-def _line(unit: str, neutral: list[dict], single: list[dict]) -> tuple[float, float]:
+def _line(unit: str, neutral: list[Row], single: list[Row]) -> tuple[float, float]:
     """Spearman and R2 of asked against measured, from the face without AUs on."""
-    pairs = [(0.0, row["measured"][unit]) for row in neutral]
-    pairs += [
-        (row["requested"][unit], row["measured"][unit])
-        for row in single
-        if unit in row["requested"]
-    ]
+    pairs = [(0.0, row.measured[unit]) for row in neutral]
+    pairs += [(r.requested[unit], r.measured[unit]) for r in single if unit in r.requested]
     line = linearity(*torch.tensor(pairs).T)
     return round(line.spearman, 3), round(line.r2, 3)
 
@@ -114,8 +113,8 @@ def _head(name: str, size: Size, done: dict, hours: dict[str, float]) -> list[st
         "AU error: mean squared, over the AUs asked for (all 12 in brackets), intensities 0 to 5. "
         "The paper's numbers are of Stable Diffusion 2.1, photographs and LibreFace: compare the "
         "order, not the size. Distance: RMSE (0..1) to the base's picture of the same prompt and "
-        "seed; CLIP-I says the same by a CLIP. Both are best moderate: where nothing changed, the "
-        "distance is near 0 and CLIP-I near 1.",
+        "seed. CLIP-I: likeness, by a CLIP, to the method's own picture without AUs. Both are best "
+        "moderate: where nothing changed, the distance is near 0 and CLIP-I near 1.",
     ]
 
 

@@ -30,9 +30,10 @@ from au_adapter.data.shards import find_shards
 from au_adapter.disk import replacing
 from au_adapter.estimators import Estimator, open_estimator
 from au_adapter.evaluation.protocols import load_protocol
+from au_adapter.evaluation.records import Row
 from au_adapter.evaluation.shell import clip_encoder
 from au_adapter.facs import SET_A, AUVector
-from au_adapter.metrics import clip_i
+from au_adapter.metrics import clip_i, picture_rmse
 from au_adapter.training.loop import Trainer
 from au_adapter.training.recipes.lora_recipe import au_text
 from au_adapter.training.results import training_hours
@@ -155,10 +156,13 @@ def _kept(done: Path, cell: Cell, seed: int, size: Size, clip: Path | None) -> d
             f"{done.parent} is of other settings of {cell.name}: delete that folder, and run this "
             "again"
         )
-    if clip is not None and found.get("clip") != clip.name:
+    # Earlier cells hold CLIP-I to the base under the name of CLIP-I to the neutral picture.
+    older = "clip_i" in found["rows"][0] and "clip_i_base" not in found["rows"][0]
+    if clip is not None and (found.get("clip") != clip.name or older):
         found["clip"] = clip.name
         for row in found["rows"]:
             row.pop("clip_i", None)
+            row.pop("clip_i_base", None)
     return found
 
 
@@ -229,34 +233,44 @@ def _readings(reader: Estimator, pictures: Tensor) -> list[dict[str, float]]:
 
 
 def _rows(cases: Sequence[Case], measured: Sequence[dict[str, float]]) -> list[dict[str, Any]]:
-    """Rows as `evaluation.response` reads them."""
-    return [
-        {
-            "method": "adapter",
-            "prompt": case.prompt,
-            "seed": case.seed,
-            "requested": dict(case.requested),
-            "measured": seen,
-        }
-        for case, seen in zip(cases, measured, strict=True)
-    ]
+    """The rows of a cell's file, as `Row.from_answer` reads them."""
+    rows = (
+        Row(
+            "",
+            "",
+            dict(case.requested),
+            case.seed,
+            prompt=case.prompt,
+            method="adapter",
+            measured=m,
+        )
+        for case, m in zip(cases, measured, strict=True)
+    )
+    return [row.answer() for row in rows]
 
 
 def _compare(
     rows: list[dict], pictures: Tensor, plain: Tensor, encode: Callable[[Tensor], Tensor] | None
 ) -> bool:
-    """Add to rows how far each picture is from the base's: RMSE 0..1 and, by a CLIP, CLIP-I.
-    Whether anything was missing."""
-    measures = {"picture_rmse": lambda p: (p - plain).square().mean((1, 2, 3)).sqrt()}
+    """Add to rows how far each picture is from the base's: RMSE 0..1 and, by a CLIP, CLIP-I to the
+    cell's own picture without AUs and to the base's. Whether anything was missing."""
+    measures = {"picture_rmse": lambda: picture_rmse(pictures, plain)}
     if encode is not None:
-        measures["clip_i"] = lambda p: clip_i(p, plain, encode)
+        measures["clip_i"] = lambda: clip_i(pictures, pictures[_neutral(rows)], encode)
+        measures["clip_i_base"] = lambda: clip_i(pictures, plain, encode)
     missing = [name for name in measures if name not in rows[0]]
     for name in missing:
         with torch.no_grad():
-            values = measures[name](pictures)
+            values = measures[name]()
         for row, value in zip(rows, values.tolist(), strict=True):
             row[name] = round(value, 4)
     return bool(missing)
+
+
+def _neutral(rows: list[dict]) -> list[int]:
+    """For each row, the place of the one of the same prompt that asks for no AU."""
+    places = {row["prompt"]: n for n, row in enumerate(rows) if not row["requested"]}
+    return [places[row["prompt"]] for row in rows]
 
 
 def _sheet(pictures: Tensor, cases: Sequence[Case], path: Path) -> None:

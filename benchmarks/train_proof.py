@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import click
@@ -21,6 +21,7 @@ import psutil
 
 from au_adapter.bundled import demo_folder
 from au_adapter.estimators import open_estimator
+from au_adapter.evaluation.records import Row
 from au_adapter.evaluation.response import prompted_error, response_curve, rise, spearman
 from au_adapter.facs import SET_A, UNITS, AUVector
 from au_adapter.methods.subject import Subject
@@ -118,10 +119,10 @@ def measure(adapter: Path) -> dict:
         plain = subject.draw_plain(prompt, seed)
         (without,) = _read(reader, plain)
         for requested, measured in zip(requests, _read(reader, pictures), strict=True):
-            row = {"prompt": prompt, "seed": seed, "requested": requested}
-            rows.append({**row, "method": "adapter", "measured": measured})
-            rows.append({**row, "method": "none", "measured": without})
-    asked = [row for row in rows if any(row["requested"].values())]
+            row = Row("", "", requested, seed, prompt=prompt)
+            rows.append(replace(row, method="adapter", measured=measured))
+            rows.append(replace(row, method="none", measured=without))
+    asked = [row for row in rows if any(row.requested.values())]
     curves = {str(unit): response_curve(rows, str(unit)) for unit in SET_A}
     return {
         "estimator": reader.name,
@@ -130,7 +131,7 @@ def measure(adapter: Path) -> dict:
         "spearman": {unit: spearman(curve) for unit, curve in curves.items()},
         "curves": {unit: {f"{k:g}": v for k, v in c.items()} for unit, c in curves.items()},
         "rise": {unit: rise(curve) for unit, curve in curves.items()},
-        "rows": rows,
+        "rows": [row.answer() for row in rows],
     }
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from au_adapter.estimators import Estimator, read_set
 from au_adapter.estimators.reading import ReadingSet
 from au_adapter.evaluation.comparison import Comparison, comparison
-from au_adapter.evaluation.picture_report import Source, batch_name, evaluate_pictures
+from au_adapter.evaluation.picture_report import ReferencePictures, batch_name, evaluate_pictures
 from au_adapter.evaluation.plots import report_plots, sentence_picture
 from au_adapter.evaluation.report import Report
 from au_adapter.faces.locate import MODEL_FOLDER
@@ -46,8 +46,9 @@ class AUEvaluator(Node):
                 io.Image.Input(
                     "source",
                     optional=True,
-                    tooltip="The photo before the edit, or the picture without AUs: one for all, "
-                    "or one for each. Same size as the pictures.",
+                    tooltip="The photo before the edit, or the picture with all AUs at 0: one for "
+                    "all, or one for each. Same size as the pictures. One that is itself among the "
+                    "pictures is the reference and not scored.",
                 ),
                 io.ClipVision.Input(
                     "clip_vision",
@@ -98,7 +99,8 @@ class AUEvaluator(Node):
             au_reading = read_set(face_reader, images)
         before = None
         if source is not None:
-            before = Source(source, face_reader and read_set(face_reader, source))
+            seen = face_reader and read_set(face_reader, source)
+            before = ReferencePictures(source, seen)
         report = evaluate_pictures(
             images,
             au_vector,

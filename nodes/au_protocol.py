@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from au_adapter.evaluation.protocols import Row, load_part
+from au_adapter.evaluation.protocols import load_part
+from au_adapter.evaluation.records import Request
 from au_adapter.facs import SET_A, AUVector
 
 from .au_vector import ALIASES
@@ -79,7 +80,7 @@ class AUProtocol(Node):
         return io.NodeOutput(vectors, reference.prompt, reference.seed, len(chosen), labels)
 
 
-def _chosen(rows: list[Row], first: int, most: int) -> list[Row]:
+def _chosen(rows: list[Request], first: int, most: int) -> list[Request]:
     if first > len(rows):
         raise ValueError(f"this part has {len(rows)} rows, found first {first}: choose 1 or more")
     return rows[first - 1 :][: most or None]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -23,16 +23,12 @@ from au_adapter.bundled import MAGICFACE, demo_folder, magicface_folder
 from au_adapter.data.rendered import iterate
 from au_adapter.estimators.bundled_regressor import ESTIMATOR, load_regressor, read_files
 from au_adapter.evaluation.appearance import MEASURE
+from au_adapter.evaluation.comparison import Comparison, comparison
 from au_adapter.evaluation.contact_sheet import captioned_sheet
-from au_adapter.evaluation.edits import MEASURES, EditMeasure
-from au_adapter.faces import (
-    FACE_LANDMARKER,
-    PERSON_SEGMENTER,
-    FaceLandmarker,
-    PersonSegmenter,
-    locate,
-)
+from au_adapter.evaluation.records import Edit
 from au_adapter.facs import AUVector
+from au_adapter.metrics import au_mse_change
+from au_adapter.models.regressor import AURegressor
 
 from .demo_graphs import DRAWN, PASTED, edit_graph
 
@@ -41,15 +37,18 @@ PEOPLE = (52, 140, 224, 108)  # pictures of the sample, each the relaxed one of 
 CHANGES = ("6B+12D", "1C+2C+5B", "4D", "15D+17C", "25C+26C")
 SAMPLER = {"seed": 424, "steps": 10}
 FOLDER = "edits"
+MEASURES = ("look", "background_rmse", "person_rmse", "head_pose_rmse")
+BACKGROUNDS = ("background_rmse", "person_rmse")  # measured before pasting too
+YARDSTICK = "0.15 one person, 0.43 two people."  # `look` between renders of the sample
 
 
 @dataclass(frozen=True)
 class Edits:
     """One photo and its edits: rows of edit_report.json, and the pictures' files, pasted and as
-    MagicFace drew them."""
+    MagicFace drew them before."""
 
     source: Path
-    rows: list[dict[str, Any]]
+    rows: list[Edit]
     pasted: list[Path]
     drawn: list[Path]
 
@@ -87,22 +86,33 @@ def edit_photo(
     return Edits(source, rows, pasted, drawn)
 
 
-def measure_edits(edits: list[Edits], folders: list[Path]) -> None:
-    """Fill the rows' numbers. folders: where Google's models may lie, see `faces.locate`."""
+def measured_edits(edits: list[Edits], folders: list[Path]) -> list[Edits]:
+    """The edits with their numbers. folders: where Google's models may lie, see `faces.locate`."""
     regressor = load_regressor(demo_folder() / "regressor.safetensors")
-    landmarker = FaceLandmarker(locate(FACE_LANDMARKER, folders=folders))
-    segmenter = PersonSegmenter(locate(PERSON_SEGMENTER, folders=folders))
-    measure = EditMeasure(landmarker, segmenter)
+    compare = comparison(folders)
+    if missing := [compare.not_measured[name] for name in MEASURES if name in compare.not_measured]:
+        raise FileNotFoundError(missing[0])
     with torch.inference_mode():
-        for one in edits:
-            before, *after = read_files(regressor, [one.source, *one.pasted])
-            photo = _opened([one.source])
-            numbers = measure(_opened(one.pasted), photo)
-            behind = measure.background(_opened(one.drawn), photo)
-            for place, row in enumerate(one.rows):
-                row |= {"before": before, "after": after[place]}
-                row |= {name: _number(numbers[name][place]) for name in MEASURES}
-                row["background_rmse_drawn"] = _number(behind[place])
+        return [_measured(one, regressor, compare) for one in edits]
+
+
+def _measured(one: Edits, regressor: AURegressor, compare: Comparison) -> Edits:
+    before, *after = read_files(regressor, [one.source, *one.pasted])
+    photo = _opened([one.source])
+    numbers = compare(_opened(one.pasted), photo)
+    drawn = compare(_opened(one.drawn), photo)
+    numbers |= {f"{name}_drawn": drawn[name] for name in BACKGROUNDS}
+    shown = (*MEASURES, *(f"{name}_drawn" for name in BACKGROUNDS))
+    rows = [
+        replace(
+            row,
+            before=before,
+            after=after[place],
+            metrics={name: _number(numbers[name][place]) for name in shown},
+        )
+        for place, row in enumerate(one.rows)
+    ]
+    return replace(one, rows=rows)
 
 
 def report_edits(edits: list[Edits], output: Path) -> None:
@@ -111,17 +121,19 @@ def report_edits(edits: list[Edits], output: Path) -> None:
     content = {
         "schema": 1,
         "estimator": ESTIMATOR,
-        "identity": f"{MEASURE}; no face recognition. Renders of one person: 0.15, of two: 0.43",
-        "rows": [row for one in edits for row in one.rows],
+        "look": f"{MEASURE}; no face recognition. {YARDSTICK}",
+        "rows": [row.json() for one in edits for row in one.rows],
     }
     text = json.dumps(content, indent=1)
     (output / "edit_report.json").write_text(text, encoding="utf-8")
 
 
-def au_error(row: dict[str, Any], reading: str) -> float:
-    """Mean squared error of the 12 AUs against before + change, of "after" or of "before"."""
-    wanted = {unit: row["before"][unit] + row["change"].get(unit, 0.0) for unit in row["before"]}
-    return float(np.mean([(row[reading][unit] - value) ** 2 for unit, value in wanted.items()]))
+def au_error(row: Edit, reading: str) -> float:
+    """`au_mse_change` of one edit: of "after", or of "before", as if nothing had been done."""
+    units = list(row.before)
+    change = [row.change.get(unit, 0.0) for unit in units]
+    before, seen = ([getattr(row, name)[unit] for unit in units] for name in ("before", reading))
+    return au_mse_change(*(torch.tensor([values]) for values in (before, change, seen)))
 
 
 def _photo(number: int) -> Image.Image:
@@ -129,12 +141,9 @@ def _photo(number: int) -> Image.Image:
     return Image.fromarray(next(islice(iterate(SAMPLE), number, None))["image"])
 
 
-def _row(source: Path, file: Path, change: str) -> dict[str, Any]:
-    return {
-        "file": f"{FOLDER}/{file.name}",
-        "source": f"{FOLDER}/{source.name}",
-        "change": AUVector.parse(change).dict(),
-    }
+def _row(source: Path, file: Path, change: str) -> Edit:
+    asked = AUVector.parse(change).dict()
+    return Edit(f"{FOLDER}/{file.name}", f"{FOLDER}/{source.name}", asked)
 
 
 def _save(pictures: list[Image.Image], stem: Path) -> list[Path]:
@@ -163,18 +172,22 @@ def _sheet(edits: list[Edits]) -> Image.Image:
         cells += zip(pictures, map(_caption, one.rows), strict=True)
         rows.append(cells)
     title = (
-        "Below: AU error (of doing nothing). Look: 0.15 one person, 0.43 two people. "
-        "Background: RMSE of 0..1 (before pasting)."
+        f"Below: AU error (of doing nothing). Look: {YARDSTICK} "
+        "Background: RMSE of 0..1 outside the face (before pasting)."
     )
     return captioned_sheet(rows, ["", *CHANGES], title)
 
 
-def _caption(row: dict[str, Any]) -> str:
+def _caption(row: Edit) -> str:
+    look, pose, background, drawn = (
+        row.metrics[name]
+        for name in ("look", "head_pose_rmse", "background_rmse", "background_rmse_drawn")
+    )
     return "\n".join(
         [
             f"AU error {au_error(row, 'after'):.2f} ({au_error(row, 'before'):.2f})",
-            f"look {_shown(row['identity_l2'])}, pose {_shown(row['head_pose_rmse'], ' rad')}",
-            f"background {_shown(row['background_rmse'])} ({_shown(row['background_rmse_drawn'])})",
+            f"look {_shown(look)}, pose {_shown(pose, ' rad')}",
+            f"background {_shown(background)} ({_shown(drawn)})",
         ]
     )
 

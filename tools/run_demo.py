@@ -8,7 +8,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import click
@@ -18,17 +18,19 @@ from PIL import Image
 from au_adapter.bundled import MAGICFACE, demo_folder, magicface_folder
 from au_adapter.estimators.bundled_regressor import ESTIMATOR, load_regressor, read_files
 from au_adapter.evaluation.contact_sheet import contact_sheet, picture_strip
+from au_adapter.evaluation.records import Row
 from au_adapter.evaluation.response import full_error, prompted_error, response_curve, spearman
 from au_adapter.faces.locate import MODEL_FOLDER
 from au_adapter.facs import SET_A, UNITS, AUVector
 from tools import face_files
 from tools.server import ComfyServer
 
-from .demo_edits import Edits, can_edit, draw_edits, measure_edits, report_edits
+from .demo_edits import Edits, can_edit, draw_edits, measured_edits, report_edits
 from .demo_graphs import SWEEP_LEVELS, Graph, face_graph, sweep_graph
 
 ROOT = Path(__file__).parents[1]
 OUTPUT = ROOT / "demo"
+PICTURES = "pictures"  # the folder of the drawn faces in the output
 PROMPT = (
     "a portrait of a young woman with light skin and short brown hair, wearing a green sweater, "
     "blue background"
@@ -54,7 +56,7 @@ class Job:
     """One graph and its pictures: a row of report.json for each, without file and reading."""
 
     graph: Graph
-    rows: list[dict]
+    rows: list[Row]
 
 
 def main(output: Path = OUTPUT) -> None:
@@ -65,11 +67,9 @@ def main(output: Path = OUTPUT) -> None:
         rows = draw(jobs(), output, server)
         edits = _edits(output, server)
         if edits:
-            measure_edits(edits, [server.base / "models" / MODEL_FOLDER])
-            report_edits(edits, output)
-    measure(rows)
-    without = shared_baselines(rows)
-    report(rows + without, output)
+            folders = [server.base / "models" / MODEL_FOLDER]
+            report_edits(measured_edits(edits, folders), output)
+    report(with_baselines(measured(rows, output)), output)
     sheets = [output / f"{name}.png" for name in ("grid", "combinations", *["edits"][: len(edits)])]
     click.echo(
         f"Done in {time.monotonic() - started:.0f} s. Open {_listed(sheets)}; "
@@ -81,22 +81,19 @@ def jobs() -> list[Job]:
     """The grid of 12 AUs, the combinations, and both prompts without adapter."""
     found = []
     for unit in SET_A:
-        rows = [_row("adapter", PROMPT, SEED, {str(unit): level}) for level in SWEEP_LEVELS]
-        found.append(Job(sweep_graph(unit, PROMPT, SEED, f"AU{unit}"), rows))
+        name = f"AU{unit}"
+        requests = [{str(unit): level} for level in SWEEP_LEVELS]
+        rows = [_row(name, n, "adapter", PROMPT, SEED, asked) for n, asked in enumerate(requests)]
+        found.append(Job(sweep_graph(unit, PROMPT, SEED, name), rows))
+    both = (COMBINATION_PROMPT, COMBINATION_SEED)
     for notation in COMBINATIONS:
-        row = _row("adapter", COMBINATION_PROMPT, COMBINATION_SEED, AUVector.parse(notation).dict())
-        found.append(
-            Job(
-                face_graph(
-                    notation, COMBINATION_PROMPT, COMBINATION_SEED, notation.replace("+", "_")
-                ),
-                [row],
-            )
-        )
-    both = ("grid", PROMPT, SEED), ("combinations", COMBINATION_PROMPT, COMBINATION_SEED)
-    for name, prompt, seed in both:
-        graph = face_graph("", prompt, seed, f"without_{name}", strength=0.0)
-        found.append(Job(graph, [_row("none", prompt, seed, {})]))
+        name, asked = notation.replace("+", "_"), AUVector.parse(notation).dict()
+        graph = face_graph(notation, *both, name)
+        found.append(Job(graph, [_row(name, 0, "adapter", *both, asked)]))
+    for name, (prompt, seed) in (("grid", (PROMPT, SEED)), ("combinations", both)):
+        name = f"without_{name}"
+        graph = face_graph("", prompt, seed, name, strength=0.0)
+        found.append(Job(graph, [_row(name, 0, "none", prompt, seed, {})]))
     return found
 
 
@@ -113,57 +110,44 @@ def _listed(paths: list[Path]) -> str:
     return f"{', '.join(first)} and {last}"
 
 
-def draw(work: list[Job], output: Path, server: ComfyServer) -> list[dict]:
-    """Post every graph to a ComfyUI server and save the pictures; the rows now name their files."""
-    pictures = output / "pictures"
-    shutil.rmtree(pictures, ignore_errors=True)
-    pictures.mkdir(parents=True)
+def draw(work: list[Job], output: Path, server: ComfyServer) -> list[Row]:
+    """Post every graph to a ComfyUI server and save the pictures under the names in the rows."""
+    shutil.rmtree(output / PICTURES, ignore_errors=True)
+    (output / PICTURES).mkdir(parents=True)
     with click.progressbar(work, label="Drawing faces", file=sys.stderr) as bar:
         for job in bar:
-            drawn = server.run(job.graph)
-            for number, (row, picture) in enumerate(zip(job.rows, drawn, strict=True)):
-                name = next(
-                    n["inputs"]["filename_prefix"]
-                    for n in job.graph.values()
-                    if n["class_type"] == "SaveImage"
-                )
-                row["file"] = f"pictures/{name}_{number}.png"
-                picture.save(output / row["file"])
-                row["_path"] = output / row["file"]
+            for row, picture in zip(job.rows, server.run(job.graph), strict=True):
+                picture.save(output / row.target)
     return [row for job in work for row in job.rows]
 
 
-def measure(rows: list[dict]) -> None:
-    """Fill each row's measured AUs."""
+def measured(rows: list[Row], output: Path) -> list[Row]:
+    """The rows with what the regressor reads in their pictures."""
     regressor = load_regressor(demo_folder() / "regressor.safetensors")
     with torch.inference_mode():
-        readings = read_files(regressor, [row["_path"] for row in rows])
-    for row, reading in zip(rows, readings, strict=True):
-        row["measured"] = reading
+        readings = read_files(regressor, [output / row.target for row in rows])
+    return [replace(row, measured=seen) for row, seen in zip(rows, readings, strict=True)]
 
 
-def shared_baselines(rows: list[dict]) -> list[dict]:
-    """Take the pictures without adapter out of rows; return one for each picture with it.
-
-    It is that of the same prompt and seed, as if asked for the same AUs.
-    """
-    plain = {(row["prompt"], row["seed"]): row for row in rows if row["method"] == "none"}
-    rows[:] = [row for row in rows if row["method"] == "adapter"]
-    return [{**plain[row["prompt"], row["seed"]], "requested": row["requested"]} for row in rows]
+def with_baselines(rows: list[Row]) -> list[Row]:
+    """The rows with adapter, then one without for each of them: the picture of the same prompt and
+    seed, as if asked for the same AUs."""
+    plain = {(row.prompt, row.seed): row for row in rows if row.method == "none"}
+    ours = [row for row in rows if row.method == "adapter"]
+    return ours + [replace(plain[r.prompt, r.seed], requested=r.requested) for r in ours]
 
 
-def report(rows: list[dict], output: Path) -> None:
+def report(rows: list[Row], output: Path) -> None:
     """Write grid.png, combinations.png, faces.png, report.json and report.md."""
-    _grid(rows).save(output / "grid.png")
-    _combinations(rows).save(output / "combinations.png")
-    _strip(rows).save(output / "faces.png")
-    public = [{k: v for k, v in row.items() if k != "_path"} for row in rows]
-    content = {"schema": 1, "estimator": ESTIMATOR, "rows": public}
+    sheets = {"grid": _grid, "combinations": _combinations, "faces": _strip}
+    for name, sheet in sheets.items():
+        sheet(rows, output).save(output / f"{name}.png")
+    content = {"schema": 1, "estimator": ESTIMATOR, "rows": [row.answer() for row in rows]}
     (output / "report.json").write_text(json.dumps(content, indent=1), encoding="utf-8")
     (output / "report.md").write_text(table(rows), encoding="utf-8")
 
 
-def table(rows: list[dict]) -> str:
+def table(rows: list[Row]) -> str:
     """Requested against measured, one line an AU, as Markdown."""
     lines = [
         "# Requested against measured",
@@ -175,8 +159,7 @@ def table(rows: list[dict]) -> str:
         + " | without adapter | Spearman |",
         "|" + "---|" * (len(SWEEP_LEVELS) + 3),
     ]
-    none = (row for row in rows if row["method"] == "none" and row["prompt"] == PROMPT)
-    plain = next(none)["measured"]
+    plain = next(row for row in rows if row.method == "none" and row.prompt == PROMPT).measured
     for unit in map(str, SET_A):
         curve = response_curve(rows, unit)
         cells = " | ".join(f"{value:.1f}" for value in curve.values())
@@ -194,68 +177,57 @@ def table(rows: list[dict]) -> str:
     return "\n".join(lines)
 
 
-def _error_line(label: str, error: Callable[[list[dict], str], float], rows: list[dict]) -> str:
+def _error_line(label: str, error: Callable[[list[Row], str], float], rows: list[Row]) -> str:
     return f"| over {label} | {error(rows, 'adapter'):.2f} | {error(rows, 'none'):.2f} |"
 
 
-def _grid(rows: list[dict]) -> Image.Image:
+def _grid(rows: list[Row], output: Path) -> Image.Image:
     lines = []
     for unit in map(str, SET_A):
-        cells = [
-            row for row in rows if row["method"] == "adapter" and list(row["requested"]) == [unit]
-        ]
-        lines.append(
-            (
-                _title(int(unit)).replace(" ", "\n", 1).replace(" and", "\nand"),
-                [_open(row) for row in cells],
-            )
-        )
-    return contact_sheet(
-        lines, [f"{level:g}" for level in SWEEP_LEVELS], f'"{PROMPT}", seed {SEED}'
-    )
+        alone = [row for row in rows if row.method == "adapter" and list(row.requested) == [unit]]
+        label = _title(int(unit)).replace(" ", "\n", 1).replace(" and", "\nand")
+        lines.append((label, [_open(row, output) for row in alone]))
+    levels = [f"{level:g}" for level in SWEEP_LEVELS]
+    return contact_sheet(lines, levels, f'"{PROMPT}", seed {SEED}')
 
 
-def _combinations(rows: list[dict]) -> Image.Image:
-    asked = [row for row in rows if row["prompt"] == COMBINATION_PROMPT]
+def _combinations(rows: list[Row], output: Path) -> Image.Image:
+    asked = [row for row in rows if row.prompt == COMBINATION_PROMPT]
     lines = [
-        (label, [_open(row) for row in asked if row["method"] == method])
+        (label, [_open(row, output) for row in asked if row.method == method])
         for label, method in (("with AU-Adapter", "adapter"), ("without", "none"))
     ]
-    return contact_sheet(
-        lines, list(COMBINATIONS), f'"{COMBINATION_PROMPT}", seed {COMBINATION_SEED}'
-    )
+    title = f'"{COMBINATION_PROMPT}", seed {COMBINATION_SEED}'
+    return contact_sheet(lines, list(COMBINATIONS), title)
 
 
-def _strip(rows: list[dict]) -> Image.Image:
+def _strip(rows: list[Row], output: Path) -> Image.Image:
     """Each AU at its strongest, in two lines, without much text: for the README."""
     cells = [
-        (f"AU{unit}", _open(row))
+        (f"AU{unit}", _open(row, output))
         for row in rows
-        if row["method"] == "adapter" and row["prompt"] == PROMPT
-        for unit, level in row["requested"].items()
+        if row.method == "adapter" and row.prompt == PROMPT
+        for unit, level in row.requested.items()
         if level == max(SWEEP_LEVELS)
     ]
     half = len(cells) // 2
     return picture_strip([cells[:half], cells[half:]])
 
 
-def _row(method: str, prompt: str, seed: int, requested: dict[str, float]) -> dict:
-    return {
-        "file": "",
-        "method": method,
-        "prompt": prompt,
-        "seed": seed,
-        "requested": requested,
-        "measured": {},
-    }
+def _row(
+    name: str, number: int, method: str, prompt: str, seed: int, requested: dict[str, float]
+) -> Row:
+    """The row of a picture to draw: number `number` of the graph `name`."""
+    target = f"{PICTURES}/{name}_{number}.png"
+    return Row(target, "", requested, seed, prompt=prompt, target=target, method=method)
 
 
 def _title(unit: int) -> str:
     return f"AU{unit} {UNITS[unit].name.lower()}"
 
 
-def _open(row: dict) -> Image.Image:
-    return Image.open(row["_path"]).convert("RGB")
+def _open(row: Row, output: Path) -> Image.Image:
+    return Image.open(output / row.target).convert("RGB")
 
 
 def _server() -> ComfyServer:

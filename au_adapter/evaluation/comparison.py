@@ -1,26 +1,22 @@
-"""Pictures beside the ones they are compared with: what of the papers' metrics can be computed.
+"""Pictures beside their references: the papers' metrics, with the networks that they need.
 
-Every network is brought by the user or lies where `faces.locate` looks. One that is not there is
-named with what to do; nothing takes its place.
+AU Evaluator, `au-adapter evaluate`, the demo and the benchmarks all measure through `comparison`.
+The user brings the networks, or they lie where `faces.locate` looks. A metric whose network is
+missing is listed with what to do; nothing takes its place.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
-from ..faces import (
-    FACE_LANDMARKER,
-    PERSON_SEGMENTER,
-    FaceLandmarker,
-    PersonSegmenter,
-    head_angles,
-    locate,
-)
+from ..faces import FACE_LANDMARKER, PERSON_SEGMENTER, FaceLandmarker, PersonSegmenter, locate
 from ..metrics import (
     background_rmse,
     clip_i,
@@ -29,9 +25,12 @@ from ..metrics import (
     identity_l2,
     lpips,
     lpips_network,
+    person_rmse,
+    picture_rmse,
 )
-from ..metrics.embeddings import Encode
-from ..metrics.perceptual import Network
+from ..metrics.embeddings import CLIP, IDENTITY, Encode, embed
+from .appearance import appearance_distance
+from .observed import Observed
 
 LPIPS_FILES = ("alexnet-owt-7be5be79.pth", "alexnet.pth")  # torchvision's own name first
 NO_CLIP = "needs CLIP Vision: in ComfyUI connect Load CLIP Vision, elsewhere give `clip`"
@@ -44,19 +43,27 @@ NO_LPIPS = (
     f"needs torchvision's ImageNet weights of AlexNet: put {LPIPS_FILES[0]} into ComfyUI's "
     "models/face_analysis, or name the file"
 )
+LANDMARKER, SEGMENTER = "face landmarker", "person segmenter"
+
+Feature = Callable[[Observed], Tensor]
+Measure = Callable[[Observed, Observed], Tensor]
+Network = TypeVar("Network")
 
 
 @dataclass(frozen=True)
 class Comparison:
     """Compares pictures with references by whatever it was given.
 
-    measures: metric -> function of pictures and references [N, H, W, 3] to one number a picture.
-    networks: metric -> what sees it. not_measured: metric -> why not, and what to do.
+    measures: metric -> function of N pictures and their N references, or the one that serves all,
+    to one number a picture. networks: metric -> what sees it. not_measured: metric -> why not, and
+    what to do. landmarker, segmenter: None where the file is missing.
     """
 
-    measures: Mapping[str, Callable[[Tensor, Tensor], Tensor]]
+    measures: Mapping[str, Measure]
     networks: Mapping[str, str] = field(default_factory=dict)
     not_measured: Mapping[str, str] = field(default_factory=dict)
+    landmarker: FaceLandmarker | None = None
+    segmenter: PersonSegmenter | None = None
 
     def __call__(
         self, images: Tensor, references: Tensor, rows: Sequence[object] = ()
@@ -67,8 +74,18 @@ class Comparison:
                 f"Pictures {list(images.shape)} cannot be compared with {list(references.shape)}: "
                 "both need one size, and one reference or as many as there are pictures"
             )
-        references = references.expand_as(images)
-        return {name: measure(images, references) for name, measure in self.measures.items()}
+        if len(references) > 1 and references.stride(0) == 0:  # one reference, expanded
+            references = references[:1]
+        pair = [Observed(side, self.landmarker, self.segmenter) for side in (images, references)]
+        return {name: measure(*pair) for name, measure in self.measures.items()}
+
+    def beside_base(self, images: Tensor, base: Tensor) -> dict[str, Tensor]:
+        """`clip_i_base` [N]: CLIP-I against the base's picture [1, H, W, 3] of the same prompt and
+        seed without the method. Nothing where no CLIP was given."""
+        if "clip_i" not in self.measures:
+            return {}
+        pair = [Observed(side, None, None) for side in (images, base)]
+        return {"clip_i_base": self.measures["clip_i"](*pair)}
 
 
 def comparison(
@@ -85,96 +102,79 @@ def comparison(
     folders: where model files may lie besides the usual places (ComfyUI's models/face_analysis).
     clip, identity: functions from pictures to embeddings. lpips_backbone: see `lpips_network`.
     """
-    folders = list(folders)
-    found = _Found({"picture_rmse": _picture_rmse}, {}, {})
-    found.add_given("clip_i", clip_i, clip, clip_name, NO_CLIP)
-    found.add_given("identity_l2", identity_l2, identity, identity_name, NO_IDENTITY)
-    if identity is not None:
-        found.add_given("identity_cosine", identity_cosine, identity, identity_name, NO_IDENTITY)
-    found.add("background_rmse", "person segmenter", lambda: _background(folders))
-    found.add("head_pose_rmse", "face landmarker", lambda: _head_pose(folders))
-    found.add("lpips", "LPIPS 0.1 on AlexNet", lambda: _lpips(folders, lpips_backbone))
-    return Comparison(found.measures, found.networks, found.not_measured)
+    folders, missing = list(folders), {}
 
-
-@dataclass
-class _Found:
-    measures: dict
-    networks: dict
-    not_measured: dict
-
-    def add(self, metric: str, network: str, open_measure: Callable) -> None:
+    def opened(metrics: Sequence[str], load: Callable[[], Network]) -> Network | None:
         try:
-            self.measures[metric] = open_measure()
-            self.networks[metric] = network
+            return load()
         except (FileNotFoundError, RuntimeError) as error:  # no file, or no package
-            self.not_measured[metric] = str(error)
+            missing.update({metric: str(error) for metric in metrics if metric not in missing})
+            return None
 
-    def add_given(
-        self, metric: str, measure: Callable, encode: Encode | None, network: str, missing: str
-    ) -> None:
-        if encode is None:
-            self.not_measured[metric] = missing
-        else:
-            self.measures[metric] = lambda a, b: measure(_seen(encode, a), _seen(encode, b))
-            self.networks[metric] = network
+    if clip is None:
+        missing["clip_i"] = NO_CLIP
+    if identity is None:
+        missing["identity_l2"] = NO_IDENTITY
+    landmarker = opened(
+        ("background_rmse", "head_pose_rmse", "look"),
+        lambda: FaceLandmarker(locate(FACE_LANDMARKER, folders=folders)),
+    )
+    segmenter = opened(
+        ("person_rmse", "look"), lambda: PersonSegmenter(locate(PERSON_SEGMENTER, folders=folders))
+    )
+    distance = opened(("lpips",), lambda: lpips_network(_lpips_file(folders, lpips_backbone)))
+    known = {
+        "picture_rmse": ("", _pairwise(picture_rmse, "pixels")),
+        "clip_i": (clip_name, _embedded(clip_i, clip, CLIP)),
+        "identity_l2": (identity_name, _embedded(identity_l2, identity, IDENTITY)),
+        "identity_cosine": (identity_name, _embedded(identity_cosine, identity, IDENTITY)),
+        "background_rmse": (LANDMARKER, _pairwise(background_rmse, "pixels", "ovals")),
+        "person_rmse": (SEGMENTER, _pairwise(person_rmse, "pixels", "people")),
+        "head_pose_rmse": (LANDMARKER, _pairwise(head_pose_rmse, "angles")),
+        "look": (f"{LANDMARKER} and {SEGMENTER}", _pairwise(appearance_distance, "appearance")),
+        "lpips": ("LPIPS 0.1 on AlexNet", _pairwise(lambda a, b: lpips(a, b, distance), "pixels")),
+    }
+    if identity is None:
+        del known["identity_cosine"]
+    found = {name: of for name, of in known.items() if name not in missing}
+    return Comparison(
+        {name: measure for name, (_, measure) in found.items()},
+        {name: network for name, (network, _) in found.items() if network},
+        missing,
+        landmarker,
+        segmenter,
+    )
 
 
-def _seen(encode: Encode, images: Tensor) -> Tensor:
-    """Embeddings [N, D]; of one picture that is N times the same, only once."""
-    return _once(lambda pictures: torch.cat([encode(part) for part in pictures.split(16)]), images)
+def _pairwise(metric: Callable[..., Tensor], *features: str | Feature) -> Measure:
+    """A metric of features of the pictures and of the references, in turn; NaN where one is NaN,
+    as of a face that was not found. features: attributes of `Observed`, or functions of it."""
+    looks = [attrgetter(each) if isinstance(each, str) else each for each in features]
 
-
-def _once(see: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
-    if len(images) > 1 and images.stride(0) == 0:
-        seen = see(images[:1])
-        return seen.expand(len(images), *seen.shape[1:])
-    return see(images)
-
-
-def _picture_rmse(images: Tensor, references: Tensor) -> Tensor:
-    return background_rmse(images, references, torch.zeros(images.shape[:3]))
-
-
-def _background(folders: list[str | Path]) -> Callable[[Tensor, Tensor], Tensor]:
-    segmenter = PersonSegmenter(locate(PERSON_SEGMENTER, folders=folders))
-
-    def person(images: Tensor) -> Tensor:
-        return _once(lambda pictures: (segmenter.mask(pictures) > 0.5).float(), images)
-
-    return lambda a, b: background_rmse(a.cpu(), b.cpu(), person(a), person(b))
-
-
-def _head_pose(folders: list[str | Path]) -> Callable[[Tensor, Tensor], Tensor]:
-    landmarker = FaceLandmarker(locate(FACE_LANDMARKER, folders=folders))
-
-    def angles(images: Tensor) -> Tensor:
-        def see(pictures: Tensor) -> Tensor:
-            nothing = torch.full((3,), torch.nan)
-            faces = landmarker.detect(pictures, maximum_faces=1)
-            return torch.stack([head_angles(f[0].pose).deg2rad() if f else nothing for f in faces])
-
-        return _once(see, images)
-
-    def measure(images: Tensor, references: Tensor) -> Tensor:
-        ours, theirs = angles(images), angles(references)
-        both = (ours + theirs).isfinite().all(1)
-        result = torch.full((len(images),), torch.nan)
-        if both.any():
-            result[both] = head_pose_rmse(ours[both], theirs[both])
+    def measure(ours: Observed, theirs: Observed) -> Tensor:
+        pairs = [(look(ours), look(theirs)) for look in looks]
+        values = [side for mine, other in pairs for side in (mine, other.expand_as(mine))]
+        known = torch.stack([v.isfinite().flatten(1).all(1) for v in values]).all(0)
+        result = torch.full((len(ours.images),), torch.nan)
+        if known.any():
+            result[known] = metric(*(value[known] for value in values))
         return result
 
     return measure
 
 
-def _lpips(
-    folders: list[str | Path], backbone: str | Path | None
-) -> Callable[[Tensor, Tensor], Tensor]:
+def _embedded(metric: Callable[..., Tensor], encode: Encode | None, network: str) -> Measure:
+    def embedding(seen: Observed) -> Tensor:
+        return embed(metric.__name__, seen.images, encode, network)
+
+    return _pairwise(metric, embedding)
+
+
+def _lpips_file(folders: list[str | Path], backbone: str | Path | None) -> Path:
     places = [Path(backbone)] if backbone else [Path(f, n) for f in folders for n in LPIPS_FILES]
     file = next((place for place in places if place.is_file()), None)
     if file is None:
         raise FileNotFoundError(
             f"there is no {backbone}; lpips {NO_LPIPS}" if backbone else NO_LPIPS
         )
-    network: Network = lpips_network(file)
-    return lambda a, b: lpips(a, b, network)
+    return file

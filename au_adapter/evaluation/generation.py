@@ -15,7 +15,8 @@ from ..estimators.picture_files import read_picture
 from ..facs import AUVector
 from ..methods.subject import Subject, resized
 from .closed_loop import closed_loop
-from .protocols import REFERENCE, Protocol, Row
+from .protocols import Protocol
+from .records import REFERENCE, Request
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Drawing:
     prompt: str
     rounds: int = 1
 
-    def __call__(self, rows: Sequence[Row]) -> Tensor:
+    def __call__(self, rows: Sequence[Request]) -> Tensor:
         first = rows[0]
         if first.group == REFERENCE:
             return torch.cat([self._reference(row) for row in rows])
@@ -49,10 +50,11 @@ class Drawing:
         """A photo [1, H, W, 3] at the size of the subject's pictures."""
         return resized(read_picture(file), (self.subject.size(),) * 2)
 
-    def _reference(self, row: Row) -> Tensor:
+    def _reference(self, row: Request) -> Tensor:
         if row.source:
             return self.photo(row.source)
-        return self.subject.draw_plain(row.prompt, row.seed)
+        neutral = AUVector.zeros(self.subject.adapter.config.units)
+        return self.subject.draw(row.prompt, row.seed, neutral)
 
     def _seen(self, photo: Tensor) -> AUVector:
         """The photo's AUs that the adapter knows; none of a face that is not found. Where the loop
@@ -64,7 +66,7 @@ class Drawing:
         seen = face.aus.select(units, strict=False)
         return seen if self.rounds == 1 else AUVector(units, seen.values)
 
-    def _reached(self, wanted: AUVector, row: Row, photo: Tensor | None = None) -> Tensor:
+    def _reached(self, wanted: AUVector, row: Request, photo: Tensor | None = None) -> Tensor:
         def draw(aus: AUVector) -> Tensor:
             if photo is None:
                 return self.subject.draw(row.prompt, row.seed, aus)
@@ -74,7 +76,7 @@ class Drawing:
             return draw(wanted)
         return closed_loop(draw, self.estimator, wanted, rounds=self.rounds).images
 
-    def references(self, rows: Sequence[Row], references: Tensor) -> Tensor:
+    def references(self, rows: Sequence[Request], references: Tensor) -> Tensor:
         """What the pictures of rows are compared with: the photo that shows what was asked for
         where there is one, as in AUEditNet, else the given ones [N, H, W, 3]."""
         if not any(row.target for row in rows):
@@ -90,7 +92,7 @@ def limited(protocol: Protocol, limit: int | None) -> Protocol:
     if limit is None or limit >= len(protocol.rows):
         return protocol
 
-    def scattered(row: Row) -> str:
+    def scattered(row: Request) -> str:
         return hashlib.sha256(row.id.encode()).hexdigest()
 
     chosen = {row.id for row in sorted(protocol.rows, key=scattered)[:limit]}

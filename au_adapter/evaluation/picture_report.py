@@ -1,4 +1,4 @@
-"""A batch of pictures against what was asked for: the report of AU Evaluator and of the shell."""
+"""A batch of pictures against what was asked for: the report of AU Evaluator."""
 
 from __future__ import annotations
 
@@ -6,29 +6,27 @@ import hashlib
 import json
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from ..estimators.reading import Reading, ReadingSet
+from ..estimators.reading import ReadingSet
 from ..facs import AUVector
 from ..facs.notation import format_notation
 from .comparison import Comparison
-from .finite import compare_finite, finite_pictures
-from .protocol_run import seen
-from .protocols import REFERENCE
-from .report import ALL, SCHEMA, Report, build_report
+from .measured_rows import Faces, by_picture, compared_rows, measured_rows
+from .records import REFERENCE, Request, Row, RunHeader
+from .report import ALL, Report, build_report
 from .sides import columns, of_one_face, sided_units
 
 TITLE = "Action Units asked for and measured"
-GROUP = ALL
 LONGEST_NAME = 100
 NO_READINGS = "needs readings: connect AU_READING of AU Estimator, or a FACE_READER"
 
 
 @dataclass(frozen=True)
-class Source:
+class ReferencePictures:
     """What pictures are compared with: images [1 or N, H, W, 3], and what an estimator saw there,
     if one looked."""
 
@@ -50,10 +48,10 @@ def facs_name(aus: Mapping[str, float]) -> str:
 def batch_name(report: Report) -> str:
     """A file name for a report: the FACS code where all its pictures ask for the same, else the AUs
     that they ask for: "AU06+12"."""
-    asked = [record["requested"] for record in report.records if record["group"] != REFERENCE]
-    if all(one == asked[0] for one in asked):
-        return facs_name(asked[0])
-    units = sorted({_number(code) for one in asked for code, value in one.items() if value})
+    requests = [row.requested for row in report.scored()] or [{}]
+    if all(one == requests[0] for one in requests):
+        return facs_name(requests[0])
+    units = sorted({_number(code) for one in requests for code, value in one.items() if value})
     return "AU" + "+".join(f"{unit:02d}" for unit in units)
 
 
@@ -62,7 +60,7 @@ def evaluate_pictures(
     requested: AUVector,
     readings: ReadingSet | None = None,
     *,
-    source: Source | None = None,
+    source: ReferencePictures | None = None,
     scale: str = "absolute",
     compare: Comparison | None = None,
     files: Sequence[str] | None = None,
@@ -71,43 +69,59 @@ def evaluate_pictures(
     """The report of pictures [N, H, W, 3] that were asked for N AU vectors, or one for all.
 
     readings: of these pictures; None where nobody read them. source: the pictures before, or
-    without AUs; `compare` then measures what else has changed. scale: "absolute", a request is the
-    intensity to show; "change", it is added to what the source shows. files: names of the pictures,
-    by default FACS codes. A picture without a face is counted, one with NaN or infinity is counted
-    and not measured, an AU that the estimator does not read and a metric without its network are
-    named. ValueError where numbers do not fit, or nothing at all could be measured.
+    without AUs; `compare` then measures what else has changed. Where the one source is itself among
+    the pictures and asks for no AUs, as AU Protocol's first, it is their reference and not scored.
+    scale: "absolute", a request is the intensity to show; "change", it is added to what the source
+    shows. files: names of the pictures, by default FACS codes. A picture without a face is counted,
+    one with NaN or infinity is counted and not measured, an AU that the estimator does not read and
+    a metric without its network are named. ValueError where numbers do not fit, or nothing at all
+    could be measured.
     """
     requested = _for_all(requested, len(images))
     _check(images, readings, source, scale)
     units = _units(requested, readings)
-    apart = [u for u in _sided(requested) if u in units]
-    asked = [_asked(requested, i, units, apart) for i in range(len(images))]
+    sided = sided_units(requested.dict(face) for face in range(len(requested)))
+    apart = [unit for unit in sided if unit in units]
     names = [f"{facs_name(requested.dict(i))}_{i + 1:04d}" for i in range(len(images))]
-    records = _records(names, GROUP, asked, images, readings, apart)
-    for i, record in enumerate(records):
-        record["target"] = files[i] if files is not None else f"{record['id']}.png"
-    references = [] if source is None else _compared(records, images, source, compare, apart)
-    header = _header(requested, readings, units, scale, compare if source else None) | {
-        "rows": len(records),
-        "references": len(references),
-        "settings": dict(settings or {}),
-        "fingerprint": hashlib.sha256(json.dumps(asked).encode()).hexdigest(),
-    }
-    return build_report(header | ({"sides": apart} if apart else {}), [*references, *records])
-
-
-def _for_all(requested: AUVector, count: int) -> AUVector:
-    if len(requested) == count:
-        return requested
-    if len(requested) != 1:
-        raise ValueError(
-            f"{len(requested)} AU vectors were asked for and there are {count} pictures: give one "
-            "vector for all of them, or one for each"
+    requests = [
+        Request(
+            name,
+            ALL,
+            _asked(requested, i, units, apart),
+            seed=None,
+            target=f"{name}.png" if files is None else files[i],
         )
-    return AUVector.stack([requested] * count)
+        for i, name in enumerate(names)
+    ]
+    if source is None:
+        rows = measured_rows(requests, images, _faces(readings, len(images)), "", apart)
+    else:
+        own = _references_among(images, requested, source)
+        rows = _rows_beside(requests, images, readings, source, own, compare, apart)
+    asked = [request.requested for request in requests]
+    header = RunHeader(
+        protocol="",
+        title=TITLE,
+        fingerprint=hashlib.sha256(json.dumps(asked).encode()).hexdigest(),
+        scale=scale,
+        units=tuple(units),
+        rows=sum(row.group != REFERENCE for row in rows),
+        references=sum(row.group == REFERENCE for row in rows),
+        published={},
+        ours=(),
+        estimator="none" if readings is None else readings.estimator,
+        method="as given",
+        settings=dict(settings or {}),
+        networks=dict(compare.networks) if compare and source else {},
+        not_measured=_not_measured(requested, readings, units, compare if source else None),
+        sides=tuple(apart),
+    )
+    return build_report(header, rows)
 
 
-def _check(images: Tensor, readings: ReadingSet | None, source: Source | None, scale: str) -> None:
+def _check(
+    images: Tensor, readings: ReadingSet | None, source: ReferencePictures | None, scale: str
+) -> None:
     if readings is not None and readings.pictures != len(images):
         raise ValueError(
             f"The readings are of {readings.pictures} pictures and there are {len(images)}: "
@@ -127,14 +141,27 @@ def _check(images: Tensor, readings: ReadingSet | None, source: Source | None, s
         )
 
 
+def _for_all(requested: AUVector, count: int) -> AUVector:
+    if len(requested) == count:
+        return requested
+    if len(requested) != 1:
+        raise ValueError(
+            f"{len(requested)} AU vectors were asked for and there are {count} pictures: give one "
+            "vector for all of them, or one for each"
+        )
+    return AUVector.stack([requested] * count)
+
+
 def _units(requested: AUVector, readings: ReadingSet | None) -> list[int]:
     """What can be judged: all AUs that the estimator read, else those that were asked for."""
-    faces = [] if readings is None else readings.readings
+    faces = () if readings is None else readings.readings
     return list(faces[0].aus.units) if faces else list(requested.units)
 
 
-def _sided(requested: AUVector) -> list[int]:
-    return sided_units(requested.dict(face) for face in range(len(requested)))
+def _nonzero(aus: AUVector) -> list[int]:
+    """The AUs of which some face asks for something, be it on one side."""
+    either = torch.stack(aus.sides()).any(0).any(0)
+    return [unit for unit, some in zip(aus.units, either.tolist(), strict=True) if some]
 
 
 def _asked(
@@ -148,89 +175,59 @@ def _asked(
     return {str(c): round(values[str(c)], 4) for c in columns(here, apart)}
 
 
-def _nonzero(aus: AUVector) -> list[int]:
-    """The AUs of which some face asks for something, be it on one side."""
-    either = torch.stack(aus.sides()).any(0).any(0)
-    return [unit for unit, some in zip(aus.units, either.tolist(), strict=True) if some]
+def _references_among(images: Tensor, requested: AUVector, source: ReferencePictures) -> list[int]:
+    """The pictures that ask for no AUs and are the one source themselves, pixel for pixel."""
+    if len(source.images) != 1:
+        return []
+    neutral = ~torch.stack(requested.sides()).any(0).any(1)
+    return [i for i, image in enumerate(images) if neutral[i] and image.equal(source.images[0])]
 
 
-def _compared(
-    records: list[dict],
-    images: Tensor,
-    source: Source,
-    compare: Comparison | None,
-    apart: Collection[int],
-) -> list[dict]:
-    """The rows of the source, to which `records` now refer, with what they measure against it."""
-    names = [f"source_{i + 1:04d}" for i in range(len(source.images))]
-    metrics = {} if compare is None else compare_finite(compare, images, source.images)
-    for i, record in enumerate(records):
-        record["reference"] = names[i if len(names) > 1 else 0]
-        record["metrics"] = {name: _number_or_none(value[i]) for name, value in metrics.items()}
-    nothing = [{}] * len(names)
-    return _records(names, REFERENCE, nothing, source.images, source.readings, apart)
-
-
-def _records(
-    names: Sequence[str],
-    group: str,
-    asked: Sequence[dict[str, float]],
+def _rows_beside(
+    requests: Sequence[Request],
     images: Tensor,
     readings: ReadingSet | None,
+    source: ReferencePictures,
+    own: Collection[int],
+    compare: Comparison | None,
     apart: Collection[int],
-) -> list[dict]:
-    """The rows of pictures; what an estimator says of one that is not finite means nothing."""
-    return [
-        _record(names[i], group, asked[i], _faces(readings, i) if usable else None, apart)
-        | {"finite": usable}
-        for i, usable in enumerate(finite_pictures(images).tolist())
-    ]
+) -> list[Row]:
+    """The rows of the source, then of the pictures in their order, with what they measure against
+    it. own: the pictures that are the source, which stand for it."""
+    faces, of_source = _faces(readings, len(images)), _faces(source.readings, len(source.images))
+    names = [f"source_{i + 1:04d}" for i in range(len(source.images))]
+    before = [Request(name, REFERENCE, {}, None) for name in names]
+    if own:
+        before = [replace(requests[i], group=REFERENCE, requested={}) for i in own]
+        names = [before[0].id]
+        of_source = [of_source[0] if source.readings else faces[i] for i in own]
+    scored = [i for i in range(len(images)) if i not in own]
+    after = [replace(requests[i], reference=names[i if len(names) > 1 else 0]) for i in scored]
+    rows = measured_rows(after, images[scored], [faces[i] for i in scored], "", apart)
+    if compare is not None and rows:
+        rows = compared_rows(rows, images[scored], source.images, compare)
+    photos = source.images.expand(len(before), -1, -1, -1) if own else source.images
+    place = {request.id: i for i, request in enumerate(requests)}
+    found = [*measured_rows(before, photos, of_source, "", apart), *rows]
+    return sorted(found, key=lambda row: place.get(row.id, -1))
 
 
-def _record(
-    name: str,
-    group: str,
-    asked: dict[str, float],
-    faces: list[Reading] | None,
-    apart: Collection[int],
-) -> dict:
-    """A row as `protocols.run` writes it; faces None: nobody looked."""
-    return {
-        **{"id": name, "group": group, "requested": asked, "seed": None, "reference": ""},
-        **{"prompt": "", "source": "", "target": "", "method": ""},
-        **seen(faces, apart),
-    }
+def _faces(readings: ReadingSet | None, pictures: int) -> list[Faces]:
+    """The faces of each picture, the most confident first; None where nobody looked."""
+    return [None] * pictures if readings is None else by_picture(readings.readings, pictures)
 
 
-def _faces(readings: ReadingSet | None, picture: int) -> list[Reading] | None:
-    """The faces of a picture, the surest first; None where nobody looked."""
-    if readings is None:
-        return None
-    return sorted(readings.of(picture), key=lambda reading: -reading.confidence)
-
-
-def _header(
+def _not_measured(
     requested: AUVector,
     readings: ReadingSet | None,
-    units: list[int],
-    scale: str,
+    units: Collection[int],
     compare: Comparison | None,
-) -> dict:
+) -> dict[str, str]:
     missing = {} if readings is not None else {"au_mse": NO_READINGS}
     for unit in _nonzero(requested):
         if unit not in units:
             missing[f"AU{unit}"] = f"{readings.estimator} does not read it"
-    return {
-        **{"schema": SCHEMA, "protocol": "", "title": TITLE, "scale": scale, "units": units},
-        **{"published": {}, "ours": [], "method": "as given"},
-        "estimator": "none" if readings is None else readings.estimator,
-        "networks": dict(compare.networks) if compare else {},
-        "not_measured": missing | (dict(compare.not_measured) if compare else {}),
-    }
-
-
-def _number_or_none(value: Tensor) -> float | None:
-    return round(value.item(), 6) if torch.isfinite(value) else None
+    return missing | (dict(compare.not_measured) if compare else {})
 
 
 def _number(code: str) -> int:

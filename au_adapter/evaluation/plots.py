@@ -14,7 +14,6 @@ from ..metrics import checks
 from ..models.calibration import Calibration
 from . import sides
 from .fit_calibration import Observations
-from .protocols import REFERENCE
 from .report import Report
 
 SIZE = (8.0, 5.0)  # inches
@@ -76,7 +75,7 @@ def cross_talk(report: Report) -> tuple[list[sides.Column], np.ndarray]:
     change [U, K] of every AU for each intensity asked for, by least squares through all pictures
     (a line with an intercept); NaN where an AU was asked for at one intensity only."""
     asked, seen = _both(report)
-    read = [bool(record["measured"]) for record in _rows(report)]
+    read = [bool(row.measured) for row in report.scored()]
     rows, found = [], []
     for i, column in enumerate(report.columns):
         others = np.delete(np.nan_to_num(asked), i, 1)
@@ -172,18 +171,14 @@ def _tensor(pixels: np.ndarray) -> Tensor:
 
 
 def _by(report: Report) -> str:
-    return f"by {report.header['estimator']}"
-
-
-def _rows(report: Report) -> list[dict]:
-    return [record for record in report.records if record["group"] != REFERENCE]
+    return f"by {report.header.estimator}"
 
 
 def _both(report: Report) -> tuple[np.ndarray, np.ndarray]:
     """What was asked for [N, K], NaN where a column was not, and measured, NaN without a face."""
-    rows, shape = _rows(report), (-1, len(report.columns))
-    asked = [sides.asked(row["requested"], column) for row in rows for column in report.columns]
-    seen = [(row["measured"] or {}).get(str(column)) for row in rows for column in report.columns]
+    rows, shape = report.scored(), (-1, len(report.columns))
+    asked = [sides.asked(row.requested, column) for row in rows for column in report.columns]
+    seen = [(row.measured or {}).get(str(column)) for row in rows for column in report.columns]
     return tuple(np.array(values, float).reshape(shape) for values in (asked, seen))
 
 

@@ -1,37 +1,42 @@
-"""Carries a protocol out: makes every picture, reads its face, writes one line each, resumes.
+"""Run a protocol: make every picture, read its face, write one line for each; resumable.
 
-A folder holds `protocol.json` (what is run, with what) and `rows-<process>.jsonl`, one file for
-each process, so that no two write to one file. A row belongs to one process by its place in the
-protocol; a process does those of its rows that no file holds yet.
+The output folder holds `protocol.json` (what is run, with what) and one `rows-<process>.jsonl` for
+each process, so that no two write to one file. A request belongs to a process by its place in the
+protocol; a process does those of its requests that no file holds yet.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-import math
 import os
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
-import torch
 from torch import Tensor
 
+from ..disk import replacing
 from ..estimators.reading import Reading
 from ..metrics.checks import layout
-from .finite import compare_finite, finite_pictures
-from .protocols import REFERENCE, SCHEMA, Protocol, Row
-from .sides import intensities, sided_units
+from .measured_rows import (
+    Compare,
+    Faces,
+    by_picture,
+    compared_rows,
+    finite_pictures,
+    measured_rows,
+)
+from .protocols import Protocol
+from .records import REFERENCE, Request, Row, RunHeader
+from .sides import sided_units
 
 LOGGER = logging.getLogger("au_adapter")
 HEADER = "protocol.json"
 
-Generate = Callable[[Sequence[Row]], Tensor]
+Generate = Callable[[Sequence[Request]], Tensor]
 Estimate = Callable[[Tensor], list[Reading]]
-Compare = Callable[[Tensor, Tensor, Sequence[Row]], Mapping[str, Tensor]]
 
 
 def run_protocol(
@@ -49,91 +54,78 @@ def run_protocol(
     batch_size: int = 1,
     process: tuple[int, int] | None = None,
 ) -> Path:
-    """Do all rows of `protocol` that `output` lacks; returns the folder. Safe to stop and repeat.
+    """Do all requests of `protocol` that `output` lacks; returns the folder. Safe to stop and
+    repeat.
 
-    generate: rows of one reference -> pictures [N, H, W, 3] in 0..1; a row of the group "reference"
-    asks for no AUs: no AU condition, or the photo itself. estimate: pictures -> Readings; or row id
-    -> its faces, the surest first, where they were read before: nobody looked at a row that is not
-    there. compare: pictures, their references, rows -> metric name -> [N], such as CLIP-I.
-    estimator, method, settings: what a reader of the numbers must know. networks: metric of
-    `compare` -> what sees it; not_measured: metric -> why it is missing. process: index and number
-    of processes, by default as accelerate launched them.
+    generate: requests of one reference -> pictures [N, H, W, 3] in 0..1; one of the group
+    "reference" asks for no AUs: the method's neutral picture, or the photo itself. estimate:
+    pictures -> Readings; or request id -> its faces, where they were read before: nobody looked at
+    a picture that is not there. compare: pictures, their references, requests -> metric name ->
+    [N], such as CLIP-I. estimator, method, settings: what a reader of the numbers must know.
+    networks: metric of `compare` -> what sees it; not_measured: metric -> why it is missing.
+    process: index and number of processes, by default as accelerate launched them.
 
     A face that is not found makes a row with "faces": 0 and no measurement. A picture with NaN or
     infinity makes one with "finite": false, which neither `estimate` nor `compare` is shown.
     ValueError where the folder holds another run.
     """
     output = Path(output)
-    about = {"networks": dict(networks or {}), "not_measured": dict(not_measured or {})}
-    header = describe(protocol, estimator, method, settings) | about
+    header = RunHeader(
+        protocol=protocol.name,
+        title=protocol.title,
+        fingerprint=protocol.fingerprint(),
+        scale=protocol.scale,
+        units=protocol.units,
+        rows=len(protocol.rows),
+        references=len(protocol.references),
+        published=protocol.published,
+        ours=protocol.ours,
+        estimator=estimator,
+        method=method,
+        settings=dict(settings or {}),
+        networks=dict(networks or {}),
+        not_measured=dict(not_measured or {}),
+        sides=tuple(sided_units(request.requested for request in protocol.rows)),
+    )
     _claim(output, header)
     index, count = process or process_share()
-    done = {record["id"] for record in read_records(output)}
+    done = {row.id for row in read_rows(output)}
     mine = (*protocol.references, *protocol.rows)[index::count]
-    todo = [row for row in mine if row.id not in done]
+    todo = [request for request in mine if request.id not in done]
     LOGGER.info("%s: %d of %d pictures left to make", protocol.name, len(todo), len(mine))
     reference_of = _references(protocol, generate)
     with _appending(output / f"rows-{index}.jsonl") as file:
-        for rows in _batches(todo, batch_size):
-            images = _generated(generate, rows)
-            finite = finite_pictures(images).tolist()
-            found = _read(estimate, images, rows, finite)
-            records = _records(rows, found, finite, method, header)
-            if compare is not None and rows[0].group != REFERENCE and rows[0].reference:
-                reference = reference_of(rows[0], images)
-                _add_metrics(records, compare_finite(compare, images, reference, rows))
-            file.writelines(json.dumps(record) + "\n" for record in records)
+        for requests in _batches(todo, batch_size):
+            images = _generated(generate, requests)
+            faces = _faces(estimate, images, requests)
+            rows = measured_rows(requests, images, faces, method, header.sides)
+            if compare is not None and requests[0].group != REFERENCE and requests[0].reference:
+                rows = compared_rows(rows, images, reference_of(requests[0], images), compare)
+            file.writelines(json.dumps(row.json()) + "\n" for row in rows)
             file.flush()
     return output
 
 
-def describe(
-    protocol: Protocol, estimator: str, method: str, settings: Mapping[str, object] | None
-) -> dict:
-    """What a folder of rows begins with: which protocol, measured how. JSON."""
-    header = {
-        "schema": SCHEMA,
-        "protocol": protocol.name,
-        "title": protocol.title,
-        "fingerprint": protocol.fingerprint(),
-        "scale": protocol.scale,
-        "units": protocol.units,
-        "rows": len(protocol.rows),
-        "references": len(protocol.references),
-        "published": protocol.published,
-        "ours": protocol.ours,
-        "estimator": estimator,
-        "method": method,
-        "settings": dict(settings or {}),
-    }
-    if apart := sided_units(row.requested for row in protocol.rows):
-        header["sides"] = apart
-    return json.loads(json.dumps(header))
-
-
-def read_header(output: str | Path) -> dict:
+def read_header(output: str | Path) -> RunHeader:
     """The `protocol.json` of a folder; ValueError where there is none."""
-    path = Path(output) / HEADER
-    if not path.is_file():
-        raise ValueError(f"{output} holds no run of a protocol: {HEADER} is missing")
-    return json.loads(path.read_text(encoding="utf-8"))
+    return RunHeader.from_json(_header_json(Path(output)))
 
 
-def read_records(output: str | Path) -> list[dict]:
+def read_rows(output: str | Path) -> list[Row]:
     """All rows of all processes, each id once. A line cut off by a stop is left out."""
-    records: dict[str, dict] = {}
+    rows: dict[str, Row] = {}
     for path in sorted(Path(output).glob("rows-*.jsonl")):
         *lines, _cut_off = path.read_text(encoding="utf-8").split("\n")
         for number, line in enumerate(lines, 1):
             try:
-                record = json.loads(line)
+                row = Row.from_json(json.loads(line))
             except json.JSONDecodeError as error:
                 raise ValueError(
                     f"{path} is damaged in line {number} ({error}): delete that line, and its row "
                     "will be made again"
                 ) from error
-            records.setdefault(record["id"], record)
-    return list(records.values())
+            rows.setdefault(row.id, row)
+    return list(rows.values())
 
 
 def process_share() -> tuple[int, int]:
@@ -157,15 +149,22 @@ def process_share() -> tuple[int, int]:
     return state.process_index, state.num_processes
 
 
-def _claim(output: Path, header: dict) -> None:
+def _header_json(output: Path) -> dict[str, Any]:
+    path = output / HEADER
+    if not path.is_file():
+        raise ValueError(f"{output} holds no run of a protocol: {HEADER} is missing")
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _claim(output: Path, header: RunHeader) -> None:
     """Write the header, or find the same one there."""
     output.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(header.json(), indent=1) + "\n"
     if not (output / HEADER).is_file():
-        partial = output / f".{HEADER}.{os.getpid()}"
-        partial.write_text(json.dumps(header, indent=1) + "\n", encoding="utf-8")
-        os.replace(partial, output / HEADER)
-    found = read_header(output)
-    for key, value in header.items():
+        with replacing(output / HEADER) as partial:
+            partial.write_text(text, encoding="utf-8")
+    found = _header_json(output)
+    for key, value in json.loads(text).items():
         if found.get(key) != value:
             raise ValueError(
                 f"{output} holds another run: its {key} is {found.get(key)!r}, this one's is "
@@ -181,29 +180,29 @@ def _appending(path: Path) -> TextIO:
     return path.open("a", encoding="utf-8")
 
 
-def _batches(rows: Sequence[Row], size: int) -> Iterator[list[Row]]:
-    """Up to `size` rows of one reference at a time, so that a batch has one prompt or photo. The
-    reference is no part of it: it is made without AUs."""
-    for _, group in groupby(rows, key=lambda row: (row.group == REFERENCE, row.reference)):
+def _batches(requests: Sequence[Request], size: int) -> Iterator[list[Request]]:
+    """Up to `size` requests of one reference at a time, so that a batch has one prompt or photo.
+    The reference is made apart from them: it asks for no AUs."""
+    for _, group in groupby(requests, key=lambda r: (r.group == REFERENCE, r.reference)):
         together = list(group)
         for start in range(0, len(together), size):
             yield together[start : start + size]
 
 
-def _references(protocol: Protocol, generate: Generate) -> Callable[[Row, Tensor], Tensor]:
-    """A function from a row and its pictures [N, H, W, 3] to its reference N times; it keeps the
-    last picture, as rows of one reference follow one another."""
-    rows = {row.id: row for row in protocol.references}
+def _references(protocol: Protocol, generate: Generate) -> Callable[[Request, Tensor], Tensor]:
+    """A function from a request and its pictures [N, H, W, 3] to its reference N times. It keeps
+    the last picture, as requests of one reference follow one another."""
+    requests = {request.id: request for request in protocol.references}
     kept: dict[str, Tensor] = {}
 
-    def reference(row: Row, images: Tensor) -> Tensor:
-        if row.reference not in kept:
+    def reference(request: Request, images: Tensor) -> Tensor:
+        if request.reference not in kept:
             kept.clear()
-            kept[row.reference] = _generated(generate, [rows[row.reference]])
-        picture = kept[row.reference]
+            kept[request.reference] = _generated(generate, [requests[request.reference]])
+        picture = kept[request.reference]
         if picture.shape[1:] != images.shape[1:]:
             raise ValueError(
-                f"{row.id} is {list(images.shape[1:])} and its reference {row.reference} "
+                f"{request.id} is {list(images.shape[1:])} and its reference {request.reference} "
                 f"{list(picture.shape[1:])}: both must have one size"
             )
         return picture.expand_as(images)
@@ -211,74 +210,26 @@ def _references(protocol: Protocol, generate: Generate) -> Callable[[Row, Tensor
     return reference
 
 
-def _generated(generate: Generate, rows: Sequence[Row]) -> Tensor:
-    images = layout("run_protocol", generate(rows))
-    if len(images) != len(rows):
+def _generated(generate: Generate, requests: Sequence[Request]) -> Tensor:
+    images = layout("run_protocol", generate(requests))
+    if len(images) != len(requests):
         raise ValueError(
-            f"{len(rows)} pictures were asked for, from {rows[0].id} on, but {len(images)} came"
+            f"{len(requests)} pictures were asked for, from {requests[0].id} on, but "
+            f"{len(images)} came"
         )
     return images
 
 
-def _read(
+def _faces(
     estimate: Estimate | Mapping[str, Sequence[Reading]],
     images: Tensor,
-    rows: Sequence[Row],
-    finite: Sequence[bool],
-) -> list[Sequence[Reading] | None]:
-    """The readings of each picture, the most confident first; None where nobody looked, as at one
-    that is not finite."""
+    requests: Sequence[Request],
+) -> list[Faces]:
+    """The faces of each picture, the most confident first; None where nobody looked, as at one that
+    is not finite."""
     if isinstance(estimate, Mapping):
-        known = (estimate.get(row.id) for row in rows)
-        return [faces if usable else None for faces, usable in zip(known, finite, strict=True)]
-    shown = images[torch.tensor(finite)]
-    found = iter(_measurements(estimate(shown) if len(shown) else [], len(shown)))
-    return [next(found) if usable else None for usable in finite]
-
-
-def _measurements(readings: list[Reading], count: int) -> list[list[Reading]]:
-    """The readings of each of `count` pictures, the most confident first."""
-    faces: list[list[Reading]] = [[] for _ in range(count)]
-    for reading in readings:
-        if not 0 <= reading.image < count:
-            raise ValueError(
-                f"The estimator speaks of picture {reading.image}, but it was given {count}"
-            )
-        faces[reading.image].append(reading)
-    return [sorted(found, key=lambda reading: -reading.confidence) for found in faces]
-
-
-def _records(
-    rows: Sequence[Row],
-    faces: Sequence[Sequence[Reading] | None],
-    finite: Sequence[bool],
-    method: str,
-    header: Mapping,
-) -> list[dict]:
-    for row, usable in zip(rows, finite, strict=True):
-        if not usable:
-            LOGGER.warning("%s has NaN or infinity: it is counted, and not measured", row.id)
-    apart = header.get("sides", ())
-    return [
-        {**asdict(row), "method": method, "finite": usable, **seen(found, apart)}
-        for row, found, usable in zip(rows, faces, finite, strict=True)
-    ]
-
-
-def seen(found: Sequence[Reading] | None, apart: Collection[int]) -> dict:
-    """What a row says of its faces: how many, None where nobody looked, whether the first is turned
-    away, and its intensities, the AUs in `apart` by side."""
-    return {
-        "faces": None if found is None else len(found),
-        "turned": bool(found) and found[0].turned,
-        "measured": intensities(found[0].aus, apart) if found else None,
-    }
-
-
-def _add_metrics(records: list[dict], metrics: Mapping[str, Tensor]) -> None:
-    """One number a picture and metric; None where it could not be measured, as JSON has no NaN."""
-    for record in records:
-        record["metrics"] = {}
-    for name, values in metrics.items():
-        for record, value in zip(records, torch.as_tensor(values).tolist(), strict=True):
-            record["metrics"][name] = round(value, 6) if math.isfinite(value) else None
+        return [estimate.get(request.id) for request in requests]
+    finite = finite_pictures(images)
+    shown = images[finite]
+    found = iter(by_picture(estimate(shown) if len(shown) else [], len(shown)))
+    return [next(found) if usable else None for usable in finite.tolist()]

@@ -1,24 +1,28 @@
-"""How a face answers its sliders: requested and measured AUs -> response, error, side effects.
+"""How a face answers its sliders: from rows to response curve, error and side effects.
 
-A row is {"method": "adapter" | "none", "prompt", "seed", "requested": {"12": 3.0}, "measured":
-{"1": 0.1, ...}}, as demo/report.json holds it. A "none" row repeats prompt and seed without the
-adapter, with the AUs that its twin was asked for.
+The method of a row is "adapter" or "none": a "none" row repeats prompt and seed without the
+adapter, with the AUs that its twin was asked for, as demo/report.json holds them.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from functools import partial
 
 import numpy as np
-from scipy.stats import spearmanr
+import torch
+
+from ..metrics import au_mse, linearity
+from .records import Row
 
 
-def response_curve(rows: list[dict], unit: str) -> dict[float, float]:
+def response_curve(rows: Sequence[Row], unit: str) -> dict[float, float]:
     """Requested -> mean measured intensity of a unit, over rows that ask for this unit alone."""
     measured = defaultdict(list)
     for row in rows:
-        if row["method"] == "adapter" and list(row["requested"]) == [unit]:
-            measured[row["requested"][unit]].append(row["measured"][unit])
+        if row.method == "adapter" and list(row.requested) == [unit]:
+            measured[row.requested[unit]].append(row.measured[unit])
     return {level: float(np.mean(values)) for level, values in sorted(measured.items())}
 
 
@@ -26,7 +30,7 @@ def spearman(curve: dict[float, float]) -> float:
     """Rank correlation, -1..1, of requested against measured; 0 where nothing moves."""
     if len(set(curve.values())) < 2:
         return 0.0
-    return float(spearmanr(list(curve), list(curve.values())).statistic)
+    return linearity(*torch.tensor(list(curve.items()), dtype=torch.float64).T).spearman
 
 
 def rise(curve: dict[float, float]) -> float:
@@ -34,60 +38,56 @@ def rise(curve: dict[float, float]) -> float:
     return curve[max(curve)] - curve[min(curve)]
 
 
-def prompted_error(rows: list[dict], method: str) -> float:
-    """Mean squared error over the units that each row asks for, in intensity units squared.
+def prompted_error(rows: Iterable[Row], method: str) -> float:
+    """`au_mse` of a method over the AUs that each row asks for; rows that ask for none are left
+    out. KeyError for an AU that was asked for and not read."""
+    return _error([row for row in rows if row.method == method and row.requested], "requested")
 
-    FineFace Eq. 3, read as prompted units only: over all 12, a picture that answers no slider would
-    do better than every figure that the paper gives.
-    """
-    errors = [
-        (wanted - row["measured"][unit]) ** 2
-        for row in rows
-        if row["method"] == method
-        for unit, wanted in row["requested"].items()
+
+def full_error(rows: Iterable[Row], method: str) -> float:
+    """`au_mse` of a method over all measured AUs, those not asked for being asked for at 0."""
+    return _error([row for row in rows if row.method == method], "measured")
+
+
+def _error(rows: Sequence[Row], counted: str) -> float:
+    """`au_mse` over the AUs in the field `counted` of each row."""
+    if not rows:
+        raise ValueError("an AU error needs rows, and there are none of this method")
+    units = list(dict.fromkeys(unit for row in rows for unit in getattr(row, counted)))
+    counts = torch.tensor([[unit in getattr(row, counted) for unit in units] for row in rows])
+    requested = [[row.requested.get(unit, 0.0) for unit in units] for row in rows]
+    measured = [
+        [row.measured[unit] if count else 0.0 for unit, count in zip(units, of, strict=True)]
+        for row, of in zip(rows, counts.tolist(), strict=True)
     ]
-    return float(np.mean(errors))
+    as_tensor = partial(torch.tensor, dtype=torch.float64)
+    return au_mse(as_tensor(requested), as_tensor(measured), counts)
 
 
-def full_error(rows: list[dict], method: str) -> float:
-    """Mean squared error over all measured units, those not asked for being asked for at 0."""
-    errors = [
-        (row["requested"].get(unit, 0.0) - value) ** 2
-        for row in rows
-        if row["method"] == method
-        for unit, value in row["measured"].items()
-    ]
-    return float(np.mean(errors))
-
-
-def side_effects(rows: list[dict]) -> dict[str, dict[str, float]]:
+def side_effects(rows: Iterable[Row]) -> dict[str, dict[str, float]]:
     """Prompted unit -> unprompted unit -> mean absolute change that asking brought about.
 
     The change is from the row of the same prompt, seed and unit whose requested value is 0.
     ValueError where there is none.
     """
+    single = [row for row in rows if row.method == "adapter" and len(row.requested) == 1]
     neutral = {
-        (row["prompt"], row["seed"], unit): row["measured"]
-        for row in rows
-        if row["method"] == "adapter" and not any(row["requested"].values())
-        for unit in row["requested"]
+        (row.prompt, row.seed, *row.requested): row.measured
+        for row in single
+        if not any(row.requested.values())
     }
     changes: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-    for row in rows:
-        if (
-            row["method"] != "adapter"
-            or len(row["requested"]) != 1
-            or not any(row["requested"].values())
-        ):
+    for row in single:
+        ((unit, level),) = row.requested.items()
+        if not level:
             continue
-        (unit,) = row["requested"]
-        before = neutral.get((row["prompt"], row["seed"], unit))
+        before = neutral.get((row.prompt, row.seed, unit))
         if before is None:
             raise ValueError(
-                f"AU{unit} was asked for with the prompt {row['prompt']!r} and seed {row['seed']}, "
+                f"AU{unit} was asked for with the prompt {row.prompt!r} and seed {row.seed}, "
                 "and never at 0: a change needs the picture without it"
             )
-        for other, value in row["measured"].items():
+        for other, value in row.measured.items():
             if other != unit:
                 changes[unit][other].append(abs(value - before[other]))
     return {

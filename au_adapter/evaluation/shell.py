@@ -6,6 +6,7 @@ import csv
 import hashlib
 import os
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,8 @@ from .fit_calibration import LEVELS, PRICE, fit_calibration, observations, sweep
 from .generation import Drawing, limited
 from .plots import calibration_plot, report_plots
 from .protocol_run import process_share, run_protocol
-from .protocols import REFERENCE, Frame, Protocol, Row, load_protocol
+from .protocols import Frame, Protocol, load_protocol
+from .records import REFERENCE, Request
 from .report import Report, report_run
 from .sweep import PROMPTS, read_sweep
 
@@ -177,8 +179,17 @@ def evaluate_protocol(
         settings |= {"photo_prompt": prompt, "edit_noise": drawing.subject.edit_noise}
         settings["photos"] = _contents(protocol)
 
-    def compared(images: Tensor, references: Tensor, rows: Sequence[Row]) -> dict[str, Tensor]:
-        return compare(images, drawing.references(rows, references))
+    about = _about(protocol, compare, reader)
+    of_base = "clip_i" in compare.measures and not protocol.references[0].source
+    if of_base:
+        about["networks"] = {**about["networks"], "clip_i_base": compare.networks["clip_i"]}
+    plain = lru_cache(1)(drawing.subject.draw_plain)
+
+    def compared(images: Tensor, references: Tensor, rows: Sequence[Request]) -> dict[str, Tensor]:
+        found = compare(images, drawing.references(rows, references))
+        if of_base:
+            found |= compare.beside_base(images, plain(rows[0].prompt, rows[0].seed))
+        return found
 
     run_protocol(
         protocol,
@@ -189,7 +200,7 @@ def evaluate_protocol(
         method="AU-Adapter" if rounds == 1 else "AU-Adapter, closed loop",
         settings=settings,
         batch_size=drawing.subject.batch,
-        **_about(protocol, compare, reader),
+        **about,
     )
 
 
@@ -283,11 +294,11 @@ def _folder(
                 "shows; fill the column source, or leave out --changes"
             )
         if source:
-            references[name] = Row(name, REFERENCE, {}, 0, name, source=str(folder / source))
+            references[name] = Request(name, REFERENCE, {}, 0, name, source=str(folder / source))
         aus = AUVector.parse(entry["aus"])
         asked = {k: v for k, v in aus.dict().items() if int(k.lstrip("LR")) in reader.units}
         unread |= {int(k.lstrip("LR")) for k in aus.dict() if k not in asked}
-        rows.append(Row(file, "pictures", asked, 0, name, source=str(folder / file)))
+        rows.append(Request(file, "pictures", asked, 0, name, source=str(folder / file)))
     protocol = Protocol(
         name="pictures",
         title=f"Pictures of {folder.name}: Action Units asked for and measured",

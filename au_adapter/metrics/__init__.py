@@ -1,11 +1,11 @@
-"""The numbers of the four papers, and what they are held against.
+"""The metrics of the four papers, each defined once with its equation, paper and range.
 
-A metric of a set of pictures (au_mse, icc_3_1, aaad, fid, kid, linearity) gives one answer; a
+A metric of a set of pictures (au_mse, icc_3_1, aaad, fid, kid, linearity) gives one answer. A
 metric of one picture and its reference (clip_i, identity_l2, identity_cosine, background_rmse,
-head_pose_rmse, lpips) gives float32 [N], one number a picture, for the caller to average.
-Intensities are 0..5, pictures float32 [N, H, W, 3] in 0..1. Nothing here loads or fetches a
-network: embeddings come ready, or with the function that makes them. Faces that were not found
-are not guessed: NaN is refused, and `protocols` and `report` count them.
+person_rmse, picture_rmse, head_pose_rmse, lpips) gives float32 [N], one number a picture, for the
+caller to average. Intensities are 0..5, pictures float32 [N, H, W, 3] in 0..1. Nothing here loads a
+network by itself: embeddings come ready, or with the function that makes them. NaN is refused: a
+caller leaves out the faces that were not found, and counts them.
 
 The papers' figures cannot be compared with one another: each has its estimator, scale and task.
 """
@@ -16,6 +16,7 @@ from .agreement import (
     UnitScore,
     au_mse,
     au_mse_change,
+    change_target,
     icc_3_1,
     linearity,
     mean_score,
@@ -24,7 +25,7 @@ from .agreement import (
 from .distributions import fid, kid
 from .embeddings import clip_i, identity_cosine, identity_l2
 from .perceptual import lpips, lpips_network
-from .preservation import background_rmse, head_pose_rmse
+from .preservation import background_rmse, head_pose_rmse, person_rmse, picture_rmse
 
 __all__ = [
     "AAAD",
@@ -34,6 +35,7 @@ __all__ = [
     "au_mse",
     "au_mse_change",
     "background_rmse",
+    "change_target",
     "clip_i",
     "fid",
     "head_pose_rmse",
@@ -46,4 +48,6 @@ __all__ = [
     "lpips_network",
     "mean_score",
     "per_unit",
+    "person_rmse",
+    "picture_rmse",
 ]

@@ -30,7 +30,9 @@ def au_mse(requested: Tensor, measured: Tensor, prompted: Tensor | None = None) 
 
     requested, measured: [N, K]. prompted: bool [N, K], the AUs P that each picture asks for, at
     least one each; without it all K count, those not asked for being asked for at 0. FineFace Eq. 3
-    is the form with `prompted`; every picture weighs the same, however many AUs it asks for.
+    is the form with `prompted`: it is the error of one picture, divided by the number of its AUs,
+    and its tables are means over pictures. So every picture weighs the same, however many AUs it
+    asks for. Errors pooled over all AUs of all pictures would be another number.
     """
     requested, measured = checks.pair("au_mse", requested, measured, "N K")
     square = (requested - measured) ** 2
@@ -45,19 +47,27 @@ def au_mse(requested: Tensor, measured: Tensor, prompted: Tensor | None = None) 
     return ((square * weight).sum(1) / weight.sum(1)).mean().item()
 
 
+def change_target(source: Tensor, change: Tensor, low: float = 0.0, high: float = 5.0) -> Tensor:
+    """Intensities [N, K] that an edit should show: source + change, kept within low..high.
+
+    MagicFace section IV-A; whether it keeps targets on the scale is not stated. An estimator that
+    ends at 5 cannot see beyond, so they are clamped here; low=-inf, high=inf leave them alone.
+    """
+    source, change = checks.pair("change_target", source, change, "N K")
+    return (source + change).clamp(low, high)
+
+
 def au_mse_change(
     source: Tensor, change: Tensor, edited: Tensor, low: float = 0.0, high: float = 5.0
 ) -> float:
     """Mean squared error of an edit, in units squared, over all AUs. Lower is better.
 
-        mean over n, k of  (clamp(source + change, low, high) - edited)^2
+        mean over n, k of  (change_target(source, change)_nk - edited_nk)^2
 
     source, edited: [N, K] as measured on the photo and on its edit; change: [N, K] as asked for.
-    MagicFace section IV-A; whether it keeps targets on the scale is not stated: an estimator that
-    ends at 5 cannot see beyond, so they are clamped here. low=-inf, high=inf leave them alone.
+    MagicFace section IV-A.
     """
-    source, change = checks.pair("au_mse_change", source, change, "N K")
-    return au_mse((source + change).clamp(low, high), edited)
+    return au_mse(change_target(source, change, low, high), edited)
 
 
 def icc_3_1(ratings: Tensor) -> float:

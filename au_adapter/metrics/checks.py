@@ -1,4 +1,4 @@
-"""What every metric asks of its inputs, in one sentence each when it is not so."""
+"""Checks of the metrics' inputs; each failure is one sentence."""
 
 from __future__ import annotations
 
@@ -55,6 +55,21 @@ def layout(metric: str, images: Tensor) -> Tensor:
             f"{known.min().item():.4g} to {known.max().item():.4g}"
         )
     return images
+
+
+def mask(metric: str, values: Tensor, images: Tensor) -> Tensor:
+    """Masks of pictures [N, H, W, 3], as float64 [N, H, W] in 0..1; else ValueError."""
+    if values.shape != images.shape[:3]:
+        raise ValueError(
+            f"{metric} needs a mask {list(images.shape[:3])} for pictures {list(images.shape)}, "
+            f"found {list(values.shape)}"
+        )
+    values = values.double()
+    if not ((values >= 0) & (values <= 1)).all():
+        raise ValueError(
+            f"{metric} takes masks from 0 to 1, found {values.min():.4g} to {values.max():.4g}"
+        )
+    return values
 
 
 def optional(metric: str, package: str) -> ModuleType:

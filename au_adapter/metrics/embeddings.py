@@ -1,4 +1,4 @@
-"""What a network sees of two pictures: CLIP-I, identity."""
+"""Metrics on a network's embeddings of two pictures: CLIP-I, identity."""
 
 from __future__ import annotations
 
@@ -19,11 +19,13 @@ IDENTITY = "a face recognition network's embeddings (MagicFace: dlib's 128 numbe
 def clip_i(images: Tensor, references: Tensor, encode: Encode | None = None) -> Tensor:
     """CLIP-I, -1..1, float32 [N]: cosine of the CLIP embeddings of pictures and references.
 
-        cos(E(image with AUs), E(image without AU condition)), the same prompt and seed
+        cos(E(e(p, Y)), E(e(p, Y_0))),  the same network e, prompt p and seed; Y_0: no AUs
 
     images, references: embeddings [N, D], or pictures [N, H, W, 3] with `encode`, which makes
-    [N, D] of them. FineFace Eq. 4, which does not say which CLIP: name yours. Best is moderate:
-    1 means that the AUs changed nothing.
+    [N, D] of them. FineFace Eq. 4 names one network on both sides, so the reference is the method's
+    own picture with all AUs at 0. Against the base without the method, the same formula is called
+    `clip_i_base` in reports. The paper does not say which CLIP: name yours. Best is moderate: 1
+    means that the AUs changed nothing.
     """
     first, second = _embedded("clip_i", images, references, encode, CLIP)
     return cosine_similarity(first, second, dim=1).float()
@@ -32,8 +34,9 @@ def clip_i(images: Tensor, references: Tensor, encode: Encode | None = None) -> 
 def identity_l2(images: Tensor, references: Tensor, encode: Encode | None = None) -> Tensor:
     """Distance of identities, >= 0, float32 [N]: || E(image) - E(reference) ||. Lower is better.
 
-    Inputs as for `clip_i`, with a face recognition network. MagicFace section IV-A takes dlib's,
-    where 0.6 parts one person from another; another network has another scale, so name yours.
+    Inputs as for `clip_i`, with a face recognition network and no other: a distance of colours and
+    shapes is called `look` in reports. MagicFace section IV-A takes dlib's, where 0.6 parts one
+    person from another; another network has another scale, so name yours.
     """
     first, second = _embedded("identity_l2", images, references, encode, IDENTITY)
     return (first - second).norm(dim=1).float()

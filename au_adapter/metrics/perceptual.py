@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from ..weights.tensors import read_tensors
 from . import checks
 
 Network = Callable[[Tensor, Tensor], Tensor]
@@ -59,12 +59,14 @@ def lpips_network(backbone: str | Path, net: str = "alex") -> nn.Module:
 
 def _weights(file: str | Path, net: str) -> dict[str, Tensor]:
     try:
-        return read_tensors(file)
-    except (FileNotFoundError, ValueError) as error:
-        raise type(error)(
-            f"{file} is no file of weights as torchvision saves {BACKBONES[net]}: give its own "
-            f".pth ({error})"
-        ) from error
+        found = torch.load(file, map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, pickle.UnpicklingError):
+        found = None
+    if not isinstance(found, dict):
+        raise ValueError(
+            f"{file} is no file of weights as torchvision saves {BACKBONES[net]}: give its own .pth"
+        )
+    return found
 
 
 def _fill(trunk: nn.Module, weights: dict[str, Tensor], file: str | Path, net: str) -> None:

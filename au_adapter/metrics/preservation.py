@@ -1,4 +1,4 @@
-"""What an edit should have left alone: the background, and the head's pose."""
+"""What an edit should have left alone: the pixels outside the face or person, the head's pose."""
 
 from __future__ import annotations
 
@@ -19,31 +19,30 @@ def background_rmse(
 
     images, references: [N, H, W, 3]. face, reference_face: masks [N, H, W], 1 on the face of the
     picture and of the reference; the first alone stands for both. NaN where a mask leaves no
-    background. MagicFace section IV-A masks both faces; it states neither the rule of its mask nor
-    whether masked pixels count: counted as equal, its figure would be this one times the root of
-    the background's share.
+    background. MagicFace section IV-A masks the face area of both pictures. It does not say how the
+    mask is made, nor whether masked pixels count: counted as equal, its figure would be this one
+    times the root of the background's share. Hair, neck and clothes are background here; see
+    `person_rmse`.
     """
-    for side in (images, references):
-        checks.pictures("background_rmse", side)
-    images, references = checks.pair("background_rmse", images, references, "N H W 3")
-    masks = [_mask(mask, images) for mask in (face, reference_face) if mask is not None]
-    background = 1 - torch.stack(masks).amax(0)
-    square = (images - references).square().mean(3) * background
-    return (square.sum((1, 2)) / background.sum((1, 2))).sqrt().float()
+    return _rmse_outside("background_rmse", images, references, face, reference_face)
 
 
-def _mask(mask: Tensor, images: Tensor) -> Tensor:
-    if mask.shape != images.shape[:3]:
-        raise ValueError(
-            f"background_rmse needs a face mask {list(images.shape[:3])} for pictures "
-            f"{list(images.shape)}, found {list(mask.shape)}"
-        )
-    mask = mask.double()
-    if not ((mask >= 0) & (mask <= 1)).all():
-        raise ValueError(
-            f"background_rmse takes masks from 0 to 1, found {mask.min():.4g} to {mask.max():.4g}"
-        )
-    return mask
+def person_rmse(
+    images: Tensor, references: Tensor, person: Tensor, reference_person: Tensor | None = None
+) -> Tensor:
+    """Root mean square difference of pixels outside the person, 0..1, float32 [N]. Lower is better.
+
+    `background_rmse` with masks [N, H, W] of the whole person, hair and clothes included. No paper
+    reports it: it is what MagicFace's released weights are told to keep, as they see the picture
+    with the whole person masked.
+    """
+    return _rmse_outside("person_rmse", images, references, person, reference_person)
+
+
+def picture_rmse(images: Tensor, references: Tensor) -> Tensor:
+    """Root mean square difference of all pixels, 0..1, float32 [N]; 0 is the same picture."""
+    nowhere = images.new_zeros(images.shape[:3])
+    return _rmse_outside("picture_rmse", images, references, nowhere, None)
 
 
 def head_pose_rmse(poses: Tensor, references: Tensor) -> Tensor:
@@ -64,3 +63,15 @@ def head_pose_rmse(poses: Tensor, references: Tensor) -> Tensor:
         )
     difference = torch.remainder(poses - references + math.pi, 2 * math.pi) - math.pi
     return difference.square().mean(1).sqrt().float()
+
+
+def _rmse_outside(
+    metric: str, images: Tensor, references: Tensor, mask: Tensor, reference_mask: Tensor | None
+) -> Tensor:
+    for side in (images, references):
+        checks.pictures(metric, side)
+    images, references = checks.pair(metric, images, references, "N H W 3")
+    masks = [checks.mask(metric, m, images) for m in (mask, reference_mask) if m is not None]
+    outside = 1 - torch.stack(masks).amax(0)
+    square = (images - references).square().mean(3) * outside
+    return (square.sum((1, 2)) / outside.sum((1, 2))).sqrt().float()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from textwrap import wrap
 from typing import Any, Protocol
@@ -14,6 +15,7 @@ from ..estimators import BundledRegressor, Estimator
 from ..estimators.bundled_regressor import load_regressor
 from ..estimators.reading import Reading
 from ..evaluation.contact_sheet import contact_sheet
+from ..evaluation.records import Row
 from ..evaluation.response import full_error, prompted_error, response_curve
 from .sampling import Case
 
@@ -112,7 +114,7 @@ class Validation:
         neutral = [n for n, case in enumerate(self.cases) if not case.requested]
         return neutral[1] - neutral[0] if len(neutral) > 1 else len(self.cases)
 
-    def _rows(self, readings: Sequence[Reading]) -> tuple[list[dict], int]:
+    def _rows(self, readings: Sequence[Reading]) -> tuple[list[Row], int]:
         """Rows as `evaluation.response` reads them, and how many show a face."""
         shown: dict[int, dict[str, float]] = {}
         for reading in sorted(readings, key=lambda r: r.confidence):  # the surest comes last
@@ -121,7 +123,7 @@ class Validation:
         rows = [self._row(case, shown.get(number)) for number, case in enumerate(self.cases)]
         return rows, len(shown)
 
-    def _row(self, case: Case, shown: dict[str, float] | None) -> dict:
+    def _row(self, case: Case, shown: dict[str, float] | None) -> Row:
         asked = {unit for each in self.cases for unit in each.requested}
         measured = dict.fromkeys(sorted(asked, key=int), 0.0) if shown is None else shown
         if missing := sorted(set(case.requested) - set(measured)):
@@ -129,7 +131,8 @@ class Validation:
                 f"the estimator does not read AU{missing[0]}, which a validation case asks for: "
                 "give Validation other cases, or another estimator"
             )
-        return {"method": "adapter", "requested": dict(case.requested), "measured": measured}
+        asked = dict(case.requested)
+        return Row("", "", asked, case.seed, method="adapter", measured=measured)
 
 
 def validation_for(recipe: object, estimate: Estimate | Estimator | None = None) -> Validation:
@@ -164,14 +167,14 @@ def _regressor(base: Path) -> BundledRegressor:
     return BundledRegressor(load_regressor(path))
 
 
-def _response(rows: list[dict]) -> dict[str, dict[str, float]]:
+def _response(rows: list[Row]) -> dict[str, dict[str, float]]:
     """AU -> requested -> mean measured, of the AUs that were asked for alone; 0 is the face
     without AUs."""
-    units = sorted({u for row in rows for u in row["requested"]}, key=int)
+    units = sorted({u for row in rows for u in row.requested}, key=int)
     found = {}
     for unit in units:
-        neutral = [row | {"requested": {unit: 0.0}} for row in rows if not row["requested"]]
-        measured = [row for row in [*neutral, *rows] if unit in row["measured"]]
+        neutral = [replace(row, requested={unit: 0.0}) for row in rows if not row.requested]
+        measured = [row for row in [*neutral, *rows] if unit in row.measured]
         curve = response_curve(measured, unit)
         found[unit] = {f"{level:g}": round(value, 3) for level, value in curve.items()}
     return found

@@ -15,7 +15,7 @@ from PIL import Image
 from shipped import api_graph, shipped_server
 
 from tools import face_files
-from tools.demo_edits import CHANGES, PEOPLE, draw_edits, measure_edits, report_edits
+from tools.demo_edits import CHANGES, PEOPLE, draw_edits, measured_edits, report_edits
 from tools.server import ComfyServer
 
 PHOTO, SAVE = "17", "12"
@@ -94,12 +94,13 @@ def test_a_change_of_one_side_leaves_the_other_nearer_to_the_photo(server: Comfy
 def test_the_demo_edits_its_people(server: ComfyServer, tmp_path: Path) -> None:
     edits = draw_edits(server, tmp_path)
     assert [len(one.rows) for one in edits] == [len(CHANGES)] * len(PEOPLE)
-    measure_edits(edits, [face_files.MODELS])
+    edits = measured_edits(edits, [face_files.MODELS])
     report_edits(edits, tmp_path)
     for one in edits:
         photo = Image.open(one.source)
         assert len({path.read_bytes() for path in one.pasted}) == len(CHANGES)
         for row, file in zip(one.rows, one.pasted, strict=True):
-            assert tmp_path / row["file"] == file and Image.open(file).size == photo.size
-            assert row["background_rmse"] == 0 < row["background_rmse_drawn"]
+            assert tmp_path / row.file == file and Image.open(file).size == photo.size
+            assert row.metrics["background_rmse"] < row.metrics["background_rmse_drawn"]
+            assert row.metrics["person_rmse"] < row.metrics["person_rmse_drawn"]
     assert (tmp_path / "edits.png").is_file() and (tmp_path / "edit_report.json").is_file()

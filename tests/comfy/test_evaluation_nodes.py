@@ -35,7 +35,7 @@ class Brightness:
     name, units = "brightness", (1, 2, 4, 5, 6, 9, 12, 15, 17, 20, 25, 26)
 
     def estimate(self, images):
-        from au_adapter.evaluation.reading import Reading
+        from au_adapter.estimators.reading import Reading
         from au_adapter.facs import AUVector
 
         rows = 5 * images.mean((1, 2, 3))[:, None, None].expand(-1, 1, len(self.units))
@@ -139,7 +139,15 @@ def test_a_reader_reads_pictures_and_source(models: Path) -> None:
     # The source shows 1, so 3 was wanted, and 3 is shown.
     assert values(report)["au_mse"] == (0.0, 1)
     assert values(report)["picture_rmse"] == (0.4, 1)
-    for missing in ("clip_i", "identity_l2", "background_rmse", "head_pose_rmse", "lpips"):
+    for missing in (
+        "clip_i",
+        "identity_l2",
+        "background_rmse",
+        "person_rmse",
+        "head_pose_rmse",
+        "look",
+        "lpips",
+    ):
         assert f"- {missing}: " in table
 
 
@@ -175,9 +183,11 @@ def test_networks_that_are_there_are_used(models: Path, tmp_path: Path) -> None:
     found = {line.metric: line for line in report.lines}
     size = "32 x 2" if hasattr(clip, "config") else "of 36736 weights"  # as in ComfyUI 0.4.0
     assert found["clip_i"].count == 2 and found["clip_i"].estimator == f"CLIP Vision {size}"
-    assert report.records[1]["metrics"]["clip_i"] == pytest.approx(1.0)
-    assert found["background_rmse"].estimator == "person segmenter"
-    assert found["head_pose_rmse"].count == 0  # noise has no face
+    assert report.rows[1].metrics["clip_i"] == pytest.approx(1.0)
+    assert found["person_rmse"].estimator == "person segmenter"
+    assert found["background_rmse"].estimator == "face landmarker"
+    for metric in ("background_rmse", "head_pose_rmse", "look"):
+        assert found[metric].count == 0  # noise has no face
 
 
 @pytest.mark.parametrize(

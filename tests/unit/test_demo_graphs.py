@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from au_adapter.evaluation.contact_sheet import CAPTION, MARGIN, PAPER, SIDE, contact_sheet
+from au_adapter.evaluation.records import Row
 from au_adapter.facs import SET_A
 from tools.demo_graphs import SWEEP_LEVELS, Graph, face_graph, load_workflow, node_of, sweep_graph
-from tools.run_demo import COMBINATIONS, jobs, report, shared_baselines, table
+from tools.run_demo import COMBINATIONS, PICTURES, jobs, report, table, with_baselines
 
 NAMES = ("au_generate", "au_sweep")
 
@@ -83,37 +85,37 @@ def test_the_demo_draws_the_grid_the_combinations_and_both_without() -> None:
         assert {*links(job.graph)} <= job.graph.keys()
     prefixes = [node_of(job.graph, "SaveImage")["filename_prefix"] for job in work]
     assert len({*prefixes}) == 20
-    requests = [row["requested"] for job in work for row in job.rows]
+    requests = [row.requested for job in work for row in job.rows]
     assert {"12": 5.0} in requests and {"4": 3.0, "25": 3.0, "26": 3.0} in requests
 
 
 @pytest.fixture
-def rows(tmp_path: Path) -> list[dict]:
+def rows(tmp_path: Path) -> list[Row]:
     """The demo's rows, as a model would answer that does what it is asked, and AU6 with AU12."""
+    (tmp_path / PICTURES).mkdir()
     found = [row for job in jobs() for row in job.rows]
     for number, row in enumerate(found):
-        row["file"] = f"pictures/{number}.png"
-        row["_path"] = tmp_path / f"{number}.png"
-        Image.new("RGB", (8, 8), (number, 0, 0)).save(row["_path"])
-        row["measured"] = {str(unit): row["requested"].get(str(unit), 0.0) for unit in SET_A}
-    return found
+        Image.new("RGB", (8, 8), (number, 0, 0)).save(tmp_path / row.target)
+    answers = [{str(unit): r.requested.get(str(unit), 0.0) for unit in SET_A} for r in found]
+    return [replace(row, measured=seen) for row, seen in zip(found, answers, strict=True)]
 
 
-def test_every_picture_has_a_twin_without_adapter(rows: list[dict]) -> None:
-    twins = shared_baselines(rows)
-    assert len(rows) == len(twins) == 12 * 6 + 6
-    for row, twin in zip(rows, twins, strict=True):
-        assert twin["method"] == "none" and row["method"] == "adapter"
-        assert all(row[key] == twin[key] for key in ("prompt", "seed", "requested"))
+def test_every_picture_has_a_twin_without_adapter(rows: list[Row]) -> None:
+    found = with_baselines(rows)
+    ours, twins = found[:78], found[78:]
+    assert len(ours) == len(twins) == 12 * 6 + 6
+    for row, twin in zip(ours, twins, strict=True):
+        assert twin.method == "none" and row.method == "adapter"
+        assert all(getattr(row, k) == getattr(twin, k) for k in ("prompt", "seed", "requested"))
 
 
-def test_the_report_is_pictures_rows_and_a_table(rows: list[dict], tmp_path: Path) -> None:
-    rows += shared_baselines(rows)
-    report(rows, tmp_path)
+def test_the_report_is_pictures_rows_and_a_table(rows: list[Row], tmp_path: Path) -> None:
+    report(with_baselines(rows), tmp_path)
     content = json.loads((tmp_path / "report.json").read_text())
     assert content["schema"] == 1 and len(content["rows"]) == 2 * 78
     keys = {"file", "method", "prompt", "seed", "requested", "measured"}
     assert all(row.keys() == keys for row in content["rows"])
+    assert [Row.from_answer(row).answer() for row in content["rows"]] == content["rows"]
     step = 8 + MARGIN
     head = 2 * CAPTION + 2 * MARGIN
     grid, combinations = (Image.open(tmp_path / f"{n}.png") for n in ("grid", "combinations"))
@@ -121,9 +123,8 @@ def test_the_report_is_pictures_rows_and_a_table(rows: list[dict], tmp_path: Pat
     assert combinations.size == (SIDE + 6 * step + MARGIN, head + 2 * step)
 
 
-def test_the_table_reads_requested_against_measured(rows: list[dict]) -> None:
-    rows += shared_baselines(rows)
-    text = table(rows)
+def test_the_table_reads_requested_against_measured(rows: list[Row]) -> None:
+    text = table(with_baselines(rows))
     line = "| AU12 lip corner puller | 0.0 | 1.0 | 2.0 | 3.0 | 4.0 | 5.0 | 0.0 | 1.00 |"
     assert line in text.splitlines()
     assert "| over all 12 AUs | 0.00 |" in text

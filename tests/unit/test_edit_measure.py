@@ -1,4 +1,4 @@
-"""Identity, background and pose of edits, on renders whose people and poses are known."""
+"""Look, background and pose of edits, on renders whose people and poses are known."""
 
 from __future__ import annotations
 
@@ -8,14 +8,16 @@ from pathlib import Path
 
 import pytest
 import torch
-from face_pictures import landmarker, segmenter
+from face_pictures import SEGMENTER, TASK, landmarker, segmenter
 from torch import Tensor
 
 from au_adapter.data.rendered import RenderedSet, load
-from au_adapter.evaluation.appearance import WIDTH, Appearance
-from au_adapter.evaluation.edits import MEASURES, EditMeasure
+from au_adapter.evaluation.appearance import WIDTH
+from au_adapter.evaluation.comparison import Comparison, comparison
+from au_adapter.evaluation.observed import Observed
 
 SAMPLE = Path(__file__).parents[1] / "data" / "rendered"
+MEASURES = ("background_rmse", "person_rmse", "head_pose_rmse", "look")
 PEOPLE = 8  # four pictures of each
 
 
@@ -30,12 +32,16 @@ def pictures() -> Tensor:
 
 
 @functools.cache
-def measure() -> EditMeasure:
-    return EditMeasure(landmarker(), segmenter())
+def measure() -> Comparison:
+    return comparison([TASK.parent, SEGMENTER.parent])
+
+
+def observed(images: Tensor) -> Observed:
+    return Observed(images, landmarker(), segmenter())
 
 
 def test_people_are_told_apart() -> None:
-    seen = Appearance(landmarker(), segmenter())(pictures())
+    seen = observed(pictures()).appearance
     assert seen.shape == (4 * PEOPLE, WIDTH) and seen.isfinite().all()
     who = torch.from_numpy(renders().identity)
     same = (who[:, None] == who) & ~torch.eye(len(who), dtype=torch.bool)
@@ -46,15 +52,32 @@ def test_people_are_told_apart() -> None:
 
 def test_a_picture_is_itself() -> None:
     found = measure()(pictures()[:2], pictures()[:2])
-    assert tuple(found) == MEASURES and all((value == 0).all() for value in found.values())
+    assert tuple(found) == ("picture_rmse", *MEASURES)
+    assert all((value == 0).all() for value in found.values())
 
 
-def test_the_background_is_what_lies_outside_the_person() -> None:
+@pytest.mark.parametrize(
+    ("metric", "mask"), [("background_rmse", "ovals"), ("person_rmse", "people")]
+)
+def test_the_background_is_what_lies_outside_the_mask(metric: str, mask: str) -> None:
+    """Pixels that change inside the mask of the photo cost nothing, those outside cost what they
+    changed by. The mask of the edit is held to the photo's, as inverted faces are lost."""
     photo = pictures()[:1]
-    person = measure().person(photo)[..., None]
-    assert measure()(torch.where(person, 1 - photo, photo), photo)["background_rmse"] == 0
-    changed = measure()(torch.where(person, photo, (photo + 0.1).clamp(max=1)), photo)
-    assert 0.05 < float(changed["background_rmse"]) <= 0.1 + 1e-6
+    inside = getattr(observed(photo), mask)[..., None] > 0
+    inner = torch.where(inside, (photo + 0.1).clamp(max=1), photo)
+    outer = torch.where(inside, photo, (photo + 0.1).clamp(max=1))
+    assert measure()(inner, photo)[metric] == 0
+    assert 0.05 < float(measure()(outer, photo)[metric]) <= 0.1 + 1e-6
+
+
+def test_the_face_is_a_part_of_the_person_and_hair_is_background() -> None:
+    seen = observed(pictures()[:4])
+    face, person = seen.ovals > 0, seen.people > 0
+    assert (face & person).sum() > 0.95 * face.sum() and person.sum() > 1.3 * face.sum()
+    hair = (person & ~face)[..., None]
+    cut = torch.where(hair, 1 - pictures()[:4], pictures()[:4])
+    found = measure()(cut, pictures()[:4])
+    assert (found["background_rmse"] > 2 * found["person_rmse"]).all()
 
 
 def test_the_pose_is_the_renders_own() -> None:
@@ -70,7 +93,7 @@ def test_the_pose_is_the_renders_own() -> None:
 
 def test_a_darker_picture_is_another_look() -> None:
     photo = pictures()[:1]
-    once, twice = measure()(torch.cat([photo * 0.75, photo * 0.5]), photo)["identity_l2"].tolist()
+    once, twice = measure()(torch.cat([photo * 0.75, photo * 0.5]), photo)["look"].tolist()
     assert 0.1 < once < twice
 
 
@@ -84,6 +107,6 @@ def test_one_photo_stands_for_all_of_its_edits() -> None:
 def test_no_face_is_no_number() -> None:
     photo = pictures()[:1]
     found = measure()(torch.cat([torch.zeros_like(photo), photo]), photo.expand(2, -1, -1, -1))
-    for name in ("identity_l2", "head_pose_rmse"):
+    for name in ("look", "background_rmse", "head_pose_rmse"):
         lost, there = found[name].tolist()
         assert math.isnan(lost) and there == pytest.approx(0, abs=1e-4)

@@ -11,6 +11,7 @@ from PIL import Image
 
 from au_adapter.data.rendered import load
 from au_adapter.evaluation.contact_sheet import PAPER, captioned_sheet
+from au_adapter.evaluation.records import Edit
 from au_adapter.facs import SET_A, Keyframes
 from tools import face_files
 from tools.demo_edits import (
@@ -20,14 +21,14 @@ from tools.demo_edits import (
     Edits,
     _caption,
     au_error,
-    measure_edits,
+    measured_edits,
     report_edits,
 )
 from tools.demo_graphs import DRAWN, PASTED, edit_graph, load_workflow, node_of
 
 ROW_KEYS = {
-    *("file", "source", "change", "before", "after"),
-    *("identity_l2", "background_rmse", "head_pose_rmse", "background_rmse_drawn"),
+    *("file", "source", "method", "change", "before", "after", "look", "head_pose_rmse"),
+    *("background_rmse", "background_rmse_drawn", "person_rmse", "person_rmse_drawn"),
 }
 
 
@@ -59,33 +60,34 @@ def test_the_people_are_relaxed_different_and_in_no_training_set() -> None:
 
 
 def test_the_error_is_against_before_and_change() -> None:
-    row = {"before": {"4": 1.0, "12": 0.5}, "after": {"4": 1.5, "12": 2.5}, "change": {"12": 3.0}}
+    before, after = {"4": 1.0, "12": 0.5}, {"4": 1.5, "12": 2.5}
+    row = Edit("", "", {"12": 3.0}, before=before, after=after)
     assert au_error(row, "after") == pytest.approx((0.5**2 + 1.0**2) / 2)
     assert au_error(row, "before") == pytest.approx(3.0**2 / 2)
 
 
 @pytest.fixture(scope="module")
 def edits(tmp_path_factory: pytest.TempPathFactory) -> list[Edits]:
-    """Two people: edits that are the photo, and, before pasting, another background."""
+    """Two people: edits that are the photo, and, before pasting, a darker picture."""
     folder, renders, found = tmp_path_factory.mktemp("demo"), load(SAMPLE), []
     (folder / "edits").mkdir()
     for number in PEOPLE[:2]:
         files = [folder / "edits" / f"{number}_{kind}.png" for kind in ("photo", "edit", "drawn")]
         for file in files:
             Image.fromarray(renders.images[number]).save(file)
-        Image.fromarray(255 - renders.images[number]).save(files[2])
-        rows = [{"file": "", "source": "", "change": {"12": 4.0}} for _ in CHANGES]
+        Image.fromarray(renders.images[number] // 2).save(files[2])
+        rows = [Edit("", "", {"12": 4.0}) for _ in CHANGES]
         found.append(Edits(files[0], rows, files[1:2] * len(CHANGES), files[2:] * len(CHANGES)))
-    measure_edits(found, [face_files.MODELS])
-    return found
+    return measured_edits(found, [face_files.MODELS])
 
 
 def test_an_edit_that_is_the_photo_has_left_everything_alone(edits: list[Edits]) -> None:
     for row in (row for one in edits for row in one.rows):
-        assert row.keys() == ROW_KEYS
-        assert row["before"] == row["after"] and [*row["before"]] == [*map(str, SET_A)]
-        assert row["background_rmse"] == 0 and row["background_rmse_drawn"] > 0.1
-        assert row["identity_l2"] < 1e-3 and row["head_pose_rmse"] < 1e-3
+        assert row.json().keys() == ROW_KEYS
+        assert row.before == row.after and [*row.before] == [*map(str, SET_A)]
+        assert row.metrics["background_rmse"] == row.metrics["person_rmse"] == 0
+        assert row.metrics["background_rmse_drawn"] > 0.1 < row.metrics["person_rmse_drawn"]
+        assert row.metrics["look"] < 1e-3 and row.metrics["head_pose_rmse"] < 1e-3
         assert au_error(row, "after") == au_error(row, "before") > 1
 
 
@@ -94,8 +96,10 @@ def test_the_report_has_the_rows_and_the_sheet_every_picture(
 ) -> None:
     report_edits(edits, tmp_path)
     content = json.loads((tmp_path / "edit_report.json").read_text())
-    assert content["schema"] == 1 and content["rows"] == [r for one in edits for r in one.rows]
-    assert "no face recognition" in content["identity"]
+    assert content["schema"] == 1 and content["rows"] == [
+        row.json() for one in edits for row in one.rows
+    ]
+    assert "no face recognition" in content["look"]
     sheet = np.asarray(Image.open(tmp_path / "edits.png"))
     photo = np.asarray(Image.open(edits[1].source))
     places = np.argwhere((sheet[:-127, :-127] == photo[0, 0]).all(-1))
@@ -106,13 +110,13 @@ def test_the_report_has_the_rows_and_the_sheet_every_picture(
 def test_a_face_that_was_lost_is_null_and_a_dash(edits: list[Edits], tmp_path: Path) -> None:
     grey = tmp_path / "grey.png"
     Image.new("RGB", (128, 128), "grey").save(grey)
-    rows = [{"file": "", "source": "", "change": {"12": 4.0}}]
-    lost = Edits(edits[0].source, rows * len(CHANGES), [grey] * len(CHANGES), [grey] * len(CHANGES))
-    measure_edits([lost], [face_files.MODELS])
-    assert rows[0]["identity_l2"] is rows[0]["head_pose_rmse"] is None
-    rows[0]["background_rmse_drawn"] = None  # of a person who fills the photo
-    assert _caption(rows[0]).splitlines()[1] == "look -, pose -"
-    assert _caption(rows[0]).endswith("(-)")
+    rows, files = [Edit("", "", {"12": 4.0})] * len(CHANGES), [grey] * len(CHANGES)
+    (lost,) = measured_edits([Edits(edits[0].source, rows, files, files)], [face_files.MODELS])
+    first = lost.rows[0]
+    assert first.metrics["look"] is first.metrics["head_pose_rmse"] is None
+    assert first.metrics["background_rmse"] is first.metrics["background_rmse_drawn"] is None
+    assert _caption(first).splitlines()[1] == "look -, pose -"
+    assert _caption(first).endswith("background - (-)")
     report_edits([lost], tmp_path)
 
 

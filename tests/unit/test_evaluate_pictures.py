@@ -14,7 +14,12 @@ import torch
 from au_adapter.estimators.reading import Reading, ReadingSet
 from au_adapter.evaluation.comparison import Comparison, comparison
 from au_adapter.evaluation.fit_calibration import fit_calibration, observations
-from au_adapter.evaluation.picture_report import Source, batch_name, evaluate_pictures, facs_name
+from au_adapter.evaluation.picture_report import (
+    ReferencePictures,
+    batch_name,
+    evaluate_pictures,
+    facs_name,
+)
 from au_adapter.evaluation.plots import (
     bar_chart,
     calibration_plot,
@@ -86,7 +91,7 @@ def test_numbers_by_hand() -> None:
     assert lines(report) == {"au_mse": (0.5, 2, "by hand"), "au_mse_all": (0.75, 2, "by hand")}
     assert report.counts["face not found"] == 1 and report.counts["scored for AUs"] == 2
     assert report.counts["several faces, the most confident one read"] == 1
-    assert [record["id"] for record in report.records] == ["AU00_0001", "AU12B_0002", "AU12D_0003"]
+    assert [row.id for row in report.rows] == ["AU00_0001", "AU12B_0002", "AU12D_0003"]
     assert report.files() == ["AU00_0001.png", "AU12B_0002.png", "AU12D_0003.png"]
     assert batch_name(report) == "AU12"
     (table, mean) = report.tables["all"]
@@ -101,14 +106,14 @@ def test_one_vector_serves_all_pictures_and_names_the_report() -> None:
 
 
 def test_changes_are_added_to_what_the_source_shows() -> None:
-    source = Source(pictures(1), seen((3, 1)))
+    source = ReferencePictures(pictures(1), seen((3, 1)))
     change = asked((4, 1), (-4, 0))
     report = evaluate_pictures(
         pictures(2), change, seen((5, 2), (0, 3)), source=source, scale="change"
     )
     # Targets (5, 2) and (0, 1), kept within 0..5; measured the same but for AU12 = 3.
     assert lines(report)["au_mse"] == (1.0, 2, "by hand")
-    assert [record["reference"] for record in report.records[1:]] == ["source_0001"] * 2
+    assert [row.reference for row in report.rows[1:]] == ["source_0001"] * 2
 
 
 def test_beside_a_source_what_can_be_compared_is(
@@ -118,7 +123,7 @@ def test_beside_a_source_what_can_be_compared_is(
     images = pictures(1).repeat(2, 1, 1, 1)
     images[1] = (images[1] + 0.5) % 1
     report = evaluate_pictures(
-        images, SWEEP.face(1), source=Source(images[:1]), compare=comparison()
+        images, SWEEP.face(1), source=ReferencePictures(images[:1]), compare=comparison()
     )
     by_pixels = (images[1] - images[0]).square().mean().sqrt().item() / 2
     assert lines(report)["picture_rmse"] == (by_pixels, 2, "")
@@ -128,7 +133,9 @@ def test_beside_a_source_what_can_be_compared_is(
         "clip_i": "Load CLIP Vision",
         "identity_l2": "face recognition network",
         "lpips": "alexnet",
-        "background_rmse": "au-adapter download person-segmenter",
+        "background_rmse": "au-adapter download face-landmarker",
+        "person_rmse": "au-adapter download person-segmenter",
+        "look": "au-adapter download face-landmarker",
         "head_pose_rmse": "au-adapter download face-landmarker",
     }.items():
         assert any(line.startswith(f"- {metric}: ") and words in line for line in text.splitlines())
@@ -144,10 +151,46 @@ def test_given_networks_are_used_and_named() -> None:
 
     images = pictures(3)
     compare = comparison(clip=embed, clip_name="a CLIP", identity=embed)
-    report = evaluate_pictures(images, SWEEP, READ, source=Source(images[:1]), compare=compare)
-    assert lines(report)["clip_i"][1:] == (3, "a CLIP")
-    assert report.records[1]["metrics"]["identity_l2"] == 0.0
-    assert calls == [3, 1] * 3  # the one source is looked at once for each metric
+    report = evaluate_pictures(
+        images, SWEEP, READ, source=ReferencePictures(images[:1]), compare=compare
+    )
+    # The first picture asks for nothing and is the source: their reference, and no row of its own.
+    assert lines(report)["clip_i"][1:] == (2, "a CLIP")
+    assert report.rows[0].metrics is None and report.rows[0].group == "reference"
+    assert report.rows[1].metrics["identity_l2"] > 0
+    assert calls == [2, 1] * 3  # the one source is looked at once for each metric
+
+
+def test_likeness_to_the_base_has_a_name_of_its_own() -> None:
+    images, base = pictures(3), pictures(4)[3:]
+    compare = comparison(clip=lambda x: x.mean((1, 2)) - 0.4)
+    found = compare.beside_base(images, base)
+    expected = compare(images, base)["clip_i"]
+    assert found.keys() == {"clip_i_base"} and torch.equal(found["clip_i_base"], expected)
+    assert comparison().beside_base(images, base) == {}
+
+
+def test_the_reference_among_the_pictures_is_no_row() -> None:
+    """As AU Protocol hands them out: the picture without AUs first, then one AU after another."""
+    images, aus = pictures(3), asked((0, 0), (3, 0), (0, 2))
+    read = seen((0, 1), (1, 0), (0, 2))
+    report = evaluate_pictures(images, aus, read, source=ReferencePictures(images[:1]))
+    # Asked for 3 and 2, measured 1 and 2: (4 + 0) / 2. As a row, the reference was asked for 0 of
+    # both AUs and measured 0 and 1, and the error came out as (4 + 0 + 1 / 2) / 3.
+    assert lines(report)["au_mse"] == (2.0, 2, "by hand")
+    assert [row.group for row in report.rows] == ["reference", "all", "all"]
+    assert report.rows[0].requested == {} and report.rows[0].measured == {"4": 0.0, "12": 1.0}
+    assert report.counts["made"] == report.counts["asked for"] == 2
+    assert len(report.files()) == 3 and report.files()[0] == "AU00_0001.png"
+    assert {row.reference for row in report.scored()} == {"AU00_0001"}
+    # A change is measured from what was read in it.
+    change = evaluate_pictures(
+        images, aus, read, source=ReferencePictures(images[:1], seen((0, 1))), scale="change"
+    )
+    assert lines(change)["au_mse"][0] == ((4 + 1) / 2 + (0 + 1) / 2) / 2
+    # Another picture without AUs is a row, as the beginning of a sweep is.
+    other = evaluate_pictures(images, aus, read, source=ReferencePictures(images[:1] / 2))
+    assert other.counts["made"] == 3
 
 
 def test_pictures_that_are_not_finite_are_named_and_the_others_compared() -> None:
@@ -156,7 +199,11 @@ def test_pictures_that_are_not_finite_are_named_and_the_others_compared() -> Non
     compare = comparison(clip=lambda x: x.mean((1, 2)) + 0.1)
     read = seen((1, 0), (1, 1), (1, 4))
     report = evaluate_pictures(
-        images, SWEEP, read, source=Source(sources, seen((0, 0), (0, 0), (0, 0))), compare=compare
+        images,
+        SWEEP,
+        read,
+        source=ReferencePictures(sources, seen((0, 0), (0, 0), (0, 0))),
+        compare=compare,
     )
     by_pixels = (images[0] - sources[0]).square().mean().sqrt().item()
     assert lines(report)["picture_rmse"] == (by_pixels, 1, "")
@@ -164,9 +211,13 @@ def test_pictures_that_are_not_finite_are_named_and_the_others_compared() -> Non
     assert report.counts["not finite"] == report.counts["not finite in the reference"] == 1
     assert report.counts["face not found"] == 0
     assert report.not_finite() == ["source_0003", "AU12B_0002"]
-    one = evaluate_pictures(images, SWEEP, read, source=Source(sources[:1]), compare=compare)
+    one = evaluate_pictures(
+        images, SWEEP, read, source=ReferencePictures(sources[:1]), compare=compare
+    )
     assert lines(one)["picture_rmse"][1] == 2
-    none = evaluate_pictures(images, SWEEP, read, source=Source(sources[2:]), compare=compare)
+    none = evaluate_pictures(
+        images, SWEEP, read, source=ReferencePictures(sources[2:]), compare=compare
+    )
     assert "picture_rmse" not in lines(none) and "source_0001" in none.markdown()
     assert report_plots(none).shape[1:] == (600, 960, 3)
 
@@ -223,7 +274,7 @@ def test_a_wink_of_the_wrong_side_is_an_error(left: tuple, right: tuple, error: 
     read = ReadingSet("by hand", 1, (both(left, right),))
     report = evaluate_pictures(pictures(1), AUVector.parse("L12E"), read)
     assert lines(report)["au_mse"] == (error, 1, "by hand")
-    assert report.columns == [4, "L12", "R12"] and report.header["not_measured"] == {}
+    assert report.columns == (4, "L12", "R12") and report.header.not_measured == {}
     assert [score.unit for score in report.tables["all"]] == ["L12", "R12", None]
     (row,) = csv.DictReader(io.StringIO(report.csv()))
     assert (row["requested_L12"], row["requested_R12"]) == ("5.0", "0.0")
@@ -245,7 +296,7 @@ def test_sides_beside_requests_for_both_and_for_nothing() -> None:
 
 
 def test_a_change_of_one_side_is_added_to_that_side() -> None:
-    source = Source(pictures(1), ReadingSet("by hand", 1, (both((0, 1), (0, 2)),)))
+    source = ReferencePictures(pictures(1), ReadingSet("by hand", 1, (both((0, 1), (0, 2)),)))
     read = ReadingSet("by hand", 1, (both((0, 3), (0, 2)),))
     change = AUVector.parse("L12B")
     report = evaluate_pictures(pictures(1), change, read, source=source, scale="change")
@@ -254,7 +305,7 @@ def test_a_change_of_one_side_is_added_to_that_side() -> None:
 
 def test_a_reader_without_sides_is_named() -> None:
     report = evaluate_pictures(pictures(1), AUVector.parse("L12E"), seen((0, 2.5)))
-    assert report.header["not_measured"] == {
+    assert report.header.not_measured == {
         "L12 and R12": "by hand reads no sides, and their mean is scored"
     }
     (row,) = csv.DictReader(io.StringIO(report.csv()))

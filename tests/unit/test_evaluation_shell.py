@@ -19,8 +19,9 @@ from au_adapter.estimators.picture_files import read_picture
 from au_adapter.estimators.reading import Reading
 from au_adapter.evaluation.fit_calibration import sweep_vectors
 from au_adapter.evaluation.generation import Drawing, limited
-from au_adapter.evaluation.protocol_run import read_records
-from au_adapter.evaluation.protocols import Row, load_protocol
+from au_adapter.evaluation.protocol_run import read_rows
+from au_adapter.evaluation.protocols import load_protocol
+from au_adapter.evaluation.records import Request
 from au_adapter.evaluation.shell import _labels, estimator_of
 from au_adapter.evaluation.sweep import SEED, read_sweep
 from au_adapter.facs import SET_A
@@ -143,11 +144,11 @@ def test_a_change_is_added_to_what_the_photo_shows(subject: Subject, photos: Pat
     file = photos / "person0.png"
     drawing = Drawing(subject, Brightness(), "change", "a face")
     photo = drawing.photo(file)
-    row = Row("a", "single", {"12": 2.0}, 1, "r", source=str(file))
+    row = Request("a", "single", {"12": 2.0}, 1, "r", source=str(file))
     shown = Brightness().estimate(photo)[0].aus
     expected = subject.edit(photo, "a face", 1, (shown + AUVector.parse("12B")).clamp())
     assert torch.equal(drawing([row]), expected)
-    assert torch.equal(drawing([Row("r", "reference", {}, 1, "r", source=str(file))]), photo)
+    assert torch.equal(drawing([Request("r", "reference", {}, 1, "r", source=str(file))]), photo)
 
 
 def test_the_loop_takes_a_face_that_is_not_symmetric(subject: Subject, photos: Path) -> None:
@@ -160,7 +161,7 @@ def test_the_loop_takes_a_face_that_is_not_symmetric(subject: Subject, photos: P
             ]
 
     drawing = Drawing(subject, OneSided(), "change", "a face", rounds=2)
-    row = Row("a", "single", {"12": 2.0}, 1, "r", source=str(photos / "person0.png"))
+    row = Request("a", "single", {"12": 2.0}, 1, "r", source=str(photos / "person0.png"))
     assert drawing([row]).shape == (1, 128, 128, 3)
     with pytest.raises(ValueError, match="ask for both sides alike"):
         drawing([replace(row, requested={"L12": 2.0})])
@@ -169,7 +170,7 @@ def test_the_loop_takes_a_face_that_is_not_symmetric(subject: Subject, photos: P
 def test_a_target_is_what_an_edit_is_compared_with(subject: Subject, photos: Path) -> None:
     drawing = Drawing(subject, Brightness(), "absolute", "a face")
     file = str(photos / "person1.png")
-    rows = [Row("a", "target", {}, 0, "r", target=file), Row("b", "removal", {}, 0, "r")]
+    rows = [Request("a", "target", {}, 0, "r", target=file), Request("b", "removal", {}, 0, "r")]
     given = torch.zeros(2, 128, 128, 3)
     shown = drawing.references(rows, given)
     assert torch.equal(shown[:1], drawing.photo(file)) and not shown[1].any()
@@ -279,7 +280,7 @@ def test_labelled_frames(tmp_path: Path, photos: Path, kind: str) -> None:
     output = tmp_path / "run"
     result = run("evaluate", "aueditnet", "--frames", frames, "--output", output, "--limit", 2)
     assert result.exit_code == 0, result.output
-    records = read_records(output)
+    records = [row.json() for row in read_rows(output)]
     assert sum(record["group"] != "reference" for record in records) == 2
     assert all(Path(record["source"]).is_file() for record in records)
 

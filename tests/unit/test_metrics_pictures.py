@@ -22,6 +22,8 @@ from au_adapter.metrics import (
     kid,
     lpips,
     lpips_network,
+    person_rmse,
+    picture_rmse,
 )
 
 GENERATOR = torch.Generator().manual_seed(3)
@@ -87,6 +89,24 @@ def test_background_by_hand() -> None:
     soft[:, 0, 0] = 0.5
     found = background_rmse(images, references, soft)[1].item()
     assert found == pytest.approx(math.sqrt(0.5 / 1.5))
+
+
+def test_the_person_and_the_whole_picture_by_hand() -> None:
+    """One of four pixels is off by 1: half of all, nothing outside it, and 1 / 3 beside another."""
+    image, reference = torch.zeros(1, 2, 2, 3), torch.zeros(1, 2, 2, 3)
+    image[0, 0, 0] = 1
+    here, elsewhere = torch.zeros(1, 2, 2), torch.zeros(1, 2, 2)
+    here[0, 0, 0] = elsewhere[0, 1, 1] = 1
+    assert picture_rmse(image, reference).item() == 0.5
+    assert person_rmse(image, reference, here).item() == 0
+    assert person_rmse(image, reference, elsewhere).item() == pytest.approx((1 / 3) ** 0.5)
+    assert person_rmse(image, reference, elsewhere, here).item() == 0
+
+
+def test_lpips_by_hand() -> None:
+    """Grey beside black is 1 apart on -1..1, for a network that takes mean squares."""
+    grey, black = torch.full((2, 4, 4, 3), 0.5), torch.zeros(2, 4, 4, 3)
+    assert lpips(grey, black, lambda a, b: (a - b).square().mean((1, 2, 3))).tolist() == [1, 1]
 
 
 def test_background_that_is_not_there_and_what_the_face_does() -> None:

@@ -17,8 +17,9 @@ import torch
 from accelerate import PartialState
 
 from au_adapter.estimators.reading import Reading
-from au_adapter.evaluation.protocol_run import read_records, run_protocol
-from au_adapter.evaluation.protocols import NAMES, Frame, Protocol, Row, load_protocol
+from au_adapter.evaluation.protocol_run import read_rows, run_protocol
+from au_adapter.evaluation.protocols import NAMES, Frame, Protocol, load_protocol
+from au_adapter.evaluation.records import Request
 from au_adapter.evaluation.report import report_run
 from au_adapter.facs import SET_A, AUVector
 
@@ -43,7 +44,7 @@ def small(tmp_path: Path) -> Protocol:
     return load_protocol(path)
 
 
-def paint(rows: Sequence[Row]) -> torch.Tensor:
+def paint(rows: Sequence[Request]) -> torch.Tensor:
     """Pictures 2x2 whose first values are AU4 and AU12 over 5."""
     images = torch.zeros(len(rows), 2, 2, 3)
     for image, row in zip(images, rows, strict=True):
@@ -62,6 +63,11 @@ def read(images: torch.Tensor) -> list[Reading]:
         for face in reversed(range(faces)):
             readings.append(Reading(i, face, (0, 0, 2, 2), 0.9 - face / 2, vector * (1 - face)))
     return readings
+
+
+def read_records(output: Path) -> list[dict]:
+    """The rows as their lines hold them."""
+    return [row.json() for row in read_rows(output)]
 
 
 def run(protocol: Protocol, output: Path, **options) -> list[dict]:
@@ -198,7 +204,7 @@ def test_sides_asked_for_apart_are_kept_and_scored_apart(tmp_path: Path) -> None
     line = next(x for x in report_run(output).lines if x.group == "combination")
     assert (line.metric, line.value, line.count) == ("au_mse", pytest.approx(6.0), 2)
     run(load_protocol(path), tmp_path / "other")
-    missing = report_run(tmp_path / "other").header["not_measured"]
+    missing = report_run(tmp_path / "other").header.not_measured
     assert missing == {"L12 and R12": "half reads no sides, and their mean is scored"}
 
 
@@ -206,7 +212,7 @@ def test_a_stopped_run_goes_on_where_it_was(small: Protocol, tmp_path: Path) -> 
     whole = run(small, tmp_path / "whole")
     made = []
 
-    def tiring(rows: Sequence[Row]) -> torch.Tensor:
+    def tiring(rows: Sequence[Request]) -> torch.Tensor:
         if len(made) == 5:
             raise KeyboardInterrupt
         made.extend(row.id for row in rows)
@@ -279,7 +285,7 @@ def test_a_reference_is_never_made_together_with_its_rows(tmp_path: Path) -> Non
     path.write_text(json.dumps({**SMALL, "prompts": ["a man"]}), encoding="utf-8")
     batches = []
 
-    def generate(rows: Sequence[Row]) -> torch.Tensor:
+    def generate(rows: Sequence[Request]) -> torch.Tensor:
         batches.append([row.group == "reference" for row in rows])
         return paint(rows)
 
@@ -291,7 +297,7 @@ def test_a_reference_is_never_made_together_with_its_rows(tmp_path: Path) -> Non
 def test_compare_gets_the_reference_of_each_row(small: Protocol, tmp_path: Path) -> None:
     asked = []
 
-    def compare(images: torch.Tensor, references: torch.Tensor, rows: Sequence[Row]) -> dict:
+    def compare(images: torch.Tensor, references: torch.Tensor, rows: Sequence[Request]) -> dict:
         asked.append([row.id for row in rows])
         assert references.shape == images.shape and not references.any()
         values = images.sum((1, 2, 3))
@@ -311,7 +317,7 @@ def test_pictures_that_are_not_finite_are_named_and_the_others_measured(
 ) -> None:
     broken = {"01_4A": torch.nan, "01_12A": torch.inf, "02_reference": -torch.inf}
 
-    def overflowing(rows: Sequence[Row]) -> torch.Tensor:
+    def overflowing(rows: Sequence[Request]) -> torch.Tensor:
         images = paint(rows)
         for image, row in zip(images, rows, strict=True):
             image[1, 1, 2] = broken.get(row.id, 0.0)
@@ -321,7 +327,7 @@ def test_pictures_that_are_not_finite_are_named_and_the_others_measured(
         assert images.isfinite().all()
         return read(images)
 
-    def compare(images: torch.Tensor, references: torch.Tensor, rows: Sequence[Row]) -> dict:
+    def compare(images: torch.Tensor, references: torch.Tensor, rows: Sequence[Request]) -> dict:
         assert images.isfinite().all() and references.isfinite().all()
         assert not {row.id for row in rows} & {*broken} and len(rows) == len(images)
         return {"light": images.sum((1, 2, 3))}

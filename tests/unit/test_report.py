@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from au_adapter.evaluation.report import Report, build_report
+from au_adapter.evaluation.records import Row, RunHeader
+from au_adapter.evaluation.report import Report
+from au_adapter.evaluation.report import build_report as build_typed
 
 HEADER = {
     "schema": 1,
@@ -44,6 +46,10 @@ def record(name: str, group: str, asked: dict, seen: tuple | None, **more) -> di
         "measured": dict(zip(("4", "12"), seen, strict=True)) if seen else None,
         **more,
     }
+
+
+def build_report(header: dict, records: list[dict]) -> Report:
+    return build_typed(RunHeader.from_json(header), [Row.from_json(each) for each in records])
 
 
 RECORDS = [

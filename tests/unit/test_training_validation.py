@@ -265,8 +265,8 @@ def test_cases_are_no_au_and_each_alone() -> None:
 def test_measures_by_hand(tmp_path: Path) -> None:
     cases = [Case("p", 1, {"12": 2.0}), Case("p", 1, {"12": 4.0, "4": 1.0}), Case("p", 1, {"4": 3})]
     measures = Validation(Drawer(), read, cases)(nn.Identity(), tmp_path)
-    # AU12 as asked; AU4 0.5 for 1, and a black picture, no face, for 3: (0 + 0 + .25 + 9) / 4
-    assert measures["au_error"] == pytest.approx(9.25 / 4)
+    # AU12 as asked; AU4 0.5 for 1, and a black picture, no face, for 3; pooled, 9.25 / 4.
+    assert measures["au_error"] == pytest.approx((0 + (0 + 0.25) / 2 + 9) / 3)
     assert measures["full_error"] == pytest.approx((0.25 + 0 + 0.25 + 0 + 9 + 0) / 6)
     assert measures["faces"] == pytest.approx(2 / 3)
     assert measures["response"] == {"12": {"2": 2.0}, "4": {"3": 0.0}}

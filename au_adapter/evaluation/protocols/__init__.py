@@ -1,8 +1,8 @@
-"""The papers' test protocols: data files of what is asked for, expanded into rows.
+"""The papers' test protocols: data files of what is asked for, expanded into requests.
 
 What a paper does not publish (prompts, combinations, pairs) is chosen here and named in the file
-under "ours". A file of your own in the same form works as well. `run` carries a protocol out,
-`..report` says what came of it.
+under "ours". A file of your own in the same form works as well. `..protocol_run` runs a protocol,
+`..report` reports the result.
 """
 
 from __future__ import annotations
@@ -15,31 +15,10 @@ from pathlib import Path
 
 from ...facs.notation import format_notation, parse_notation
 from ...facs.vector import AUVector
+from ..records import REFERENCE, SCHEMA, Request
 
 FOLDER = Path(__file__).parent
 NAMES = tuple(sorted(path.stem for path in FOLDER.glob("*.json")))
-SCHEMA = 1
-REFERENCE = "reference"  # the group of pictures that others are compared with
-
-
-@dataclass(frozen=True)
-class Row:
-    """One picture to make.
-
-    id: unique in its protocol, fit for a file name. group: "single", "combination", "target",
-    "removal", or "reference". requested: AU code -> intensity, or change on the scale "change".
-    reference: id of the row it is compared with, "" for none. prompt: of a picture made from text.
-    source: file of a photo to edit. target: file that shows what is asked for, where there is one.
-    """
-
-    id: str
-    group: str
-    requested: dict[str, float]
-    seed: int
-    reference: str
-    prompt: str = ""
-    source: str = ""
-    target: str = ""
 
 
 @dataclass(frozen=True)
@@ -53,7 +32,7 @@ class Frame:
 
 @dataclass(frozen=True)
 class Protocol:
-    """Rows to make, and the references they are compared with, which are not counted as rows.
+    """Requests, and the references they are compared with, which are not counted as rows.
 
     A reference asks for nothing: the picture without AU condition, or the photo itself. scale:
     "absolute" where a request is the intensity to show, "change" where it is added to what the
@@ -64,8 +43,8 @@ class Protocol:
     title: str
     scale: str
     units: tuple[int, ...]
-    rows: tuple[Row, ...]
-    references: tuple[Row, ...]
+    rows: tuple[Request, ...]
+    references: tuple[Request, ...]
     published: dict
     ours: tuple[str, ...]
 
@@ -102,7 +81,7 @@ def load_protocol(
     )
 
 
-def load_part(name: str | Path, number: int) -> tuple[Row, list[Row]]:
+def load_part(name: str | Path, number: int) -> tuple[Request, list[Request]]:
     """Reference `number`, from 1, of a protocol of prompts or photos, and the rows compared with
     it. The sources of photos are "photo 1" and so on, for somebody who has them at hand.
 
@@ -143,16 +122,16 @@ def _requests(data: Mapping) -> list[tuple[str, dict[str, float]]]:
     return singles + [("combination", parse_notation(text)) for text in data["combinations"]]
 
 
-def _from_prompts(data: Mapping) -> tuple[list[Row], list[Row]]:
+def _from_prompts(data: Mapping) -> tuple[list[Request], list[Request]]:
     """FineFace: each prompt with each request, one seed a prompt."""
     references = [
-        Row(f"{i:02d}_reference", REFERENCE, {}, data["seed"] + i, f"{i:02d}_reference", prompt)
+        Request(f"{i:02d}_reference", REFERENCE, {}, data["seed"] + i, f"{i:02d}_reference", prompt)
         for i, prompt in enumerate(data["prompts"], 1)
     ]
     return references, [_asked(r, *request) for r in references for request in _requests(data)]
 
 
-def _from_photos(data: Mapping, photos: list[str]) -> tuple[list[Row], list[Row]]:
+def _from_photos(data: Mapping, photos: list[str]) -> tuple[list[Request], list[Request]]:
     """MagicFace: each photo with each change."""
     if len(photos) != data["photos"] or len(set(photos)) != len(photos):
         raise ValueError(
@@ -160,16 +139,18 @@ def _from_photos(data: Mapping, photos: list[str]) -> tuple[list[Row], list[Row]
             f"person; found {len(set(photos))}"
         )
     references = [
-        Row(f"{i:02d}_reference", REFERENCE, {}, data["seed"], f"{i:02d}_reference", source=photo)
+        Request(
+            f"{i:02d}_reference", REFERENCE, {}, data["seed"], f"{i:02d}_reference", source=photo
+        )
         for i, photo in enumerate(photos, 1)
     ]
     return references, [_asked(r, *request) for r in references for request in _requests(data)]
 
 
-def _asked(reference: Row, group: str, requested: dict[str, float]) -> Row:
+def _asked(reference: Request, group: str, requested: dict[str, float]) -> Request:
     """The same prompt, photo and seed as the reference, with AUs; named by FACS code."""
     name = format_notation(requested).replace(":", "=")
-    return Row(
+    return Request(
         id=reference.id.removesuffix(REFERENCE) + name,
         group=group,
         requested=requested,
@@ -180,7 +161,7 @@ def _asked(reference: Row, group: str, requested: dict[str, float]) -> Row:
     )
 
 
-def _from_frames(data: Mapping, frames: list[Frame]) -> tuple[list[Row], list[Row]]:
+def _from_frames(data: Mapping, frames: list[Frame]) -> tuple[list[Request], list[Request]]:
     """AUEditNet: a frame to the labels of another frame of that person, and to no AU at all."""
     if not frames:
         raise ValueError(
@@ -192,13 +173,13 @@ def _from_frames(data: Mapping, frames: list[Frame]) -> tuple[list[Row], list[Ro
         own = [frame for frame in frames if frame.subject == subject]
         for i, (source, target) in enumerate(_pairs(own, data["pairs"], data["seed"]), 1):
             name = f"{subject}_{i:03d}_reference"
-            row = Row(name, REFERENCE, {}, data["seed"], name, source=source.file)
+            row = Request(name, REFERENCE, {}, data["seed"], name, source=source.file)
             references.append(row)
             rows += _target_and_removal(row, target, data["units"])
     return references, rows
 
 
-def _target_and_removal(reference: Row, target: Frame, units: Sequence[int]) -> list[Row]:
+def _target_and_removal(reference: Request, target: Frame, units: Sequence[int]) -> list[Request]:
     wanted = AUVector.from_dict(target.aus).select(units, strict=False).dict(zeros=True)
     nothing = dict.fromkeys(map(str, units), 0.0)
     return [

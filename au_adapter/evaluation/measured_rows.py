@@ -1,0 +1,90 @@
+"""From pictures to rows: what was read in them, and what was compared with their references.
+
+`protocol_run` writes such rows for a whole protocol, `picture_report` makes them of one batch.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from ..estimators.reading import Reading
+from .records import Request, Row
+
+LOGGER = logging.getLogger("au_adapter")
+
+Faces = Sequence[Reading] | None  # of one picture, the most confident first; None: nobody looked
+Compare = Callable[[Tensor, Tensor, Sequence[Request]], Mapping[str, Tensor]]
+
+
+def finite_pictures(images: Tensor) -> Tensor:
+    """Which of images [N, H, W, 3] have finite values only, bool [N]."""
+    return images.isfinite().flatten(1).all(1).cpu()
+
+
+def measured_rows(
+    requests: Sequence[Request],
+    images: Tensor,
+    faces: Sequence[Faces],
+    method: str,
+    apart: Collection[int] = (),
+) -> list[Row]:
+    """The row of each picture [N, H, W, 3]. What was read in one with NaN or infinity means
+    nothing and is dropped. apart: the AUs whose sides are read apart."""
+    rows = []
+    for request, finite, found in zip(
+        requests, finite_pictures(images).tolist(), faces, strict=True
+    ):
+        if not finite:
+            LOGGER.warning("%s has NaN or infinity: it is counted, and not measured", request.id)
+        rows.append(Row.of(request, method, finite, found if finite else None, apart))
+    return rows
+
+
+def by_picture(readings: Sequence[Reading], count: int) -> list[list[Reading]]:
+    """The faces of each of `count` pictures, the most confident first. ValueError for a reading of
+    another picture."""
+    faces: list[list[Reading]] = [[] for _ in range(count)]
+    for reading in readings:
+        if not 0 <= reading.image < count:
+            raise ValueError(
+                f"The estimator speaks of picture {reading.image}, but it was given {count}"
+            )
+        faces[reading.image].append(reading)
+    return [sorted(found, key=lambda reading: -reading.confidence) for found in faces]
+
+
+def compared_rows(
+    rows: Sequence[Row], images: Tensor, references: Tensor, compare: Compare
+) -> list[Row]:
+    """Rows with their metrics: what `compare` says of images [N, H, W, 3] beside references,
+    [N, H, W, 3] or one for all.
+
+    `compare` is shown finite pictures only. A number that is not there is None, as JSON has no NaN;
+    where no pair is finite there are no metrics at all.
+    """
+    usable = finite_pictures(images) & finite_pictures(references)
+    found: Mapping[str, Tensor] = {}
+    if usable.any():
+        if len(references) > 1 and not usable.all():
+            references = references[usable]
+        chosen = [row for row, use in zip(rows, usable.tolist(), strict=True) if use]
+        shown = images if usable.all() else images[usable]
+        found = compare(shown, references, chosen)
+    numbers = {name: _in_place(values, usable) for name, values in found.items()}
+    return [
+        replace(row, metrics={name: values[i] for name, values in numbers.items()})
+        for i, row in enumerate(rows)
+    ]
+
+
+def _in_place(values: Tensor, usable: Tensor) -> list[float | None]:
+    """The values of the usable pictures at their places, to six digits."""
+    result = torch.full((len(usable),), torch.nan, dtype=torch.float64)
+    result[usable] = torch.as_tensor(values).double().cpu()
+    return [round(v, 6) if math.isfinite(v) else None for v in result.tolist()]

@@ -1,0 +1,173 @@
+"""What a measurement is made of: requests, rows, the header of a run; and their JSON, both ways.
+
+The field names are those of the files that scripts read (schema 1): `rows-*.jsonl`,
+`protocol.json`, `report.json`, `demo/report.json` and `demo/edit_report.json`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+from ..estimators.reading import Reading
+from .sides import Column, intensities
+
+SCHEMA = 1
+ANSWER = ("method", "prompt", "seed", "requested", "measured")  # fields of demo/report.json
+REFERENCE = "reference"  # the group of pictures that others are compared with
+
+
+@dataclass(frozen=True)
+class Request:
+    """One picture to make.
+
+    id: unique in its protocol, fit for a file name. group: "single", "combination", "target",
+    "removal", or "reference". requested: AU code -> intensity, or change on the scale "change".
+    reference: id of the request it is compared with, "" for none. prompt: of a picture made from
+    text. source: file of a photo to edit. target: file that shows what is asked for, where there is
+    one.
+    """
+
+    id: str
+    group: str
+    requested: dict[str, float]
+    seed: int | None
+    reference: str = ""
+    prompt: str = ""
+    source: str = ""
+    target: str = ""
+
+
+@dataclass(frozen=True)
+class Row(Request):
+    """A request and what came of it.
+
+    method: what made the picture. finite: False for a picture with NaN or infinity, which nobody
+    measures. faces: how many were found, None where nobody looked. turned: the face that was read
+    looks away. measured: AU code -> intensity of the most confident face, None without one.
+    metrics: name -> number beside the reference, None where it could not be measured; None in place
+    of all where nothing was compared.
+    """
+
+    method: str = ""
+    finite: bool = True
+    faces: int | None = None
+    turned: bool = False
+    measured: dict[str, float] | None = None
+    metrics: dict[str, float | None] | None = None
+
+    @classmethod
+    def of(
+        cls,
+        request: Request,
+        method: str,
+        finite: bool,
+        faces: Sequence[Reading] | None,
+        apart: Collection[int] = (),
+    ) -> Row:
+        """The row of a picture. faces: the most confident first, None where nobody looked. apart:
+        the AUs whose sides are read apart."""
+        return cls(
+            **{name.name: getattr(request, name.name) for name in fields(Request)},
+            method=method,
+            finite=finite,
+            faces=None if faces is None else len(faces),
+            turned=bool(faces) and faces[0].turned,
+            measured=intensities(faces[0].aus, apart) if faces else None,
+        )
+
+    def json(self) -> dict[str, Any]:
+        """A line of `rows-*.jsonl`, a record of `report.json`."""
+        found = asdict(self)
+        if self.metrics is None:
+            del found["metrics"]
+        return found
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Row:
+        """The row of such a line; earlier versions wrote fewer fields."""
+        return cls(**{f.name: data[f.name] for f in fields(cls) if f.name in data})
+
+    def answer(self) -> dict[str, Any]:
+        """A row of `demo/report.json`, of a picture in the file `target`; metrics beside it."""
+        found = {name: getattr(self, name) for name in ANSWER}
+        return {"file": self.target, **found, **(self.metrics or {})}
+
+    @classmethod
+    def from_answer(cls, data: Mapping[str, Any]) -> Row:
+        """The row of such a row. Other numbers in it are metrics."""
+        known = {name: data[name] for name in ANSWER if name in data}
+        others = {k: v for k, v in data.items() if k not in known and isinstance(v, int | float)}
+        file = data.get("file", "")
+        return cls(
+            **{"seed": None, **known}, id=file, group="", target=file, metrics=others or None
+        )
+
+
+@dataclass(frozen=True)
+class Edit:
+    """A row of `demo/edit_report.json`: one edit of a photo.
+
+    file, source: of the edit and of the photo. change: AU code -> change asked for. before, after:
+    AU -> intensity on the photo and on the edit. metrics: name -> number beside the photo, None
+    where a face was not found; see `comparison`.
+    """
+
+    file: str
+    source: str
+    change: dict[str, float]
+    method: str = "magicface"
+    before: dict[str, float] = field(default_factory=dict)
+    after: dict[str, float] = field(default_factory=dict)
+    metrics: dict[str, float | None] = field(default_factory=dict)
+
+    def json(self) -> dict[str, Any]:
+        """The metrics stand beside the other fields."""
+        found = asdict(self)
+        return found | found.pop("metrics")
+
+
+@dataclass(frozen=True)
+class RunHeader:
+    """What a run is: which protocol, made and measured how.
+
+    fingerprint: SHA-256 of all that is asked for. scale: "absolute" or "change". rows, references:
+    how many are asked for. published: the paper's figures by group and metric. ours: what the paper
+    leaves open. networks: metric -> what sees it. not_measured: metric -> why it is missing. sides:
+    the AUs of which some request wants left and right to differ. columns: what is scored, where
+    that is not `units`.
+    """
+
+    protocol: str
+    title: str
+    fingerprint: str
+    scale: str
+    units: tuple[int, ...]
+    rows: int
+    references: int
+    published: dict[str, Any]
+    ours: tuple[str, ...]
+    estimator: str
+    method: str
+    settings: dict[str, Any]
+    networks: dict[str, str] = field(default_factory=dict)
+    not_measured: dict[str, str] = field(default_factory=dict)
+    sides: tuple[int, ...] = ()
+    columns: tuple[Column, ...] = ()
+
+    @property
+    def scored(self) -> tuple[Column, ...]:
+        """Every AU, one by one, or by side where requests differ by side."""
+        return self.columns or self.units
+
+    def json(self) -> dict[str, Any]:
+        """`protocol.json`; `sides` and `columns` only where there are some."""
+        found = {"schema": SCHEMA, **asdict(self)}
+        return {k: v for k, v in found.items() if v or k not in ("sides", "columns")}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> RunHeader:
+        known = {f.name: data[f.name] for f in fields(cls) if f.name in data}
+        lists = {name: tuple(value) for name, value in known.items() if isinstance(value, list)}
+        return cls(**known | lists)
