@@ -161,7 +161,7 @@ def open_pipeline(
     """
     where = torch.device(device) if device else default_device()
     pipeline = load_base(model or demo_folder(), tokenizer)
-    return pipeline.to(where, precision(where, half))
+    return pipeline.to(where, half_precision(where)) if half else pipeline.to(where)
 
 
 def named(model: str | Path | None) -> str:
@@ -169,10 +169,8 @@ def named(model: str | Path | None) -> str:
     return base_name(model or demo_folder())
 
 
-def precision(device: torch.device, half: bool) -> torch.dtype:
-    """The floating-point type to compute in."""
-    if not half:
-        return torch.float32
+def half_precision(device: torch.device) -> torch.dtype:
+    """The floating-point type of 16 bits to compute in."""
     return torch.float16 if device.type == "cuda" else torch.bfloat16
 
 
