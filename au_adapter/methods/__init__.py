@@ -61,9 +61,8 @@ def _opened(
     name: str, options: Mapping[str, Any], known: Mapping[str, str], kind: str, verb: str
 ) -> Any:
     if name not in known and ":" not in name:
-        other = " It is among the other kind of method." if name in {**GENERATORS, **EDITORS} else ""
         raise ValueError(
-            f"There is no {kind} '{name}': choose {', '.join(known)}, or give MODULE:FUNCTION.{other}"
+            f"There is no {kind} '{name}': choose {', '.join(known)}, or give MODULE:FUNCTION"
         )
     function = load_object(known.get(name, name))
     _check_options(name, function, options)

@@ -1,8 +1,8 @@
 """The AU-Adapter on a Stable Diffusion pipeline.
 
-    generator = open_generator("au-adapter")  # the bundled base and adapter
-    generator = open_generator("au-adapter", model="folder", adapter="adapter.safetensors", steps=30)
-    pictures = generator.draw("a portrait of a man", 7, AUVector.parse("6C+12D"))
+generator = open_generator("au-adapter")  # the bundled base and adapter
+generator = open_generator("au-adapter", model="folder", adapter="adapter.safetensors", steps=30)
+pictures = generator.draw("a portrait of a man", 7, AUVector.parse("6C+12D"))
 """
 
 from __future__ import annotations

@@ -52,7 +52,8 @@ from .sampling import (
 LEVELS = 3  # faces down to about a twentieth of the photo's longer side
 FEATHER = 4.0  # width of the soft edge, in % of the side of the square that is cut out
 
-PersonMask = Callable[[Tensor], Tensor]  # pictures [N, H, W, 3] -> where they become black, [N, H, W]
+# Pictures [N, H, W, 3] -> where they become black, [N, H, W].
+PersonMask = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True, kw_only=True)

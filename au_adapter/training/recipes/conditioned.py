@@ -19,8 +19,8 @@ from ...data.rendered import is_rendered
 from ...facs import SET_A, AUVector
 from ...methods.base_generator import BaseGenerator
 from ..diffusion import min_snr_weights, noise_loss, prediction_target
-from ..labelled import LabelledFaces, RenderedLatents, StreamedPictures, tokenize
 from ..drawing import STEPS, drawing
+from ..labelled import LabelledFaces, RenderedLatents, StreamedPictures, tokenize
 from ..recipe import Share
 from ..settings import require_number
 from ..smoothing import SMOOTHING
