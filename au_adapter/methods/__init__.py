@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any
 
 from ..load_object import load_object
@@ -74,9 +75,12 @@ def _opened(
 
 def _check_options(name: str, function: Any, options: Mapping[str, Any]) -> None:
     """ValueError naming the options that a method does not take."""
-    taken = inspect.signature(function).parameters
-    if any(p.kind is p.VAR_KEYWORD for p in taken.values()):
-        return
+    parameters = inspect.signature(function).parameters.values()
+    taken = [p.name for p in parameters if p.kind is not p.VAR_KEYWORD]
+    if len(taken) < len(parameters):
+        if not hasattr(function, "settings_of"):
+            return
+        taken += [field.name for field in fields(function.settings_of) if field.name not in taken]
     if unknown := [option for option in options if option not in taken]:
         raise ValueError(
             f"The method '{name}' takes no {', '.join(unknown)}; its options are "

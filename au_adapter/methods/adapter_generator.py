@@ -22,6 +22,7 @@ from ..models.adapter import AUAdapter
 from ..models.diffusers_unet import AppliedAdapter, apply_to_unet
 from ..weights.adapter_files import adapter_hash, load_adapter
 from .base_generator import BaseGenerator, named, open_pipeline
+from .method import settings_of
 from .sampling import Predict
 
 
@@ -101,6 +102,7 @@ class AdapterGenerator(BaseGenerator):
         return counted
 
 
+@settings_of(AdapterGenerator)
 def open_adapter(
     model: str | Path | None = None,
     adapter: str | Path | None = None,

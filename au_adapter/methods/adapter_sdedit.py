@@ -4,6 +4,7 @@ AUs. It knows nothing of the person but what the noise leaves."""
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor
 from ..facs import AUVector
 from .adapter_generator import AdapterGenerator, open_adapter
 from .base_generator import batches
+from .method import settings_of
 from .sampling import decode, encode, latents_of, noise_like, resized, sample, seeded
 
 PROMPT = "a photo of a face"
@@ -119,6 +121,17 @@ class SDEditPhoto:
         return decode(vae, latents)
 
 
-def open_sdedit(edit_noise: float = 0.6, prompt: str = PROMPT, **options: Any) -> AdapterSDEdit:
-    """edit_noise, prompt: of `AdapterSDEdit`; options: of `adapter_generator.open_adapter`."""
-    return AdapterSDEdit(generator=open_adapter(**options), edit_noise=edit_noise, prompt=prompt)
+@settings_of(AdapterGenerator)
+def open_sdedit(
+    edit_noise: float = 0.6,
+    prompt: str = PROMPT,
+    model: str | Path | None = None,
+    device: str | None = None,
+    half: bool = False,
+    tokenizer: str | Path | None = None,
+    **settings: Any,
+) -> AdapterSDEdit:
+    """edit_noise, prompt: of `AdapterSDEdit`; the rest: of `adapter_generator.open_adapter`."""
+    base = {"model": model, "device": device, "half": half, "tokenizer": tokenizer}
+    generator = open_adapter(**base, **settings)
+    return AdapterSDEdit(generator=generator, edit_noise=edit_noise, prompt=prompt)

@@ -17,7 +17,7 @@ from ..bases import base_name, load_base
 from ..bundled import demo_folder
 from ..facs import UNITS, AUVector
 from ..weights.tensors import weights_name
-from .method import OnStep
+from .method import OnStep, settings_of
 from .sampling import Predict, decode, encode_prompts, fresh, guided, noise_like, sample, seeded
 
 Own = TypeVar("Own", bound="BaseGenerator")
@@ -135,6 +135,7 @@ def batches(count: int, size: int) -> Iterator[range]:
         yield range(first, min(first + size, count))
 
 
+@settings_of(BaseGenerator)
 def open_base(
     model: str | Path | None = None,
     device: str | None = None,

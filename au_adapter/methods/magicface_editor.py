@@ -36,7 +36,7 @@ from ..facs import AUVector
 from ..models import magicface
 from ..weights.magicface_files import find_parts, load_magicface, magicface_hash
 from .base_generator import batches, named, open_pipeline
-from .method import OnStep
+from .method import OnStep, settings_of
 from .sampling import (
     Held,
     Predict,
@@ -226,6 +226,7 @@ def to_the_end() -> DDIMScheduler:
     return stable_diffusion_ddim(timestep_spacing="trailing", set_alpha_to_one=True)
 
 
+@settings_of(MagicFaceEditor)
 def open_magicface(
     model: str | Path | None = None,
     magicface: str | Path | None = None,

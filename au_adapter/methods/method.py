@@ -7,7 +7,7 @@ with a function that returns it: open_generator("module:function", ...), open_ed
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from torch import Tensor
 
@@ -15,6 +15,18 @@ from ..facs import AUVector
 
 # Told after every step of a sampler how many of how many are done; what it raises ends the drawing.
 OnStep = Callable[[int, int], None]
+Function = TypeVar("Function", bound=Callable)
+
+
+def settings_of(kind: type) -> Callable[[Function], Function]:
+    """Marks a function that opens a method: its further keyword arguments are fields of a dataclass
+    `kind`, so that others can be refused by name."""
+
+    def mark(function: Function) -> Function:
+        function.settings_of = kind
+        return function
+
+    return mark
 
 
 class Generator(Protocol):

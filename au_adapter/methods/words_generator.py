@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ..facs import AUVector
 from .base_generator import BaseGenerator, named, open_pipeline
+from .method import settings_of
 from .sampling import Predict
 
 SHOWN = 0.05  # intensities below are not worth a word
@@ -36,6 +37,7 @@ def au_text(caption: str, aus: Tensor, units: Sequence[int]) -> str:
     return ", ".join(filter(None, [caption, *words]))
 
 
+@settings_of(WordsGenerator)
 def open_words(
     model: str | Path | None = None,
     device: str | None = None,
