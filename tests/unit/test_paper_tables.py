@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from benchmarks.paper_plan import CELLS, SIZES
 from click import ClickException
 from click.testing import CliRunner
 from PIL import Image
@@ -21,7 +22,7 @@ from au_adapter.bundled import demo_folder
 from au_adapter.training.loop import Trainer
 from benchmarks import paper_tables
 from benchmarks.paper_report import PUBLISHED, UNTRAINED, measures
-from benchmarks.paper_tables import CELLS, SIZES, run
+from benchmarks.paper_tables import run
 
 
 @pytest.fixture(scope="module")
