@@ -190,7 +190,8 @@ def edit_latents(
     both = torch.cat([torch.zeros_like(changes), changes])
     text, background = (rows.expand(len(both), *rows.shape[1:]) for rows in (text, background))
     predict = _change_guided(network, (text, identity, background, both), guidance)
-    return sample(predict, schedule, noise, schedule.timesteps, held=held, on_step=on_step)
+    latents = noise if held is None else held.begin(schedule).expand_as(noise)
+    return sample(predict, schedule, latents, schedule.timesteps, held=held, on_step=on_step)
 
 
 def _change_guided(network: nn.Module, inputs: tuple, guidance: float) -> Predict:

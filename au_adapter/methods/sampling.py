@@ -29,16 +29,25 @@ class Held:
     drawn: Tensor
     noise: Tensor
 
+    def begin(self, schedule: Any) -> Tensor:
+        """What a sampler starts from: the noise, and as much of the photo as the first timestep
+        leaves visible."""
+        signal = schedule.alphas_cumprod[schedule.timesteps[0].cpu()].to(self.noise).sqrt()
+        return self.noise + signal * self.latents
+
     def enter(self, latents: Tensor, schedule: Any, timestep: Tensor) -> Tensor:
         """The latents of a step, with the photo under that step's noise where it is held."""
         photo = schedule.add_noise(self.latents, self.noise, timestep.reshape(1))
         return torch.lerp(photo, latents, self.drawn)
 
-    def keep(self, predicted: Tensor, latents: Tensor, schedule: Any, timestep: Tensor) -> Tensor:
-        """The noise that leads to the photo where it is held; `predicted` elsewhere."""
+    def keep(
+        self, predicted: Tensor, entered: Tensor, latents: Tensor, schedule: Any, timestep: Tensor
+    ) -> Tensor:
+        """The noise that leads `latents` to the photo where it is held, and elsewhere to what was
+        `predicted` for the `entered` ones."""
         signal = schedule.alphas_cumprod[timestep.cpu()].to(latents).sqrt()
         spread = (1 - signal.square()).sqrt()
-        clean = torch.lerp(self.latents, (latents - spread * predicted) / signal, self.drawn)
+        clean = torch.lerp(self.latents, (entered - spread * predicted) / signal, self.drawn)
         return (latents - signal * clean) / spread
 
 
@@ -62,11 +71,10 @@ def sample(
     if generators and "generator" in inspect.signature(schedule.step).parameters:
         extra["generator"] = list(generators)
     for number, timestep in enumerate(timesteps, 1):
+        entered = latents if held is None else held.enter(latents, schedule, timestep)
+        predicted = predict(schedule.scale_model_input(entered, timestep), timestep)
         if held is not None:
-            latents = held.enter(latents, schedule, timestep)
-        predicted = predict(schedule.scale_model_input(latents, timestep), timestep)
-        if held is not None:
-            predicted = held.keep(predicted, latents, schedule, timestep)
+            predicted = held.keep(predicted, entered, latents, schedule, timestep)
         latents = schedule.step(predicted, timestep, latents, **extra).prev_sample
         if on_step is not None:
             on_step(number, len(timesteps))
