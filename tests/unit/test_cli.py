@@ -19,7 +19,7 @@ from au_adapter.data.labels import LABEL_FORMATS
 from au_adapter.weights.adapter_files import adapter_hash, read_metadata
 
 VERBS = (
-    *("calibrate", "convert", "demo", "download", "estimate", "evaluate"),
+    *("calibrate", "convert", "demo", "download", "draw", "edit", "estimate", "evaluate"),
     *("prepare", "render", "train"),
 )
 
