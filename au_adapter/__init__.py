@@ -19,6 +19,8 @@ _EXPORTS = {
     "apply_to_unet": "models.diffusers_unet",
     "estimate": "estimators",
     "load_adapter": "weights.adapter_files",
+    "open_editor": "methods",
+    "open_generator": "methods",
     "save_adapter": "weights.adapter_files",
 }
 __all__ = ["__version__", *_EXPORTS]

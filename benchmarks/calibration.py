@@ -32,7 +32,8 @@ from au_adapter.evaluation.fit_calibration import (
 from au_adapter.evaluation.plots import calibration_plot
 from au_adapter.evaluation.sweep import PROMPTS, read_sweep
 from au_adapter.facs import SET_A, AUVector
-from au_adapter.methods.subject import Subject
+from au_adapter.methods import open_generator
+from au_adapter.methods.adapter_generator import AdapterGenerator
 from au_adapter.metrics import au_mse
 from au_adapter.models.calibration import Calibration
 
@@ -73,16 +74,17 @@ class Outcome:
 def main() -> None:
     """Fit, judge, and write results/calibration.{json,md}; pictures to look at go to .cache/."""
     started = time.monotonic()
-    subject, reader = Subject.load(steps=STEPS, guidance=GUIDANCE), open_estimator("demo")
-    calibrations = fit(subject, reader)
+    generator = open_generator("au-adapter", steps=STEPS, guidance=GUIDANCE)
+    reader = open_estimator("demo")
+    calibrations = fit(generator, reader)
     outcomes = []
     for calibration, start in zip(calibrations, STARTS, strict=True):
-        adapter = subject.adapter.with_calibration(calibration)
+        adapter = generator.adapter.with_calibration(calibration)
         for calibrated in (False, True):
-            drawn = subject.changed(adapter=adapter, calibrated=calibrated, start=start)
+            drawn = generator.changed(adapter=adapter, calibrated=calibrated, start=start)
             outcomes.append(judge(drawn, reader))
-    loop = loop_alone(subject.changed(start=STARTS[-1]), calibrations[-1], reader)
-    text = report(subject, reader, calibrations[-1], outcomes, loop)
+    loop = loop_alone(generator.changed(start=STARTS[-1]), calibrations[-1], reader)
+    text = report(generator, reader, calibrations[-1], outcomes, loop)
     text += f"\n{time.monotonic() - started:.0f} s in all.\n"
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / "calibration.md").write_text(text, encoding="utf-8")
@@ -92,11 +94,11 @@ def main() -> None:
     print(text)
 
 
-def fit(subject: Subject, reader: Estimator) -> list[Calibration]:
+def fit(generator: AdapterGenerator, reader: Estimator) -> list[Calibration]:
     """The response curves from the prompts and seeds of the fit, for each of STARTS."""
     found = []
     for start in STARTS:
-        drawn = subject.changed(start=start)
+        drawn = generator.changed(start=start)
         seen = read_sweep(drawn, reader, sweep_vectors(SET_A))
         swept, costs = (seen.requested, seen.readings), PRICE * seen.changes
         found.append(fit_calibration(*swept, drawn.conditions(), costs))
@@ -105,12 +107,12 @@ def fit(subject: Subject, reader: Estimator) -> list[Calibration]:
     return found
 
 
-def judge(subject: Subject, reader: Estimator) -> Outcome:
+def judge(generator: AdapterGenerator, reader: Estimator) -> Outcome:
     """Single AUs at 1..5 and combinations on the test prompts."""
     singles = sweep_vectors(SET_A, TEST_LEVELS)
     together = AUVector.stack([AUVector.parse(text, SET_A) for text in COMBINATIONS])
     wanted = AUVector.stack([singles, together])
-    pictures = [subject.draw(p, TEST_SEED + i, wanted) for i, p in enumerate(TEST_PROMPTS)]
+    pictures = [generator.draw(p, TEST_SEED + i, wanted) for i, p in enumerate(TEST_PROMPTS)]
     measured = torch.stack([_measured(reader, batch) for batch in pictures])
     count = len(singles)
     one = [(wanted.values[1:count], seen[1:count]) for seen in measured]
@@ -124,11 +126,11 @@ def judge(subject: Subject, reader: Estimator) -> Outcome:
     )
 
 
-def loop_alone(subject: Subject, calibration: Calibration, reader: Estimator) -> str:
+def loop_alone(generator: AdapterGenerator, calibration: Calibration, reader: Estimator) -> str:
     """What the closed loop reaches from the calibrated request, on one test prompt."""
     wanted = AUVector.stack([AUVector.parse(f"AU{unit}:3", SET_A) for unit in SET_A])
     reached = closed_loop(
-        lambda aus: subject.draw(TEST_PROMPTS[0], TEST_SEED, aus),
+        lambda aus: generator.draw(TEST_PROMPTS[0], TEST_SEED, aus),
         reader,
         wanted,
         start=calibration.requests(wanted),
@@ -138,7 +140,7 @@ def loop_alone(subject: Subject, calibration: Calibration, reader: Estimator) ->
 
 
 def report(
-    subject: Subject,
+    generator: AdapterGenerator,
     reader: Estimator,
     calibration: Calibration,
     outcomes: list[Outcome],
@@ -150,8 +152,8 @@ def report(
     lines = [
         "# Calibration of the bundled adapter",
         "",
-        f"`python -m benchmarks calibration`, of the adapter {subject.settings()['adapter']} "
-        f"({subject.conditions()}), read by the {reader.name}. Fitted on "
+        f"`python -m benchmarks calibration`, of the adapter {generator.settings()['adapter']} "
+        f"({generator.conditions()}), read by the {reader.name}. Fitted on "
         f"{len(PROMPTS)} prompts and seeds at up to {LEVELS[-1]:g}, judged on {len(TEST_PROMPTS)} "
         "others. In brackets: the share of the first column's value.",
         "",

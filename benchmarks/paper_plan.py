@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from au_adapter.facs import SET_A
-from au_adapter.training.sampling import STEPS
+from au_adapter.training.drawing import STEPS
 
 
 @dataclass(frozen=True)

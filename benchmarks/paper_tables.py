@@ -29,18 +29,20 @@ from au_adapter.bundled import demo_folder
 from au_adapter.data.shards import find_shards
 from au_adapter.disk import replacing
 from au_adapter.estimators import Estimator, open_estimator
+from au_adapter.evaluation.evaluation_run import clip_encoder
 from au_adapter.evaluation.protocols import load_protocol
 from au_adapter.evaluation.records import Row
-from au_adapter.evaluation.shell import clip_encoder
-from au_adapter.facs import SET_A, AUVector
+from au_adapter.facs import SET_A
+from au_adapter.methods.base_generator import BaseGenerator
+from au_adapter.methods.words_generator import WordsGenerator
 from au_adapter.metrics import clip_i, picture_rmse
+from au_adapter.training.drawing import drawing
 from au_adapter.training.loop import Trainer
-from au_adapter.training.recipes.lora_recipe import au_text
 from au_adapter.training.results import training_hours
 from au_adapter.training.run import find_recipe
-from au_adapter.training.sampling import Case, draw_pictures
 from au_adapter.training.settings import Settings
 from au_adapter.training.sources import find_faces
+from au_adapter.training.validation import Case, draw_cases
 from au_adapter.weights.tensors import weights_name
 
 from .au_response import PROMPTS
@@ -120,7 +122,8 @@ def make_cell(
     hours, begun = training_hours(folder), time.monotonic()
     cases = _cases(size)
     with torch.no_grad():
-        pictures = recipe.pictures(trainer.trained().eval(), cases, size.sampling)
+        generator = recipe.generator(trainer.trained().eval(), size.sampling)
+        pictures = draw_cases(generator, cases, recipe.units)
     torch.save((pictures * 255).round().byte(), folder / "pictures.pt")
     _sheet(pictures, cases, folder / "sheet.png")
     return {
@@ -178,15 +181,10 @@ def _make_untrained(
 ) -> None:  # fmt: skip
     """The rows of the base alone, and of the base that is told the AUs in words."""
     cases = _cases(size)
-    for name, pictures in (("base", plain), ("text", _draw(base, size, [_told(c) for c in cases]))):
+    for name, pictures in (("base", plain), ("text", _draw(base, size, cases, WordsGenerator))):
         rows = _rows(cases, _readings(reader, pictures))
         _compare(rows, pictures, plain, encode)
         _write(work / f"{name}.json", {"rows": rows})
-
-
-def _told(case: Case) -> str:
-    values = AUVector.from_dict(case.requested, SET_A)
-    return au_text(case.prompt, values.values[0], SET_A)
 
 
 def _cases(size: Size) -> list[Case]:
@@ -211,17 +209,18 @@ def _cases(size: Size) -> list[Case]:
 def _plain(base: StableDiffusionPipeline, size: Size) -> Tensor:
     """What the base alone draws of each case: the same picture for every request of a prompt."""
     cases = [case for case in _cases(size) if not case.requested]
-    drawn = _draw(base, size, [case.prompt for case in cases], cases)
+    drawn = _draw(base, size, cases)
     return drawn.repeat_interleave(len(_cases(size)) // len(cases), dim=0)
 
 
 def _draw(
-    base: StableDiffusionPipeline, size: Size, prompts: list[str], cases: list[Case] | None = None
+    base: StableDiffusionPipeline,
+    size: Size,
+    cases: list[Case],
+    kind: type[BaseGenerator] = BaseGenerator,
 ) -> Tensor:
-    """Pictures of prompts by the base as it is, at the seeds of the cases, by default all."""
-    seeds = [case.seed for case in cases or _cases(size)]
-    with torch.no_grad():
-        return draw_pictures(base, {}, {"prompt": prompts}, seeds, size.sampling)
+    """Pictures of cases by the base as it is; kind: how it hears of the AUs."""
+    return draw_cases(drawing(base, kind=kind, steps=size.sampling), cases, SET_A)
 
 
 def _readings(reader: Estimator, pictures: Tensor) -> list[dict[str, float]]:

@@ -29,7 +29,7 @@ from au_adapter.data.rendering.sample import Expression, sample_person, sample_s
 from au_adapter.estimators import Estimator, MeshMeasure, open_estimator, read_set
 from au_adapter.evaluation.contact_sheet import contact_sheet
 from au_adapter.facs import UNITS, AUVector
-from au_adapter.methods.subject import Subject
+from au_adapter.methods import Generator, open_generator
 from au_adapter.weights.downloads import face_model
 from tools import face_files
 
@@ -54,12 +54,12 @@ Draw = Callable[[int, AUVector], Tensor]  # number of a face, its expressions: f
 )  # fmt: skip
 def main(adapter: Path, prompts: int) -> None:
     """Measure ADAPTER on the bundled base; write results/sides_response.{json,md,jpg}."""
-    subject = Subject.load(adapter=adapter, steps=STEPS, guidance=GUIDANCE)
+    generator = open_generator(adapter=adapter, steps=STEPS, guidance=GUIDANCE)
     reader = open_estimator("mesh", folders=[face_files.MODELS])
-    units = subject.adapter.config.units
-    found, first = measure(drawing(subject), rendering(face_model()), reader, units, prompts)
+    units = generator.units
+    found, first = measure(drawing(generator), rendering(face_model()), reader, units, prompts)
     found |= {
-        "adapter": subject.settings()["adapter"],
+        "adapter": generator.settings()["adapter"],
         "estimator": reader.name,
         "seeds": [FIRST_SEED, FIRST_SEED + prompts - 1],
     }
@@ -71,10 +71,10 @@ def main(adapter: Path, prompts: int) -> None:
     click.echo(text)
 
 
-def drawing(subject: Subject) -> Draw:
+def drawing(generator: Generator) -> Draw:
     """Draws on the prompts of au_response, each at a seed of its own."""
     prompts = PROMPTS.splitlines()
-    return lambda number, vectors: subject.draw(prompts[number], FIRST_SEED + number, vectors)
+    return lambda number, vectors: generator.draw(prompts[number], FIRST_SEED + number, vectors)
 
 
 def rendering(model: Path) -> Draw:

@@ -24,7 +24,7 @@ from au_adapter.estimators import open_estimator
 from au_adapter.evaluation.records import Row
 from au_adapter.evaluation.response import prompted_error, response_curve, rise, spearman
 from au_adapter.facs import SET_A, UNITS, AUVector
-from au_adapter.methods.subject import Subject
+from au_adapter.methods import open_generator
 from au_adapter.training.follow import Training, TrainingError
 
 from .au_response import PROMPTS
@@ -111,12 +111,12 @@ def compare(killed: Run, resumed: Run) -> dict:
 
 def measure(adapter: Path) -> dict:
     """Rows, the errors with and without adapter, the curve of each AU."""
-    subject, reader = Subject.load(adapter=adapter), open_estimator("demo")
+    generator, reader = open_generator(adapter=adapter), open_estimator("demo")
     rows = []
     for prompt, seed in CASES:
         requests = [{str(unit): level} for unit in SET_A for level in LEVELS]
-        pictures = subject.draw(prompt, seed, AUVector.stack([_vector(r) for r in requests]))
-        plain = subject.draw_plain(prompt, seed)
+        pictures = generator.draw(prompt, seed, AUVector.stack([_vector(r) for r in requests]))
+        plain = generator.plain(prompt, seed)
         (without,) = _read(reader, plain)
         for requested, measured in zip(requests, _read(reader, pictures), strict=True):
             row = Row("", "", requested, seed, prompt=prompt)

@@ -4,8 +4,23 @@ Each verb imports what it needs when it runs, so that `--help` is quick and a mi
 named by the verb that asked for it.
 """
 
-from . import calibrate, convert, demo, download, estimate, evaluate, prepare, render, train
+from . import (
+    calibrate,
+    convert,
+    demo,
+    download,
+    draw,
+    edit,
+    estimate,
+    evaluate,
+    prepare,
+    render,
+    train,
+)
 from .verb import main
 
 __all__ = ["main"]
-VERBS = (calibrate, convert, demo, download, estimate, evaluate, prepare, render, train)
+VERBS = (
+    *(calibrate, convert, demo, download, draw, edit),
+    *(estimate, evaluate, prepare, render, train),
+)

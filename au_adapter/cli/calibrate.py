@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from .subject_options import PATH, subject_options
+from .method_options import ESTIMATOR, PATH, method_options
 from .verb import load, verb
 
 
@@ -22,11 +22,12 @@ from .verb import load, verb
     help="What it costs that the picture changes: intensities for an RMSE of 1; 0: nothing.",
 )
 @click.option("--faces", type=click.IntRange(1, 12), default=12, help="To learn on, 12 at most.")
-@subject_options
+@ESTIMATOR
+@method_options()
 def calibrate(adapter: Path, output: Path, **settings: Any) -> None:
     """Measure how ADAPTER answers its sliders on its base; write it with the curves to OUTPUT.
 
     Switch them on by `calibrated` in AU Encoder, or by encode(vector, calibrated=True).
     """
-    path, plot = load("evaluation.shell").calibrate(adapter, output, **settings)
+    path, plot = load("evaluation.calibration_run").calibrate(adapter, output, **settings)
     click.echo(f"The calibrated adapter is {path}; look at {plot}")

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from .subject_options import PATH, subject_options
+from .method_options import ADAPTER_FLAGS, EDIT_FLAGS, ESTIMATOR, PATH, method_options
 from .verb import load, verb
 
 
@@ -26,13 +26,16 @@ from .verb import load, verb
     help="With FOLDER: what LibreFace, OpenFace or py-feat read there, their CSV, instead of an "
     "estimator.",
 )
-@click.option("--adapter", type=PATH, help="Its adapter file; default: the bundled one.")
-@click.option("--calibrated", is_flag=True, help="Ask by the adapter's response curves.")
+@click.option(
+    "--method",
+    metavar="NAME|MODULE:FUNCTION",
+    help="Of prompts: au-adapter (default), words, base. Of photos: au-adapter-sdedit (default), "
+    "magicface. Or code that makes one.",
+)
 @click.option("--photos", type=PATH, help="For magicface: a folder of 20 people.")
 @click.option(
     "--frames", type=PATH, help="For aueditnet: a CSV with file, subject and aus, or renders."
 )
-@click.option("--edit-noise", default=0.6, show_default=True, help="Share of a photo drawn anew.")
 @click.option("--limit", type=click.IntRange(1), help="A trial of so many pictures.")
 @click.option(
     "--rounds",
@@ -49,20 +52,12 @@ from .verb import load, verb
     help="Code that makes a face recognition network, a function from pictures [N, H, W, 3] to "
     "embeddings [N, D]: for the identity figures.",
 )
-@subject_options
-def evaluate(
-    what: str,
-    output: Path,
-    subject: dict,
-    adapter: Path,
-    calibrated: bool,
-    edit_noise: float,
-    **settings: Any,
-) -> None:
+@ESTIMATOR
+@method_options(*ADAPTER_FLAGS, *EDIT_FLAGS)
+def evaluate(what: str, output: Path, **settings: Any) -> None:
     """Measure by a paper's PROTOCOL (fineface, magicface, aueditnet), or the pictures of FOLDER.
 
     Goes on where it stopped; `accelerate launch -m au_adapter evaluate ...` shares the work.
     """
-    subject |= {"adapter": adapter, "calibrated": calibrated, "edit_noise": edit_noise}
-    paths = load("evaluation.shell").evaluate(what, output, subject=subject, **settings)
+    paths = load("evaluation.evaluation_run").evaluate(what, output, **settings)
     click.echo("".join(f"{path}\n" for path in paths), nl=False)

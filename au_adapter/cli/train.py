@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import ast
-import json
 from pathlib import Path
 from typing import Any
 
 import click
 
+from .method_options import setting
 from .verb import LOGGER, USER_ERRORS, load, verb, with_extra
 
 
@@ -55,7 +54,7 @@ def train(
     """Train by a recipe. Goes on where an earlier run into the same folder stopped."""
     report = load("training.progress").REPORTS[progress]
     try:
-        chosen = settings | dict(map(_setting, changes))
+        chosen = settings | dict(map(setting, changes))
         result = load("training.run").train(
             recipe, list(data), output, estimate=estimator, report=report, **chosen
         )
@@ -64,17 +63,3 @@ def train(
         report({"event": "error", "kind": kind, "message": str(with_extra(error))})
         raise
     LOGGER.info("The result is in %s", result)
-
-
-def _setting(text: str) -> tuple[str, Any]:
-    """A name and its value: JSON such as 8, 1e-4 and true, or Python's True and .001, or else the
-    text itself."""
-    name, equals, value = text.partition("=")
-    if not (name and equals):
-        raise ValueError(f"--set takes NAME=VALUE such as batch_size=16, found '{text}'")
-    for read in (json.loads, ast.literal_eval):
-        try:
-            return name, read(value)
-        except (ValueError, SyntaxError):
-            continue
-    return name, value

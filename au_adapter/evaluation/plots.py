@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -192,3 +193,9 @@ def _spread(values: np.ndarray) -> np.ndarray:
     """The standard deviation of each column over what is there."""
     count = np.maximum(np.isfinite(values).sum(0), 1)
     return np.sqrt(np.nansum((values - _means(values)) ** 2, 0) / count)
+
+
+def save_plot(plot: Tensor, path: Path) -> Path:
+    """Write a plot [H, W, 3] as a PNG."""
+    Image.fromarray((plot * 255).round().byte().numpy()).save(path)
+    return path

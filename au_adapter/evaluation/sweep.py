@@ -15,7 +15,7 @@ from torch import Tensor
 from ..estimators import Estimator, read_set
 from ..estimators.reading import ReadingSet
 from ..facs import AUVector
-from ..methods.subject import Subject
+from ..methods import Generator
 from .fit_calibration import changes
 
 # In the bundled model's words; another base knows them as well.
@@ -47,13 +47,13 @@ class SweepOutcome:
 
 
 def read_sweep(
-    subject: Subject, reader: Estimator, sweep: AUVector, prompts: Sequence[str] = PROMPTS
+    method: Generator, reader: Estimator, sweep: AUVector, prompts: Sequence[str] = PROMPTS
 ) -> SweepOutcome:
     """Draw and read a sweep, the neutral face first, on a face per prompt. The pictures of one face
     are in memory at a time."""
     readings, changed = [], []
     for number, prompt in enumerate(prompts):
-        pictures = subject.draw(prompt, SEED + number, sweep)
+        pictures = method.draw(prompt, SEED + number, sweep)
         readings.append(read_set(reader, pictures))
         changed.append(changes(sweep, pictures))
     stacked = ReadingSet.stack(readings)

@@ -14,7 +14,7 @@ import torch
 from filelock import FileLock, Timeout
 
 from ..estimators import Estimator
-from ..evaluation.shell import estimator_of
+from ..evaluation.evaluation_run import estimator_of
 from ..processes import launched_processes
 from .follow import LOCK
 from .loop import Trainer
@@ -78,7 +78,7 @@ def train(
     torch.manual_seed(settings.seed)  # the networks start from the seed too
     _check_keywords(recipe, make, chosen)
     if isinstance(estimate, str):
-        estimate = estimator_of(estimate, {})
+        estimate = estimator_of(estimate, bundled=True)
     processes = launched_processes()
     if not processes.is_main_process:
         report = quiet

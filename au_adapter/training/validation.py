@@ -1,9 +1,9 @@
-"""Judging weights in the middle of a run: pictures at fixed seeds, read by an estimator of AUs."""
+"""Validation: pictures at fixed seeds by the weights as they are, read by an estimator of AUs."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from textwrap import wrap
 from typing import Any, Protocol
@@ -17,7 +17,8 @@ from ..estimators.reading import Reading
 from ..evaluation.contact_sheet import contact_sheet
 from ..evaluation.records import Row
 from ..evaluation.response import full_error, prompted_error, response_curve
-from .sampling import Case
+from ..facs import AUVector
+from ..methods.base_generator import BaseGenerator
 
 PROMPTS = ("a photo of a young man", "a portrait of an old woman")
 LEVELS = (2.0, 4.0)  # the intensities asked for, beside none
@@ -28,14 +29,30 @@ LABEL = 26  # characters that fit beside a row of the sheet
 Estimate = Callable[[Tensor], list[Reading]]
 
 
+@dataclass(frozen=True)
+class Case:
+    """One picture to draw: its prompt, its seed, and AU number as text -> intensity asked for."""
+
+    prompt: str
+    seed: int
+    requested: Mapping[str, float]
+
+
 class DrawingRecipe(Protocol):
     """A recipe that can show what its module has learnt."""
 
     units: tuple[int, ...]
     base: Path
 
-    def pictures(self, module: nn.Module, cases: Sequence[Case]) -> Tensor:
-        """Pictures [N, H, W, 3] in 0..1."""
+    def generator(self, module: nn.Module) -> BaseGenerator:
+        """A method that draws with the module as it is."""
+
+
+def draw_cases(generator: BaseGenerator, cases: Sequence[Case], units: Sequence[int]) -> Tensor:
+    """Pictures [N, H, W, 3] in 0..1 of N cases that ask for some of `units`."""
+    aus = AUVector.stack([AUVector.from_dict(case.requested, units) for case in cases])
+    prompts, seeds = [case.prompt for case in cases], [case.seed for case in cases]
+    return generator.draw_each(prompts, seeds, aus)
 
 
 def single_units(units: Iterable[int], prompts: Sequence[str] = PROMPTS) -> list[Case]:
@@ -76,7 +93,7 @@ class Validation:
 
         A picture without a face counts as a face that shows no AU.
         """
-        images = self.recipe.pictures(module, self.cases)
+        images = draw_cases(self.recipe.generator(module), self.cases, self.recipe.units)
         self._sheet(images, folder.name).save(folder / SHEET)
         rows, found = self._rows(self.estimate(images))
         return {
@@ -141,7 +158,7 @@ def validation_for(recipe: object, estimate: Estimate | Estimator | None = None)
 
     ValueError for a recipe that draws no faces, and where nothing can read them.
     """
-    if not hasattr(recipe, "pictures"):
+    if not hasattr(recipe, "generator"):
         raise ValueError(
             f"{type(recipe).__name__} draws no faces to judge: set validate_every=0 for it"
         )

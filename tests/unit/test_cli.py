@@ -13,13 +13,13 @@ from test_ict import repository  # noqa: F401 - a fixture
 
 import au_adapter
 from au_adapter.cli import main
-from au_adapter.cli.train import _setting
+from au_adapter.cli.method_options import setting
 from au_adapter.data.kinds import FORMS, VARIANTS
 from au_adapter.data.labels import LABEL_FORMATS
 from au_adapter.weights.adapter_files import adapter_hash, read_metadata
 
 VERBS = (
-    *("calibrate", "convert", "demo", "download", "estimate", "evaluate"),
+    *("calibrate", "convert", "demo", "download", "draw", "edit", "estimate", "evaluate"),
     *("prepare", "render", "train"),
 )
 
@@ -130,7 +130,7 @@ def test_prepare_says_what_it_does_without_being_told() -> None:
     ],
 )
 def test_settings_are_json_or_pythons_or_text(text: str, value: object) -> None:
-    assert _setting(text) == (text.split("=")[0], value)
+    assert setting(text) == (text.split("=")[0], value)
 
 
 def test_convert_of_something_else(tmp_path: Path) -> None:

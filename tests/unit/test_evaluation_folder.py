@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
-from test_evaluation_shell import READER, run, write_photos
+from test_evaluation_methods import READER, run, write_photos
 
 from au_adapter.cli import main
 

@@ -39,9 +39,10 @@ COMFYUI = (
     "server",
 )
 # Which room may import which. The library's rooms from the ground up; every arrow points down.
-GROUND = {"disk", "processes"}
+GROUND = {"disk", "load_object", "processes"}
 ARROWS: dict[str, set[str]] = {
     "disk": set(),
+    "load_object": set(),
     "processes": set(),
     "facs": set(),
     "metrics": set(),

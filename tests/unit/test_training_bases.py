@@ -16,14 +16,16 @@ from tiny_stable_diffusion import write_stable_diffusion
 from au_adapter import AUVector, apply_to_unet, load_adapter
 from au_adapter.bases import encode_pictures, load_base, picture_size, training_schedule
 from au_adapter.facs import SET_A
+from au_adapter.methods.words_generator import au_text
 from au_adapter.training.diffusion import min_snr_weights, prediction_target
+from au_adapter.training.drawing import drawing
 from au_adapter.training.modes import checkpoint_gradients
 from au_adapter.training.recipe import Share
 from au_adapter.training.recipes.dreambooth_recipe import DreamBoothRecipe
 from au_adapter.training.recipes.fineface_recipe import FineFaceRecipe
-from au_adapter.training.recipes.lora_recipe import LoRAAURecipe, LoRATextRecipe, au_text
+from au_adapter.training.recipes.lora_recipe import LoRAAURecipe, LoRATextRecipe
 from au_adapter.training.run import train
-from au_adapter.training.sampling import Case, draw_latents
+from au_adapter.training.validation import Case, draw_cases
 
 TINY = {"steps": 2, "batch_size": 4, "mixed_precision": "no", "log_every": 1, "lanes": 2}
 CASES = [Case("a young man", 1, {"12": 4.0}), Case("a young man", 1, {}), Case("a", 2, {"4": 1.0})]
@@ -197,9 +199,11 @@ def test_lora_text_puts_aus_into_the_prompt_and_diffusers_loads_it(
         **{**TINY, "warmup_steps": 0},
     )  # fmt: skip
     pipeline = StableDiffusionPipeline.from_pretrained(sd21, safety_checker=None)
-    plain = draw_latents(pipeline, ["a man, AU12 3.0"], [1], steps=1)
+    plain = drawing(pipeline, steps=1).plain_latents(["a man, AU12 3.0"], [1])
     pipeline.load_lora_weights(result)
-    assert not torch.equal(draw_latents(pipeline, ["a man, AU12 3.0"], [1], steps=1), plain)
+    assert not torch.equal(
+        drawing(pipeline, steps=1).plain_latents(["a man, AU12 3.0"], [1]), plain
+    )
     config = pipeline.unet.peft_config["default_0"]
     assert (config.r, config.lora_alpha) == (4, 8)
 
@@ -226,7 +230,7 @@ def test_dreambooth_keeps_the_prior(data: Path, sd21: Path, tmp_path: Path) -> N
     recipe = make(0.5)
     batch = recipe.batch(2, torch.Generator().manual_seed(0))
     assert batch["prior_latents"].shape == (2, 4, 8, 8)
-    expected = draw_latents(load_base(sd21), ["a photo of a man"], [9001])
+    expected = drawing(load_base(sd21)).plain_latents(["a photo of a man"], [9001])
     torch.testing.assert_close(recipe.prior[:1], expected, atol=1e-4, rtol=1e-4)
     both, alone = recipe.module(batch), make(0.0).module(batch)
     prior = {k.removeprefix("prior_"): v for k, v in batch.items() if k.startswith("prior_")}
@@ -247,8 +251,9 @@ def test_every_recipe_draws_pictures_that_depend_on_case_alone(
     torch.manual_seed(0)
     recipe = make([data], str(sd21), lanes=1, lora_rank=2)
     with torch.no_grad():
-        pictures = recipe.pictures(recipe.module, CASES)
-        again = recipe.pictures(recipe.module, CASES[::-1])
+        generator = recipe.generator(recipe.module)
+        pictures = draw_cases(generator, CASES, SET_A)
+        again = draw_cases(generator, CASES[::-1], SET_A)
     assert pictures.shape == (3, 64, 64, 3)
     assert 0 <= pictures.min() < pictures.max() <= 1
     torch.testing.assert_close(again.flip(0), pictures, atol=1e-3, rtol=0)

@@ -17,12 +17,12 @@ from transformers import CLIPVisionModel
 
 from au_adapter.bundled import load_diffusers_pipeline
 from au_adapter.data.rendered import load
+from au_adapter.methods.magicface_editor import edit_latents
 from au_adapter.models.magicface import MagicFace, widened
 from au_adapter.models.magicface_ablations import ABLATIONS, IDENTITIES
 from au_adapter.training.diffusion import stable_diffusion_schedule
 from au_adapter.training.pairs import FacePairs
 from au_adapter.training.run import train
-from au_adapter.training.sampling import draw_edits
 from au_adapter.weights.autoencoder_files import load_autoencoder
 from au_adapter.weights.clip_vision import load_image_encoder
 from au_adapter.weights.magicface_files import load_magicface
@@ -91,9 +91,9 @@ def test_every_identity_edits_a_photo(identity: str) -> None:
     text, background = torch.randn(1, 7, 128), torch.randn(1, 4, 8, 8)
     noise = torch.randn(1, 4, 8, 8).expand(2, -1, -1, -1)
     changes = torch.tensor([[0.0] * 12, [3.0] * 12])
-    drawn = draw_edits(network, text, photo, background, changes, noise, steps=3)
+    drawn = edit_latents(network, text, photo, background, changes, noise, steps=3)
     assert drawn.shape == (2, 4, 8, 8) and drawn.isfinite().all()
-    other = draw_edits(network, text, photo, background, changes, noise, steps=3, guidance=1.0)
+    other = edit_latents(network, text, photo, background, changes, noise, steps=3, guidance=1.0)
     torch.testing.assert_close(other[0], drawn[0])  # no change, nothing to guide
     assert torch.equal(other[1], drawn[1]) == (identity in CONTROLNETS)  # which start deaf
 
@@ -106,7 +106,7 @@ def test_edits_are_drawn_as_diffusers_draws(base: Path) -> None:
     network = ABLATIONS["controlnet"].begin(pipeline.unet)
     text, noise = torch.randn(1, 77, 128), torch.randn(2, 4, 16, 16)
     photo = torch.randn(1, 4, 16, 16)
-    drawn = draw_edits(network, text, photo, photo, torch.ones(2, 12), noise, steps=3)
+    drawn = edit_latents(network, text, photo, photo, torch.ones(2, 12), noise, steps=3)
     pipeline.scheduler = DDIMScheduler.from_config(
         stable_diffusion_schedule().config, steps_offset=1, set_alpha_to_one=False
     )

@@ -30,7 +30,6 @@ from au_adapter.training.face_tensors import (
 from au_adapter.training.recipes.base_recipe import BaseRecipe
 from au_adapter.training.recipes.fineface_recipe import SIDE_WEIGHT, FineFaceRecipe
 from au_adapter.training.run import RECIPES, find_recipe, train
-from au_adapter.training.sampling import Case
 from au_adapter.weights.adapter_files import adapter_hash, save_adapter
 from au_adapter.weights.autoencoder_files import load_autoencoder
 
@@ -321,7 +320,7 @@ def test_an_adapter_may_learn_both_sides(
         for left, right in zip(faces.left.tolist(), faces.right.tolist(), strict=True)
     }
     assert aus.shape == (4, 24) and {tuple(row) for row in aus.tolist()} <= both
-    asked = recipe.values([Case("a man", 1, {"L1": 2.0, "12": 3.0})])
+    asked = recipe.module.adapter.config.rows(AUVector.from_dict({"L1": 2.0, "12": 3.0}))
     assert asked[0].nonzero().flatten().tolist() == [0, 6, 18]
     batch = recipe.batch(4, torch.Generator().manual_seed(1))
     loss = recipe.module(batch)

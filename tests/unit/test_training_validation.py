@@ -19,9 +19,8 @@ from au_adapter.evaluation.contact_sheet import CAPTION, MARGIN, SIDE
 from au_adapter.facs import AUVector
 from au_adapter.training.loop import Trainer
 from au_adapter.training.recipe import Share, Validate
-from au_adapter.training.sampling import Case
 from au_adapter.training.settings import Settings
-from au_adapter.training.validation import Validation, single_units, validation_for
+from au_adapter.training.validation import Case, Validation, single_units, validation_for
 
 
 class PowerCut(Exception):
@@ -226,17 +225,24 @@ def test_without_validate_every_nobody_is_asked(tmp_path: Path) -> None:
     assert not (tmp_path / "best").exists()
 
 
+class Bright:
+    """Draws a picture as bright as AU12 was asked for; AU4 it cannot draw."""
+
+    def draw_each(self, prompts: list[str], seeds: list[int], aus: AUVector) -> Tensor:
+        bright = aus.select((12,), strict=False).values / 5
+        return bright.reshape(-1, 1, 1, 1).expand(-1, 6, 8, 3)
+
+
 class Drawer:
-    """Draws a picture as bright as the AU asked for; AU4 it cannot draw."""
+    """A recipe that draws with Bright."""
 
     units = (4, 12)
 
     def __init__(self, base: Path = Path()):
         self.base = base
 
-    def pictures(self, module: nn.Module, cases: list[Case]) -> Tensor:
-        bright = [case.requested.get("12", 0.0) / 5 for case in cases]
-        return torch.tensor(bright).reshape(-1, 1, 1, 1).expand(-1, 6, 8, 3)
+    def generator(self, module: nn.Module) -> Bright:
+        return Bright()
 
 
 def sheet_size(columns: int, rows: int) -> tuple[int, int]:
@@ -283,8 +289,10 @@ def test_a_response_begins_at_the_face_without_aus(tmp_path: Path) -> None:
 
 def test_an_estimator_that_lacks_an_au_is_named(tmp_path: Path) -> None:
     cases = [Case("p", 1, {"12": 2.0, "7": 1.0})]
+    drawer = Drawer()
+    drawer.units = (4, 7, 12)
     with pytest.raises(ValueError, match="estimator does not read AU7"):
-        Validation(Drawer(), read, cases)(nn.Identity(), tmp_path)
+        Validation(drawer, read, cases)(nn.Identity(), tmp_path)
 
 
 def test_what_cannot_be_judged_says_so(tmp_path: Path) -> None:

@@ -17,10 +17,11 @@ from ...bases import encode_pictures, is_demo, load_base, training_schedule
 from ...bundled import demo_folder
 from ...data.rendered import is_rendered
 from ...facs import SET_A, AUVector
+from ...methods.base_generator import BaseGenerator
 from ..diffusion import min_snr_weights, noise_loss, prediction_target
+from ..drawing import STEPS, drawing
 from ..labelled import LabelledFaces, RenderedLatents, StreamedPictures, tokenize
 from ..recipe import Share
-from ..sampling import STEPS, Case, draw_pictures
 from ..settings import require_number
 from ..smoothing import SMOOTHING
 
@@ -89,6 +90,7 @@ class AdaptedRecipe:
     """
 
     sides = False  # whether what trains reads the left of every AU, then the right
+    draws: type[BaseGenerator] = BaseGenerator  # how AUs reach the base when it draws
 
     def __init__(
         self,
@@ -132,12 +134,6 @@ class AdaptedRecipe:
         """The prompt of a face; aus [K] in the order of units. A baseline puts the AUs in here."""
         return caption
 
-    def pipeline_inputs(self, module: ConditionedLoss, cases: Sequence[Case]) -> dict:
-        """How a pipeline is asked for the cases: its arguments, for classifier-free guidance."""
-        values = self.values(cases)
-        prompts = [self.text(c.prompt, row) for c, row in zip(cases, values, strict=True)]
-        return {"prompt": prompts}
-
     def batch(self, size: int, generator: torch.Generator) -> dict[str, Tensor]:
         return self.rows(size, generator, Share())
 
@@ -151,19 +147,12 @@ class AdaptedRecipe:
             batch["tokens"] = tokenize(self.tokenizer, texts)
         return batch
 
-    def pictures(
-        self, module: ConditionedLoss, cases: Sequence[Case], steps: int = STEPS
-    ) -> Tensor:
-        """Pictures [N, H, W, 3] in 0..1 of cases, by the module as it is now, in so many steps."""
-        inputs = self.pipeline_inputs(module, cases)
+    def generator(
+        self, module: ConditionedLoss, steps: int = STEPS, **settings: object
+    ) -> BaseGenerator:
+        """A method that draws with the module as it is now. settings: what `draws` takes."""
         networks = {"unet": module.unet, "text_encoder": module.text_encoder, "vae": module.vae}
-        seeds = [case.seed for case in cases]
-        return draw_pictures(self.pipeline, networks, inputs, seeds, steps)
-
-    def values(self, cases: Sequence[Case]) -> Tensor:
-        """AU intensities [N, K] that cases ask for, in the order of units; [N, 2 K] with sides."""
-        vector = AUVector.stack([AUVector.from_dict(c.requested, self.units) for c in cases])
-        return vector.columns(self.sides)
+        return drawing(self.pipeline, networks, self.draws, steps, **settings)
 
 
 def _units(units: object) -> tuple[int, ...]:

@@ -19,14 +19,14 @@ from torch import Tensor
 
 from ...bases import is_demo
 from ...disk import replacing
+from ...methods.words_generator import WordsGenerator, au_text
 from ..diffusion import draw_noise
+from ..drawing import drawing
 from ..labelled import tokenize
 from ..recipe import Share
-from ..sampling import draw_latents
 from .base_recipe import save_network
 from .conditioned import AdaptedRecipe, ConditionedLoss
 from .fineface_recipe import SETTINGS as FINEFACE
-from .lora_recipe import au_text
 
 SETTINGS = replace(FINEFACE, learning_rate=1e-4)
 PRIOR_PROMPT = "a photo of a man"  # known to the demo base too
@@ -57,6 +57,8 @@ class DreamBoothRecipe(AdaptedRecipe):
     prior_weight: of the loss on the base's own pictures; prior_count: how many of them are drawn,
     once, and kept in the data folder's cache; prior_prompt: of what.
     """
+
+    draws = WordsGenerator
 
     def __init__(
         self,
@@ -99,7 +101,8 @@ class DreamBoothRecipe(AdaptedRecipe):
             path.parent.mkdir(parents=True, exist_ok=True)
             seeds = range(FIRST_SEED, FIRST_SEED + count)
             self.pipeline.to(PartialState().device)
-            latents = draw_latents(self.pipeline, [self.prior_prompt] * count, seeds)
+            prompts = [self.prior_prompt] * count
+            latents = drawing(self.pipeline).plain_latents(prompts, seeds).float().cpu()
             self.pipeline.to("cpu")
             with replacing(path) as partial:
                 save_file({"latents": latents}, partial)

@@ -8,21 +8,20 @@ FineFace's own numbers, for Stable Diffusion, are in `fineface_sd`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from diffusers import StableDiffusionPipeline
 from torch import Tensor
 
 from ...bases import base_name
+from ...methods.adapter_generator import AdapterGenerator
 from ...models.adapter import AUAdapter
 from ...models.diffusers_unet import collect_lora, train_on_unet
 from ...models.widening import widened
 from ...weights.adapter_files import load_adapter, save_adapter
-from ..sampling import Case
 from ..settings import Settings, require_number
 from ..side_loss import SideLoss
 from .conditioned import AdaptedRecipe, ConditionedLoss
@@ -75,6 +74,7 @@ class FineFaceRecipe(AdaptedRecipe):
     """
 
     own_encoder = "res_mlp64"
+    draws = AdapterGenerator
 
     def __init__(
         self,
@@ -122,14 +122,8 @@ class FineFaceRecipe(AdaptedRecipe):
         predicted = self.pipeline.scheduler.config.prediction_type
         return {"base": base_name(self.base), "prediction": predicted}
 
-    def pipeline_inputs(self, module: AdapterLoss, cases: Sequence[Case]) -> dict:
-        weight = next(module.adapter.encoder.parameters(), torch.zeros(()))
-        values = self.values(cases).to(weight)
-        encode = module.adapter.encoder
-        return {
-            **super().pipeline_inputs(module, cases),
-            "au_tokens": (encode(torch.zeros_like(values)), encode(values)),
-        }
+    def generator(self, module: AdapterLoss, *arguments: int) -> AdapterGenerator:
+        return super().generator(module, *arguments, adapter=module.adapter, installed=True)
 
     def save(self, module: AdapterLoss, folder: Path) -> None:
         module.adapter.lora = collect_lora(module.unet)

@@ -7,7 +7,9 @@ one token from an AU encoder are ours.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -16,25 +18,19 @@ from peft import LoraConfig, get_peft_model_state_dict
 from safetensors.torch import save_file
 from torch import Tensor
 
+from ...facs import AUVector
+from ...methods.base_generator import BaseGenerator
+from ...methods.sampling import Predict, guided
+from ...methods.words_generator import WordsGenerator, au_text
 from ...models.adapter import FINEFACE_ALPHA, LORA_TARGETS
 from ...models.encoders import build_encoder
 from ..labelled import tokenize
-from ..sampling import Case
 from ..settings import Settings
 from .conditioned import AdaptedRecipe, ConditionedLoss
 from .fineface_recipe import SETTINGS as FINEFACE
 
 SETTINGS: Settings = FINEFACE
 LORA_NAME = "au_baseline"
-SHOWN = 0.05  # intensities below are not worth a word
-
-
-def au_text(caption: str, aus: Tensor, units: Sequence[int]) -> str:
-    """A prompt with AUs in it: "a man, AU12 3.1, AU6 2.0", the strongest first, as text is cut off
-    at its end. aus [K] in the order of units."""
-    values = sorted(zip(aus.tolist(), units, strict=True), reverse=True)
-    words = [f"AU{unit} {value:.1f}" for value, unit in values if value >= SHOWN]
-    return ", ".join(filter(None, [caption, *words]))
 
 
 class LoRALoss(ConditionedLoss):
@@ -71,8 +67,29 @@ class TokenLoss(LoRALoss):
         return torch.cat([text, self.encoder(aus).to(text)], dim=1)
 
 
+@dataclass(frozen=True, kw_only=True)
+class TokenGenerator(BaseGenerator):
+    """A generator of LoRA-AU: the token of AUs behind the text, also without condition."""
+
+    loss: TokenLoss
+
+    @contextmanager
+    def predictor(self, prompts: Sequence[str], aus: AUVector, steps: int) -> Iterator[Predict]:
+        values = aus.values.to(next(self.loss.encoder.parameters()))
+        rows = ([""] * len(prompts), torch.zeros_like(values)), (prompts, values)
+        with torch.no_grad():
+            text = torch.cat([self._text(*row) for row in rows])
+        yield guided(self.loss.unet, {"encoder_hidden_states": text}, self.guidance)
+
+    def _text(self, prompts: Sequence[str], values: Tensor) -> Tensor:
+        tokens = tokenize(self.pipeline.tokenizer, list(prompts)).to(values.device)
+        return self.loss.with_aus(self.loss.read_text(tokens), values)
+
+
 class LoRATextRecipe(AdaptedRecipe):
     """LoRA-T: captions say the AUs. Saves a LoRA as diffusers reads it."""
+
+    draws = WordsGenerator
 
     def __init__(
         self,
@@ -97,6 +114,8 @@ class LoRATextRecipe(AdaptedRecipe):
 class LoRAAURecipe(LoRATextRecipe):
     """LoRA-AU: an encoder puts the AUs into the text's space. Saves the LoRA and the encoder."""
 
+    draws = TokenGenerator
+
     def __init__(
         self,
         data: list[Path],
@@ -114,17 +133,8 @@ class LoRAAURecipe(LoRATextRecipe):
     def text(self, caption: str, aus: Tensor) -> str:
         return caption
 
-    def pipeline_inputs(self, module: TokenLoss, cases: Sequence[Case]) -> dict:
-        device = next(module.encoder.parameters()).device
-        values = self.values(cases).to(device)
-        prompts = tokenize(self.tokenizer, [case.prompt for case in cases]).to(device)
-        empty = tokenize(self.tokenizer, [""] * len(cases)).to(device)
-        return {
-            "prompt_embeds": module.with_aus(module.read_text(prompts), values),
-            "negative_prompt_embeds": module.with_aus(
-                module.read_text(empty), torch.zeros_like(values)
-            ),
-        }
+    def generator(self, module: TokenLoss, *arguments: int) -> BaseGenerator:
+        return super().generator(module, *arguments, loss=module)
 
     def save(self, module: TokenLoss, folder: Path) -> None:
         save_lora(module, folder)

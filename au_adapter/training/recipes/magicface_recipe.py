@@ -5,7 +5,7 @@ zero. Options: the AU encoders of Table III; the paper's Attribute Controller in
 released one; and in the ID encoder's place the alternatives of Table II, identity="conv", "clip"
 (with clip=FOLDER, a CLIP as transformers saves it), "controlnet" and "controlnet_all". The loss
 weighs face parts and timesteps, for a base as small as the demo's; plain_loss=True is the paper's.
-Such a base also takes a learning rate of 4e-4. `sampling.draw_edits` draws with every result.
+Such a base also takes a learning rate of 4e-4. `methods.magicface_editor` draws with every result.
 """
 
 from __future__ import annotations

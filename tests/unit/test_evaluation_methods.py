@@ -17,15 +17,19 @@ from au_adapter.bundled import FOLDER_VARIABLE
 from au_adapter.cli import main
 from au_adapter.estimators.picture_files import read_picture
 from au_adapter.estimators.reading import Reading
+from au_adapter.evaluation.calibration_run import calibrate
+from au_adapter.evaluation.evaluate_protocol import _labels, limited
+from au_adapter.evaluation.evaluation_run import estimator_of
 from au_adapter.evaluation.fit_calibration import sweep_vectors
-from au_adapter.evaluation.generation import Drawing, limited
+from au_adapter.evaluation.method_pictures import PhotoPictures
 from au_adapter.evaluation.protocol_run import read_rows
 from au_adapter.evaluation.protocols import load_protocol
 from au_adapter.evaluation.records import Request
-from au_adapter.evaluation.shell import _labels, estimator_of
 from au_adapter.evaluation.sweep import SEED, read_sweep
 from au_adapter.facs import SET_A
-from au_adapter.methods.subject import Subject
+from au_adapter.methods import open_generator
+from au_adapter.methods.adapter_generator import AdapterGenerator
+from au_adapter.methods.adapter_sdedit import AdapterSDEdit
 from au_adapter.models.calibration import Calibration, ResponseCurve
 
 RENDERED = Path(__file__).parents[1] / "data" / "rendered"
@@ -65,8 +69,13 @@ def demo(tmp_path_factory: pytest.TempPathFactory):
 
 
 @pytest.fixture(scope="module")
-def subject() -> Subject:
-    return Subject.load(steps=2, batch=2)
+def generator() -> AdapterGenerator:
+    return open_generator("au-adapter", steps=2, batch=2)
+
+
+@pytest.fixture(scope="module")
+def editor(generator: AdapterGenerator) -> AdapterSDEdit:
+    return AdapterSDEdit(generator=generator, prompt="a face")
 
 
 @pytest.fixture
@@ -93,65 +102,69 @@ def protocol_file(folder: Path, data: dict) -> Path:
     return path
 
 
-def test_a_batch_starts_from_one_noise_and_leaves_the_unet_as_it_was(subject: Subject) -> None:
+def test_a_batch_starts_from_one_noise_and_leaves_the_unet_as_it_was(
+    generator: AdapterGenerator,
+) -> None:
     aus = AUVector((12,), torch.tensor([[0.0], [5.0], [5.0]]))
-    plain = subject.draw_plain("a man", 3)
-    images = subject.draw("a man", 3, aus)
+    plain = generator.plain("a man", 3)
+    images = generator.draw("a man", 3, aus)
     assert images.shape == (3, 128, 128, 3) and images.min() >= 0 and images.max() <= 1
     assert torch.allclose(images[1], images[2], atol=1e-4)
     assert not torch.allclose(images[0], images[1], atol=1e-2)
-    assert torch.equal(subject.draw_plain("a man", 3), plain)
-    assert not torch.allclose(subject.draw("a man", 4, aus)[0], images[0], atol=1e-2)
+    assert torch.equal(generator.plain("a man", 3), plain)
+    assert not torch.allclose(generator.draw("a man", 4, aus)[0], images[0], atol=1e-2)
 
 
-def test_guidance_of_one_takes_the_positive_alone(subject: Subject) -> None:
+def test_guidance_of_one_takes_the_positive_alone(generator: AdapterGenerator) -> None:
     aus = AUVector.parse("12E")
-    alone = subject.changed(guidance=1.0).draw("a man", 3, aus)
+    alone = generator.changed(guidance=1.0).draw("a man", 3, aus)
     assert alone.shape == (1, 128, 128, 3)
-    assert not torch.allclose(alone, subject.draw("a man", 3, aus), atol=1e-2)
+    assert not torch.allclose(alone, generator.draw("a man", 3, aus), atol=1e-2)
 
 
-def test_calibrated_it_asks_by_the_curves(subject: Subject) -> None:
+def test_calibrated_it_asks_by_the_curves(generator: AdapterGenerator) -> None:
     curve = ResponseCurve((0, 4), (0, 2))
-    adapter = subject.adapter.with_calibration(Calibration("x", {12: curve}))
-    calibrated = subject.changed(adapter=adapter, calibrated=True)
+    adapter = generator.adapter.with_calibration(Calibration("x", {12: curve}))
+    calibrated = generator.changed(adapter=adapter, calibrated=True)
     smile = calibrated.draw("a man", 3, AUVector.parse("12A"))
-    assert torch.equal(smile, subject.draw("a man", 3, AUVector.parse("12B")))
+    assert torch.equal(smile, generator.draw("a man", 3, AUVector.parse("12B")))
     assert calibrated.settings()["calibration"] == adapter.calibration.name()
-    assert subject.settings()["calibration"] == "off"
+    assert generator.settings()["calibration"] == "off"
 
 
-def test_a_sweep_says_how_far_each_picture_is_from_its_face_at_rest(subject: Subject) -> None:
+def test_a_sweep_says_how_far_each_picture_is_from_its_face_at_rest(
+    generator: AdapterGenerator,
+) -> None:
     prompts = ("a man", "a woman")
-    seen = read_sweep(subject, Brightness(), sweep_vectors((12,), (0, 5)), prompts)
+    seen = read_sweep(generator, Brightness(), sweep_vectors((12,), (0, 5)), prompts)
     assert seen.requested.values.flatten().tolist() == [0, 5, 0, 5] and seen.readings.pictures == 4
     assert seen.changes[[0, 2]].tolist() == [0, 0]
-    woman = subject.draw("a woman", SEED + 1, AUVector((12,), torch.tensor([[0.0], [5.0]])))
+    woman = generator.draw("a woman", SEED + 1, AUVector((12,), torch.tensor([[0.0], [5.0]])))
     expected = (woman[1] - woman[0]).square().mean().sqrt().item()
     assert seen.changes[3].item() == pytest.approx(expected, rel=1e-4)
 
 
-def test_an_edit_begins_at_the_photo(subject: Subject, photos: Path) -> None:
+def test_an_edit_begins_at_the_photo(editor: AdapterSDEdit, photos: Path) -> None:
     photo = read_picture(photos / "person0.png")
     aus = AUVector((12,), torch.tensor([[0.0], [5.0], [5.0]]))
-    edited = subject.edit(photo, "a face", 1, aus)
+    edited = editor.open(photo).edit(aus, 1)
     assert edited.shape == (3, 96, 96, 3) and torch.allclose(edited[1], edited[2], atol=1e-4)
-    other = subject.edit(read_picture(photos / "person1.png"), "a face", 1, aus)
+    other = editor.open(read_picture(photos / "person1.png")).edit(aus, 1)
     assert not torch.allclose(edited, other, atol=1e-2)
 
 
-def test_a_change_is_added_to_what_the_photo_shows(subject: Subject, photos: Path) -> None:
+def test_a_change_is_added_to_what_the_photo_shows(editor: AdapterSDEdit, photos: Path) -> None:
     file = photos / "person0.png"
-    drawing = Drawing(subject, Brightness(), "change", "a face")
+    drawing = PhotoPictures(editor, Brightness(), "change")
     photo = drawing.photo(file)
     row = Request("a", "single", {"12": 2.0}, 1, "r", source=str(file))
     shown = Brightness().estimate(photo)[0].aus
-    expected = subject.edit(photo, "a face", 1, (shown + AUVector.parse("12B")).clamp())
+    expected = editor.open(photo).edit((shown + AUVector.parse("12B")).clamp(), 1)
     assert torch.equal(drawing([row]), expected)
     assert torch.equal(drawing([Request("r", "reference", {}, 1, "r", source=str(file))]), photo)
 
 
-def test_the_loop_takes_a_face_that_is_not_symmetric(subject: Subject, photos: Path) -> None:
+def test_the_loop_takes_a_face_that_is_not_symmetric(editor: AdapterSDEdit, photos: Path) -> None:
     class OneSided(Brightness):
         def estimate(self, images: torch.Tensor) -> list[Reading]:
             both = super().estimate(images)
@@ -160,15 +173,15 @@ def test_the_loop_takes_a_face_that_is_not_symmetric(subject: Subject, photos: P
                 for r in both
             ]
 
-    drawing = Drawing(subject, OneSided(), "change", "a face", rounds=2)
+    drawing = PhotoPictures(editor, OneSided(), "change", rounds=2)
     row = Request("a", "single", {"12": 2.0}, 1, "r", source=str(photos / "person0.png"))
     assert drawing([row]).shape == (1, 128, 128, 3)
     with pytest.raises(ValueError, match="ask for both sides alike"):
         drawing([replace(row, requested={"L12": 2.0})])
 
 
-def test_a_target_is_what_an_edit_is_compared_with(subject: Subject, photos: Path) -> None:
-    drawing = Drawing(subject, Brightness(), "absolute", "a face")
+def test_a_target_is_what_an_edit_is_compared_with(editor: AdapterSDEdit, photos: Path) -> None:
+    drawing = PhotoPictures(editor, Brightness(), "absolute")
     file = str(photos / "person1.png")
     rows = [Request("a", "target", {}, 0, "r", target=file), Request("b", "removal", {}, 0, "r")]
     given = torch.zeros(2, 128, 128, 3)
@@ -204,29 +217,29 @@ def test_a_table_of_requests_needs_a_folder(tmp_path: Path) -> None:
     assert found.exit_code == 1 and "belongs to a folder of pictures" in found.output
 
 
-def test_other_weights_of_the_same_name_are_other_settings(subject: Subject) -> None:
-    before = subject.settings()
-    bias = subject.pipeline.unet.conv_out.bias
+def test_other_weights_of_the_same_name_are_other_settings(generator: AdapterGenerator) -> None:
+    before = generator.settings()
+    bias = generator.pipeline.unet.conv_out.bias
     with torch.no_grad():
         bias += 1
-        after = subject.settings()
+        after = generator.settings()
         bias -= 1
     assert before["weights"] != after["weights"] and before["adapter"] == after["adapter"]
-    assert subject.conditions().endswith("steps 2, guidance 7.5, strength 1.0")
+    assert generator.conditions().endswith("steps 2, guidance 7.5, strength 1.0")
 
 
-def test_aus_that_begin_later_change_less(subject: Subject) -> None:
+def test_aus_that_begin_later_change_less(generator: AdapterGenerator) -> None:
     smile = AUVector((12,), torch.tensor([[0.0], [5.0]]))
     whole, late, never = (
-        subject.changed(steps=4, start=share).draw("a man", 3, smile) for share in (0.0, 0.5, 1.0)
+        generator.changed(steps=4, start=share).draw("a man", 3, smile) for share in (0.0, 0.5, 1.0)
     )
     changes = [float((b - a).abs().mean()) for a, b in (whole, late, never)]
     assert changes[0] > changes[1] > 1e-3 and changes[2] < 1e-6
-    assert "start 0.5" in subject.changed(start=0.5).conditions()
+    assert "start 0.5" in generator.changed(start=0.5).conditions()
 
 
 def test_in_a_photo_start_counts_the_steps_that_draw_it_anew(
-    subject: Subject, photos: Path
+    generator: AdapterGenerator, photos: Path
 ) -> None:
     smile, photo = (
         AUVector((12,), torch.tensor([[0.0], [5.0]])),
@@ -234,8 +247,9 @@ def test_in_a_photo_start_counts_the_steps_that_draw_it_anew(
     )
 
     def change(start: float) -> float:
-        edited = subject.changed(steps=10, edit_noise=0.4, start=start)
-        relaxed, smiling = edited.edit(photo, "a face", 1, smile)
+        late = generator.changed(steps=10, start=start)
+        edited = AdapterSDEdit(generator=late, edit_noise=0.4, prompt="a face")
+        relaxed, smiling = edited.open(photo).edit(smile, 1)
         return float((smiling - relaxed).abs().mean())
 
     changes = [change(start) for start in (0.0, 0.5, 0.75, 1.0)]  # 4, 2, 1 and 0 of 4 steps
@@ -296,13 +310,13 @@ def test_a_trial_is_scattered_and_grows() -> None:
     assert limited(protocol, None) is protocol is limited(protocol, 9999)
 
 
-def test_calibrate_writes_the_adapter_with_its_curves(tmp_path: Path, subject: Subject) -> None:
-    from au_adapter.evaluation import shell
-
-    path, plot = shell.calibrate(
+def test_calibrate_writes_the_adapter_with_its_curves(
+    tmp_path: Path, generator: AdapterGenerator
+) -> None:
+    path, plot = calibrate(
         None,
         tmp_path / "calibrated.safetensors",
-        subject={"steps": 2},
+        options={"steps": 2},
         estimator=READER,
         prompts=["a man"],
         levels=(0, 5),
@@ -321,24 +335,24 @@ def test_calibrate_of_what_is_no_adapter(tmp_path: Path) -> None:
 
 
 def test_other_models_and_estimators(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"model_index\.json is missing"):
-        Subject.load(tmp_path, tmp_path / "a.safetensors")
+    with pytest.raises(FileNotFoundError, match=r"is no base.*model_index\.json"):
+        open_generator(model=tmp_path, adapter=tmp_path / "a.safetensors")
     with pytest.raises(ValueError, match="no estimator 'libreface'"):
-        estimator_of("libreface", {})
+        estimator_of("libreface", bundled=True)
 
 
-def test_a_diffusers_folder_is_a_model(tmp_path: Path, subject: Subject) -> None:
+def test_a_diffusers_folder_is_a_model(tmp_path: Path, generator: AdapterGenerator) -> None:
     from diffusers import StableDiffusionPipeline
 
     adapter = tmp_path / "adapter.safetensors"
     from au_adapter import save_adapter
 
-    save_adapter(subject.adapter, adapter)
-    parts = {**subject.pipeline.components, "vae": _tiny_vae(), "requires_safety_checker": False}
+    save_adapter(generator.adapter, adapter)
+    parts = {**generator.pipeline.components, "vae": _tiny_vae(), "requires_safety_checker": False}
     StableDiffusionPipeline(**parts).save_pretrained(tmp_path / "model")
     with pytest.raises(ValueError, match="needs the file of an adapter"):
-        Subject.load(tmp_path / "model")
-    loaded = Subject.load(tmp_path / "model", adapter, steps=2)
+        open_generator(model=tmp_path / "model")
+    loaded = open_generator(model=tmp_path / "model", adapter=adapter, steps=2)
     assert loaded.draw("a man", 1, AUVector.parse("12E")).shape == (1, 128, 128, 3)
 
 

@@ -1,0 +1,56 @@
+"""`au-adapter edit`: the faces of photos, with other Action Units."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from .method_options import ADAPTER_FLAGS, EDIT_FLAGS, ESTIMATOR, PATH, method_options
+from .request_options import finish, request_options
+from .verb import load, verb
+
+
+@verb
+@click.argument("photos", metavar="PHOTO|FOLDER...", nargs=-1, type=PATH)
+@click.option(
+    "--method",
+    metavar="NAME|MODULE:FUNCTION",
+    default="magicface",
+    show_default=True,
+    help="magicface, which takes changes; au-adapter-sdedit, which takes intensities; or code that "
+    "makes one.",
+)
+@request_options("file")
+@click.option(
+    "--scale",
+    type=click.Choice(("absolute", "change")),
+    help="Whether AUs are intensities to show, or added to what the photo shows; default: as the "
+    "method takes them. Between the two lies what the estimator reads on the photo.",
+)
+@click.option(
+    "--face", type=click.IntRange(0), default=0, show_default=True, help="The largest is 0."
+)
+@ESTIMATOR
+@method_options(*ADAPTER_FLAGS, *EDIT_FLAGS)
+def edit(
+    photos: tuple[Path, ...],
+    method: str,
+    output: Path,
+    aus: tuple[str, ...],
+    seeds: tuple[int, ...],
+    requests: Path | None,
+    scale: str | None,
+    face: int,
+    estimator: str | None,
+    options: dict,
+) -> None:
+    """Edit the face of each PHOTO, for all AUs and seeds, into labelled PNG files.
+
+    pictures.json says what was asked and read. Run again, it edits only what is missing or was
+    asked for otherwise. Ends with code 1 where a photo could not be edited; the others are.
+    """
+    wanted = load("evaluation.picture_requests").photo_requests(photos, aus, seeds, requests)
+    reader = load("evaluation.evaluation_run").estimator_of(estimator, bundled=False)
+    editor = load("methods").open_editor(method, **options)
+    finish(editor, reader, output, wanted, "Editing faces", scale=scale, face=face)

@@ -1,0 +1,122 @@
+"""Evaluate: by a protocol or of a folder of pictures, from the options to the report's files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from ..estimators import Estimator, open_estimator
+from ..estimators.file_readings import FileReadings
+from ..load_object import load_object
+from ..metrics.embeddings import Encode
+from .comparison import comparison
+from .evaluate_folder import evaluate_folder
+from .evaluate_protocol import evaluate_protocol
+from .plots import report_plots, save_plot
+from .protocol_run import process_share
+from .report import Report, report_run
+
+OF_A_PROTOCOL = ("model", "adapter", "calibrated", "start", "method", "photos", "frames", "limit")
+OF_A_FOLDER = ("requested", "changes", "readings")
+
+
+def evaluate(
+    what: str,
+    output: Path,
+    *,
+    method: str | None = None,
+    options: Mapping[str, Any] | None = None,
+    estimator: str | None = None,
+    requested: Path | None = None,
+    changes: bool = False,
+    readings: Path | None = None,
+    lpips: Path | None = None,
+    clip: Path | None = None,
+    identity: str | None = None,
+    **settings: Any,
+) -> list[Path]:
+    """Carry out a protocol, or measure the pictures of a folder; the report's files.
+
+    what: a name or file of a protocol, or a folder that `requested` belongs to. method, options:
+    see `evaluate_protocol`. estimator: see `estimator_of`. changes: `requested` asks for changes of
+    what the sources show. readings: a table of another tool's for the pictures of a folder, see
+    `FileReadings`. identity: MODULE:FUNCTION of what makes a function from pictures [N, H, W, 3] to
+    embeddings [N, D] of who is in them. settings: of `evaluate_protocol`. Every process makes its
+    share; the first, and whichever completes the run, writes the report.
+    """
+    options = options or {}
+    own = {"requested": requested, "changes": changes, "readings": readings, "estimator": estimator}
+    _check_options(what, {**options, **settings, **own, "method": method})
+    compare = comparison(
+        clip=clip and clip_encoder(clip),
+        clip_name=f"CLIP {clip}",
+        identity=identity and load_object(identity)(),
+        identity_name=str(identity),
+        lpips_backbone=lpips,
+    )
+    if Path(what).is_dir():
+        folder = Path(what)
+        given = readings and FileReadings.open(readings, folder)
+        reader = given or estimator_of(estimator, bundled=False)
+        evaluate_folder(folder, requested, output, reader, compare, changes)
+    else:
+        reader = estimator_of(estimator, is_bundled(method, options))
+        evaluate_protocol(what, output, method, options, reader, compare, **settings)
+    report = report_run(output)
+    written = process_share()[0] == 0 or not report.counts["missing"]
+    return _written(report, output) if written else []
+
+
+def _check_options(what: str, given: Mapping[str, Any]) -> None:
+    """A ValueError for an option that the kind of run would not look at."""
+    if not Path(what).is_dir():
+        for name in OF_A_FOLDER:
+            if given.get(name):
+                raise ValueError(f"--{name} belongs to a folder of pictures, and {what} is none")
+        return
+    if given["readings"] and given["estimator"]:
+        raise ValueError("--readings are of the tool that made them: leave out --estimator")
+    idle = [name for name in OF_A_PROTOCOL if given.get(name)]
+    idle += ["rounds"] if given.get("rounds", 1) > 1 else []
+    if idle:
+        raise ValueError(
+            f"{what} is a folder of pictures that are there already: leave out "
+            + ", ".join(f"--{name}" for name in idle)
+        )
+
+
+def is_bundled(method: str | None, options: Mapping[str, Any]) -> bool:
+    """Whether a method draws with the bundled model, as ours do unless they are given another."""
+    return ":" not in (method or "") and not options.get("model")
+
+
+def estimator_of(name: str | None, bundled: bool) -> Estimator:
+    """The estimator called `name` in `estimators`; or anybody's as MODULE:FUNCTION, a function
+    without arguments that returns one. Without a name: for the bundled model its own regressor,
+    else `mesh`."""
+    if name is None:
+        return open_estimator("demo" if bundled else "mesh")
+    return load_object(name)() if ":" in name else open_estimator(name)
+
+
+def clip_encoder(folder: Path) -> Encode:
+    """CLIP's image embeddings by transformers, from a folder as save_pretrained wrote it."""
+    from transformers import CLIPImageProcessor, CLIPVisionModelWithProjection
+
+    processor = CLIPImageProcessor.from_pretrained(folder, local_files_only=True)
+    model = CLIPVisionModelWithProjection.from_pretrained(folder, local_files_only=True).eval()
+
+    def encode(images: Tensor) -> Tensor:
+        inputs = processor(images.movedim(-1, 1), do_rescale=False, return_tensors="pt")
+        return model(**inputs).image_embeds
+
+    return encode
+
+
+def _written(report: Report, output: Path) -> list[Path]:
+    paths = report.write(output)
+    plots = report_plots(report) if report.lines else []
+    return paths + [save_plot(p, output / f"plot_{i}.png") for i, p in enumerate(plots, 1)]

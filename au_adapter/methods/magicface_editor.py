@@ -1,0 +1,286 @@
+"""MagicFace on photos of any size: find the face, cut it out, edit it, paste it back.
+
+    editor = open_editor("magicface")  # the bundled model
+    editor = open_editor("magicface", model="stable-diffusion-v1-5", magicface="magicface")
+    opened = editor.open(read_picture("photo.jpg"))
+    smiling = opened.edit(AUVector.parse("6B+12D"), seed=1)
+
+The same as the nodes Prepare MagicFace, Apply MagicFace and Paste Face, up to the sampler.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from diffusers import DDIMScheduler
+from torch import Tensor, nn
+from torch.nn.functional import adaptive_avg_pool2d
+
+from ..bundled import MAGICFACE, magicface_folder
+from ..faces import (
+    FACE_LANDMARKER,
+    PERSON_SEGMENTER,
+    FaceLandmarker,
+    FaceParser,
+    PersonSegmenter,
+    locate,
+)
+from ..faces.choose import choose_face
+from ..faces.jaw_background import RULES, prepare_faces
+from ..faces.squares import FaceCrop, paste_square
+from ..facs import AUVector
+from ..models import magicface
+from ..weights.magicface_files import find_parts, load_magicface, magicface_hash
+from .base_generator import batches, named, open_pipeline
+from .method import OnStep, settings_of
+from .sampling import (
+    Held,
+    Predict,
+    decode,
+    encode,
+    encode_prompts,
+    latents_of,
+    noise_like,
+    sample,
+    seeded,
+)
+
+LEVELS = 3  # faces down to about a twentieth of the photo's longer side
+FEATHER = 4.0  # width of the soft edge, in % of the side of the square that is cut out
+
+# Pictures [N, H, W, 3] -> where they become black, [N, H, W].
+PersonMask = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MagicFaceEditor:
+    """An Editor that adds a change of AUs to a face, with MagicFace on its base.
+
+    pipeline: the base's VAE and text; network: `models.magicface.MagicFace`, both on one device.
+    weights: what names the network. landmarker: finds faces. person: what becomes black in the
+    background; None: the mesh's outline of the face. mask_rule: its name among RULES. steps: of
+    DDIM. guidance: Eq. 4's scale. feather: width of the soft edge in % of the square's side. batch:
+    edits drawn at once. on_step: see `method.OnStep`.
+    """
+
+    pipeline: Any
+    network: nn.Module
+    landmarker: FaceLandmarker
+    person: PersonMask | None
+    mask_rule: str = RULES[0]
+    base: str = "unnamed"
+    weights: str = "unnamed"
+    steps: int = 20
+    guidance: float = magicface.GUIDANCE
+    feather: float = FEATHER
+    batch: int = 8
+    on_step: OnStep | None = None
+
+    name: ClassVar[str] = "MagicFace"
+    scale: ClassVar[str] = "change"
+    units: ClassVar[tuple[int, ...]] = magicface.UNITS
+    sides: ClassVar[bool] = False
+
+    def changed(self, **settings: Any) -> MagicFaceEditor:
+        """The same method with other settings."""
+        return replace(self, **settings)
+
+    def settings(self) -> dict[str, object]:
+        """What a reader of its numbers must know."""
+        names = ("base", "steps", "guidance", "mask_rule", "feather")
+        return {"magicface": self.weights, **{name: getattr(self, name) for name in names}}
+
+    def open(self, photo: Tensor, face: int = 0) -> MagicFacePhoto:
+        """Find a face in a photo [1, H, W, 3], the largest first, and look at the person, once."""
+        photo = photo[..., :3].float().cpu()
+        (found,) = self.landmarker.detect(photo, levels=LEVELS)
+        size = self.pipeline.unet.config.sample_size * self.pipeline.vae_scale_factor
+        chosen = [(0, choose_face(found, face))]
+        crop, square, background = prepare_faces(photo, chosen, size, self.person)
+        text = encode_prompts(self.pipeline, [magicface.PROMPT], 1)["encoder_hidden_states"]
+        vae = self.pipeline.vae
+        latents, behind = (latents_of(encode(vae, picture)) for picture in (square, background))
+        with torch.no_grad():
+            identity = self.network.identify(latents, text)
+        return MagicFacePhoto(self, photo, crop, latents, behind, text, identity)
+
+
+@dataclass(frozen=True, eq=False)
+class MagicFacePhoto:
+    """A photo that was opened: where its face is, and what the networks see in it. Latents are
+    unscaled."""
+
+    editor: MagicFaceEditor
+    photo: Tensor
+    crop: FaceCrop
+    latents: Tensor
+    background: Tensor
+    text: Tensor
+    identity: Any
+
+    def edit(self, aus: AUVector, seed: int = 0) -> Tensor:
+        """The photo [N, H, W, 3] with each of N changes of AUs. Without a change it is the photo
+        itself, and every pixel outside the face's mask is the photo's. ValueError for AUs that
+        MagicFace does not know, and for sides that differ."""
+        changes = change_of(aus)
+        moved = changes.any(1).nonzero().flatten().tolist()
+        pictures = [self.photo[0]] * len(changes)
+        for rows in batches(len(moved), self.editor.batch):
+            here = [moved[row] for row in rows]
+            for row, drawn in zip(here, self._drawn(changes[here], seed), strict=True):
+                square, mask = self.crop.squares[0], self.crop.masks[0]
+                feather = self.editor.feather / 100
+                pictures[row] = paste_square(self.photo[0], drawn, square, mask, feather)
+        return torch.stack(pictures)
+
+    def _drawn(self, changes: Tensor, seed: int) -> Tensor:
+        """The cut-out face [N, S, S, 3] with changes [N, 12], all from one noise."""
+        editor, vae = self.editor, self.editor.pipeline.vae
+        one = noise_like(editor.network.unet, seeded([seed]), self.latents.shape[-1])
+        noise = one.expand(len(changes), -1, -1, -1)
+        drawn = adaptive_avg_pool2d(self.crop.masks[:, None], self.latents.shape[-2:]).to(noise)
+        # Where the face is drawn nothing is held: it starts from noise alone, as published.
+        kept = self.latents * (drawn < 1) * vae.config.scaling_factor
+        latents = edit_latents(
+            editor.network,
+            self.text,
+            self.latents,
+            self.background,
+            changes.to(noise),
+            noise,
+            steps=editor.steps,
+            guidance=editor.guidance,
+            schedule=to_the_end(),
+            held=Held(kept, drawn, one),
+            identity=self.identity,
+            on_step=editor.on_step,
+        )
+        return decode(vae, latents)
+
+
+def edit_latents(
+    network: nn.Module,
+    text: Tensor,
+    photo: Tensor,
+    background: Tensor,
+    changes: Tensor,
+    noise: Tensor,
+    steps: int = 20,
+    guidance: float = magicface.GUIDANCE,
+    schedule: DDIMScheduler | None = None,
+    held: Held | None = None,
+    identity: Any = None,
+    on_step: OnStep | None = None,
+) -> Tensor:
+    """Scaled latents [N, 4, H, W] of one photo with each of the changes of AUs [N, 12].
+
+    network: any of models.magicface_ablations.IDENTITIES. text, photo, background: of one row, as
+    its methods take them. noise [N, 4, H, W]: what the sampler starts from. schedule: by default
+    Stable Diffusion's DDIM. held: see `sampling.Held`. identity: what `network.identify` gave, if
+    the network has looked at the photo already.
+    """
+    schedule = schedule or stable_diffusion_ddim()
+    schedule.set_timesteps(steps, device=noise.device)
+    with torch.no_grad():
+        identity = network.identify(photo, text) if identity is None else identity
+    both = torch.cat([torch.zeros_like(changes), changes])
+    text, background = (rows.expand(len(both), *rows.shape[1:]) for rows in (text, background))
+    predict = _change_guided(network, (text, identity, background, both), guidance)
+    latents = noise if held is None else held.begin(schedule).expand_as(noise)
+    return sample(predict, schedule, latents, schedule.timesteps, held=held, on_step=on_step)
+
+
+def _change_guided(network: nn.Module, inputs: tuple, guidance: float) -> Predict:
+    """MagicFace's Eq. 4: guidance by the change of AUs, and by nothing else."""
+
+    def predict(latents: Tensor, timestep: Tensor) -> Tensor:
+        predicted = network(torch.cat([latents, latents]), timestep, *inputs)
+        return magicface.guided(*predicted.chunk(2), guidance)
+
+    return predict
+
+
+def change_of(aus: AUVector) -> Tensor:
+    """The changes [N, 12] that AU vectors ask of MagicFace; ValueError for what it cannot do."""
+    if not torch.equal(*aus.sides()):
+        raise ValueError(
+            "The AUs move left and right apart, and MagicFace knows only both sides alike: write "
+            "AU12 instead of L12"
+        )
+    return aus.dense(magicface.UNITS)
+
+
+def stable_diffusion_ddim(**settings: Any) -> DDIMScheduler:
+    """DDIM on the noise schedule of Stable Diffusion."""
+    shape = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
+    usual = {"steps_offset": 1, "clip_sample": False, "set_alpha_to_one": False}
+    return DDIMScheduler(**{**shape, **usual, **settings})
+
+
+def to_the_end() -> DDIMScheduler:
+    """DDIM from the last timestep to no noise at all, as ComfyUI's "euler" with the scheduler
+    "simple" samples."""
+    return stable_diffusion_ddim(timestep_spacing="trailing", set_alpha_to_one=True)
+
+
+@settings_of(MagicFaceEditor)
+def open_magicface(
+    model: str | Path | None = None,
+    magicface: str | Path | None = None,
+    mask_rule: str = RULES[0],
+    segmenter: str | Path | None = None,
+    landmarker: str | Path | None = None,
+    device: str | None = None,
+    half: bool = False,
+    tokenizer: str | Path | None = None,
+    **settings: Any,
+) -> MagicFaceEditor:
+    """MagicFace by its files.
+
+    magicface: the folder as published, or the file that `au-adapter convert` made of it; by default
+    the bundled one, on the bundled base. model, device, half, tokenizer: of its base, Stable
+    Diffusion 1.5, see `open_pipeline`. mask_rule: what becomes black in the background, "whole
+    person" or "face only". segmenter: BiSeNet's weights instead of Google's segmenter. landmarker:
+    face_landmarker.task, else it is looked for. settings: of `MagicFaceEditor`. ValueError for a
+    model without a MagicFace, or of another width.
+    """
+    if magicface is None and model is not None:
+        raise ValueError(f"The model {model} needs the option magicface: the files that fit it")
+    files = magicface or magicface_folder() / MAGICFACE
+    pipeline = open_pipeline(model, device, half, tokenizer)
+    network = load_magicface(files).to(pipeline.unet.device, pipeline.unet.dtype)
+    _check_width(network, pipeline, files)
+    return MagicFaceEditor(
+        pipeline=pipeline,
+        network=network.requires_grad_(False),
+        landmarker=FaceLandmarker(locate(FACE_LANDMARKER, landmarker)),
+        person=_person(mask_rule, segmenter),
+        mask_rule=mask_rule,
+        base=named(model),
+        weights=magicface_hash(find_parts(files)),
+        **settings,
+    )
+
+
+def _check_width(network: nn.Module, pipeline: Any, files: str | Path) -> None:
+    ours, base = (unet.config.cross_attention_dim for unet in (network.unet, pipeline.unet))
+    if ours != base:
+        raise ValueError(
+            f"{files} reads text of width {ours} and the model encodes it to {base}: give the base "
+            "that this MagicFace was trained on (Stable Diffusion 1.5 for the published one)"
+        )
+
+
+def _person(mask_rule: str, segmenter: str | Path | None) -> PersonMask | None:
+    """What finds the pixels that become black in the background."""
+    if mask_rule not in RULES:
+        raise ValueError(f"mask_rule is {mask_rule!r}, expected one of {', '.join(RULES)}")
+    whole = mask_rule == RULES[0]
+    if segmenter is not None:
+        parser = FaceParser(segmenter)
+        return parser.person if whole else parser.face
+    return PersonSegmenter(locate(PERSON_SEGMENTER)).mask if whole else None
