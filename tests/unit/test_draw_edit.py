@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 from face_pictures import SEGMENTER, TASK, picture
 from PIL import Image
-from test_evaluation_methods import READER
+from test_evaluation_methods import EDITS, READER, SMALL
 from tiny_demo import write_demo
 
 from au_adapter.bundled import FOLDER_VARIABLE
@@ -128,3 +128,24 @@ def test_one_bad_photo_does_not_stop_the_others(tmp_path: Path, method: str) -> 
     assert run(*words).exit_code == 0 and stamps(tmp_path / "out") == before
     face.rotate(2).resize((128, 128)).save(photos / "b.png")
     assert run(*words).exit_code == 0 and stamps(tmp_path / "out") != before
+
+
+def test_evaluate_runs_the_method_that_it_is_told(tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    face = Image.fromarray((picture("astronaut.png")[0] * 255).byte().numpy())
+    face.save(photos / "a.png")
+    face.rotate(3).save(photos / "b.png")
+    protocol = tmp_path / "edits.json"
+    protocol.write_text(json.dumps(EDITS))
+    words = ("evaluate", protocol, "--photos", photos, "--method", "magicface")
+    result = run(*words, "--output", tmp_path / "run")
+    assert result.exit_code == 0, result.output
+    report = json.loads((tmp_path / "run" / "report.json").read_text())
+    assert report["method"] == "MagicFace" and report["settings"]["guidance"] == 3.0
+    assert report["counts"]["made"] == 2
+    protocol.write_text(json.dumps(SMALL))
+    result = run("evaluate", protocol, "--method", "words", "--output", tmp_path / "words")
+    assert result.exit_code == 0, result.output
+    report = json.loads((tmp_path / "words" / "report.json").read_text())
+    assert report["method"] == "AUs as words" and report["counts"]["made"] == 6
