@@ -20,8 +20,8 @@ from pathlib import Path
 import numpy as np
 
 from .card import shard_counts
-from .shards import decode, find_shards, label_of, picture_of, read_shard
-from .source import BROKEN_PICTURE
+from .pictures import PictureError
+from .shards import decode, find_shards, key_of, label_of, picture_of, read_shard
 
 LOGGER = logging.getLogger("au_adapter")
 GROUP = 4  # pieces after which a buffer is emptied; how far back an entry has to read
@@ -40,7 +40,18 @@ class Piece:
         return len(range(self.part, self.faces, self.parts))
 
     def read(self) -> Iterator[dict[str, bytes]]:
-        return islice(read_shard(self.shard), self.part, None, self.parts)
+        """The faces. ValueError, after the last, where the shard has another number of them: a
+        stream is entered by counts, and one without a face would never give a batch."""
+        found = 0
+        for found, face in enumerate(read_shard(self.shard), 1):
+            if (found - 1) % self.parts == self.part:
+                yield face
+        if found != self.faces:
+            raise ValueError(
+                f"{self.shard} holds {found} faces, and the card.json beside it says "
+                f"{self.faces}: the shard is another, or damaged. Make it again, or delete "
+                "card.json if the shard is right"
+            )
 
 
 class Lane:
@@ -189,13 +200,11 @@ class FaceStream:
         return _without_gaps(pictures, labels)
 
     def _picture(self, face: dict[str, bytes]) -> np.ndarray | None:
+        name = f"the picture {key_of(face)} in {face['shard'].decode()}"
         try:
-            return decode(picture_of(face), self.size)
-        except BROKEN_PICTURE as error:
-            LOGGER.warning(
-                "the picture %s in %s is damaged (%s); another face takes its place",
-                face["key"].decode(), face["shard"].decode(), error,
-            )  # fmt: skip
+            return decode(picture_of(face), self.size, name)
+        except PictureError as error:
+            LOGGER.warning("%s; another face takes its place", error)
             return None
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from ..data.pictures import read_picture
 from ..estimators import Estimator, read_set
-from ..estimators.picture_files import read_picture
 from ..facs import AUVector
 from ..methods.subject import Subject, resized
 from .closed_loop import closed_loop

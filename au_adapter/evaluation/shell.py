@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import os
 from collections.abc import Mapping, Sequence
@@ -14,10 +13,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from ..data.pictures import PictureFolder, read_picture
 from ..data.rendered import iterate
+from ..data.request_tables import read_requests
 from ..estimators import Estimator, open_estimator
-from ..estimators.file_readings import FileReadings, picture_files
-from ..estimators.picture_files import read_picture
+from ..estimators.file_readings import FileReadings
 from ..estimators.reading import Reading
 from ..facs import SET_A, AUVector
 from ..methods.subject import Subject
@@ -168,7 +168,7 @@ def evaluate_protocol(
     """Make and measure the pictures of a protocol. photos, frames: see `load_protocol`. prompt: of
     photos. limit: a trial of so many pictures. rounds: of the closed loop."""
     protocol = load_protocol(
-        what, photos=picture_files(photos) if photos else [], frames=_frames(frames, output)
+        what, photos=PictureFolder(photos).files if photos else [], frames=_frames(frames, output)
     )
     protocol = limited(protocol, limit)
     drawing = Drawing(Subject.load(**subject), reader, protocol.scale, prompt, rounds)
@@ -274,8 +274,8 @@ def _folder(
             "CSV with the columns file, aus (FACS notation) and, to compare, source"
         )
     rows, references, unread = [], {}, set()
-    for entry in read_table(table):
-        file, source = entry["file"], entry.get("source")
+    for entry in read_requests(table):
+        file, source = entry.file, entry.source
         name = f"reference_{source}".replace("/", "_") if source else ""
         if changes and not source:
             raise ValueError(
@@ -284,9 +284,8 @@ def _folder(
             )
         if source:
             references[name] = Row(name, REFERENCE, {}, 0, name, source=str(folder / source))
-        aus = AUVector.parse(entry["aus"])
-        asked = {k: v for k, v in aus.dict().items() if int(k.lstrip("LR")) in reader.units}
-        unread |= {int(k.lstrip("LR")) for k in aus.dict() if k not in asked}
+        asked = {k: v for k, v in entry.aus.items() if int(k.lstrip("LR")) in reader.units}
+        unread |= {int(k.lstrip("LR")) for k in entry.aus if k not in asked}
         rows.append(Row(file, "pictures", asked, 0, name, source=str(folder / file)))
     protocol = Protocol(
         name="pictures",
@@ -301,18 +300,6 @@ def _folder(
     return protocol, sorted(unread)
 
 
-def read_table(path: Path) -> list[dict[str, str]]:
-    """The rows of a CSV with at least the columns file and aus. ValueError for another table."""
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        rows = list(csv.DictReader(file))
-    if not rows or not {"file", "aus"} <= rows[0].keys():
-        found = ", ".join(rows[0]) if rows else "nothing"
-        raise ValueError(
-            f"{path} needs the columns file and aus, such as smile.png and 6C+12D; found {found}"
-        )
-    return rows
-
-
 def _frames(source: Path | None, output: Path) -> list[Frame]:
     """Labelled photos: a CSV with the columns file, subject and aus, or a folder of renders, whose
     pictures are laid out beside the result."""
@@ -320,12 +307,9 @@ def _frames(source: Path | None, output: Path) -> list[Frame]:
         return []
     if source.is_dir():
         return _rendered_frames(source, output / "frames")
-    rows = read_table(source)
-    if "subject" not in rows[0]:
-        raise ValueError(f"{source} needs the column subject beside file and aus")
     return [
-        Frame(str(source.parent / row["file"]), row["subject"], AUVector.parse(row["aus"]).dict())
-        for row in rows
+        Frame(str(source.parent / row.file), row.subject, row.aus)
+        for row in read_requests(source, "subject")
     ]
 
 

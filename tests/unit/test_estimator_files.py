@@ -15,8 +15,8 @@ from PIL import Image
 
 from au_adapter import AUVector
 from au_adapter.cli import main
+from au_adapter.data.pictures import read_picture
 from au_adapter.estimators import read_table
-from au_adapter.estimators.picture_files import read_picture
 from au_adapter.estimators.reading import codes
 from au_adapter.facs import SET_A
 from tools import face_files
@@ -224,20 +224,20 @@ def test_py_feat_gives_probabilities_and_says_so(tmp_path: Path) -> None:
     ("lines", "sentence"),
     [
         (("a,b", "1,2"), "no columns of AUs .* found a, b"),
-        (("frame,AU12_r", "1,much"), "line 2: AU12 is 'much', expected a number"),
-        (("frame,AU12_r", "1,2", "2,7"), r"line 3: AU12 is 7; OpenFace gives 0\.\.5"),
+        (("frame,AU12_r", "1,much"), "line 2 of .*other.csv: AU12 is 'much', expected a number"),
+        (("frame,AU12_r", "1,2", "2,7"), r"line 3 of .*: AU12 is 7; OpenFace gives 0\.\.5"),
         (("frame,AU12", "1,3"), r"AU12 is 3; py-feat \(probability x 5\) gives 0\.\.1"),
         (
-            ("FaceScore,AU12,input", "0.9,1,a.jpg", ",1,b.jpg"),
-            "line 3: FaceScore is '', expected a n",
+            ("FaceScore,AU12,input", "0.9,1,a.jpg", "x,1,b.jpg"),
+            "line 3 of .*: FaceScore is 'x', expected a n",
         ),
         (
             ("frame,confidence,AU12_r", "1,sure,2"),
-            "line 2: confidence is 'sure', expected a number",
+            "line 2 of .*: confidence is 'sure', expected a number",
         ),
         (
-            ("FaceRectX,FaceRectY,FaceRectWidth,FaceRectHeight,AU12", "1,,3,4,1"),
-            "other.csv, line 2: FaceRectY is '', expected a number",
+            ("FaceRectX,FaceRectY,FaceRectWidth,FaceRectHeight,AU12,frame", "1,top,3,4,1,0"),
+            "line 2 of .*other.csv: FaceRectY is 'top', expected a number",
         ),
         (("frame,AU99_r", "1,2"), "no Action Unit|describes|There is no"),
     ],

@@ -149,7 +149,7 @@ def test_a_table_that_numbers_pictures_is_of_the_folder_by_name(
 @pytest.mark.parametrize(
     ("lines", "words"),
     [
-        (("frame,AU12_r", "1,1"), "numbers 1 pictures and .* has 2"),
+        (("frame,AU12_r", "1,1", "3,1"), "has frame 3, but .* holds 2 pictures, counted from 1"),
         (("input,AU12", "person0.png,1"), "did not read 1 of 1 pictures, such as .*person1.png"),
         (("input,AU12", "a/person1.png,1", "b/person1.png,1"), "two pictures that may be person1"),
         (("frame,input,AU12", "0,a.png,1", "1,a.png,1"), "gives a.png to two pictures"),

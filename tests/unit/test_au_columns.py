@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from au_adapter.data.labels import LABEL_FORMATS, find_columns, read_values
+from au_adapter.data.au_columns import TABLE_FORMATS, find_columns, read_values
 
 
 @pytest.mark.parametrize(
@@ -17,10 +17,10 @@ from au_adapter.data.labels import LABEL_FORMATS, find_columns, read_values
 )  # fmt: skip
 def test_plain_spellings(column: str, code: str) -> None:
     columns = find_columns(["file", column])
-    assert columns.aus == {column: code} and columns.file == "file"
+    assert columns.aus == {column: code} and columns.files == ("file",)
 
 
-@pytest.mark.parametrize("column", ["AU99", "AU45", "age", "AU12_probability", "BAU4"])
+@pytest.mark.parametrize("column", ["2024", "AU45", "AU51", "age", "AU12_probability", "BAU4"])
 def test_other_columns_are_no_aus(column: str) -> None:
     assert find_columns(["file", "AU1", column]).aus == {"AU1": "1"}
 
@@ -103,4 +103,4 @@ def test_sides_of_one_unit_go_together() -> None:
 
 
 def test_every_format_says_whose_it_is() -> None:
-    assert all(form.title and form.scale in (1.0, 5.0) for form in LABEL_FORMATS.values())
+    assert all(form.title and form.scale in (1.0, 5.0) for form in TABLE_FORMATS.values())
