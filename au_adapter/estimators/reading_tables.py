@@ -114,8 +114,8 @@ def _aus(row: TableRow, columns: Columns, tool: str) -> tuple[AUVector | None, s
     texts = {int(code): row.cells[name] for name, code in columns.aus.items()}
     numbers = {unit: read_number(text, f"AU{unit}", row.where) for unit, text in texts.items()}
     if missing := [unit for unit, number in numbers.items() if math.isnan(number)]:
-        found_face = len(missing) < len(numbers)
-        return None, f"AU{missing[0]} is {texts[missing[0]]!r}" if found_face else ""
+        no_face = all(text.lower() in ("", "nan") for text in texts.values())
+        return None, "" if no_face else f"AU{missing[0]} is {texts[missing[0]]!r}"
     values = torch.tensor([list(numbers.values())]) * columns.form.scale
     for unit, value in zip(numbers, values[0].tolist(), strict=True):
         if not 0 <= value <= HIGHEST:

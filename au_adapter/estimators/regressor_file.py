@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file
 
+from ..data.pictures import read_rgb
 from ..models.regressor import AURegressor
 
 ESTIMATOR = "au-adapter demo regressor"
@@ -33,7 +33,7 @@ def load_regressor(path: str | Path) -> AURegressor:
 
 def read_files(regressor: AURegressor, files: list[Path]) -> list[dict[str, float]]:
     """AU number as text -> intensity 0..5, for each picture file."""
-    images = np.stack([np.asarray(Image.open(file).convert("RGB")) for file in files])
+    images = np.stack([np.asarray(read_rgb(file)) for file in files])
     values = regressor.read(torch.from_numpy(images).float() / 255)
     return [
         {

@@ -17,6 +17,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from ..data.tables import spreadsheet_text
 from ..estimators.reading import TURNED
 from ..facs.vector import AUVector
 from ..metrics import UnitScore, au_mse, mean_score, per_unit
@@ -138,7 +139,9 @@ class Report:
             sources = ("measured", map(str, scored)), ("metrics", metrics)
             cells = [(record.get(key) or {}).get(name) for key, names in sources for name in names]
             cells = [*(asked(record["requested"], column) for column in scored), *cells]
-            writer.writerow([*(record[key] for key in _CSV), *cells])
+            told = [record[key] for key in _CSV]
+            told = [spreadsheet_text(x) if isinstance(x, str) else x for x in told]
+            writer.writerow([*told, *cells])
         return text.getvalue()
 
     def not_finite(self) -> list[str]:

@@ -167,3 +167,34 @@ def test_readings_that_do_not_fit(
     assert both.exit_code == 1 and "leave out --estimator" in both.output
     protocol = evaluate("fineface", *options[2:])
     assert protocol.exit_code == 1 and "--readings belongs to a folder" in protocol.output
+
+
+@pytest.mark.parametrize(
+    ("lines", "count", "error"),
+    [
+        (("frame,success,AU06_r,AU12_r", "2,1,2,2", "1,1,1,1"), 2, 0.0),
+        (("frame,success,AU06_r,AU12_r", "1,0.0,0,0", "2,1.0,2,2"), 1, 0.0),
+        (("AU06,AU12,input,frame", "0.4,0.4,person1.png,0", "0.2,0.2,person0.png,0"), 2, 0.0),
+        (("frame,AU06_r,AU12_r", "1,1,2", "2,NA,2"), 1, 0.5),
+    ],
+)
+def test_each_face_goes_to_its_picture(
+    tmp_path: Path, photos: Path, lines: tuple[str, ...], count: int, error: float
+) -> None:
+    asked, output = tmp_path / "asked.csv", tmp_path / "run"
+    asked.write_text("file,aus\nperson0.png,6A+12A\nperson1.png,6B+12B\n")
+    read = readings_of(tmp_path, *lines)
+    result = evaluate(photos, "--requested", asked, "--readings", read, "--output", output)
+    assert result.exit_code == 0, result.output
+    line = json.loads((output / "report.json").read_text())["lines"][0]
+    assert (line["count"], line["value"]) == (count, pytest.approx(error))
+
+
+def test_a_zero_that_was_asked_for_is_scored(tmp_path: Path, photos: Path) -> None:
+    asked, output = tmp_path / "asked.csv", tmp_path / "run"
+    asked.write_text("file,aus\nperson0.png,12:0\nperson1.png,12B\n")
+    read = readings_of(tmp_path, "frame,AU12_r", "1,1", "2,2")
+    result = evaluate(photos, "--requested", asked, "--readings", read, "--output", output)
+    assert result.exit_code == 0, result.output
+    line = json.loads((output / "report.json").read_text())["lines"][0]
+    assert (line["count"], line["value"]) == (2, pytest.approx(0.5))
