@@ -274,8 +274,8 @@ def _folder(
             "CSV with the columns file, aus (FACS notation) and, to compare, source"
         )
     rows, references, unread = [], {}, set()
-    for entry in read_requests(table):
-        file, source = entry.file, entry.source
+    for entry in read_requests(table, once="file"):
+        file, source = entry.cells["file"], entry.cells.get("source")
         name = f"reference_{source}".replace("/", "_") if source else ""
         if changes and not source:
             raise ValueError(
@@ -308,8 +308,8 @@ def _frames(source: Path | None, output: Path) -> list[Frame]:
     if source.is_dir():
         return _rendered_frames(source, output / "frames")
     return [
-        Frame(str(source.parent / row.file), row.subject, row.aus)
-        for row in read_requests(source, "subject")
+        Frame(str(source.parent / row.cells["file"]), row.cells["subject"], row.aus)
+        for row in read_requests(source, ("file", "subject", "aus"))
     ]
 
 

@@ -127,13 +127,13 @@ def test_requests_keep_a_zero_that_is_asked_for(tmp_path: Path) -> None:
         ("file,aus\na.png,6A\nb.png\n", "line 3 .* has 1 cell"),
         ("file,aus\na.png,6A\nb.png,12F\n", "line 3 .*, column aus: '12F'"),
         ("file,aus\na.png,T10C\n", "line 2 .*, column aus: T10"),
-        ("file,aus\n,6A\n", "line 2 .* names no picture"),
+        ("file,aus\n,6A\n", "line 2 .* has nothing in its column file"),
         ("file,aus\na.png,6A\nb.png,\na.png,6B\n", "line 4 .* lists a.png again, after line 2"),
     ],
 )
 def test_requests_that_do_not_fit(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        read_requests(written(tmp_path, text))
+        read_requests(written(tmp_path, text), once="file")
 
 
 def test_no_name_of_a_picture_is_a_formula(tmp_path: Path) -> None:
