@@ -61,9 +61,10 @@ class AffectNetSource:
             "variant": variant,
             "answerer": answerer.name if answerer else None,
         }
+        has_face = variant == "released" and HAS_FACE in self.names
         self.steps: tuple[Step, ...] = (
             *self.folder.steps[: -len(PICTURE_STEPS)],
-            *([Column(HAS_FACE, "no face", filled=True)] if self._has_face(variant) else []),
+            *([Column(HAS_FACE, "no face", filled=True)] if has_face else []),
             HardlyAny(variant),
             Present(),
             LargeEnough(variant),
@@ -75,9 +76,6 @@ class AffectNetSource:
         """Every row of the table. `about` holds the columns that a step reads."""
         used = (HAS_FACE, *QUESTIONS, WIDTH, HEIGHT)
         return self.folder.faces([self.names[name] for name in used if name in self.names])
-
-    def _has_face(self, variant: str) -> bool:
-        return variant == "released" and HAS_FACE in self.names
 
     def _photo_step(self, column: str, answerer: Answerer | None) -> Step:
         question, wanted, dropped = QUESTIONS[column]

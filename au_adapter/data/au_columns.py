@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from ..facs import AUVector
 from ..facs.notation import parse_notation
 from ..facs.units import UNITS
-from .pictures import is_picture
+from .pictures import names_picture
 from .tables import Table, read_flag, read_number
 
 LOGGER = logging.getLogger("au_adapter")
@@ -184,7 +184,7 @@ def picture_column(table: Table, columns: Columns) -> tuple[str, bool]:
     candidates = list(columns.files)
     for row in table:
         for name in candidates:
-            if is_picture(row.cells[name]):
+            if names_picture(row.cells[name]):
                 return name, False
         candidates = [name for name in candidates if not row.cells[name]]  # the next row tells
         if not candidates:

@@ -23,6 +23,8 @@ from torch import Tensor
 
 LOGGER = logging.getLogger("au_adapter")
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")  # of a folder's pictures
+# Names in a table that are a picture's too. A .gif may be a clip.
+OTHER_SUFFIXES = (".tif", ".tiff", ".jfif", ".jp2", ".avif", ".ppm", ".pgm", ".heic")
 FORMATS = ["PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF", "PPM", "JPEG2000"]
 FORMATS += ["AVIF"] if "avif" in features.modules and features.check("avif") else []
 PIXELS = "AU_ADAPTER_MAX_PIXELS"
@@ -56,7 +58,7 @@ class PictureFolder:
         return sorted(
             path
             for path in self.path.iterdir()
-            if is_picture(path.name) and not path.name.startswith(".") and path.is_file()
+            if path.suffix.lower() in SUFFIXES and path.name[0] != "." and path.is_file()
         )
 
     def file(self, name: str, where: str) -> Path:
@@ -91,9 +93,9 @@ class PictureFolder:
         )
 
 
-def is_picture(name: str) -> bool:
-    """Whether a file's name ends as that of a picture."""
-    return PureWindowsPath(name).suffix.lower() in SUFFIXES
+def names_picture(name: str) -> bool:
+    """Whether a name in a table ends as that of a picture, and not as a video's."""
+    return PureWindowsPath(name).suffix.lower() in (*SUFFIXES, *OTHER_SUFFIXES)
 
 
 @contextmanager

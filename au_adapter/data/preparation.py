@@ -1,8 +1,8 @@
-"""Labelled faces from any source into shards: sort out, correct labels, caption, write. Resumable.
+"""Write labelled faces of any source as shards: filter, correct labels, caption. Resumable.
 
-Rows are worked on in parts of a fixed number. Each part leaves a file of verdicts and, once its
-shard is written, a file of counts; a part that has both is done. So a stopped run goes on where it
-stopped, and what was decided is never decided twice.
+Rows are processed in parts of a fixed size. Each part leaves a file of verdicts and, once its shard
+is written, a file of counts; a part with both is done. A stopped run resumes there, and no face is
+judged or captioned twice.
 """
 
 from __future__ import annotations

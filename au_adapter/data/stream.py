@@ -1,10 +1,10 @@
 """An endless seeded stream of labelled faces from tar shards, for data sets of any size.
 
-Shards are dealt out to lanes, and every batch takes the same number of rows from each lane. So a
-batch is the same however many processes share the lanes, and each process reads its own shards
-alone. Within a lane the order of shards is drawn anew every epoch, and faces are shuffled through a
-buffer that is emptied after every few shards: a stream can be entered at any step by reading those
-few shards again. In memory are the buffers of a process's lanes, as compressed pictures.
+Shards are dealt to lanes, and every batch takes the same number of rows from each lane. A batch is
+therefore the same however many processes share the lanes, and each process reads only its own
+shards. Each epoch shuffles the shards of a lane, and faces pass through a shuffle buffer that is
+emptied after every few shards: to resume at any step, only those few are read again. Memory holds
+the buffers of a process's lanes, as compressed pictures.
 """
 
 from __future__ import annotations

@@ -75,17 +75,19 @@ def read_faces(path: str | Path) -> TableReadings:
     columns = find_columns(table.header, tool, str(path))
     column, numbered = picture_column(table, columns)
     pictures: dict[str | int, list[Reading]] = {}
-    frames: dict[str, str] = {}
+    also = next(iter(columns.files), None) if numbered else columns.frame
+    others: dict[str, str] = {}
     unread: list[str] = []
     for row in table:
         cell = row.cells[column]
         if not cell:
             raise ValueError(f"{row.where} names no picture in its column {column}")
-        if columns.frame and not numbered:
-            frame = row.cells[columns.frame]
-            if frames.setdefault(cell, frame) != frame:
+        if also:
+            other = row.cells[also]
+            if others.setdefault(cell, other) != other:
                 raise ValueError(
-                    f"{row.where} gives {cell} to two pictures: name each one's own file"
+                    f"{row.where} gives {cell} to two pictures, {also} {others[cell]} and {other}: "
+                    "name each one's own file"
                 )
         picture = read_frame(cell, column, row.where) if numbered else cell
         faces = pictures.setdefault(picture, [])

@@ -265,6 +265,7 @@ def numbers(path: Path) -> list[list[float]]:
         (("frame,input,AU12", "1,clip.mp4,0.4", "0,clip.mp4,0.2"), [[1], [2]]),
         (("frame_idx,path,au_12_intensity", "9,b.jpg,2", "0,a.jpg,1"), [[2], [1]]),
         (("input_image_path,au_12_intensity", "C:\\x\\b.PNG,2", "a.jpg,1"), [[2], [1]]),
+        (("input,frame,AU12", "b.TIF,0,0.4", "a.tif,0,0.2"), [[2], [1]]),
         (("FileName;AU12_r", "b.png;2", "a.png;1"), [[2], [1]]),
         (("image,AU12_r", "2,2", "1,1"), [[1], [2]]),  # a name that is a number
         (("image,frame,AU12_r", "7,2,2", "7,1,1"), [[1], [2]]),
@@ -295,6 +296,7 @@ def test_a_bad_number_leaves_out_its_row_and_is_counted(
     [
         (("AU12_r,confidence", "1,1"), "no column that names the picture"),
         (("input,frame,AU12", "a.png,0,1", "a.png,1,1"), "line 3 .* gives a.png to two pictures"),
+        (("frame,input,AU12", "0,a,1", "0,b,1"), "gives 0 to two pictures, input a and b"),
         (("frame,AU12_r", "1.5,1"), "line 2 .*frame is '1.5', expected the whole number"),
         (("frame,AU12_r", ",1"), "line 2 .* names no picture"),
         (("frame,AU12_l,AU12_r", "1,1,2"), "columns of the left side, which OpenFace does not"),
