@@ -21,8 +21,8 @@ def shard_counts(shards: Sequence[Path]) -> dict[Path, int]:
     """Faces of each shard: from the data cards beside them, else by reading their headers."""
     known: dict[Path, int] = {}
     for folder in {shard.parent for shard in shards}:
-        card = read_card(folder)
-        known |= {folder / name: n for name, n in (card["shards"] if card else {}).items()}
+        if card := read_card(folder):
+            known |= {folder / name: n for name, n in card["shards"].items()}
     return {shard: known.get(shard) or count_faces(shard) for shard in shards}
 
 

@@ -186,7 +186,7 @@ class FaceStream:
         if not any(map(len, pieces)):
             raise ValueError(
                 f"{len(self)} faces in {len(filled)} shards do not fill {self.lanes} lanes: lower "
-                "lanes"
+                f"lanes, or make more faces than {filled[0]} holds"
             )
         return pieces
 
@@ -197,7 +197,7 @@ class FaceStream:
         ]
         pictures = [self._picture(face) for face in faces]
         labels = [label_of(face, face["shard"].decode()) for face in faces]
-        return _without_gaps(pictures, labels)
+        return _without_gaps(pictures, labels, faces[0]["shard"].decode())
 
     def _picture(self, face: dict[str, bytes]) -> np.ndarray | None:
         name = f"the picture {key_of(face)} in {face['shard'].decode()}"
@@ -214,11 +214,13 @@ def _rows_of_lanes(lanes: int, size: int) -> list[int]:
 
 
 def _without_gaps(
-    pictures: list[np.ndarray | None], labels: list[dict]
+    pictures: list[np.ndarray | None], labels: list[dict], shard: str
 ) -> tuple[np.ndarray, list[dict]]:
     """Damaged pictures replaced, with their labels, by the first whole one."""
     whole = next((i for i, picture in enumerate(pictures) if picture is not None), None)
     if whole is None:
-        raise ValueError(f"all {len(pictures)} pictures of a batch are damaged; see the log")
+        raise ValueError(
+            f"all {len(pictures)} pictures of a batch are damaged, such as in {shard}; see the log"
+        )
     rows = [i if picture is not None else whole for i, picture in enumerate(pictures)]
     return np.stack([pictures[i] for i in rows]), [labels[i] for i in rows]
