@@ -198,3 +198,15 @@ def test_a_zero_that_was_asked_for_is_scored(tmp_path: Path, photos: Path) -> No
     assert result.exit_code == 0, result.output
     line = json.loads((output / "report.json").read_text())["lines"][0]
     assert (line["count"], line["value"]) == (2, pytest.approx(0.5))
+
+
+def test_no_name_of_a_picture_is_a_formula_in_the_report(tmp_path: Path, photos: Path) -> None:
+    (photos / "person0.png").rename(photos / "=1+2.png")
+    asked, output = tmp_path / "asked.csv", tmp_path / "run"
+    asked.write_text("file,aus\n=1+2.png,12A\n")
+    read = readings_of(tmp_path, "input,AU12", "=1+2.png,0.2")
+    result = evaluate(photos, "--requested", asked, "--readings", read, "--output", output)
+    assert result.exit_code == 0, result.output
+    (row,) = csv.DictReader((output / "report.csv").open())
+    assert row["id"] == "'=1+2.png" and row["requested_12"] == "1.0"
+    assert json.loads((output / "report.json").read_text())["records"][0]["id"] == "=1+2.png"

@@ -11,7 +11,6 @@ import pytest
 
 from au_adapter.data.request_tables import read_requests
 from au_adapter.data.tables import Table, read_flag, read_number, spreadsheet_text
-from au_adapter.evaluation.report import Report
 
 
 def written(folder: Path, text: str, encoding: str = "utf-8") -> Path:
@@ -136,12 +135,7 @@ def test_requests_that_do_not_fit(tmp_path: Path, text: str, message: str) -> No
         read_requests(written(tmp_path, text), once="file")
 
 
-def test_no_name_of_a_picture_is_a_formula(tmp_path: Path) -> None:
-    assert spreadsheet_text("=1+2.png") == "'=1+2.png" and spreadsheet_text("a=b") == "a=b"
-    record = {
-        **dict.fromkeys(("group", "method", "prompt", "source", "target"), "@sum"),
-        **{"id": "=1+2.png", "seed": -1, "faces": 1, "requested": {"12": -1.0}, "metrics": {}},
-        "measured": {"12": -0.5},
-    }
-    line = Report({"units": [12], "sides": []}, {}, (), {}, (record,)).csv().splitlines()[1]
-    assert line.startswith("'=1+2.png,'@sum") and line.endswith(",-1,1,-1.0,-0.5")
+def test_text_that_a_spreadsheet_would_compute_is_quoted() -> None:
+    for text in ("=1+2.png", "@sum", "+1", "-1", "\t=1"):
+        assert spreadsheet_text(text) == f"'{text}"
+    assert spreadsheet_text("a=b.png") == "a=b.png" and spreadsheet_text("") == ""
