@@ -3,30 +3,65 @@
 from __future__ import annotations
 
 import errno
+import glob
+import json
 import os
+import platform
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from safetensors import SafetensorError
 
 # How PyTorch's and safetensors' writers, which know no errno, say that a file could not be written.
 FULL = ("no space left", "quota exceeded", "pytorchstreamwriter failed", "unexpected pos")
+DAY = 24 * 3600  # seconds after which nobody writes an unfinished file any more
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """A file to write, which takes the place of `path` once all is written.
 
-    Its name says that it is unfinished, and whose it is: processes that write the same do not meet.
-    Whatever ends the writing, it does not stay.
+    Its name says that it is unfinished and which process of which machine writes it, so that two
+    writers of the same file do not meet. Whatever ends the writing, it does not stay; what a
+    killed process left of the same file is removed.
     """
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    path = Path(path)
+    partial = path.with_name(f".{path.name}.{platform.node()}.{os.getpid()}.partial")
+    for other in path.parent.glob(f".{glob.escape(path.name)}.*.partial"):
+        if _is_abandoned(other):
+            other.unlink(missing_ok=True)
     try:
         yield partial
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all."""
+    with replacing(path) as partial:
+        partial.write_bytes(content)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write text in UTF-8 whole or not at all."""
+    write_bytes(path, text.encode())
+
+
+def write_json(path: Path, content: object) -> None:
+    """Write JSON whole or not at all."""
+    write_text(path, json.dumps(content, indent=1))
+
+
+def read_json(path: Path) -> Any:
+    """The content of a JSON file. ValueError naming the file where it holds none."""
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} is damaged: no JSON in UTF-8 ({error}). Delete it") from error
 
 
 @contextmanager
@@ -48,3 +83,22 @@ def is_full_disk(error: BaseException) -> bool:
     if isinstance(error, OSError):
         return error.errno in (errno.ENOSPC, errno.EDQUOT)
     return any(words in str(error).lower() for words in FULL)
+
+
+def _is_abandoned(partial: Path) -> bool:
+    """Whether the process that wrote an unfinished file is gone. Windows cannot tell without
+    sending it a signal, and nobody can of another machine's: there its age tells."""
+    try:
+        old = time.time() - partial.stat().st_mtime > DAY
+    except FileNotFoundError:  # its writer has just finished
+        return False
+    node, _, process = partial.name.removesuffix(".partial").rpartition(".")
+    if old or os.name == "nt" or not node.endswith(f".{platform.node()}") or not process.isdigit():
+        return old
+    try:
+        os.kill(int(process), 0)
+    except ProcessLookupError:
+        return True
+    except (PermissionError, OverflowError):  # somebody else's; no process's number
+        return False
+    return False

@@ -12,7 +12,7 @@ from filelock import FileLock, Timeout
 from PIL import Image
 from torch import Tensor
 
-from au_adapter.estimators.picture_files import read_picture
+from au_adapter.data.pictures import read_picture
 from au_adapter.evaluation.plots import sentence_picture
 from au_adapter.training.follow import LOCK, LOG, LOOK, Training, TrainingError
 from au_adapter.training.results import find_result, read_losses, training_report

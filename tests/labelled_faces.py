@@ -8,8 +8,8 @@ from pathlib import Path
 
 from PIL import Image
 
+from au_adapter.data.face_source import LabelledFace
 from au_adapter.data.shards import make_label, shard_path, write_shard
-from au_adapter.data.source import Face
 from au_adapter.facs import SET_A
 
 
@@ -59,8 +59,8 @@ def write_disfa(folder: Path, subjects: Mapping[str, Sequence[Mapping[int, int]]
 class FixedSource:
     """Faces as given, and steps as given."""
 
-    def __init__(self, faces: Sequence[Face], steps: tuple, **settings: object):
+    def __init__(self, faces: Sequence[LabelledFace], steps: tuple, **settings: object):
         self.rows, self.steps, self.settings = list(faces), steps, {"source": "test", **settings}
 
     def faces(self):
-        return iter(Face(f.file, f.aus, f.caption, f.about) for f in self.rows)
+        return iter(LabelledFace(f.file, f.aus, f.caption, f.about) for f in self.rows)

@@ -40,7 +40,8 @@ def prepare(
     goes on where it stopped. card.json counts faces per AU, and what each step left out.
     """
     model = load("data.blip2").Blip2(blip2) if blip2 else None
-    card = load("data.kinds").prepare(kind, pictures, labels, output, model=model, **choices)
+    shards = load("data.prepare_shards")
+    card = shards.prepare(kind, pictures, labels, output, model=model, **choices)
     for step in card["steps"]:
         click.echo(f"{step['dropped']} of {step['in']} left out: {step['step']}")
     click.echo(f"{card['faces']} faces are in {output}, {len(card['shards'])} shards")

@@ -15,13 +15,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from PIL import Image
-
 from .captioning import Answerer, Asked
-from .folder import FolderSource, pictures_of
+from .face_source import PICTURE_STEPS, LabelledFace, Present, Readable, Step
 from .label_corrections import VARIANTS
-from .labels import read_values
-from .source import PICTURE_STEPS, Face, Present, Readable, Step
+from .labelled_folder import LabelledFolder
+from .pictures import PictureError, opened_picture
 
 SIDE = 512  # pixels
 HARDLY = 0.2
@@ -50,22 +48,23 @@ class AffectNetSource:
         answerer: Answerer | None = None,
     ):
         """Raises ValueError for an unknown variant, or where nothing tells photos from drawings;
-        else as FolderSource."""
+        else as LabelledFolder."""
         if variant not in VARIANTS:
             raise ValueError(f"the variant is {' or '.join(VARIANTS)}, not {variant!r}")
-        self.table, self.variant = FolderSource(pictures, table, form), variant
-        if self.table.header is None:
+        self.folder, self.variant = LabelledFolder(pictures, table, form), variant
+        if self.folder.csv is None:
             raise ValueError(f"AffectNet's labels are one CSV, which {table} is not")
-        self.names = {name.strip().lower(): name for name in self.table.header}
+        self.names = {name.lower(): name for name in self.folder.csv.header}
         self.settings = {
-            **self.table.settings,
+            **self.folder.settings,
             "source": "AffectNet",
             "variant": variant,
             "answerer": answerer.name if answerer else None,
         }
+        has_face = variant == "released" and HAS_FACE in self.names
         self.steps: tuple[Step, ...] = (
-            *self.table.steps[: -len(PICTURE_STEPS)],
-            *([Column(HAS_FACE, "no face", filled=True)] if self._has_face(variant) else []),
+            *self.folder.steps[: -len(PICTURE_STEPS)],
+            *([Column(HAS_FACE, "no face", filled=True)] if has_face else []),
             HardlyAny(variant),
             Present(),
             LargeEnough(variant),
@@ -73,19 +72,10 @@ class AffectNetSource:
             *(self._photo_step(column, answerer) for column in QUESTIONS),
         )
 
-    def faces(self) -> Iterator[Face]:
-        """Every row of the table. `about` holds its columns by name in small letters; only what a
-        step reads is there."""
-        used = [name for name in (HAS_FACE, *QUESTIONS, WIDTH, HEIGHT) if name in self.names]
-        listing = pictures_of(self.table.pictures)
-        for where, row, columns in self.table.rows():
-            caption = (row[columns.caption] or "").strip() if columns.caption else ""
-            about = {name: row[self.names[name]].strip() for name in used}
-            file = self.table.file_of(row, columns, listing)
-            yield Face(file, read_values(row, columns, where), caption, about)
-
-    def _has_face(self, variant: str) -> bool:
-        return variant == "released" and HAS_FACE in self.names
+    def faces(self) -> Iterator[LabelledFace]:
+        """Every row of the table. `about` holds the columns that a step reads."""
+        used = (HAS_FACE, *QUESTIONS, WIDTH, HEIGHT)
+        return self.folder.faces([self.names[name] for name in used if name in self.names])
 
     def _photo_step(self, column: str, answerer: Answerer | None) -> Step:
         question, wanted, dropped = QUESTIONS[column]
@@ -93,7 +83,7 @@ class AffectNetSource:
             return Column(column, dropped)
         if answerer is None:
             raise ValueError(
-                f"Nothing can tell whether a picture is {dropped}: {self.table.table} has no "
+                f"Nothing can tell whether a picture is {dropped}: {self.folder.table} has no "
                 f"column {column!r}, so name the folder of a model that answers questions (BLIP-2)"
             )
         return Asked(answerer, question, wanted, dropped)
@@ -105,7 +95,7 @@ class Column:
     def __init__(self, column: str, name: str, filled: bool = False):
         self.column, self.name, self.filled = column, name, filled
 
-    def keeps(self, faces: Sequence[Face]) -> list[bool]:
+    def keeps(self, faces: Sequence[LabelledFace]) -> list[bool]:
         cells = [str(face.about[self.column]) for face in faces]
         return [bool(cell) if self.filled else cell.lower() in TRUE for cell in cells]
 
@@ -121,7 +111,7 @@ class HardlyAny:
             else f"no AU above {HARDLY} on the scale 0..1"
         )
 
-    def keeps(self, faces: Sequence[Face]) -> list[bool]:
+    def keeps(self, faces: Sequence[LabelledFace]) -> list[bool]:
         return [self._shows(face.aus) for face in faces]
 
     def _shows(self, aus: Mapping[str, float]) -> bool:
@@ -136,7 +126,7 @@ class LargeEnough:
     def __init__(self, variant: str):
         self.variant, self.name = variant, f"smaller than {SIDE} x {SIDE} pixels"
 
-    def keeps(self, faces: Sequence[Face]) -> list[bool]:
+    def keeps(self, faces: Sequence[LabelledFace]) -> list[bool]:
         return [self._fits(*_measured(face)) for face in faces]
 
     def _fits(self, width: float, height: float) -> bool:
@@ -145,13 +135,13 @@ class LargeEnough:
         return width >= SIDE and height > SIDE
 
 
-def _measured(face: Face) -> tuple[float, float]:
+def _measured(face: LabelledFace) -> tuple[float, float]:
     """Width and height, from the table or the file's header; a file that cannot be read counts as
     large, so that the step for such files reports it."""
     if WIDTH in face.about and HEIGHT in face.about:
         return float(face.about[WIDTH] or 0), float(face.about[HEIGHT] or 0)
     try:
-        with Image.open(face.file) as picture:
+        with opened_picture(face.file) as picture:
             return picture.size
-    except (OSError, ValueError, Image.DecompressionBombError):
+    except PictureError:
         return float("inf"), float("inf")

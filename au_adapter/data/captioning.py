@@ -1,6 +1,6 @@
-"""What looks at pictures while a data set is made: captioners, answerers, and a step that asks.
+"""Models that caption pictures, or answer questions about them, while a data set is made.
 
-Anything with these methods will do; `blip2` has one that is both.
+Anything with these methods will do; `blip2` has one that does both.
 """
 
 from __future__ import annotations

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from ..disk import replacing
+from ..disk import read_json
 from .rendered import is_rendered
 from .shards import count_faces, find_shards, label_of, read_shard
 
@@ -22,8 +21,8 @@ def shard_counts(shards: Sequence[Path]) -> dict[Path, int]:
     """Faces of each shard: from the data cards beside them, else by reading their headers."""
     known: dict[Path, int] = {}
     for folder in {shard.parent for shard in shards}:
-        card = read_card(folder)
-        known |= {folder / name: n for name, n in (card or {"shards": {}})["shards"].items()}
+        if card := read_card(folder):
+            known |= {folder / name: n for name, n in card["shards"].items()}
     return {shard: known.get(shard) or count_faces(shard) for shard in shards}
 
 
@@ -32,19 +31,20 @@ def read_card(folder: str | Path) -> dict | None:
     path = Path(folder) / CARD
     if not path.is_file():
         return None
-    card = json.loads(path.read_text(encoding="utf-8"))
-    if card.get("schema") != SCHEMA:
+    card = read_json(path)
+    schema = card.get("schema") if isinstance(card, dict) else None
+    if schema != SCHEMA:
         raise ValueError(
-            f"{path} has schema {card.get('schema')!r}, and only {SCHEMA} is known here: read it "
+            f"{path} has schema {schema!r}, and only {SCHEMA} is known here: read it "
             "with the version that wrote it"
         )
+    shards = card.get("shards")
+    if not isinstance(shards, dict) or not all(type(n) is int and n >= 0 for n in shards.values()):
+        raise ValueError(
+            f'{path} is damaged: "shards" gives the number of faces of each shard, and is '
+            f"{str(shards)[:80]}. Delete it"
+        )
     return card
-
-
-def write_json(path: Path, content: object) -> None:
-    """Write JSON whole or not at all."""
-    with replacing(path) as partial:
-        partial.write_text(json.dumps(content, indent=1), encoding="utf-8")
 
 
 def counts_path(shard: Path) -> Path:
@@ -130,7 +130,7 @@ def count_folder(folder: str | Path) -> dict:
 def _counted(shard: Path) -> dict:
     kept = counts_path(shard)
     if kept.is_file():
-        return json.loads(kept.read_text(encoding="utf-8"))
+        return read_json(kept)
     return count_labels(label_of(face, shard) for face in read_shard(shard, only="json"))
 
 

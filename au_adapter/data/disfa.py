@@ -8,15 +8,15 @@ Data set: https://www.engr.du.edu/mmahoor/disfa.htm, by agreement with its autho
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Iterator, Sequence
 from itertools import repeat
 from pathlib import Path
 
 from ..facs import SET_A
-from .source import LABEL_STEPS, PICTURE_STEPS, Face, Sampled
-from .tables import opened
+from .face_source import LABEL_STEPS, PICTURE_STEPS, LabelledFace, Sampled
+from .pictures import PictureFolder
+from .tables import Table, open_text
 
 # Subjects of the three folds (Zhao et al. 2016, EAC-Net; JAA-Net; ME-GraphAU).
 FOLDS: dict[int, tuple[int, ...]] = {
@@ -67,10 +67,10 @@ class DISFASource:
         neutral = self._released_share() if variant == "released" else PAPER_NEUTRAL
         self.steps = (*LABEL_STEPS, Sampled(neutral, seed), *PICTURE_STEPS)
 
-    def faces(self) -> Iterator[Face]:
+    def faces(self) -> Iterator[LabelledFace]:
         """Every frame of the folds' subjects, in order. ValueError where the captions are not as
         many as the frames of all subjects: they have no names, so the rest would be another's."""
-        captions = self._captions()
+        captions, pictures = self._captions(), PictureFolder(self.frames)
         for name, fold in self.subjects.items():
             for frame, values in enumerate(self._intensities(name)):
                 caption = next(captions, None)
@@ -78,10 +78,10 @@ class DISFASource:
                     raise self._miscounted("fewer")
                 if fold in self.folds:
                     about = {"subject": name, "frame": frame, "fold": fold}
-                    file = self.frames / name / f"{frame:05d}.jpg"
-                    yield Face(
-                        file, dict(zip(map(str, SET_A), values, strict=True)), caption, about
-                    )
+                    aus = dict(zip(map(str, SET_A), values, strict=True))
+                    file = f"{name}/{frame:05d}.jpg"
+                    where = f"frame {frame} of {name} in {self.labels}"
+                    yield LabelledFace(pictures.file(file, where), aus, caption, about)
         if self.captions and next(captions, None) is not None:
             raise self._miscounted("more")
 
@@ -128,14 +128,13 @@ class DISFASource:
             yield from repeat("")
         if not self.captions.is_file():
             raise FileNotFoundError(f"there is no file of captions {self.captions}")
-        with opened(self.captions) as text:
-            reader = csv.DictReader(text)
-            if "caption" not in (reader.fieldnames or ()):
-                raise ValueError(
-                    f"{self.captions} has no column 'caption'; its columns are "
-                    f"{', '.join(reader.fieldnames or ())}"
-                )
-            yield from (row["caption"].strip() for row in reader)
+        table = Table(self.captions)
+        if (column := table.column("caption")) is None:
+            raise ValueError(
+                f"{self.captions} has no column 'caption'; its columns are "
+                f"{', '.join(table.header)}"
+            )
+        yield from (row.cells[column] for row in table)
 
     def _released_share(self) -> float:
         """The share of frames without any AU that makes 8,305 of all; 1 where they are fewer."""
@@ -147,7 +146,7 @@ class DISFASource:
 
 def _read_labels(file: Path) -> list[float]:
     """Intensities of a file of lines "frame, intensity", separated by comma, tab or space."""
-    with opened(file) as text:
+    with open_text(file) as text:
         lines = text.read().splitlines()
     values = []
     for number, line in enumerate(lines, 1):

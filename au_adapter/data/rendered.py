@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from ..facs import SET_A
 from ..weights.downloads import cache_folder
-from .shards import PATTERN, decode, find_shards, label_of, label_values, picture_of, read_shard
+from .pictures import opened_picture
+from .shards import (
+    PATTERN,
+    decode,
+    find_shards,
+    key_of,
+    label_of,
+    label_values,
+    picture_of,
+    read_shard,
+)
 
 # Comes along with a clone of the repository, not with the wheel.
 SAMPLE = Path(__file__).parents[2] / "tests" / "data" / "rendered"
@@ -76,14 +84,17 @@ def iterate(folder: str | Path) -> Iterator[dict]:
 def iterate_shard(shard: Path) -> Iterator[dict]:
     """Yield the renders of one shard; see `iterate`."""
     for parts in read_shard(shard):
+        name = f"face {key_of(parts)} of {shard}"
         if "mask.png" not in parts:
             raise ValueError(
-                f"face {parts['key'].decode()} of {shard} has no mask.png: it was not rendered "
+                f"{name} has no mask.png: it was not rendered "
                 "here. Recipes that read any labelled faces take it (stream=true)"
             )
+        with opened_picture(parts["mask.png"], f"the mask of {name}") as mask:
+            pixels = np.asarray(mask)
         yield {
-            "image": decode(picture_of(parts)),
-            "mask": np.asarray(Image.open(io.BytesIO(parts["mask.png"]))),
+            "image": decode(picture_of(parts), name=name),
+            "mask": pixels,
             "label": label_of(parts, shard),
         }
 

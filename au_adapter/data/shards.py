@@ -12,21 +12,23 @@ from __future__ import annotations
 
 import io
 import json
-import math
 import tarfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from ..disk import replacing
 from ..facs import AUVector
+from .pictures import read_rgb
 
 PICTURES = ("png", "jpg", "jpeg", "webp", "bmp")
 PATTERN = "shard-*.tar"
 VALUES = ("units", "left", "right")  # what a label says of a face's AUs
+LARGEST_FILE = 256 * 2**20  # bytes of one file in a shard; far more than any picture's
+COMPRESSED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
 
 
 def shard_path(folder: str | Path, number: int) -> Path:
@@ -53,15 +55,16 @@ def read_shard(path: Path, only: str | None = None) -> Iterator[dict[str, bytes]
     """Yield the files of each face by their kind ("jpg", "mask.png", "json"; "key" is the key).
 
     only: the kind that is read; the others are empty, and passed over on the disk. One face is in
-    memory at a time. Raises ValueError for a shard that is cut off or damaged.
+    memory at a time. Raises ValueError for a shard that is cut off, damaged or compressed, or holds
+    a file with holes or of more than LARGEST_FILE: a small file is never much in memory.
     """
     parts: dict[str, bytes] = {}
-    with _whole(path), tarfile.open(path) as tar:
-        for key, kind, entry in _files(tar):
-            if parts and parts["key"] != key.encode():
+    with _opened(path) as tar:
+        for key, kind, entry in _files(tar, path):
+            if parts and parts["key"] != key:
                 yield parts
                 parts = {}
-            parts["key"] = key.encode()
+            parts["key"] = key
             parts[kind] = tar.extractfile(entry).read() if only in (None, kind) else b""
     if parts:
         yield parts
@@ -69,29 +72,46 @@ def read_shard(path: Path, only: str | None = None) -> Iterator[dict[str, bytes]
 
 def count_faces(path: Path) -> int:
     """How many faces a shard holds, from the headers alone. ValueError as `read_shard`."""
-    with _whole(path), tarfile.open(path) as tar:
-        return len({key for key, _, _ in _files(tar)})
+    with _opened(path) as tar:
+        return len({key for key, _, _ in _files(tar, path)})
 
 
-def _files(tar: tarfile.TarFile) -> Iterator[tuple[str, str, tarfile.TarInfo]]:
+def _files(tar: tarfile.TarFile, path: Path) -> Iterator[tuple[bytes, str, tarfile.TarInfo]]:
     """Key, kind and header of each file, told apart as WebDataset does: folders, hidden files and
     names without an ending belong to no face, and a kind is in small letters."""
     for entry in tar:
         folder, slash, name = entry.name.rpartition("/")
         stem, _, kind = name.partition(".")
         if entry.isfile() and stem and kind:
-            yield f"{folder}{slash}{stem}", kind.lower(), entry
+            if entry.issparse() or entry.size > LARGEST_FILE:
+                how = "has holes" if entry.issparse() else f"is of {entry.size:,} bytes"
+                raise ValueError(
+                    f"{path} holds {entry.name!r}, which {how}: a shard holds whole files of at "
+                    f"most {LARGEST_FILE:,} bytes. Make it again, with tar and no option --sparse"
+                )
+            key = f"{folder}{slash}{stem}".encode("utf-8", "surrogateescape")
+            yield key, kind.lower(), entry
 
 
 @contextmanager
-def _whole(path: Path) -> Iterator[None]:
-    """Say what a shard that cannot be read is."""
+def _opened(path: Path) -> Iterator[tarfile.TarFile]:
+    """The archive; what cannot be read is a ValueError that names it."""
     try:
-        yield
-    except (tarfile.TarError, EOFError) as error:
+        with tarfile.open(path, "r:") as tar:
+            yield tar
+    except (tarfile.TarError, EOFError, OverflowError) as error:
+        with path.open("rb") as file:
+            start = file.read(6)
+        if kind := next((k for mark, k in COMPRESSED.items() if start.startswith(mark)), None):
+            raise ValueError(f"{path} is compressed by {kind}: unpack it first") from error
         raise ValueError(
             f"{path} is damaged or cut off ({error}): delete it and make it again"
         ) from error
+
+
+def key_of(parts: Mapping[str, bytes]) -> str:
+    """The name of a face, for messages."""
+    return parts["key"].decode(errors="replace")
 
 
 def picture_of(parts: Mapping[str, bytes]) -> bytes:
@@ -100,7 +120,7 @@ def picture_of(parts: Mapping[str, bytes]) -> bytes:
         if kind in parts:
             return parts[kind]
     raise ValueError(
-        f"face {parts['key'].decode()} has no picture, only {_kinds(parts)}; a shard holds one of "
+        f"face {key_of(parts)} has no picture, only {_kinds(parts)}; a shard holds one of "
         f"{', '.join(PICTURES)} for each"
     )
 
@@ -109,14 +129,14 @@ def label_of(parts: Mapping[str, bytes], shard: str | Path) -> dict:
     """The label among the parts of a face; ValueError, naming shard and face, where it is none."""
     try:
         label = json.loads(parts.get("json", b"{}"))
-    except ValueError:  # neither JSON nor text
+    except (ValueError, RecursionError):  # neither JSON nor text
         label = {}
     if wrong := _missing(label):
         found = f"no json, only {_kinds(parts)}"
         if "json" in parts:
             found = f"a json in which {', '.join(wrong)} is missing or something else"
         raise ValueError(
-            f"face {parts['key'].decode()} of {shard} has {found}. Next to its picture a shard "
+            f"face {key_of(parts)} of {shard} has {found}. Next to its picture a shard "
             'holds KEY.json, with "units", "left" and "right" (AU number -> 0..5) and "caption"; '
             "tar --sort=name puts them next to one another. `au-adapter prepare` makes such shards "
             "of pictures and a table"
@@ -133,7 +153,7 @@ def _missing(label: object) -> list[str]:
 
 def _are_intensities(found: object) -> bool:
     return isinstance(found, dict) and all(
-        unit.isdecimal() and isinstance(value, (int, float)) and math.isfinite(value)
+        unit.isdecimal() and len(unit) < 3 and isinstance(value, (int, float)) and abs(value) < 1e6
         for unit, value in found.items()
     )
 
@@ -142,9 +162,10 @@ def _kinds(parts: Mapping[str, bytes]) -> str:
     return ", ".join(sorted(parts.keys() - {"key", "shard"}))
 
 
-def decode(content: bytes, size: int | None = None) -> np.ndarray:
-    """A picture's file as uint8 [H, W, 3], upright; squashed to a square of `size` where given."""
-    picture = ImageOps.exif_transpose(Image.open(io.BytesIO(content))).convert("RGB")
+def decode(content: bytes, size: int | None = None, name: object = "a picture") -> np.ndarray:
+    """A picture's file as uint8 [H, W, 3], upright; squashed to a square of `size` where given.
+    PictureError, which begins with the name, where it cannot be read."""
+    picture = read_rgb(content, name)
     if size is not None and picture.size != (size, size):
         picture = picture.resize((size, size), Image.Resampling.BILINEAR)
     return np.asarray(picture)

@@ -1,10 +1,10 @@
 """An endless seeded stream of labelled faces from tar shards, for data sets of any size.
 
-Shards are dealt out to lanes, and every batch takes the same number of rows from each lane. So a
-batch is the same however many processes share the lanes, and each process reads its own shards
-alone. Within a lane the order of shards is drawn anew every epoch, and faces are shuffled through a
-buffer that is emptied after every few shards: a stream can be entered at any step by reading those
-few shards again. In memory are the buffers of a process's lanes, as compressed pictures.
+Shards are dealt to lanes, and every batch takes the same number of rows from each lane. A batch is
+therefore the same however many processes share the lanes, and each process reads only its own
+shards. Each epoch shuffles the shards of a lane, and faces pass through a shuffle buffer that is
+emptied after every few shards: to resume at any step, only those few are read again. Memory holds
+the buffers of a process's lanes, as compressed pictures.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from pathlib import Path
 import numpy as np
 
 from .card import shard_counts
-from .shards import decode, find_shards, label_of, picture_of, read_shard
-from .source import BROKEN_PICTURE
+from .pictures import PictureError
+from .shards import decode, find_shards, key_of, label_of, picture_of, read_shard
 
 LOGGER = logging.getLogger("au_adapter")
 GROUP = 4  # pieces after which a buffer is emptied; how far back an entry has to read
@@ -40,7 +40,18 @@ class Piece:
         return len(range(self.part, self.faces, self.parts))
 
     def read(self) -> Iterator[dict[str, bytes]]:
-        return islice(read_shard(self.shard), self.part, None, self.parts)
+        """The faces. ValueError, after the last, where the shard has another number of them: a
+        stream is entered by counts, and one without a face would never give a batch."""
+        found = 0
+        for found, face in enumerate(read_shard(self.shard), 1):
+            if (found - 1) % self.parts == self.part:
+                yield face
+        if found != self.faces:
+            raise ValueError(
+                f"{self.shard} holds {found} faces, and the card.json beside it says "
+                f"{self.faces}: the shard is another, or damaged. Make it again, or delete "
+                "card.json if the shard is right"
+            )
 
 
 class Lane:
@@ -175,7 +186,7 @@ class FaceStream:
         if not any(map(len, pieces)):
             raise ValueError(
                 f"{len(self)} faces in {len(filled)} shards do not fill {self.lanes} lanes: lower "
-                "lanes"
+                f"lanes, or make more faces than {filled[0]} holds"
             )
         return pieces
 
@@ -186,16 +197,14 @@ class FaceStream:
         ]
         pictures = [self._picture(face) for face in faces]
         labels = [label_of(face, face["shard"].decode()) for face in faces]
-        return _without_gaps(pictures, labels)
+        return _without_gaps(pictures, labels, faces[0]["shard"].decode())
 
     def _picture(self, face: dict[str, bytes]) -> np.ndarray | None:
+        name = f"the picture {key_of(face)} in {face['shard'].decode()}"
         try:
-            return decode(picture_of(face), self.size)
-        except BROKEN_PICTURE as error:
-            LOGGER.warning(
-                "the picture %s in %s is damaged (%s); another face takes its place",
-                face["key"].decode(), face["shard"].decode(), error,
-            )  # fmt: skip
+            return decode(picture_of(face), self.size, name)
+        except PictureError as error:
+            LOGGER.warning("%s; another face takes its place", error)
             return None
 
 
@@ -205,11 +214,13 @@ def _rows_of_lanes(lanes: int, size: int) -> list[int]:
 
 
 def _without_gaps(
-    pictures: list[np.ndarray | None], labels: list[dict]
+    pictures: list[np.ndarray | None], labels: list[dict], shard: str
 ) -> tuple[np.ndarray, list[dict]]:
     """Damaged pictures replaced, with their labels, by the first whole one."""
     whole = next((i for i, picture in enumerate(pictures) if picture is not None), None)
     if whole is None:
-        raise ValueError(f"all {len(pictures)} pictures of a batch are damaged; see the log")
+        raise ValueError(
+            f"all {len(pictures)} pictures of a batch are damaged, such as in {shard}; see the log"
+        )
     rows = [i if picture is not None else whole for i, picture in enumerate(pictures)]
     return np.stack([pictures[i] for i in rows]), [labels[i] for i in rows]

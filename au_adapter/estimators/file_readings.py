@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
 
+from ..data.pictures import PictureFolder
 from ..weights.downloads import sha256
 from .reading import Reading
-from .reading_tables import read_named
-
-PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
+from .reading_tables import read_faces
 
 
 @dataclass(frozen=True)
@@ -19,7 +17,7 @@ class FileReadings:
     """What a tool read in the pictures of a folder.
 
     name: the tool. units: the AUs that it reads. faces: picture as the tool names it -> its faces,
-    the surest first. digest: SHA-256 of the table, so that runs of two tables do not mix.
+    the most confident first. digest: SHA-256 of the table, so that runs of two tables do not mix.
     """
 
     name: str
@@ -31,22 +29,22 @@ class FileReadings:
     def open(cls, table: Path, folder: Path) -> FileReadings:
         """The readings in a CSV of LibreFace, OpenFace or py-feat, see `estimators.read_table`.
 
-        A table that numbers its pictures and names no files is of those of `folder`, in the order
+        Where the table names no pictures, its frame numbers count those of `folder`, in the order
         of their names. ValueError for another table, one that does not fit the folder, and one
         without any face.
         """
-        names, readings = read_named(table)
-        if not any(_is_picture(Path(name)) for name in names):
-            names = _numbered(table, len(names), folder)
-        if twice := [name for name, times in Counter(names).items() if times > 1]:
-            raise ValueError(f"{table} gives {twice[0]} to two pictures: name each one's own file")
-        if not readings.readings:
-            raise ValueError(f"{table} shows no face in its {len(names)} pictures")
-        faces: dict[str, list[Reading]] = {name: [] for name in names}
-        for reading in sorted(readings.readings, key=lambda reading: -reading.confidence):
-            faces[names[reading.image]].append(reading)
-        units = dict.fromkeys(u for reading in readings.readings for u in reading.aus.units)
-        return cls(readings.estimator, tuple(units), faces, sha256(table))
+        found = read_faces(table)
+        if not any(found.faces.values()):
+            raise ValueError(f"{table} shows no face in its {len(found.faces)} pictures")
+        faces = {
+            name: sorted(readings, key=lambda reading: -reading.confidence)
+            for name, readings in found.faces.items()
+        }
+        if found.first_frame is not None:
+            pictures = PictureFolder(folder)
+            first = pictures.first_frame(list(faces), found.first_frame, table)
+            faces = {pictures.files[frame - first].name: faces[frame] for frame in faces}
+        return cls(found.estimator, found.units, faces, sha256(table))
 
     def of(self, files: Mapping[str, str]) -> dict[str, list[Reading]]:
         """Row id -> its faces, from row id -> picture file. Paths agree where the shorter ends the
@@ -67,27 +65,8 @@ class FileReadings:
         return found
 
 
-def picture_files(folder: Path) -> list[Path]:
-    """The pictures of a folder, by name."""
-    return sorted(path for path in folder.iterdir() if _is_picture(path))
-
-
-def _is_picture(path: Path) -> bool:
-    return path.suffix.lower() in PICTURES
-
-
-def _numbered(table: Path, count: int, folder: Path) -> list[str]:
-    files = picture_files(folder)
-    if len(files) != count:
-        raise ValueError(
-            f"{table} numbers {count} pictures and {folder} has {len(files)}: let the tool read "
-            "exactly that folder, in the order of its names, or give a table that names the files"
-        )
-    return [path.name for path in files]
-
-
 def _parts(file: str) -> tuple[str, ...]:
-    return PureWindowsPath(file).parts  # takes / and \ alike
+    return PureWindowsPath(file).parts or ("",)  # takes / and \ alike
 
 
 def _agree(one: str, other: str) -> bool:

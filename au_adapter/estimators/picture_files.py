@@ -3,16 +3,10 @@
 from __future__ import annotations
 
 import logging
-import struct
-import zlib
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-from PIL import Image, ImageOps
-from torch import Tensor
-
+from ..data.pictures import PictureError, read_picture
 from ..facs import UNITS
 from . import open_estimator, relative_to
 from .estimator import Estimator
@@ -21,12 +15,6 @@ from .reading import Reading, codes
 LOGGER = logging.getLogger("au_adapter")
 SCHEMA = 1
 SHOWN = 0.5  # the least intensity in a table
-WHITE_OF_16_BITS = 65535
-# What Pillow's decoders raise for a file that is damaged, or that is no picture.
-DAMAGED = (
-    *(OSError, SyntaxError, ValueError, TypeError, IndexError, EOFError),
-    *(struct.error, zlib.error, Image.DecompressionBombError),
-)
 
 
 def estimate_files(
@@ -52,37 +40,6 @@ def estimate_files(
     _count(images)
     turned = sum("turn" in face for image in images for face in image["faces"])
     return {"schema": SCHEMA, "estimator": reader.name, "turned": turned, "images": images}
-
-
-def read_picture(file: Path) -> Tensor:
-    """[1, H, W, 3] in 0..1, turned upright as its camera noted; grey of 16 bits as well. ValueError
-    naming the file where it is damaged, no picture, or has pixels whose white nobody knows."""
-    try:
-        with Image.open(file) as opened:
-            frames = getattr(opened, "n_frames", 1)
-            upright = ImageOps.exif_transpose(opened)
-    except DAMAGED as error:
-        reason = "there is no such file" if not Path(file).exists() else f"no picture ({error})"
-        raise ValueError(f"{file} cannot be read: {reason}") from error
-    if frames > 1:
-        LOGGER.warning("%s holds %d frames: the first was read", file, frames)
-    return torch.from_numpy(_pixels(upright, file))[None]
-
-
-def _pixels(picture: Image.Image, file: Path) -> np.ndarray:
-    """[H, W, 3] in 0..1. Pillow's own conversion would cut everything above 255 off to white."""
-    if picture.mode[0] not in "IF":  # "I;16" and its like, "I" and "F" have more than 8 bits
-        return np.asarray(picture.convert("RGB"), np.float32) / 255
-    grey = np.asarray(picture, np.float32)
-    low, high = grey.min(), grey.max()
-    if picture.mode == "F" or low < 0 or high > WHITE_OF_16_BITS:
-        kind = "floats" if picture.mode == "F" else "integers"
-        raise ValueError(
-            f"{file} cannot be read: its pixels are 32-bit {kind} from {low:g} to {high:g}, and "
-            "nothing says which number is white; expected 8 or 16 bits a channel. Scale it, and "
-            "save it as a PNG of 8 or 16 bits"
-        )
-    return np.repeat(grey[..., None] / WHITE_OF_16_BITS, 3, axis=-1)
 
 
 def unreadable(result: dict[str, Any]) -> int:
@@ -122,7 +79,7 @@ def _title(code: str) -> str:
 def _entry(reader: Estimator, file: Path) -> dict[str, Any]:
     try:
         picture = read_picture(file)
-    except ValueError as error:
+    except PictureError as error:
         return {"file": str(file), "faces": [], "error": str(error)}
     readings = reader.estimate(picture)
     return {"file": str(file), "faces": [_face(reading) for reading in readings]}

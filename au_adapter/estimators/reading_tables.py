@@ -5,144 +5,136 @@ Their weights have terms of their own and are not used here; who has run them gi
 
 from __future__ import annotations
 
-import csv
-import re
+import logging
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 
+from ..data.au_columns import (
+    READING_TOOLS,
+    Columns,
+    find_columns,
+    find_tool,
+    picture_column,
+    read_frame,
+)
+from ..data.tables import Table, TableRow, read_flag, read_number
 from ..facs import AUVector
-from ..facs.units import scorable
 from .reading import Reading, ReadingSet
+
+LOGGER = logging.getLogger("au_adapter")
+HIGHEST = 5.001  # rounding of the tools included
+BEYOND = 0.5  # how far outside 0..5 a tool's regression goes; further out is another scale
+MOST_FRAMES = 10_000_000  # of a table that numbers its pictures
 
 
 @dataclass(frozen=True)
-class Layout:
-    """How one tool names its columns. unit: a pattern whose first group is the AU's number. scale:
-    what makes its numbers intensities 0..5. picture, box: columns; confidence likewise."""
+class TableReadings:
+    """What a table says. units: AUs that the tool reads. faces: picture, by name or by the number
+    of its frame, -> its faces in the order of the table, all of image 0. first_frame: the number
+    that the tool gives to the first, None where pictures have names."""
 
     estimator: str
-    unit: re.Pattern[str]
-    scale: float
-    picture: tuple[str, ...]
-    box: tuple[str, ...] = ()
-    confidence: str = ""
-
-
-LAYOUTS = (
-    # Intensities 0..5 of the 12 AUs of set A; presence (au_12) is another model's and not read.
-    Layout(
-        "LibreFace",
-        re.compile(r"au_(\d+)_intensity"),
-        1.0,
-        ("frame_idx", "image_path", "path", "frame"),
-    ),
-    # Intensities 0..5 of 17 AUs, of which AU45, a movement, is left out.
-    Layout("OpenFace", re.compile(r"AU(\d+)_r"), 1.0, ("frame", "image"), confidence="confidence"),
-    # Probabilities 0..1 that an AU is there, which is another thing than its intensity.
-    Layout(
-        "py-feat (probability x 5)",
-        re.compile(r"AU(\d+)"),
-        5.0,
-        ("frame", "input"),
-        ("FaceRectX", "FaceRectY", "FaceRectWidth", "FaceRectHeight"),
-        "FaceScore",
-    ),
-)
-MOVEMENTS = ("45", "46")
-FILES = ("image_path", "path", "image", "input")  # columns of a picture that hold its file
+    units: tuple[int, ...]
+    faces: Mapping[str | int, list[Reading]]
+    first_frame: int | None
 
 
 def read_table(path: str | Path) -> ReadingSet:
     """The Readings in a CSV file of LibreFace, OpenFace or py-feat, told apart by its columns.
 
-    A picture is one value of the tool's column of frames or files, in the order of the file; a tool
-    that has none gives one picture a row. Rows without numbers (no face) give no Reading. Where a
-    tool gives no box or confidence, the box is 0 0 0 0 and the confidence 1. Raises ValueError,
-    naming the line, for another kind of file and for numbers that no such tool gives.
+    A picture is a name in one of the tool's columns, in the order of the file; where no column
+    names pictures, it is a frame, and its number minus the smallest is the picture's index. Rows
+    without a face give no Reading, nor do rows in which a number is missing or a little out of
+    range; the log counts those. Where a tool gives no box or confidence, the box is 0 0 0 0 and the
+    confidence 1. Raises ValueError, naming the line, for another kind of file, for text among
+    numbers, and for numbers that no such tool gives.
     """
-    return read_named(path)[1]
-
-
-def read_named(path: str | Path) -> tuple[list[str], ReadingSet]:
-    """What `read_table` reads, after the name of each picture: its file, or, where the tool names
-    none, its frame, or the line."""
-    with Path(path).open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file, skipinitialspace=True)
-        names = [name.strip() for name in reader.fieldnames or ()]
-        rows = [dict(zip(names, row.values(), strict=False)) for row in reader]
-    layout, units = _layout(names, path)
-    pictures: dict[str, int] = {}
-    files: dict[str, str] = {}
-    faces: dict[int, int] = {}
-    readings = []
-    for line, row in enumerate(rows, start=2):
-        name, where = _picture(row, layout, line), f"{path}, line {line}"
-        picture = pictures.setdefault(name, len(pictures))
-        files.setdefault(name, next((row[c] for c in FILES if row.get(c)), name))
-        values = _values(row, units, layout, where)
-        if values is not None:
-            face = faces[picture] = faces.get(picture, -1) + 1
-            box, confidence = (of(row, layout, where) for of in (_box, _confidence))
-            readings.append(Reading(picture, face, box, confidence, values))
-    readings.sort(key=lambda reading: reading.image)
-    return list(files.values()), ReadingSet(layout.estimator, len(pictures), tuple(readings))
-
-
-def _layout(names: list[str], path: str | Path) -> tuple[Layout, dict[str, int]]:
-    """The tool that has these columns, and the AU of each of its columns."""
-    for layout in LAYOUTS:
-        matches = {name: layout.unit.fullmatch(name) for name in names}
-        units = {name: match[1] for name, match in matches.items() if match}
-        if units:
-            kept = {name: number for name, number in units.items() if number not in MOVEMENTS}
-            return layout, {name: scorable(int(number)) for name, number in kept.items()}
-    raise ValueError(
-        f"{path} has no columns of AUs as LibreFace (au_12_intensity), OpenFace (AU12_r) or "
-        f"py-feat (AU12) name them; found {', '.join(names[:5]) or 'nothing'}"
+    found = read_faces(path)
+    indices = {picture: index for index, picture in enumerate(found.faces)}
+    if found.first_frame is not None and indices:
+        low, high = min(indices), max(indices)
+        if high - low >= MOST_FRAMES:
+            raise ValueError(f"{path} has frames from {low} to {high}: are they times?")
+        indices = {frame: frame - low for frame in range(low, high + 1)}
+    readings = (
+        replace(reading, image=index)
+        for picture, index in indices.items()
+        for reading in found.faces.get(picture, ())
     )
+    return ReadingSet(found.estimator, len(indices), tuple(readings))
 
 
-def _picture(row: Mapping[str, str], layout: Layout, line: int) -> str:
-    present = [name for name in layout.picture if name in row]
-    return row[present[0]] if present else str(line)
+def read_faces(path: str | Path) -> TableReadings:
+    """What `read_table` reads, by picture."""
+    table = Table(path)
+    tool = find_tool(table.header, str(path))
+    columns = find_columns(table.header, tool, str(path))
+    column, numbered = picture_column(table, columns)
+    pictures: dict[str | int, list[Reading]] = {}
+    also = next(iter(columns.files), None) if numbered else columns.frame
+    others: dict[str, str] = {}
+    unread: list[str] = []
+    for row in table:
+        cell = row.cells[column]
+        if not cell:
+            raise ValueError(f"{row.where} names no picture in its column {column}")
+        if also:
+            other = row.cells[also]
+            if others.setdefault(cell, other) != other:
+                raise ValueError(
+                    f"{row.where} gives {cell} to two pictures, {also} {others[cell]} and {other}: "
+                    "name each one's own file"
+                )
+        picture = read_frame(cell, column, row.where) if numbered else cell
+        faces = pictures.setdefault(picture, [])
+        aus, trouble = _aus(row, columns, READING_TOOLS[tool])
+        confidence, box = (of(row, columns) for of in (_confidence, _box))
+        if aus is not None and not math.isfinite(sum((confidence, *box))):
+            aus, trouble = None, "its confidence or box is missing"
+        if aus is not None:
+            faces.append(Reading(0, len(faces), box, confidence, aus))
+        elif trouble:
+            unread.append(f"{row.where}: {trouble}")
+    if unread:
+        LOGGER.warning(
+            "%d rows of %s are not read, as if they showed no face, such as %s",
+            len(unread), path, unread[0],
+        )  # fmt: skip
+    units = tuple(int(code) for code in columns.aus.values())
+    first = columns.form.first_frame if numbered else None
+    return TableReadings(READING_TOOLS[tool], units, pictures, first)
 
 
-def _values(
-    row: Mapping[str, str], units: Mapping[str, int], layout: Layout, where: str
-) -> AUVector | None:
-    """The row's AUs, or None where the tool found no face."""
-    texts = {unit: (row.get(name) or "").strip() for name, unit in units.items()}
-    if row.get("success", "1").strip() == "0" or all(
-        t.lower() in ("", "nan") for t in texts.values()
-    ):
-        return None
-    numbers = {}
-    for unit, text in texts.items():
-        numbers[unit] = _number(text, f"AU{unit}", where) * layout.scale
-        if not 0 <= numbers[unit] <= 5.001:  # NaN is refused too
-            raise ValueError(
-                f"{where}: AU{unit} is {text}; {layout.estimator} gives 0..{5 / layout.scale:g}"
-            )
-    return AUVector(tuple(numbers), torch.tensor([list(numbers.values())]))
+def _aus(row: TableRow, columns: Columns, tool: str) -> tuple[AUVector | None, str]:
+    """The row's AUs; without them, why they are not read, or "" where the tool found no face."""
+    if columns.success and not read_flag(row.cells[columns.success], columns.success, row.where):
+        return None, ""
+    texts = {int(code): row.cells[name] for name, code in columns.aus.items()}
+    numbers = {unit: read_number(text, f"AU{unit}", row.where) for unit, text in texts.items()}
+    if missing := [unit for unit, number in numbers.items() if math.isnan(number)]:
+        no_face = all(text.lower() in ("", "nan") for text in texts.values())
+        return None, "" if no_face else f"AU{missing[0]} is {texts[missing[0]]!r}"
+    values = torch.tensor([list(numbers.values())]) * columns.form.scale
+    for unit, value in zip(numbers, values[0].tolist(), strict=True):
+        if not 0 <= value <= HIGHEST:
+            trouble = f"AU{unit} is {texts[unit]}; {tool} gives 0..{5 / columns.form.scale:g}"
+            if not -BEYOND <= value <= 5 + BEYOND:
+                raise ValueError(f"{row.where}: {trouble}")
+            return None, trouble
+    return AUVector(tuple(numbers), values), ""
 
 
-def _number(text: str | None, column: str, where: str) -> float:
-    try:
-        return float(text or "")
-    except ValueError as error:
-        raise ValueError(f"{where}: {column} is '{text or ''}', expected a number") from error
-
-
-def _box(row: Mapping[str, str], layout: Layout, where: str) -> tuple[float, float, float, float]:
-    if not all(name in row for name in layout.box) or not layout.box:
+def _box(row: TableRow, columns: Columns) -> tuple[float, float, float, float]:
+    if not columns.box:
         return (0.0, 0.0, 0.0, 0.0)
-    x, y, width, height = (_number(row[name], name, where) for name in layout.box)
+    x, y, width, height = (read_number(row.cells[n], n, row.where) for n in columns.box)
     return (x, y, x + width, y + height)
 
 
-def _confidence(row: Mapping[str, str], layout: Layout, where: str) -> float:
-    column = layout.confidence
-    return _number(row[column], column, where) if column in row else 1.0
+def _confidence(row: TableRow, columns: Columns) -> float:
+    name = columns.confidence
+    return read_number(row.cells[name], name, row.where) if name else 1.0

@@ -10,17 +10,16 @@ from typing import Any
 
 import torch
 
+from ..data.pictures import read_picture
+from ..data.request_tables import read_requests
 from ..estimators import Estimator
 from ..estimators.file_readings import FileReadings
-from ..estimators.picture_files import read_picture
 from ..estimators.reading import Reading
-from ..facs import AUVector
 from ..weights.downloads import sha256
 from .comparison import Comparison
 from .protocol_run import run_protocol
 from .protocols import Protocol
 from .records import REFERENCE, Request
-from .request_table import read_requests
 
 
 def evaluate_folder(
@@ -85,8 +84,8 @@ def _folder(
             "CSV with the columns file, aus (FACS notation) and, to compare, source"
         )
     rows, references, unread = [], {}, set()
-    for entry in read_requests(table):
-        file, source = entry["file"], entry.get("source")
+    for entry in read_requests(table, once="file"):
+        file, source = entry.cells["file"], entry.cells.get("source")
         name = f"reference_{source}".replace("/", "_") if source else ""
         if changes and not source:
             raise ValueError(
@@ -95,9 +94,8 @@ def _folder(
             )
         if source:
             references[name] = Request(name, REFERENCE, {}, 0, name, source=str(folder / source))
-        aus = AUVector.parse(entry["aus"])
-        asked = {k: v for k, v in aus.dict().items() if int(k.lstrip("LR")) in reader.units}
-        unread |= {int(k.lstrip("LR")) for k in aus.dict() if k not in asked}
+        asked = {k: v for k, v in entry.aus.items() if int(k.lstrip("LR")) in reader.units}
+        unread |= {int(k.lstrip("LR")) for k in entry.aus if k not in asked}
         rows.append(Request(file, "pictures", asked, 0, name, source=str(folder / file)))
     protocol = Protocol(
         name="pictures",

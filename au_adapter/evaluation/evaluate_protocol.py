@@ -13,10 +13,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from ..data.pictures import PictureFolder
 from ..data.rendered import iterate
+from ..data.request_tables import read_requests
 from ..disk import replacing
 from ..estimators import Estimator
-from ..estimators.file_readings import picture_files
 from ..facs import SET_A, AUVector
 from ..methods import open_editor, open_generator
 from .comparison import Comparison
@@ -25,7 +26,6 @@ from .method_pictures import PhotoPictures, PromptPictures
 from .protocol_run import run_protocol
 from .protocols import Frame, Protocol, load_protocol
 from .records import Request
-from .request_table import read_requests
 
 BATCH = 8  # pictures at once, of a method that has no number of its own
 
@@ -50,7 +50,7 @@ def evaluate_protocol(
     limit: a trial of so many pictures. rounds: of the closed loop.
     """
     protocol = load_protocol(
-        what, photos=picture_files(photos) if photos else [], frames=_frames(frames, output)
+        what, photos=PictureFolder(photos).files if photos else [], frames=_frames(frames, output)
     )
     protocol = limited(protocol, limit)
     pictures = _pictures(protocol, method, options, reader, rounds)
@@ -121,12 +121,9 @@ def _frames(source: Path | None, output: Path) -> list[Frame]:
         return []
     if source.is_dir():
         return _rendered_frames(source, output / "frames")
-    rows = read_requests(source)
-    if "subject" not in rows[0]:
-        raise ValueError(f"{source} needs the column subject beside file and aus")
     return [
-        Frame(str(source.parent / row["file"]), row["subject"], AUVector.parse(row["aus"]).dict())
-        for row in rows
+        Frame(str(source.parent / row.cells["file"]), row.cells["subject"], row.aus)
+        for row in read_requests(source, ("file", "subject", "aus"))
     ]
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from ..data.pictures import read_picture
 from ..estimators import Estimator, read_set
-from ..estimators.picture_files import read_picture
 from ..facs import AUVector
 from ..methods import Editor, Generator, OpenPhoto
 from ..methods.sampling import resized

@@ -20,9 +20,9 @@ import torch
 from PIL import Image, PngImagePlugin
 from torch import Tensor
 
+from ..data.pictures import opened_picture, read_picture
 from ..disk import replacing
 from ..estimators import Estimator, read_set
-from ..estimators.picture_files import DAMAGED, read_picture
 from ..estimators.reading import codes
 from ..facs import AUVector
 from ..methods import Editor, Generator
@@ -151,10 +151,10 @@ class PictureBatch:
         if not path.is_file():
             return False
         try:
-            with Image.open(path) as picture:
+            with opened_picture(path) as picture:
                 picture.load()
                 return json.loads(picture.info.get(KEY, "null")) == json.loads(json.dumps(record))
-        except DAMAGED as error:
+        except ValueError as error:  # no whole picture, or no record of ours
             LOGGER.warning("%s is damaged and drawn again: %s", path, error)
             return False
 

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
 
-from ..estimators.file_readings import picture_files
-from ..facs.notation import parse_notation
+from ..data.au_columns import read_notation
+from ..data.pictures import PictureFolder
+from ..data.request_tables import read_requests
 from .picture_batch import Wanted
-from .request_table import read_requests
 
 
 def prompt_requests(
@@ -22,11 +22,10 @@ def prompt_requests(
     the line that cannot be understood.
     """
     found = []
-    for line, row in _lines(aus, table):
+    for line, row, asked in _lines(aus, table):
         own = [row["prompt"]] if row.get("prompt") else prompts
         if not own:
             raise ValueError(f"{line} has no prompt: fill the column prompt, or give PROMPT")
-        asked = _asked(line, row["aus"])
         found += [Wanted(asked, s, prompt=p) for p, s in product(own, _seeds(line, row, seeds))]
     return _together(found)
 
@@ -38,30 +37,23 @@ def photo_requests(
     as in `prompt_requests`, with the column file, seen from the table, instead of prompt."""
     files = [str(file) for given in photos for file in _files(given)]
     found = []
-    for line, row in _lines(aus, table):
+    for line, row, asked in _lines(aus, table):
         own = [str(table.parent / row["file"])] if table and row.get("file") else files
         if not own:
             raise ValueError(f"{line} names no photo: fill the column file, or give PHOTO")
-        asked = _asked(line, row["aus"])
         found += [Wanted(asked, s, photo=p) for p, s in product(own, _seeds(line, row, seeds))]
     return _together(found)
 
 
-def _lines(aus: Sequence[str], table: Path | None) -> list[tuple[str, dict[str, str]]]:
-    """What to ask for, with where it stands: the texts of --aus, or the rows of a table."""
+def _lines(
+    aus: Sequence[str], table: Path | None
+) -> list[tuple[str, dict[str, str], dict[str, float]]]:
+    """Where a request stands, its other cells, and its AUs: of --aus, or of the rows of a table."""
     if bool(aus) == bool(table):
         raise ValueError("Give --aus, such as --aus 6B+12C, or --requests with a CSV; one of both")
     if table is None:
-        return [(f"--aus '{text}'", {"aus": text}) for text in aus]
-    rows = read_requests(table, ("aus",))
-    return [(f"{table}, line {number}", row) for number, row in enumerate(rows, 2)]
-
-
-def _asked(line: str, text: str) -> dict[str, float]:
-    try:
-        return parse_notation(text)
-    except ValueError as error:
-        raise ValueError(f"{line}: {error}") from error
+        return [("--aus", {}, read_notation(text, text, "--aus")) for text in aus]
+    return [(row.where, row.cells, row.aus) for row in read_requests(table, ("aus",))]
 
 
 def _seeds(line: str, row: dict[str, str], seeds: Sequence[int]) -> list[int]:
@@ -76,7 +68,7 @@ def _seeds(line: str, row: dict[str, str], seeds: Sequence[int]) -> list[int]:
 def _files(given: Path) -> list[Path]:
     if not given.is_dir():
         return [given]
-    if files := picture_files(given):
+    if files := PictureFolder(given).files:
         return files
     raise ValueError(f"{given} holds no pictures")
 

@@ -18,6 +18,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from ..data.tables import spreadsheet_text
 from ..estimators.reading import TURNED
 from ..facs.vector import AUVector
 from ..metrics import UnitScore, au_mse, change_target, mean_score, per_unit
@@ -153,6 +154,7 @@ class Report:
         writer.writerow([*CSV_COLUMNS, *wanted, *seen, *metrics])
         for row in self.rows:
             cells = [getattr(row, name) for name in CSV_COLUMNS]
+            cells = [spreadsheet_text(x) if isinstance(x, str) else x for x in cells]
             cells += [asked(row.requested, column) for column in self.columns]
             cells += [(row.measured or {}).get(str(column)) for column in self.columns]
             writer.writerow(cells + [(row.metrics or {}).get(name) for name in metrics])

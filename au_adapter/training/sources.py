@@ -14,11 +14,11 @@ import re
 from pathlib import Path
 
 from ..data.card import describe_folder, shard_counts
-from ..data.folder import FolderSource
-from ..data.kinds import prepare
+from ..data.labelled_folder import LabelledFolder
+from ..data.preparation import file_digest, label_digest
+from ..data.prepare_shards import prepare
 from ..data.rendered import find_renders
 from ..data.shards import PATTERN, find_shards
-from ..data.write_shards import file_digest, label_digest
 from ..weights.downloads import cache_folder, face_model
 
 logger = logging.getLogger("au_adapter")
@@ -72,7 +72,7 @@ def find_table(folder: Path) -> Path:
 
 def _prepare(pictures: Path, table: Path, output: Path) -> Path:
     """Shards of pictures and their table, made once for each state of the two."""
-    faces = FolderSource(pictures, table).faces
+    faces = LabelledFolder(pictures, table).faces
     folder = output / f"faces-{label_digest(faces())[:6]}{file_digest(faces())[:6]}"
     card = prepare("folder", pictures, table, folder)
     for step in card["steps"]:

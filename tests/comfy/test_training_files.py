@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 from pathlib import Path
 
 import pytest
@@ -81,7 +82,8 @@ def test_a_full_disk_of_the_models_costs_no_adapter(run: Request, models: Path) 
     """The file is written to /dev/full, which has room for nothing, and once more with room."""
     path = numbered(run.name)
     path.parent.mkdir(parents=True)
-    path.with_name(f".{path.name}.{os.getpid()}.partial").symlink_to("/dev/full")
+    partial = f".{path.name}.{platform.node()}.{os.getpid()}.partial"
+    path.with_name(partial).symlink_to("/dev/full")
     with pytest.raises(OSError, match="^the disk of .* is full.*make room"):
         told(run, trained=2)
     assert files(models) == []

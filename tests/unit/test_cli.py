@@ -14,8 +14,8 @@ from test_ict import repository  # noqa: F401 - a fixture
 import au_adapter
 from au_adapter.cli import main
 from au_adapter.cli.method_options import setting
-from au_adapter.data.kinds import FORMS, VARIANTS
-from au_adapter.data.labels import LABEL_FORMATS
+from au_adapter.data.au_columns import TABLE_FORMATS
+from au_adapter.data.prepare_shards import FORMS, VARIANTS
 from au_adapter.weights.adapter_files import adapter_hash, read_metadata
 
 VERBS = (
@@ -118,7 +118,7 @@ def test_prepare_says_what_it_does_without_being_told() -> None:
     assert all(f"Default for {kind}: {variant}" in text for kind, variant in VARIANTS.items())
     assert "plain, the default of folder; fineface, that of affectnet" in text
     assert FORMS == {"folder": "plain", "affectnet": "fineface"}
-    assert all(form in text for form in LABEL_FORMATS)
+    assert all(form in text for form in TABLE_FORMATS)
 
 
 @pytest.mark.parametrize(

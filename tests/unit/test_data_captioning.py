@@ -10,7 +10,7 @@ from PIL import Image
 from tiny_blip2 import WORDS, write_blip2
 
 from au_adapter.data.blip2 import Blip2
-from au_adapter.data.kinds import prepare
+from au_adapter.data.prepare_shards import prepare
 
 
 @pytest.fixture(scope="module")

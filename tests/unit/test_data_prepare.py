@@ -17,14 +17,14 @@ from labelled_faces import FixedSource, write_picture, write_table
 from PIL import Image
 
 from au_adapter.cli import main
-from au_adapter.data import write_shards as prepare_module
+from au_adapter.data import preparation as prepare_module
 from au_adapter.data.captioning import Asked
 from au_adapter.data.card import read_card
-from au_adapter.data.folder import FolderSource
-from au_adapter.data.kinds import prepare
+from au_adapter.data.face_source import LABEL_STEPS, PICTURE_STEPS, LabelledFace, Sampled
+from au_adapter.data.labelled_folder import LabelledFolder
+from au_adapter.data.preparation import Preparation
+from au_adapter.data.prepare_shards import prepare
 from au_adapter.data.shards import decode, find_shards, picture_of, read_shard
-from au_adapter.data.source import LABEL_STEPS, PICTURE_STEPS, Face, Sampled
-from au_adapter.data.write_shards import Preparation
 
 
 class Greys:
@@ -43,9 +43,9 @@ class Greys:
         return ["Yes." if p.getpixel((0, 0))[0] % 2 else "no" for p in pictures]
 
 
-def faces(folder: Path, count: int = 10, caption: str = "") -> list[Face]:
+def faces(folder: Path, count: int = 10, caption: str = "") -> list[LabelledFace]:
     return [
-        Face(write_picture(folder / f"{n}.png", n), {"12": n / 4, "L4": 1.0}, caption)
+        LabelledFace(write_picture(folder / f"{n}.png", n), {"12": n / 4, "L4": 1.0}, caption)
         for n in range(count)
     ]
 
@@ -75,8 +75,8 @@ def test_faces_become_shards_and_a_card(tmp_path: Path) -> None:
 
 def test_each_step_counts_what_it_drops(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     rows = faces(tmp_path / "in")
-    rows[0] = Face(rows[0].file, None)
-    rows[1] = Face(rows[1].file, {"12": 60.0})
+    rows[0] = LabelledFace(rows[0].file, None)
+    rows[1] = LabelledFace(rows[1].file, {"12": 60.0})
     rows[2].file.unlink()
     rows[3].file.write_bytes(rows[3].file.read_bytes()[:50])
     rows[4].file.write_text("no picture")
@@ -91,7 +91,7 @@ def test_each_step_counts_what_it_drops(tmp_path: Path, caplog: pytest.LogCaptur
         {"step": "even", "in": 5, "dropped": 2},
     ]
     assert list(prepared(tmp_path / "out")) == [5, 7, 9] and card["faces"] == 3
-    assert f"{rows[3].file} is cut off, damaged or no picture: it is left out" in caplog.text
+    assert f"{rows[3].file} cannot be read: no picture, or damaged" in caplog.text
     assert sorted(p.name for p in (tmp_path / "out").glob("*.tar")) == list(card["shards"])
 
 
@@ -218,7 +218,7 @@ def test_only_faces_without_a_caption_are_described(tmp_path: Path) -> None:
 def test_pictures_are_squashed_or_kept(tmp_path: Path) -> None:
     rows = faces(tmp_path / "in", 2)
     (tmp_path / "in" / "0.png").rename(tmp_path / "in" / "0.jpg")  # a name that lies
-    rows[0] = Face(tmp_path / "in" / "0.jpg", {"12": 1.0})
+    rows[0] = LabelledFace(tmp_path / "in" / "0.jpg", {"12": 1.0})
     Preparation(FixedSource(rows, ()), tmp_path / "kept").run()
     Preparation(FixedSource(rows, ()), tmp_path / "small", size=16).run()
     kept, small = (
@@ -248,7 +248,7 @@ def test_a_correction_sees_all_that_stay_before_it_changes_any(tmp_path: Path) -
 
 
 def test_sampled_keeps_the_same_share_of_neutral_faces() -> None:
-    rows = [Face(Path(f"a/b/{n}.png"), {"12": float(n % 2)}) for n in range(4000)]
+    rows = [LabelledFace(Path(f"a/b/{n}.png"), {"12": float(n % 2)}) for n in range(4000)]
     kept = Sampled(0.1).keeps(rows)
     assert all(kept[1::2]) and 150 < sum(kept[::2]) < 250
     assert Sampled(0.1).keeps(rows[::-1]) == kept[::-1]
@@ -264,14 +264,14 @@ def test_tables_of_every_kind_give_the_same_faces(tmp_path: Path) -> None:
     lines = [{**r, "aus": {"12": r["AU12"]}, "subject": "S"} for r in rows]
     (tmp_path / "t.jsonl").write_text("\n".join(json.dumps(line) for line in lines) + "\n\n")
     found = [
-        [(f.file.name, f.aus) for f in FolderSource(tmp_path / "in", table, form).faces()]
+        [(f.file.name, f.aus) for f in LabelledFolder(tmp_path / "in", table, form).faces()]
         for table, form in (
             (csv_table, "plain"), (tmp_path / "t.jsonl", "plain"), (tmp_path, "openface"),
         )
     ]  # fmt: skip
     assert found[0] == [("a.png", {"12": 1.0}), ("b.png", {"12": 2.0})]
     assert found[1] == found[2] == found[0]
-    (first, _) = FolderSource(tmp_path / "in", tmp_path / "t.jsonl").faces()
+    (first, _) = LabelledFolder(tmp_path / "in", tmp_path / "t.jsonl").faces()
     assert first.caption == "a" and first.about == {"AU12": 1, "subject": "S"}
 
 
@@ -295,11 +295,11 @@ def test_frames_number_the_pictures_of_a_folder(tmp_path: Path) -> None:
     table = write_table(
         tmp_path / "t.csv", [{"frame": n, "success": 1, "AU01_r": n} for n in (1, 3)]
     )
-    found = FolderSource(tmp_path / "in", table, "openface").faces()
+    found = LabelledFolder(tmp_path / "in", table, "openface").faces()
     assert [(f.file.name, f.aus) for f in found] == [("0.png", {"1": 1.0}), ("2.png", {"1": 3.0})]
     write_table(table, [{"frame": 4, "success": 1, "AU01_r": 0}])
     with pytest.raises(ValueError, match="has frame 4, but .* holds 3 pictures"):
-        FolderSource(tmp_path / "in", table, "openface")
+        LabelledFolder(tmp_path / "in", table, "openface")
 
 
 def test_a_table_of_another_encoding_is_named_with_its_line(tmp_path: Path) -> None:
@@ -312,9 +312,9 @@ def test_a_table_of_another_encoding_is_named_with_its_line(tmp_path: Path) -> N
         (tmp_path / name).write_text(text, encoding="windows-1252")
         said = rf"line {line} of .*{name} is not in UTF-8: b'.*xe9.*Save the table as UTF-8"
         with pytest.raises(ValueError, match=said):
-            FolderSource(tmp_path, tmp_path / name)
+            LabelledFolder(tmp_path, tmp_path / name)
     (tmp_path / "caption.csv").write_text(tables["caption.csv"][0], encoding="utf-8-sig")
-    rows = FolderSource(tmp_path, tmp_path / "caption.csv").faces()
+    rows = LabelledFolder(tmp_path, tmp_path / "caption.csv").faces()
     assert [face.caption for face in rows] == ["a man", "caf\xe9"]
 
 
@@ -349,7 +349,7 @@ def test_openfaces_tables_of_each_picture_need_their_format(tmp_path: Path) -> N
 def test_json_lines_that_do_not_fit(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "t.jsonl").write_text(text)
     with pytest.raises(ValueError, match=message):
-        FolderSource(tmp_path, tmp_path / "t.jsonl")
+        LabelledFolder(tmp_path, tmp_path / "t.jsonl")
 
 
 def run(*arguments: object) -> tuple[int, str]:

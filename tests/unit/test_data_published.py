@@ -10,9 +10,9 @@ from labelled_faces import write_disfa, write_picture, write_table
 
 from au_adapter.data.affectnet import AffectNetSource
 from au_adapter.data.disfa import FOLDS, RELEASED_NEUTRAL, DISFASource
-from au_adapter.data.kinds import VARIANTS, prepare
 from au_adapter.data.label_corrections import fit
-from au_adapter.data.write_shards import Preparation, judge
+from au_adapter.data.preparation import Preparation, judge
+from au_adapter.data.prepare_shards import VARIANTS, prepare
 from au_adapter.facs import SET_A
 
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
+import io
 import json
 import logging
+import lzma
 import tarfile
 from collections import Counter
 from pathlib import Path
@@ -152,7 +156,7 @@ def test_a_damaged_picture_is_named_and_replaced(
     with caplog.at_level(logging.WARNING, "au_adapter"):
         pictures, _ = stream(tmp_path, lanes=1).read(0, 2)
     assert (pictures == pictures[0]).all()
-    assert f"picture bad in {shard} is damaged" in caplog.text
+    assert f"picture bad in {shard} cannot be read: no picture, or damaged" in caplog.text
 
 
 def test_a_shard_cut_off_is_named(tmp_path: Path) -> None:
@@ -255,3 +259,99 @@ def test_faces_that_were_not_rendered_are_named(folder: Path) -> None:
 def test_the_layout_is_webdatasets(folder: Path) -> None:
     with tarfile.open(find_shards(folder)[0]) as tar:
         assert tar.getnames()[:3] == ["0000.png", "0000.json", "0001.png"]
+
+
+@pytest.mark.parametrize("promised", [3, 9])
+def test_a_card_of_other_shards_is_named(tmp_path: Path, promised: int) -> None:
+    (shard,) = find_shards(write_faces(tmp_path, [4]))
+    card = {"schema": 1, "shards": {shard.name: promised}}
+    (tmp_path / "card.json").write_text(json.dumps(card))
+    faces = stream(tmp_path, lanes=1)
+    with pytest.raises(ValueError, match=f"holds 4 faces, and the card.json .* says {promised}"):
+        for step in range(20):
+            faces.read(step, 1)
+
+
+@pytest.mark.parametrize("lanes", [1, 4])
+def test_a_shard_of_zeros_ends_the_stream(tmp_path: Path, lanes: int) -> None:
+    shard = tmp_path / "shard-00000.tar"
+    shard.write_bytes(bytes(10240))
+    (tmp_path / "card.json").write_text(json.dumps({"schema": 1, "shards": {shard.name: 8}}))
+    with pytest.raises(ValueError, match="shard-00000.tar holds 0 faces, .* says 8"):
+        stream(tmp_path, lanes=lanes).read(0, 4)
+
+
+def sparse(folder: Path, size: int, pax: bool) -> Path:
+    """A shard with a file of so many bytes that holds hardly any."""
+    hollow = tarfile.TarInfo("a.json")
+    if pax:
+        hollow.pax_headers = {
+            "GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.name": "a.json",
+            "GNU.sparse.realsize": str(size),
+        }  # fmt: skip
+    content = b"1\n0\n1\n".ljust(512, b"\0") + b"x" if pax else b""
+    hollow.size = len(content)
+    with tarfile.open(folder / "shard-00000.tar", "w", format=tarfile.PAX_FORMAT) as tar:
+        tar.addfile(hollow, io.BytesIO(content))
+    return folder / "shard-00000.tar"
+
+
+def test_a_file_with_holes_is_not_filled_in_memory(tmp_path: Path) -> None:
+    shard = sparse(tmp_path, 6 * 2**30, pax=True)
+    for read in (count_faces, lambda path: list(read_shard(path))):
+        with pytest.raises(ValueError, match="shard-00000.tar holds 'a.json', which has holes"):
+            read(shard)
+
+
+def test_a_file_larger_than_any_picture_is_not_read(tmp_path: Path) -> None:
+    entry = tarfile.TarInfo("a.json")
+    entry.size = 6 * 2**30
+    (tmp_path / "shard-00000.tar").write_bytes(entry.tobuf() + bytes(10240))
+    with pytest.raises(ValueError, match="'a.json', which is of 6,442,450,944 bytes"):
+        count_faces(tmp_path / "shard-00000.tar")
+
+
+@pytest.mark.parametrize(
+    ("packer", "name"), [(gzip, "gzip"), (bz2, "bzip2"), (lzma, "xz")], ids=lambda x: str(x)
+)
+def test_a_compressed_shard_is_named(tmp_path: Path, packer: object, name: str) -> None:
+    (shard,) = find_shards(write_faces(tmp_path, [2]))
+    shard.write_bytes(packer.compress(shard.read_bytes()))
+    with pytest.raises(ValueError, match=f"shard-00000.tar is compressed by {name}: unpack it"):
+        count_faces(shard)
+
+
+@pytest.mark.parametrize(
+    "label",
+    [
+        b"[" * 100_000,
+        b'{"units": {"12": 1e999}, "left": {}, "right": {}, "caption": ""}',
+        b'{"units": {"12": 1' + b"0" * 400 + b'}, "left": {}, "right": {}, "caption": ""}',
+        b'{"units": {"' + b"1" * 5000 + b'": 1}, "left": {}, "right": {}, "caption": ""}',
+        b"\xff\xfe",
+    ],
+    ids=["deep", "infinite", "large", "no unit", "no text"],
+)
+def test_hostile_labels_are_named(tmp_path: Path, label: bytes) -> None:
+    packed(tmp_path, {"a.png": b"", "a.json": label})
+    with pytest.raises(ValueError, match=r"face \./a of .*shard-0.tar has a json in which units"):
+        describe_folder(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("card", "words"),
+    [
+        (b"{", "card.json is damaged: no JSON"),
+        (b"\xff", "card.json is damaged: no JSON"),
+        (b"[" * 100_000, "card.json is damaged: no JSON"),
+        (b"[1]", "card.json has schema None"),
+        (b'{"schema": 1}', '"shards" gives the number of faces'),
+        (b'{"schema": 1, "shards": [3]}', '"shards" gives the number of faces'),
+        (b'{"schema": 1, "shards": {"shard-00000.tar": -1}}', '"shards" gives the number'),
+    ],
+)
+def test_a_damaged_card_is_named(tmp_path: Path, card: bytes, words: str) -> None:
+    write_faces(tmp_path, [2])
+    (tmp_path / "card.json").write_bytes(card)
+    with pytest.raises(ValueError, match=words):
+        stream(tmp_path)

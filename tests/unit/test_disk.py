@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import errno
+import os
+import platform
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,7 +15,7 @@ from little_room import largest_file
 from safetensors import SafetensorError
 
 from au_adapter.data.rendered import load
-from au_adapter.disk import full_disk_said, replacing
+from au_adapter.disk import full_disk_said, read_json, replacing, write_json, write_text
 from au_adapter.models.autoencoder import DemoAutoencoder
 from au_adapter.training import face_tensors, landmark_cache
 from au_adapter.training.landmark_cache import LandmarkedSet
@@ -77,3 +81,32 @@ def test_a_full_disk_and_a_full_quota_are_said(tmp_path: Path, error: Exception)
 def test_other_trouble_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(PermissionError, match="mine"), full_disk_said(tmp_path):
         raise PermissionError(errno.EACCES, "mine")
+
+
+def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    file, node = tmp_path / "shard-00000.tar", platform.node()
+    dead, living = (
+        tmp_path / f".{file.name}.{node}.{process}.partial" for process in (gone.pid, os.getppid())
+    )
+    elsewhere, old = (tmp_path / f".{file.name}.another-{n}.1.partial" for n in (1, 2))
+    other = tmp_path / f".shard-00001.tar.{node}.{gone.pid}.partial"
+    for path in (dead, living, elsewhere, old, other):
+        path.write_text("half")
+    os.utime(old, (0, 0))
+    write_text(file, "whole")
+    assert {*tmp_path.iterdir()} == {file, living, elsewhere, other}
+
+
+def test_text_and_json_are_whole_or_not_there(tmp_path: Path) -> None:
+    write_text(tmp_path / "a.txt", "caf\xe9")
+    assert (tmp_path / "a.txt").read_bytes() == b"caf\xc3\xa9"
+    write_json(tmp_path / "a.json", {"12": 3})
+    assert read_json(tmp_path / "a.json") == {"12": 3}
+    with pytest.raises(TypeError):
+        write_json(tmp_path / "a.json", object())
+    assert read_json(tmp_path / "a.json") == {"12": 3}
+    (tmp_path / "a.json").write_text("{")
+    with pytest.raises(ValueError, match="a.json is damaged: no JSON"):
+        read_json(tmp_path / "a.json")

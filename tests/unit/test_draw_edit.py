@@ -90,7 +90,7 @@ def test_a_table_of_requests(tmp_path: Path) -> None:
     assert found == [("a man", 5, {"12": 3.0}), ("a woman", 6, {"4": 2.5})]
     table.write_text("prompt,aus,seed\na man,12Z,5\n")
     wrong = run("draw", "--requests", table, "--output", tmp_path / "out")
-    assert wrong.exit_code == 1 and f"{table}, line 2" in wrong.output
+    assert wrong.exit_code == 1 and f"line 2 of {table}" in wrong.output
 
 
 def test_what_cannot_be_asked_for_is_a_sentence(tmp_path: Path) -> None:

@@ -15,8 +15,8 @@ from PIL import Image
 
 from au_adapter import AUVector
 from au_adapter.cli import main
+from au_adapter.data.pictures import read_picture
 from au_adapter.estimators import read_table
-from au_adapter.estimators.picture_files import read_picture
 from au_adapter.estimators.reading import codes
 from au_adapter.facs import SET_A
 from tools import face_files
@@ -224,20 +224,20 @@ def test_py_feat_gives_probabilities_and_says_so(tmp_path: Path) -> None:
     ("lines", "sentence"),
     [
         (("a,b", "1,2"), "no columns of AUs .* found a, b"),
-        (("frame,AU12_r", "1,much"), "line 2: AU12 is 'much', expected a number"),
-        (("frame,AU12_r", "1,2", "2,7"), r"line 3: AU12 is 7; OpenFace gives 0\.\.5"),
+        (("frame,AU12_r", "1,much"), "line 2 of .*other.csv: AU12 is 'much', expected a number"),
+        (("frame,AU12_r", "1,2", "2,7"), r"line 3 of .*: AU12 is 7; OpenFace gives 0\.\.5"),
         (("frame,AU12", "1,3"), r"AU12 is 3; py-feat \(probability x 5\) gives 0\.\.1"),
         (
-            ("FaceScore,AU12,input", "0.9,1,a.jpg", ",1,b.jpg"),
-            "line 3: FaceScore is '', expected a n",
+            ("FaceScore,AU12,input", "0.9,1,a.jpg", "x,1,b.jpg"),
+            "line 3 of .*: FaceScore is 'x', expected a n",
         ),
         (
             ("frame,confidence,AU12_r", "1,sure,2"),
-            "line 2: confidence is 'sure', expected a number",
+            "line 2 of .*: confidence is 'sure', expected a number",
         ),
         (
-            ("FaceRectX,FaceRectY,FaceRectWidth,FaceRectHeight,AU12", "1,,3,4,1"),
-            "other.csv, line 2: FaceRectY is '', expected a number",
+            ("FaceRectX,FaceRectY,FaceRectWidth,FaceRectHeight,AU12,frame", "1,top,3,4,1,0"),
+            "line 2 of .*other.csv: FaceRectY is 'top', expected a number",
         ),
         (("frame,AU99_r", "1,2"), "no Action Unit|describes|There is no"),
     ],
@@ -245,3 +245,68 @@ def test_py_feat_gives_probabilities_and_says_so(tmp_path: Path) -> None:
 def test_other_tables_are_refused(tmp_path: Path, lines: tuple[str, ...], sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
         read_table(write(tmp_path / "other.csv", *lines))
+
+
+def numbers(path: Path) -> list[list[float]]:
+    """AU12 of the faces of each picture."""
+    found = read_table(path)
+    return [[r.aus.dict(zeros=True)["12"] for r in found.of(i)] for i in range(found.pictures)]
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        (("frame,AU12_r", "3,3", "1,1", "2,2"), [[1], [2], [3]]),  # in another order
+        (("frame,AU12_r", "5,1", "7,3"), [[1], [], [3]]),  # a frame that is not there
+        (("frame,face_id,AU12_r", "1,0,1", "1,1,2", "2,0,3"), [[1, 2], [3]]),
+        (("frame,success,AU12_r", "1,1.0,1", "2,0.0,0", "3,True,3"), [[1], [], [3]]),
+        (("frame,success,AU12_r", "1,TRUE,1", "2,False,0", "3,1,3"), [[1], [], [3]]),
+        (("input,frame,AU12", "p1.png,0,0.2", "p2.png,0,0.4", "p1.png,0,1"), [[1, 5], [2]]),
+        (("frame,input,AU12", "1,clip.mp4,0.4", "0,clip.mp4,0.2"), [[1], [2]]),
+        (("frame_idx,path,au_12_intensity", "9,b.jpg,2", "0,a.jpg,1"), [[2], [1]]),
+        (("input_image_path,au_12_intensity", "C:\\x\\b.PNG,2", "a.jpg,1"), [[2], [1]]),
+        (("input,frame,AU12", "b.TIF,0,0.4", "a.tif,0,0.2"), [[2], [1]]),
+        (("FileName;AU12_r", "b.png;2", "a.png;1"), [[2], [1]]),
+        (("image,AU12_r", "2,2", "1,1"), [[1], [2]]),  # a name that is a number
+        (("image,frame,AU12_r", "7,2,2", "7,1,1"), [[1], [2]]),
+        ((",frame,AU12_r,", "0,1,2,", "1,2,3,"), [[2], [3]]),
+        (("frame,AU12_r", "1,5.0005"), [[5.0005]]),
+    ],
+)  # fmt: skip
+def test_a_row_is_of_the_picture_that_it_names_or_numbers(
+    tmp_path: Path, lines: tuple[str, ...], expected: list
+) -> None:
+    found = numbers(write(tmp_path / "t.csv", *lines))
+    assert found == [pytest.approx(faces) for faces in expected]
+
+
+@pytest.mark.parametrize(
+    "bad", ["-nan(ind),1", "NA,1", "None,1", "-0.02,1", "5.01,1", "inf,1", "1,", "1,nan"]
+)
+def test_a_bad_number_leaves_out_its_row_and_is_counted(
+    tmp_path: Path, bad: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    lines = ("frame,AU12_r,confidence", "1,1,1", f"2,{bad}", "3,3,1")
+    assert numbers(write(tmp_path / "t.csv", *lines)) == [[1], [], [3]]
+    assert "1 rows of" in caplog.text and "such as line 3 of" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("lines", "sentence"),
+    [
+        (("AU12_r,confidence", "1,1"), "no column that names the picture"),
+        (("input,frame,AU12", "a.png,0,1", "a.png,1,1"), "line 3 .* gives a.png to two pictures"),
+        (("frame,input,AU12", "0,a,1", "0,b,1"), "gives 0 to two pictures, input a and b"),
+        (("frame,AU12_r", "1.5,1"), "line 2 .*frame is '1.5', expected the whole number"),
+        (("frame,AU12_r", ",1"), "line 2 .* names no picture"),
+        (("frame,AU12_l,AU12_r", "1,1,2"), "columns of the left side, which OpenFace does not"),
+        (("frame,AU01_r,AU02_r,AU03_r", "1,1,1,1"), "the column 'AU03_r', .* no Action Unit 3"),
+        (("frame,AU12_r", "1,1", "4000000000,1"), "has frames from 1 to 4000000000: are they"),
+        (("frame,AU12_r,AU012_r", "1,1,2"), "gives AU12 twice"),
+    ],
+)
+def test_readings_of_no_picture_or_no_unit_are_refused(
+    tmp_path: Path, lines: tuple[str, ...], sentence: str
+) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        read_table(write(tmp_path / "t.csv", *lines))

@@ -149,7 +149,7 @@ def test_a_table_that_numbers_pictures_is_of_the_folder_by_name(
 @pytest.mark.parametrize(
     ("lines", "words"),
     [
-        (("frame,AU12_r", "1,1"), "numbers 1 pictures and .* has 2"),
+        (("frame,AU12_r", "1,1", "3,1"), "has frame 3, but .* holds 2 pictures, counted from 1"),
         (("input,AU12", "person0.png,1"), "did not read 1 of 1 pictures, such as .*person1.png"),
         (("input,AU12", "a/person1.png,1", "b/person1.png,1"), "two pictures that may be person1"),
         (("frame,input,AU12", "0,a.png,1", "1,a.png,1"), "gives a.png to two pictures"),
@@ -167,3 +167,46 @@ def test_readings_that_do_not_fit(
     assert both.exit_code == 1 and "leave out --estimator" in both.output
     protocol = evaluate("fineface", *options[2:])
     assert protocol.exit_code == 1 and "--readings belongs to a folder" in protocol.output
+
+
+@pytest.mark.parametrize(
+    ("lines", "count", "error"),
+    [
+        (("frame,success,AU06_r,AU12_r", "2,1,2,2", "1,1,1,1"), 2, 0.0),
+        (("frame,success,AU06_r,AU12_r", "1,0.0,0,0", "2,1.0,2,2"), 1, 0.0),
+        (("AU06,AU12,input,frame", "0.4,0.4,person1.png,0", "0.2,0.2,person0.png,0"), 2, 0.0),
+        (("frame,AU06_r,AU12_r", "1,1,2", "2,NA,2"), 1, 0.5),
+    ],
+)
+def test_each_face_goes_to_its_picture(
+    tmp_path: Path, photos: Path, lines: tuple[str, ...], count: int, error: float
+) -> None:
+    asked, output = tmp_path / "asked.csv", tmp_path / "run"
+    asked.write_text("file,aus\nperson0.png,6A+12A\nperson1.png,6B+12B\n")
+    read = readings_of(tmp_path, *lines)
+    result = evaluate(photos, "--requested", asked, "--readings", read, "--output", output)
+    assert result.exit_code == 0, result.output
+    line = json.loads((output / "report.json").read_text())["lines"][0]
+    assert (line["count"], line["value"]) == (count, pytest.approx(error))
+
+
+def test_a_zero_that_was_asked_for_is_scored(tmp_path: Path, photos: Path) -> None:
+    asked, output = tmp_path / "asked.csv", tmp_path / "run"
+    asked.write_text("file,aus\nperson0.png,12:0\nperson1.png,12B\n")
+    read = readings_of(tmp_path, "frame,AU12_r", "1,1", "2,2")
+    result = evaluate(photos, "--requested", asked, "--readings", read, "--output", output)
+    assert result.exit_code == 0, result.output
+    line = json.loads((output / "report.json").read_text())["lines"][0]
+    assert (line["count"], line["value"]) == (2, pytest.approx(0.5))
+
+
+def test_no_name_of_a_picture_is_a_formula_in_the_report(tmp_path: Path, photos: Path) -> None:
+    (photos / "person0.png").rename(photos / "=1+2.png")
+    asked, output = tmp_path / "asked.csv", tmp_path / "run"
+    asked.write_text("file,aus\n=1+2.png,12A\n")
+    read = readings_of(tmp_path, "input,AU12", "=1+2.png,0.2")
+    result = evaluate(photos, "--requested", asked, "--readings", read, "--output", output)
+    assert result.exit_code == 0, result.output
+    (row,) = csv.DictReader((output / "report.csv").open())
+    assert row["id"] == "'=1+2.png" and row["requested_12"] == "1.0"
+    assert json.loads((output / "report.json").read_text())["records"][0]["id"] == "=1+2.png"

@@ -15,7 +15,7 @@ from tiny_demo import write_demo
 from au_adapter import AUVector, load_adapter
 from au_adapter.bundled import FOLDER_VARIABLE
 from au_adapter.cli import main
-from au_adapter.estimators.picture_files import read_picture
+from au_adapter.data.pictures import read_picture
 from au_adapter.estimators.reading import Reading
 from au_adapter.evaluation.calibration_run import calibrate
 from au_adapter.evaluation.evaluate_protocol import _labels, limited

@@ -163,7 +163,7 @@ def test_half_precision_alpha_and_views() -> None:
 
 def test_other_arrays_are_refused() -> None:
     image = torch.zeros(1, 8, 8, 3)
-    for wrong in (image[0], image.movedim(-1, 1), image[..., :1], image[:, :0]):
+    for wrong in (image[0], image.movedim(-1, 1), image[..., :2], image[:, :0]):
         with pytest.raises(ValueError, match=r"\[N, height, width, 3\] with values 0..1, found \("):
             landmarker().detect(wrong)
     with pytest.raises(TypeError, match="found torch.uint8; divide by 255"):

@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ...disk import full_disk_said
-from ..card import CARD, WORK, count_folder, count_labels, counts_path, write_json
+from ...disk import full_disk_said, write_json
+from ..card import CARD, WORK, count_folder, count_labels, counts_path
 from ..shards import new_shard, shard_path
 from .captions import caption
 from .head import UNITS

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from au_adapter.data.labels import LABEL_FORMATS, find_columns, read_values
+from au_adapter.data.au_columns import TABLE_FORMATS, find_columns, read_values
 
 
 @pytest.mark.parametrize(
@@ -17,10 +17,10 @@ from au_adapter.data.labels import LABEL_FORMATS, find_columns, read_values
 )  # fmt: skip
 def test_plain_spellings(column: str, code: str) -> None:
     columns = find_columns(["file", column])
-    assert columns.aus == {column: code} and columns.file == "file"
+    assert columns.aus == {column: code} and columns.files == ("file",)
 
 
-@pytest.mark.parametrize("column", ["AU99", "AU45", "age", "AU12_probability", "BAU4"])
+@pytest.mark.parametrize("column", ["2024", "AU45", "AU51", "age", "AU12_probability", "BAU4"])
 def test_other_columns_are_no_aus(column: str) -> None:
     assert find_columns(["file", "AU1", column]).aus == {"AU1": "1"}
 
@@ -103,4 +103,35 @@ def test_sides_of_one_unit_go_together() -> None:
 
 
 def test_every_format_says_whose_it_is() -> None:
-    assert all(form.title and form.scale in (1.0, 5.0) for form in LABEL_FORMATS.values())
+    assert all(form.title and form.scale in (1.0, 5.0) for form in TABLE_FORMATS.values())
+
+
+@pytest.mark.parametrize("header", ["AU06_r,AU12_r", "AU06_R,au12_r", "AU06_r,AU12"])
+def test_regression_columns_without_a_left_side_are_of_both(header: str) -> None:
+    assert list(find_columns(["file", *header.split(",")]).aus.values()) == ["6", "12"]
+
+
+def test_a_left_side_makes_r_the_right_one() -> None:
+    found = find_columns(["file", "AU06_r", "AU06_l", "AU12_r"]).aus
+    assert list(found.values()) == ["R6", "L6", "R12"]
+
+
+@pytest.mark.parametrize(
+    ("header", "name"),
+    [
+        (",".join(map(str, range(12))), "0"),
+        (",".join(f"AU{n:02d}_r" for n in range(1, 9)), "AU03_r"),
+        ("AU12,AU99", "AU99"),
+        ("AU12,au_40_intensity", "au_40_intensity"),
+    ],
+)
+def test_numbers_that_no_unit_has_are_refused(header: str, name: str) -> None:
+    with pytest.raises(ValueError, match=f"labels.csv has the column '{name}', and there is no"):
+        find_columns(["file", *header.split(",")], "plain", "labels.csv")
+
+
+@pytest.mark.parametrize("form", ["plain", "libreface", "openface", "py-feat"])
+@pytest.mark.parametrize("name", ["filename", "input_image_path", "Image_Path", "input"])
+def test_the_columns_of_files_are_known_in_every_format(form: str, name: str) -> None:
+    unit = {"libreface": "au_12_intensity", "openface": "AU12_r"}.get(form, "AU12")
+    assert find_columns([unit, name], form).files == (name,)

@@ -9,9 +9,9 @@ from pathlib import Path
 from .affectnet import AffectNetSource
 from .captioning import VisionModel
 from .disfa import DISFASource
-from .folder import FolderSource
 from .label_corrections import fit
-from .write_shards import Preparation
+from .labelled_folder import LabelledFolder
+from .preparation import Preparation
 
 KINDS = ("folder", "disfa", "affectnet")
 FORMS = {"folder": "plain", "affectnet": "fineface"}  # the table's, where none is named
@@ -37,7 +37,7 @@ def prepare(
     """Turn a data set into shards in `output`, and return its data card.
 
     kind: a name in KINDS. labels: a table (folder, affectnet) or DISFA's folder of labels. form: of
-    the table, a name in LABEL_FORMATS, default FORMS. variant: "paper" or "released", where
+    the table, a name in TABLE_FORMATS, default FORMS. variant: "paper" or "released", where
     FineFace's paper and code differ, default VARIANTS. folds: of DISFA's subjects, default all
     three. captions: DISFA's CSV. model: captions faces without a caption, and tells photos from
     drawings. size: pixels of a side; None keeps the files. An option that the kind does not have is
@@ -47,7 +47,7 @@ def prepare(
     _refuse(kind, {name for name, value in given.items() if value})
     correct, form, variant = None, form or FORMS.get(kind), variant or VARIANTS.get(kind)
     if kind == "folder":
-        source = FolderSource(pictures, labels, form)
+        source = LabelledFolder(pictures, labels, form)
     elif kind == "disfa":
         source = DISFASource(pictures, labels, folds or (1, 2, 3), variant, captions)
     else:

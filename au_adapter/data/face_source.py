@@ -1,4 +1,4 @@
-"""Where labelled faces come from before they are shards: rows, and the steps that sort them out."""
+"""Labelled faces before they are shards: where they come from, and the steps that drop some."""
 
 from __future__ import annotations
 
@@ -11,21 +11,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
+
+from .pictures import PictureError, read_rgb
 
 LOGGER = logging.getLogger("au_adapter")
-# What Pillow raises for pictures that are cut off, damaged, too large or something else.
-BROKEN_PICTURE = (
-    UnidentifiedImageError,
-    OSError,
-    SyntaxError,
-    ValueError,
-    Image.DecompressionBombError,
-)
 
 
 @dataclass(frozen=True)
-class Face:
+class LabelledFace:
     """One labelled picture.
 
     file: its path. aus: AU code such as "12" or "L4" -> intensity; None where the label is missing.
@@ -38,22 +32,18 @@ class Face:
     about: Mapping[str, object] = field(default_factory=dict)
 
     @cached_property
-    def picture(self) -> Image.Image | None:
-        """The picture, upright, in RGB; None where it cannot be read."""
-        try:
-            with Image.open(self.file) as picture:
-                return ImageOps.exif_transpose(picture).convert("RGB")
-        except BROKEN_PICTURE:
-            return None
+    def picture(self) -> Image.Image:
+        """The picture, upright, in RGB. PictureError where it cannot be read."""
+        return read_rgb(self.file)
 
 
-class Source(Protocol):
+class FaceSource(Protocol):
     """A data set as published. The same `settings` always give the same faces in the same order."""
 
     settings: dict
     steps: tuple[Step, ...]
 
-    def faces(self) -> Iterator[Face]:
+    def faces(self) -> Iterator[LabelledFace]:
         """Every row, from the beginning at each call."""
 
 
@@ -62,7 +52,7 @@ class Step(Protocol):
 
     name: str
 
-    def keeps(self, faces: Sequence[Face]) -> list[bool]:
+    def keeps(self, faces: Sequence[LabelledFace]) -> list[bool]:
         """Which of some faces stay."""
 
 
@@ -71,7 +61,7 @@ class Labelled:
 
     name = "no label"
 
-    def keeps(self, faces: Sequence[Face]) -> list[bool]:
+    def keeps(self, faces: Sequence[LabelledFace]) -> list[bool]:
         return [face.aus is not None for face in faces]
 
 
@@ -80,7 +70,7 @@ class InRange:
 
     name = "an intensity outside 0..5"
 
-    def keeps(self, faces: Sequence[Face]) -> list[bool]:
+    def keeps(self, faces: Sequence[LabelledFace]) -> list[bool]:
         return [all(0 <= v <= 5 for v in face.aus.values()) for face in faces]
 
 
@@ -92,7 +82,7 @@ class Alone:
     def __init__(self, repeated: Container[Path]):
         self.repeated = repeated
 
-    def keeps(self, faces: Sequence[Face]) -> list[bool]:
+    def keeps(self, faces: Sequence[LabelledFace]) -> list[bool]:
         return [face.file not in self.repeated for face in faces]
 
 
@@ -101,20 +91,24 @@ class Present:
 
     name = "no such file"
 
-    def keeps(self, faces: Sequence[Face]) -> list[bool]:
+    def keeps(self, faces: Sequence[LabelledFace]) -> list[bool]:
         return [face.file.is_file() for face in faces]
 
 
 class Readable:
-    """Drops pictures that cannot be decoded: cut off, damaged, empty, or no picture."""
+    """Drops pictures that cannot be decoded: cut off, damaged, empty, too large, or no picture."""
 
     name = "unreadable picture"
 
-    def keeps(self, faces: Sequence[Face]) -> list[bool]:
-        for face in faces:
-            if face.picture is None:
-                LOGGER.warning("%s is cut off, damaged or no picture: it is left out", face.file)
-        return [face.picture is not None for face in faces]
+    def keeps(self, faces: Sequence[LabelledFace]) -> list[bool]:
+        return [self._keeps(face) for face in faces]
+
+    def _keeps(self, face: LabelledFace) -> bool:
+        try:
+            return face.picture is not None
+        except PictureError as error:
+            LOGGER.warning("%s: it is left out", error)
+            return False
 
 
 class Sampled:
@@ -127,7 +121,7 @@ class Sampled:
         self.share, self.seed = share, seed
         self.name = f"no AU at all, {share:.4g} of them kept"
 
-    def keeps(self, faces: Sequence[Face]) -> list[bool]:
+    def keeps(self, faces: Sequence[LabelledFace]) -> list[bool]:
         return [any(face.aus.values()) or lot(face.file, self.seed) < self.share for face in faces]
 
 

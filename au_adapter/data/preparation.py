@@ -1,8 +1,8 @@
-"""Labelled faces from any source into shards: sort out, correct labels, caption, write. Resumable.
+"""Write labelled faces of any source as shards: filter, correct labels, caption. Resumable.
 
-Rows are worked on in parts of a fixed number. Each part leaves a file of verdicts and, once its
-shard is written, a file of counts; a part that has both is done. So a stopped run goes on where it
-stopped, and what was decided is never decided twice.
+Rows are processed in parts of a fixed size. Each part leaves a file of verdicts and, once its shard
+is written, a file of counts; a part with both is done. A stopped run resumes there, and no face is
+judged or captioned twice.
 """
 
 from __future__ import annotations
@@ -21,11 +21,12 @@ from pathlib import Path
 
 from PIL import Image
 
-from ..disk import full_disk_said
+from ..disk import full_disk_said, read_json, write_json
 from .captioning import Captioner
-from .card import CARD, WORK, add_counts, count_labels, counts_path, make_card, write_json
+from .card import CARD, WORK, add_counts, count_labels, counts_path, make_card
+from .face_source import FaceSource, LabelledFace, Step
+from .pictures import opened_picture
 from .shards import make_label, shard_path, write_shard
-from .source import Face, Source, Step
 
 LOGGER = logging.getLogger("au_adapter")
 BATCH = 16  # pictures that are decoded, asked about and captioned together
@@ -48,7 +49,7 @@ class Preparation:
     for faces without a caption; None leaves those empty. part: rows that are worked on together.
     """
 
-    source: Source
+    source: FaceSource
     output: Path
     size: int | None = None
     fit: FitCorrection | None = None
@@ -91,7 +92,7 @@ class Preparation:
                     self._write(number, self._kept(number, faces), correct)
             return self._finish()
 
-    def _parts(self) -> Iterator[tuple[int, list[Face]]]:
+    def _parts(self) -> Iterator[tuple[int, list[LabelledFace]]]:
         rows, number = iter(self.source.faces()), 0
         while faces := list(islice(rows, self.part)):
             yield number, faces
@@ -103,8 +104,8 @@ class Preparation:
     def _counts(self, number: int) -> Path:
         return counts_path(shard_path(self.output, number))
 
-    def _kept(self, number: int, faces: list[Face]) -> list[Face]:
-        verdicts = json.loads(self._verdicts(number).read_text(encoding="utf-8"))
+    def _kept(self, number: int, faces: list[LabelledFace]) -> list[LabelledFace]:
+        verdicts = read_json(self._verdicts(number))
         return [face for face, reason in zip(faces, verdicts, strict=True) if reason is None]
 
     def _kept_labels(self) -> Iterator[dict[str, float]]:
@@ -113,7 +114,7 @@ class Preparation:
 
     def _claim(self) -> None:
         path = self.output / WORK / "settings.json"
-        if path.exists() and (found := json.loads(path.read_text("utf-8"))) != self.state:
+        if path.exists() and (found := read_json(path)) != self.state:
             differing = "; ".join(
                 DIGESTS.get(name, f"{name} was {found.get(name)!r}, now {value!r}")
                 for name, value in self.state.items()
@@ -125,7 +126,7 @@ class Preparation:
             )
         write_json(path, self.state)
 
-    def _write(self, number: int, faces: list[Face], correct: Correct) -> None:
+    def _write(self, number: int, faces: list[LabelledFace], correct: Correct) -> None:
         labels: list[dict] = []
         content = self._labelled(number, faces, correct, labels)
         if faces:
@@ -134,7 +135,7 @@ class Preparation:
         LOGGER.info("part %d: %d faces", number, len(faces))
 
     def _labelled(
-        self, number: int, faces: list[Face], correct: Correct, labels: list[dict]
+        self, number: int, faces: list[LabelledFace], correct: Correct, labels: list[dict]
     ) -> Iterator[tuple[str, str, bytes, dict]]:
         """What a shard holds; each label is also added to `labels`."""
         for first in range(0, len(faces), BATCH):
@@ -146,7 +147,7 @@ class Preparation:
                 yield f"{row:08d}", *encoded(face, self.size), labels[-1]
                 vars(face).pop("picture", None)  # decoded pictures are large
 
-    def _captions(self, faces: Sequence[Face]) -> list[str]:
+    def _captions(self, faces: Sequence[LabelledFace]) -> list[str]:
         captions = [face.caption for face in faces]
         empty = [i for i, caption in enumerate(captions) if not caption]
         if self.captioner and empty:
@@ -157,7 +158,7 @@ class Preparation:
 
     def _finish(self) -> dict:
         numbers = [number for number, _ in self._parts()]
-        parts = [json.loads(self._counts(n).read_text(encoding="utf-8")) for n in numbers]
+        parts = [read_json(self._counts(n)) for n in numbers]
         steps = self._step_counts(numbers)
         counts = add_counts(parts)
         if not counts["faces"]:
@@ -180,7 +181,7 @@ class Preparation:
     def _step_counts(self, numbers: list[int]) -> list[dict]:
         reasons: Counter[str | None] = Counter()
         for number in numbers:
-            reasons.update(json.loads(self._verdicts(number).read_text(encoding="utf-8")))
+            reasons.update(read_json(self._verdicts(number)))
         left, rows = reasons.total(), []
         for step in self.source.steps:
             dropped = reasons[step.name]
@@ -189,12 +190,12 @@ class Preparation:
         return rows
 
 
-def label_digest(faces: Iterable[Face]) -> str:
+def label_digest(faces: Iterable[LabelledFace]) -> str:
     """16 hex digits of what the rows say, in their order."""
     return _digest([face.file.name, face.aus, face.caption, face.about] for face in faces)
 
 
-def file_digest(faces: Iterable[Face]) -> str:
+def file_digest(faces: Iterable[LabelledFace]) -> str:
     """16 hex digits of the rows' picture files: where they lie, how large they are and when they
     were written, or that they are not there. Nothing of them is read."""
     folders = cache(Path.resolve)  # there are few of them
@@ -215,7 +216,7 @@ def _file_state(file: Path) -> tuple[int, int] | None:
     return found.st_size, found.st_mtime_ns
 
 
-def judge(faces: Sequence[Face], steps: Sequence[Step]) -> list[str | None]:
+def judge(faces: Sequence[LabelledFace], steps: Sequence[Step]) -> list[str | None]:
     """For each face, the name of the first step that drops it, or None."""
     verdicts: list[str | None] = [None] * len(faces)
     for first in range(0, len(faces), BATCH):
@@ -232,10 +233,10 @@ def judge(faces: Sequence[Face], steps: Sequence[Step]) -> list[str | None]:
     return verdicts
 
 
-def encoded(face: Face, size: int | None) -> tuple[str, bytes]:
+def encoded(face: LabelledFace, size: int | None) -> tuple[str, bytes]:
     """Kind and content of the picture's file: its own, or a JPEG of size x size pixels."""
     if size is None:
-        with Image.open(face.file) as picture:
+        with opened_picture(face.file) as picture:
             kind = FORMATS.get(picture.format or "", "")
         if kind:
             return kind, face.file.read_bytes()
