@@ -1,76 +1,131 @@
-"""A Stable Diffusion checkpoint of one file as a diffusers pipeline: by configs of our own, from
-this machine alone. diffusers knows how the names of its weights translate."""
+"""A checkpoint in one file as a diffusers pipeline, from tables of our own and this machine alone.
+
+diffusers knows how the names of the weights translate.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import diffusers
 import torch
-from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+import transformers
+from diffusers import AutoencoderKL, DDIMScheduler, DiffusionPipeline, UNet2DConditionModel
 from diffusers.loaders.single_file_utils import (
     convert_ldm_unet_checkpoint,
     convert_ldm_vae_checkpoint,
     convert_open_clip_checkpoint,
 )
 from torch import Tensor, nn
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+from transformers import CLIPTextConfig, CLIPTokenizer
 
-from ..weights.stable_diffusion_files import find_family, predicts_velocity, read_configs
 from ..weights.tensors import read_tensors
+from .stable_diffusion import StableDiffusionFamily
 
-CLIP = "cond_stage_model.transformer."
-OPEN_CLIP = "cond_stage_model.model."
-BUFFERS = (".position_ids",)  # which some files carry, and no weights
+BUFFERS = (".position_ids",)  # in some files, and no weights
+# What the families of Stable Diffusion share, in the words of diffusers and transformers.
+VAE = {
+    "down_block_types": ["DownEncoderBlock2D"] * 4,
+    "up_block_types": ["UpDecoderBlock2D"] * 4,
+    "block_out_channels": [128, 256, 512, 512],
+    "layers_per_block": 2,
+    "latent_channels": 4,
+    "sample_size": 512,
+    "scaling_factor": 0.18215,
+}
+SCHEDULER = {
+    "beta_start": 0.00085,
+    "beta_end": 0.012,
+    "beta_schedule": "scaled_linear",
+    "clip_sample": False,
+    "set_alpha_to_one": False,
+    "steps_offset": 1,
+}
+CLIP_L = {
+    "hidden_size": 768,
+    "intermediate_size": 3072,
+    "num_hidden_layers": 12,
+    "num_attention_heads": 12,
+    "hidden_act": "quick_gelu",
+    "projection_dim": 768,
+}
 
 
-def load_checkpoint(path: Path, tokenizer: str | Path | None) -> StableDiffusionPipeline:
-    """The networks of a checkpoint in float32. tokenizer: a folder with CLIP's vocab.json and
-    merges.txt, such as comfy/sd1_tokenizer of ComfyUI.
+@dataclass(frozen=True)
+class TextLayout:
+    """A text encoder in a checkpoint.
 
-    ValueError for a checkpoint of another family, or one that lacks a network.
+    prefix: of its weights. pad_token: what its text was padded with in training. open_clip:
+    whether the weights have OpenCLIP's names. kind: its class in transformers.
     """
-    family = find_family(path)
-    return convert(read_tensors(path), read_configs(family), tokenizer, path)
+
+    prefix: str
+    config: Mapping[str, Any]
+    pad_token: str = "<|endoftext|>"
+    open_clip: bool = False
+    kind: str = "CLIPTextModel"
+
+
+@dataclass(frozen=True)
+class CheckpointLayout:
+    """The configs of a checkpoint's networks. texts: by their names in the pipeline."""
+
+    unet: Mapping[str, Any]
+    texts: Mapping[str, TextLayout]
+    vae: Mapping[str, Any]
+    scheduler: Mapping[str, Any]
+
+
+def load_checkpoint(
+    family: StableDiffusionFamily, path: Path, tokenizer: str | Path | None
+) -> DiffusionPipeline:
+    """The networks of a checkpoint in float32; ValueError where one is not whole."""
+    return convert(family, read_tensors(path), family.layout(), tokenizer, path)
 
 
 def convert(
+    family: StableDiffusionFamily,
     tensors: Mapping[str, Tensor],
-    configs: Mapping[str, Any],
+    layout: CheckpointLayout,
     tokenizer: str | Path | None,
     path: Path,
-) -> StableDiffusionPipeline:
+) -> DiffusionPipeline:
     """The pipeline of a checkpoint's tensors; path: for messages."""
     tensors = {name: t.float() if t.is_floating_point() else t for name, t in tensors.items()}
-    kind = "v_prediction" if predicts_velocity(tensors) else "epsilon"
+    scheduler = {**layout.scheduler, **family.read_schedule(tensors)}
     with torch.device("meta"):  # no numbers are drawn that the file's replace anyway
-        unet = UNet2DConditionModel.from_config(configs["unet"])
-        vae = AutoencoderKL.from_config(configs["vae"])
-    text = CLIPTextModel(CLIPTextConfig.from_dict(configs["text_encoder"]))
-    _fill(unet, convert_ldm_unet_checkpoint(dict(tensors), configs["unet"]), path, "UNet")
-    _fill(vae, convert_ldm_vae_checkpoint(dict(tensors), configs["vae"]), path, "VAE")
-    _fill(text, _text_weights(text, tensors), path, "text encoder")
-    return StableDiffusionPipeline(
-        vae=vae.eval(),
-        text_encoder=text.eval(),
-        tokenizer=_tokenizer(tokenizer, configs["pad_token"], path),
-        unet=unet.eval(),
-        scheduler=DDIMScheduler.from_config(configs["scheduler"], prediction_type=kind),
-        safety_checker=None,
-        feature_extractor=None,
-        requires_safety_checker=False,
+        unet = UNet2DConditionModel.from_config(dict(layout.unet))
+        vae = AutoencoderKL.from_config(dict(layout.vae))
+    _fill(unet, convert_ldm_unet_checkpoint(dict(tensors), unet.config), path, "UNet")
+    _fill(vae, convert_ldm_vae_checkpoint(dict(tensors), vae.config), path, "VAE")
+    components: dict[str, Any] = {"unet": unet.eval(), "vae": vae.eval()}
+    for name, text in layout.texts.items():
+        components[name] = _text_encoder(text, tensors, path)
+        part = name.replace("text_encoder", "tokenizer")
+        components[part] = _tokenizer(tokenizer, text.pad_token, path)
+    return getattr(diffusers, family.pipeline_class)(
+        **components, scheduler=DDIMScheduler.from_config(scheduler), **family.absent
     )
 
 
-def _text_weights(text: CLIPTextModel, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """By the names of transformers, which has put all of them below text_model and no longer."""
-    if any(name.startswith(OPEN_CLIP) for name in tensors):
-        found = convert_open_clip_checkpoint(text, dict(tensors), prefix=OPEN_CLIP)
+def _text_encoder(text: TextLayout, tensors: Mapping[str, Tensor], path: Path) -> nn.Module:
+    encoder = getattr(transformers, text.kind)(CLIPTextConfig.from_dict(dict(text.config)))
+    if text.open_clip:
+        found = convert_open_clip_checkpoint(encoder, dict(tensors), prefix=text.prefix)
     else:
-        found = {n.removeprefix(CLIP): t for n, t in tensors.items() if n.startswith(CLIP)}
-    below = "text_model." if hasattr(text, "text_model") else ""
-    return {below + name.removeprefix("text_model."): t for name, t in found.items()}
+        ours = (name for name in tensors if name.startswith(text.prefix))
+        found = {name.removeprefix(text.prefix): tensors[name] for name in ours}
+    # transformers keeps the weights below text_model; newer versions not those of CLIPTextModel.
+    below = "text_model." if hasattr(encoder, "text_model") else ""
+    weights = {
+        name if name.startswith("text_projection") else below + name.removeprefix("text_model."): t
+        for name, t in found.items()
+    }
+    _fill(encoder, weights, path, "text encoder")
+    return encoder.eval()
 
 
 def _fill(network: nn.Module, weights: Mapping[str, Tensor], path: Path, title: str) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
-from diffusers import DDIMScheduler, StableDiffusionPipeline
+from diffusers import DDIMScheduler, DiffusionPipeline
 from torch import Tensor, nn
 
 from ..models import magicface
@@ -14,6 +14,8 @@ from .diffusion import stable_diffusion_schedule
 
 STEPS = 20
 GUIDANCE = 5.0
+# What the classes of diffusers' pipelines take beside networks.
+CALLED = ("requires_safety_checker", "force_zeros_for_empty_prompt")
 BATCH = 4  # pictures of 512 pixels drawn together; of smaller ones more
 
 
@@ -27,7 +29,7 @@ class Case:
 
 
 def draw_pictures(
-    pipeline: StableDiffusionPipeline,
+    pipeline: DiffusionPipeline,
     networks: Mapping[str, nn.Module],
     inputs: Mapping[str, object],
     seeds: Sequence[int],
@@ -44,7 +46,7 @@ def draw_pictures(
 
 
 def draw_latents(
-    pipeline: StableDiffusionPipeline,
+    pipeline: DiffusionPipeline,
     prompts: Sequence[str],
     seeds: Sequence[int],
     steps: int = STEPS,
@@ -88,7 +90,7 @@ def draw_edits(
 
 
 def _draw(
-    pipeline: StableDiffusionPipeline,
+    pipeline: DiffusionPipeline,
     networks: Mapping[str, nn.Module],
     inputs: Mapping[str, object],
     seeds: Sequence[int],
@@ -96,9 +98,9 @@ def _draw(
     guidance: float,
     output_type: str,
 ) -> Tensor:
-    ours = StableDiffusionPipeline(
-        **{**pipeline.components, **networks, "scheduler": _scheduler(pipeline)},
-        requires_safety_checker=False,
+    kept = {name: pipeline.config[name] for name in CALLED if name in pipeline.config}
+    ours = type(pipeline)(
+        **{**pipeline.components, **networks, "scheduler": _scheduler(pipeline), **kept}
     )
     ours.set_progress_bar_config(disable=True)
     drawn = []
@@ -125,6 +127,6 @@ def _rows(inputs: Mapping[str, object], rows: slice) -> dict:
     return part
 
 
-def _scheduler(pipeline: StableDiffusionPipeline) -> DDIMScheduler:
+def _scheduler(pipeline: DiffusionPipeline) -> DDIMScheduler:
     """DDIM on the base's own noise schedule."""
     return DDIMScheduler.from_config(pipeline.scheduler.config, clip_sample=False)
