@@ -23,7 +23,7 @@ from .compat import (
 
 
 class AnySize:
-    """What core's descriptions of published models leave to the instance: size, heads, prediction."""
+    """A description of core's with size, heads and prediction left to the instance."""
 
     unet_extra_config: dict[str, Any] = {}
     prediction = ModelType.EPS
