@@ -49,7 +49,7 @@ def comfy_entrypoint():
 
     _import_library()
     _register_model_folders()
-    from nodes import NODES
+    from .nodes import NODES
 
     class AUAdapterExtension(ComfyExtension):
         async def get_node_list(self):

@@ -6,7 +6,7 @@ import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,8 +15,7 @@ from matplotlib.figure import Figure
 from au_adapter.evaluation.response import full_error, prompted_error
 from au_adapter.metrics import linearity
 
-if TYPE_CHECKING:
-    from .paper_tables import Cell, Size
+from .paper_plan import Cell, Size
 
 # arXiv 2407.20175, Tables 1 to 3: AU MSE and CLIP-I of single AUs, then of combinations.
 PUBLISHED = {

@@ -13,7 +13,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -37,76 +37,19 @@ from au_adapter.training.loop import Trainer
 from au_adapter.training.recipes.lora_recipe import au_text
 from au_adapter.training.results import training_hours
 from au_adapter.training.run import find_recipe
-from au_adapter.training.sampling import STEPS, Case, draw_pictures
+from au_adapter.training.sampling import Case, draw_pictures
 from au_adapter.training.settings import Settings
 from au_adapter.training.sources import find_faces
 from au_adapter.weights.tensors import weights_name
 
 from .au_response import PROMPTS
+from .paper_plan import CELLS, SIZES, Cell, Size
 from .paper_report import write_report
 
 RESULTS = Path(__file__).parent / "results"
 WORK = Path(__file__).parents[1] / ".cache" / "benchmarks" / "paper_tables"
 FIRST_SEED = 8001  # of the pictures; nothing was trained or chosen on them
 SHEET_LEVEL = 4.0
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One row of a table: how its model is trained. tables: the numbers of those that show it."""
-
-    name: str
-    recipe: str
-    tables: tuple[int, ...]
-    settings: dict[str, Any] = field(default_factory=dict)
-
-
-CELLS = (
-    Cell("FineFace", "fineface", (1, 2, 3)),
-    Cell("LoRA-T", "lora-text", (1,)),
-    Cell("LoRA-AU", "lora-au", (1,)),
-    Cell("DreamBooth", "dreambooth", (1,), {"learning_rate": 1e-4}),
-    Cell("encoder none", "fineface", (2,), {"encoder": "none"}),
-    Cell("encoder mlp", "fineface", (2,), {"encoder": "mlp"}),
-    Cell("encoder res_mlp", "fineface", (2,), {"encoder": "res_mlp"}),
-    Cell("encoder res_3mlp", "fineface", (2,), {"encoder": "res_3mlp"}),
-    Cell("encoder individual", "fineface", (2,), {"encoder": "individual"}),
-    Cell("without smoothing", "fineface", (3,), {"smoothing": "none"}),
-    Cell("smoothing as in the paper", "fineface", (3,), {"smoothing": "paper"}),
-)
-
-
-@dataclass(frozen=True)
-class Size:
-    """How much is done. data: see `training.sources`. ranks: whether it is enough to rank by."""
-
-    training: dict[str, Any]
-    data: str
-    prompts: int
-    levels: tuple[float, ...]
-    combinations: int
-    units: tuple[int, ...] = SET_A
-    seeds: tuple[int, ...] = (1,)
-    ranks: bool = True
-    sampling: int = STEPS
-
-
-DECAYED = {"warmup_steps": 50, "average_decay": 0.99, "mixed_precision": "no", "batch_size": 16}
-FEW = {
-    "mixed_precision": "no", "batch_size": 2, "warmup_steps": 0, "decay_steps": 0, "log_every": 1
-}  # fmt: skip
-SIZES = {
-    "smoke": Size(
-        {**FEW, "steps": 2}, "rendered", 1, (4.0,), 1, units=(6, 12), ranks=False, sampling=2
-    ),
-    "evening": Size(
-        {**DECAYED, "steps": 1000, "decay_steps": 300}, "rendered", 2, (1.0, 3.0, 5.0), 6
-    ),
-    "full": Size(
-        {"batch_size": 32, "steps": 20000}, "rendered:20000", 8, (1.0, 2.0, 3.0, 4.0, 5.0), 50,
-        seeds=(1, 2, 3),
-    ),
-}  # fmt: skip
 
 
 @click.command()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
+from au_adapter_pack.nodes.apply_magicface import change_of
 from au_adapter_pack.nodes.face_edit import changes
-from au_adapter_pack.nodes.magicface import change_of
 from sampling import run
 
 from au_adapter import AUVector

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from au_adapter_pack.nodes import evaluator
+from au_adapter_pack.nodes import au_evaluator
 from au_adapter_pack.nodes.compat import folder_paths
 from comfy.clip_vision import ClipVisionModel
 from face_pictures import SEGMENTER, TASK
@@ -286,7 +286,7 @@ def test_calibrate_adds_curves_and_leaves_the_adapter_alone(demo_files: Path) ->
 
 
 def test_slots_of_one_type_bypass() -> None:
-    schema = evaluator.AUEvaluator.define_schema()
+    schema = au_evaluator.AUEvaluator.define_schema()
     order = ["images", "au_vector", "source", "clip_vision", "au_reading", "face_reader", "request"]
     assert [field.id for field in schema.inputs] == order
     assert [output.io_type for output in schema.outputs] == ["AU_REPORT", "IMAGE", "STRING"]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from au_adapter_pack.nodes.compat import folder_paths
-from au_adapter_pack.nodes.train import _forget, _output
+from au_adapter_pack.nodes.train_adapter import _forget, _output
 from au_adapter_pack.nodes.train_files import numbered
 from au_adapter_pack.nodes.train_request import Request
 from test_training_request import WIDGETS

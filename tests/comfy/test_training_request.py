@@ -10,7 +10,7 @@ import pytest
 import torch
 from au_adapter_pack.nodes import train_request
 from au_adapter_pack.nodes.compat import folder_paths
-from au_adapter_pack.nodes.train import TrainAUAdapter, _explained, _forget
+from au_adapter_pack.nodes.train_adapter import TrainAUAdapter, _explained, _forget
 from au_adapter_pack.nodes.train_files import numbered
 from au_adapter_pack.nodes.train_request import Request
 from filelock import FileLock

@@ -68,7 +68,7 @@ def test_a_result_without_its_file_is_named(tmp_path: Path) -> None:
 
 def test_the_bundled_networks_have_the_size_that_git_allows() -> None:
     """Of the bundled base, twice: MagicFace starts from it."""
-    base = Path(__file__).parents[2] / "au_adapter" / "demo" / "unet.safetensors"
+    base = Path(__file__).parents[2] / "au_adapter" / "bundled" / "unet.safetensors"
     assert 2 * base.stat().st_size < LIMIT
     for packed in base.parent.glob("magicface/*.safetensors"):
         assert packed.stat().st_size < LIMIT

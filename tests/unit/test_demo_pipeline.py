@@ -112,7 +112,7 @@ def test_weights_of_another_network_are_refused(folder: Path, tmp_path: Path) ->
 def test_another_folder_can_be_named_in_the_environment(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert demo_folder().name == "demo"
+    assert demo_folder().name == "bundled"
     monkeypatch.setenv("AU_ADAPTER_DEMO", str(folder))
     assert demo_folder() == folder
     load_diffusers_pipeline()

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ ROOT = Path(au_adapter.__file__).parent.parent
 LIBRARY = sorted((ROOT / "au_adapter").rglob("*.py"))
 NODES = sorted((ROOT / "nodes").rglob("*.py"))
 TOOLS = sorted((ROOT / "tools").rglob("*.py"))
+BENCHMARKS = sorted((ROOT / "benchmarks").rglob("*.py"))
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
 ENTRY = ROOT / "__init__.py"
 OURS = [ENTRY, *LIBRARY, *NODES, *TOOLS, *TESTS]
@@ -36,6 +38,29 @@ COMFYUI = (
     "nodes",
     "server",
 )
+# Which room may import which. The library's rooms from the ground up; every arrow points down.
+GROUND = {"disk", "processes"}
+ARROWS: dict[str, set[str]] = {
+    "disk": set(),
+    "processes": set(),
+    "facs": set(),
+    "metrics": set(),
+    "models": {"facs"},
+    "weights": {"models", "facs", *GROUND},
+    "faces": {"weights", *GROUND},
+    "bundled": {"weights", "models", *GROUND},
+    "data": {"faces", "weights", "models", "facs", *GROUND},
+    "bases": {"bundled", "weights", "models", "facs", *GROUND},
+    "estimators": {"data", "bundled", "faces", "weights", "models", "facs", *GROUND},
+}
+ARROWS["methods"] = {"bases", "estimators", *ARROWS["bases"], *ARROWS["estimators"]}
+ARROWS["evaluation"] = {"methods", "metrics", *ARROWS["methods"]}
+ARROWS["training"] = {"evaluation", *ARROWS["evaluation"]}
+ARROWS["cli"] = {"entry", "training", *ARROWS["training"]}
+ARROWS["entry"] = set()
+ARROWS["nodes"] = {"entry", "training", *ARROWS["training"]}
+ARROWS["tools"] = {"entry", "cli", "training", *ARROWS["training"]}
+ARROWS["benchmarks"] = {"tools", *ARROWS["tools"]}
 IMPORT_ALL = f"""
 import importlib, pkgutil, sys
 class Refuse:
@@ -83,12 +108,92 @@ def test_the_library_loads_without_comfyui() -> None:
     assert answer.returncode == 0, answer.stderr
 
 
-def test_arrows_go_one_way() -> None:
-    for path in (ROOT / "au_adapter" / "models").rglob("*.py"):
-        text = path.read_text(encoding="utf-8")
-        assert not re.search(r"from \.\.(weights|training|data|evaluation|demo)", text), _name(path)
-    for path in (ROOT / "au_adapter" / "facs").rglob("*.py"):
-        assert not re.search(r"from \.\.", path.read_text(encoding="utf-8")), _name(path)
+def _module(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def _imports_of(path: Path, modules: set[str]) -> set[str]:
+    """The modules of this project that a file imports, relative imports resolved."""
+    here = path.relative_to(ROOT).parent.parts
+    found: set[str] = set()
+    for node in ast.walk(_tree(path)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = here[: len(here) - node.level + 1] if node.level else ()
+            package = ".".join([*base, *([node.module] if node.module else [])])
+            names = {f"{package}.{alias.name}" for alias in node.names}
+            found |= {name if name in modules else package for name in names}
+    return found & modules - {_module(path)}
+
+
+def _arrows() -> dict[str, set[str]]:
+    """Module -> the modules of this project that it imports."""
+    paths = {_module(path): path for path in (*LIBRARY, *NODES, *TOOLS, *BENCHMARKS)}
+    return {module: _imports_of(path, {*paths}) for module, path in paths.items()}
+
+
+def _room(module: str) -> str:
+    """The room of a module: a package of the library, or a folder beside it."""
+    top, *rest = module.split(".")
+    if top != "au_adapter":
+        return top
+    if rest == ["__main__"]:
+        return "cli"
+    return rest[0] if rest else "entry"
+
+
+def _circle(arrows: dict[str, set[str]]) -> list[str]:
+    """Some modules or rooms that import each other in a ring; empty where there are none."""
+    state: dict[str, bool] = {}  # in progress: False, done: True
+
+    def visit(name: str, trail: list[str]) -> list[str]:
+        if name in state:
+            return [] if state[name] else trail[trail.index(name) :]
+        state[name] = False
+        for other in sorted(arrows.get(name, ())):
+            if ring := visit(other, [*trail, other]):
+                return ring
+        state[name] = True
+        return []
+
+    return next((ring for name in sorted(arrows) if (ring := visit(name, [name]))), [])
+
+
+def _unexpected(arrows: dict[str, set[str]]) -> set[str]:
+    """The arrows between rooms that the list below does not allow, as "from -> to"."""
+    found = set()
+    for module, others in arrows.items():
+        here = _room(module)
+        rooms = {_room(other) for other in others} - {here}
+        found |= {f"{here} -> {room}" for room in rooms - ARROWS.get(here, set())}
+    return found
+
+
+def test_every_arrow_between_rooms_is_on_the_list() -> None:
+    assert _unexpected(_arrows()) == set()
+
+
+def test_the_list_of_arrows_has_no_circle_and_knows_every_room() -> None:
+    assert _circle(ARROWS) == []
+    assert {_room(module) for module in _arrows()} <= {*ARROWS}
+
+
+def test_no_files_import_each_other_in_a_circle() -> None:
+    assert _circle(_arrows()) == []
+
+
+def test_a_new_arrow_and_a_new_circle_are_noticed() -> None:
+    up = _arrows()
+    up["au_adapter.facs.vector"] = up["au_adapter.facs.vector"] | {"au_adapter.models.adapter"}
+    assert _unexpected(up) == {"facs -> models"}
+    assert _circle(up) != []
+
+
+def test_every_file_has_a_name_of_its_own() -> None:
+    names = Counter(p.name for p in (*LIBRARY, *NODES) if not p.name.startswith("__"))
+    assert [name for name, times in names.items() if times > 1] == []
 
 
 @pytest.mark.parametrize("path", OURS, ids=_name)

@@ -20,8 +20,9 @@ from transformers import CLIPImageProcessor, CLIPVisionConfig, CLIPVisionModelWi
 from au_adapter.bundled import demo_folder
 from au_adapter.training.loop import Trainer
 from benchmarks import paper_tables
+from benchmarks.paper_plan import CELLS, SIZES
 from benchmarks.paper_report import PUBLISHED, UNTRAINED, measures
-from benchmarks.paper_tables import CELLS, SIZES, run
+from benchmarks.paper_tables import run
 
 
 @pytest.fixture(scope="module")
