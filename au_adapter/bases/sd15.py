@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from .checkpoint_layout import CLIP_L, VAE, CheckpointLayout, TextLayout
 from .stable_diffusion import StableDiffusionFamily
-
-if TYPE_CHECKING:
-    from .single_file import CheckpointLayout
 
 UNET = {
     "sample_size": 64,
@@ -30,10 +28,8 @@ class StableDiffusion15(StableDiffusionFamily):
         return not (added or unet.get("use_linear_projection"))
 
     def layout(self) -> CheckpointLayout:
-        from .single_file import CLIP_L, SCHEDULER, VAE, CheckpointLayout, TextLayout
-
         text = TextLayout("cond_stage_model.transformer.", CLIP_L)
-        return CheckpointLayout(UNET, {"text_encoder": text}, VAE, SCHEDULER)
+        return CheckpointLayout(UNET, {"text_encoder": text}, VAE)
 
 
 SD15 = StableDiffusion15()

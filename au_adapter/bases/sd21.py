@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from torch import Tensor
 
+from .checkpoint_layout import VAE, CheckpointLayout, TextLayout
 from .stable_diffusion import UNET as PREFIX
 from .stable_diffusion import StableDiffusionFamily
-
-if TYPE_CHECKING:
-    from .single_file import CheckpointLayout
 
 UNET = {
     "sample_size": 64,
@@ -45,10 +43,8 @@ class StableDiffusion21(StableDiffusionFamily):
         return bool(unet.get("use_linear_projection")) and not added
 
     def layout(self) -> CheckpointLayout:
-        from .single_file import SCHEDULER, VAE, CheckpointLayout, TextLayout
-
         text = TextLayout("cond_stage_model.model.", TEXT, "!", open_clip=True)
-        return CheckpointLayout(UNET, {"text_encoder": text}, VAE, SCHEDULER)
+        return CheckpointLayout(UNET, {"text_encoder": text}, VAE)
 
     def read_schedule(self, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
         bias = tensors.get(TELLING)

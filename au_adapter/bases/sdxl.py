@@ -10,14 +10,13 @@ import torch
 from torch import Tensor, nn
 
 from ..weights.tensors import read_shapes
+from .checkpoint_layout import CLIP_L, VAE, CheckpointLayout, TextLayout
 from .family import EncodedText, pad_and_tokenize
 from .stable_diffusion import UNET as PREFIX
 from .stable_diffusion import StableDiffusionFamily
 
 if TYPE_CHECKING:
     from diffusers import DiffusionPipeline
-
-    from .single_file import CheckpointLayout
 
 UNET = {
     "sample_size": 128,
@@ -66,8 +65,6 @@ class StableDiffusionXL(StableDiffusionFamily):
         return True
 
     def layout(self) -> CheckpointLayout:
-        from .single_file import CLIP_L, SCHEDULER, VAE, CheckpointLayout, TextLayout
-
         second = TextLayout(
             "conditioner.embedders.1.model.", TEXT_2, "!", True, "CLIPTextModelWithProjection"
         )
@@ -76,7 +73,7 @@ class StableDiffusionXL(StableDiffusionFamily):
             "text_encoder_2": second,
         }
         vae = {**VAE, "sample_size": 1024, "scaling_factor": 0.13025}
-        return CheckpointLayout(UNET, texts, vae, SCHEDULER)
+        return CheckpointLayout(UNET, texts, vae)
 
     def read_schedule(self, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
         """By the empty tensors that trainers put into a file, as ComfyUI reads them."""

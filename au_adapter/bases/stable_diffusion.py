@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from ..weights.tensors import read_shapes
+from ..weights.tensors import read_shapes, read_tensors
+from .checkpoint_layout import SCHEDULER, CheckpointLayout
 from .family import BaseFamily, EncodedText, pad_and_tokenize
 
 if TYPE_CHECKING:
     from diffusers import DiffusionPipeline
-
-    from .single_file import CheckpointLayout
 
 UNET = "model.diffusion_model."
 FIRST_LAYER = f"{UNET}input_blocks.0.0.weight"
@@ -91,9 +90,7 @@ class StableDiffusionFamily(BaseFamily):
 
     def load(self, path: Path, tokenizer: str | Path | None = None) -> DiffusionPipeline:
         if path.is_file():
-            from .single_file import load_checkpoint
-
-            return load_checkpoint(self, path, tokenizer)
+            return self.open_checkpoint(read_tensors(path), self.layout(), tokenizer, path)
         import diffusers
 
         pipeline = getattr(diffusers, self.pipeline_class).from_pretrained(
@@ -102,6 +99,24 @@ class StableDiffusionFamily(BaseFamily):
         channels = pipeline.unet.config.in_channels
         _require_text_to_image(channels, pipeline.vae.config.latent_channels, path)
         return pipeline
+
+    def open_checkpoint(
+        self,
+        tensors: Mapping[str, Tensor],
+        layout: CheckpointLayout,
+        tokenizer: str | Path | None,
+        path: Path,
+    ) -> DiffusionPipeline:
+        """The pipeline of a checkpoint's tensors; see `single_file.read_networks`."""
+        import diffusers
+
+        from .single_file import read_networks
+
+        networks = read_networks(tensors, layout, tokenizer, path)
+        schedule = {**SCHEDULER, **self.read_schedule(tensors)}
+        return getattr(diffusers, self.pipeline_class)(
+            **networks, scheduler=diffusers.DDIMScheduler.from_config(schedule), **self.absent
+        )
 
     def tokenize(self, pipeline: DiffusionPipeline, prompts: Sequence[str]) -> Tensor:
         return pad_and_tokenize(pipeline.tokenizer, prompts)

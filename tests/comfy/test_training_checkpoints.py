@@ -21,10 +21,10 @@ from torch import Tensor, nn
 from transformers import CLIPTextConfig
 
 from au_adapter.bases import find_family, load_base
+from au_adapter.bases.checkpoint_layout import CheckpointLayout, TextLayout
 from au_adapter.bases.sd15 import SD15
 from au_adapter.bases.sd21 import SD21, TELLING
 from au_adapter.bases.sdxl import SDXL
-from au_adapter.bases.single_file import CheckpointLayout, TextLayout, convert
 from au_adapter.bases.stable_diffusion import UNET, StableDiffusionFamily
 
 FAMILIES = (SD15, SD21, SDXL)
@@ -92,7 +92,7 @@ def file(family: StableDiffusionFamily, tmp_path_factory: pytest.TempPathFactory
 
 
 def opened(family: StableDiffusionFamily, file: Path) -> DiffusionPipeline:
-    return convert(family, load_file(file), small(family), tokenizer_folder(), file)
+    return family.open_checkpoint(load_file(file), small(family), tokenizer_folder(), file)
 
 
 def test_every_weight_comes_back(family: StableDiffusionFamily, file: Path) -> None:
@@ -118,7 +118,7 @@ def test_the_vocabulary_of_comfyui_suits_the_family(
         assert row[:7] == [49406, 320, 1125, 539, 320, 786, 49407]
         assert row[7:] == [padding] * 70
     with pytest.raises(FileNotFoundError, match="needs CLIP's vocabulary .*tokenizer=FOLDER"):
-        convert(family, load_file(file), small(family), None, file)
+        family.open_checkpoint(load_file(file), small(family), None, file)
 
 
 def test_a_file_of_another_size_is_a_sentence(family: StableDiffusionFamily, file: Path) -> None:
@@ -132,7 +132,9 @@ def test_parts_of_a_checkpoint_and_other_models_are_refused(tmp_path: Path) -> N
     whole = checkpoint(small(SD15))
     without = {name: t for name, t in whole.items() if not name.startswith(VAE)}
     with pytest.raises(ValueError, match="has no whole VAE: .* Choose a checkpoint"):
-        convert(SD15, without, small(SD15), tokenizer_folder(), tmp_path / "some.safetensors")
+        SD15.open_checkpoint(
+            without, small(SD15), tokenizer_folder(), tmp_path / "some.safetensors"
+        )
     other = tmp_path / "other.safetensors"
     save_file({"weight": torch.zeros(2)}, other)
     with pytest.raises(ValueError, match="is no base .*Stable Diffusion 2.1, Stable Diffusion 1.5"):
