@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from diffusers import DiffusionPipeline
 
 __all__ = [
-    "FAMILIES", "BaseFamily", "EncodedText", "StableDiffusionFamily", "find_family", "load_base",
-    "register",
+    "FAMILIES", "BaseFamily", "EncodedText", "StableDiffusionFamily", "base_name", "family_of",
+    "find_family", "load_base", "register",
 ]  # fmt: skip
 
 FAMILIES: list[BaseFamily] = [BUNDLED, SDXL, SD21, SD15]  # in the order of detection
@@ -44,6 +44,20 @@ def find_family(path: str | Path) -> BaseFamily:
     if found is None:
         raise ValueError(f"{path} is no base that is known here: {_what_to_name()}")
     return found
+
+
+def family_of(pipeline: DiffusionPipeline) -> BaseFamily:
+    """The family of a pipeline in memory; ValueError for one of none."""
+    found = next((family for family in FAMILIES if family.owns(pipeline)), None)
+    if found is None:
+        titles = ", ".join(family.title for family in FAMILIES)
+        raise ValueError(f"{type(pipeline).__name__} is of no base known here: {titles}")
+    return found
+
+
+def base_name(path: str | Path) -> str:
+    """The name of the base at a path, for an adapter's config and for reports."""
+    return find_family(path).base_name(Path(path).resolve())
 
 
 def load_base(path: str | Path, tokenizer: str | Path | None = None) -> DiffusionPipeline:

@@ -29,6 +29,9 @@ class BundledFamily(StableDiffusionFamily):
     def detect(self, path: Path) -> bool:
         return (path / "unet.safetensors").is_file()
 
+    def owns(self, pipeline: StableDiffusionPipeline) -> bool:
+        return type(pipeline.vae).__name__ == "DiffusersAutoencoder"
+
     def load(self, path: Path, tokenizer: str | Path | None = None) -> StableDiffusionPipeline:
         from ..bundled import load_diffusers_pipeline
 

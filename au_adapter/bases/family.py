@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import Tensor, nn
 
 if TYPE_CHECKING:
@@ -69,6 +70,22 @@ class BaseFamily:
     def encode_text(self, networks: Any, tokens: Tensor) -> EncodedText:
         """The text encoders' output for token ids, as the pipeline itself encodes its prompts."""
         raise NotImplementedError
+
+    def owns(self, pipeline: DiffusionPipeline) -> bool:
+        """Whether a pipeline in memory is of this family."""
+        raise NotImplementedError
+
+    def encode_prompts(
+        self, pipeline: DiffusionPipeline, prompts: Sequence[str], guided: bool
+    ) -> EncodedText:
+        """What the UNet reads of N prompts; guided: of the empty prompt N times, then of them."""
+        device = pipeline.unet.device
+        asked = self.encode_text(pipeline, self.tokenize(pipeline, prompts).to(device))
+        if not guided:
+            return asked
+        empty = self.encode_text(pipeline, self.tokenize(pipeline, [""] * len(prompts)).to(device))
+        added = {name: torch.cat([empty.added[name], rows]) for name, rows in asked.added.items()}
+        return EncodedText(torch.cat([empty.states, asked.states]), added)
 
     def base_name(self, path: Path) -> str:
         """The base's name, for an adapter's config."""

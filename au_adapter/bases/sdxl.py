@@ -110,6 +110,16 @@ class StableDiffusionXL(StableDiffusionFamily):
         }
         return EncodedText(states, added)
 
+    def encode_prompts(
+        self, pipeline: DiffusionPipeline, prompts: Sequence[str], guided: bool
+    ) -> EncodedText:
+        """As SDXL's pipeline: where its config says so, zeros stand for the empty prompt."""
+        text = super().encode_prompts(pipeline, prompts, guided)
+        if guided and pipeline.config.force_zeros_for_empty_prompt:
+            text.states[: len(prompts)] = 0
+            text.added["text_embeds"][: len(prompts)] = 0
+        return text
+
     def encode_pictures(self, vae: nn.Module, pictures: Tensor, noise: Tensor) -> Tensor:
         """In float32: SDXL's autoencoder overflows in half precision."""
         with torch.autocast(pictures.device.type, enabled=False):

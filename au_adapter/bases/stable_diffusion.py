@@ -73,6 +73,10 @@ class StableDiffusionFamily(BaseFamily):
         """What a checkpoint in one file says of its noise schedule, in the words of diffusers."""
         return {"prediction_type": "epsilon"}
 
+    def owns(self, pipeline: DiffusionPipeline) -> bool:
+        same = type(pipeline).__name__ == self.pipeline_class
+        return same and self.matches(pipeline.unet.config)
+
     def detect(self, path: Path) -> bool:
         if path.is_file():
             return self._detect_file(path)

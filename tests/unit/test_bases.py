@@ -17,7 +17,7 @@ from tiny_sdxl import write_sdxl
 from tiny_stable_diffusion import write_stable_diffusion
 
 from au_adapter import load_adapter
-from au_adapter.bases import FAMILIES, find_family, load_base
+from au_adapter.bases import FAMILIES, base_name, family_of, find_family, load_base
 from au_adapter.training.modes import checkpoint_gradients
 from au_adapter.training.recipes import RECIPES, choose
 from au_adapter.training.recipes.fineface_recipe import FineFaceOptions, FineFaceRecipe
@@ -71,12 +71,21 @@ def test_a_folder_is_known_by_its_content(bases: dict[str, Path], name: str) -> 
     parts = [getattr(pipeline, part) for part in family.parts]
     assert not any(p.requires_grad for network in parts for p in network.parameters())
     assert family.attention_layers(pipeline)
+    assert family_of(pipeline) is family and base_name(bases[name]) == {
+        "bundled": "AU-Adapter demo", "sd15": "one", "sd21": "two", "sdxl": "three"
+    }[name]  # fmt: skip
     tokens = family.tokenize(pipeline, ["a man", ""])
     text = family.encode_text(pipeline, tokens).states
     assert text.shape == (2, 77, pipeline.unet.config.cross_attention_dim)
     asked = {"num_images_per_prompt": 1, "do_classifier_free_guidance": False, "device": "cpu"}
     encoded = pipeline.encode_prompt(prompt=["a man", ""], **asked)[0]
     torch.testing.assert_close(text, encoded, rtol=0, atol=0)
+    both = family.encode_prompts(pipeline, ["a man", "a"], guided=True)
+    asked = {"num_images_per_prompt": 1, "do_classifier_free_guidance": True, "device": "cpu"}
+    encoded = pipeline.encode_prompt(prompt=["a man", "a"], **asked)
+    assert torch.equal(both.states, torch.cat([encoded[1], encoded[0]]))
+    if both.added:
+        assert torch.equal(both.added["text_embeds"], torch.cat([encoded[3], encoded[2]]))
 
 
 def test_what_is_no_base_is_a_sentence(tmp_path: Path) -> None:
