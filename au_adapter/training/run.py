@@ -39,7 +39,7 @@ def train(
     changes: settings of the loop (steps, batch_size, ...) and options of the recipe (base,
     smoothing, ...) by name; None leaves the default, see `recipes.choose`.
     estimate: reads AUs off pictures for validate_every, or the name of an estimator, see
-    `estimator_of`; default the regressor beside a demo base. report: hears what happens, see
+    `estimator_of`; default the regressor beside a bundled base. report: hears what happens, see
     `progress`. Returns the result folder. A full disk is an OSError and no memory left a
     MemoryError, which say what to do.
     """
