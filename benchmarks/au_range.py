@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 
 from au_adapter.bundled import demo_folder
-from au_adapter.estimators.regressor_file import ESTIMATOR, load_regressor, read_files
+from au_adapter.estimators.bundled_regressor import ESTIMATOR, load_regressor, read_files
 from au_adapter.evaluation.contact_sheet import contact_sheet
 from au_adapter.facs import UNITS
 from tools.demo_graphs import Graph, node_of, sweep_graph

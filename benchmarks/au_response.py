@@ -18,7 +18,7 @@ import torch
 from PIL import Image
 
 from au_adapter.bundled import demo_folder
-from au_adapter.estimators.regressor_file import ESTIMATOR, load_regressor, read_files
+from au_adapter.estimators.bundled_regressor import ESTIMATOR, load_regressor, read_files
 from au_adapter.evaluation.response import (
     full_error,
     prompted_error,

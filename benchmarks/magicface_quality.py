@@ -21,7 +21,7 @@ from torch import Tensor
 
 from au_adapter.bundled import demo_folder
 from au_adapter.data.rendered import load
-from au_adapter.estimators.regressor_file import ESTIMATOR
+from au_adapter.estimators.bundled_regressor import ESTIMATOR
 from au_adapter.evaluation.edits import EditMeasure
 from au_adapter.evaluation.protocols import load_protocol
 from au_adapter.faces import FaceLandmarker, PersonSegmenter

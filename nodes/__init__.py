@@ -43,4 +43,4 @@ NODES = (
     *train_adapter.NODES,
 )
 
-picture_record.register()
+picture_record.register(NODES)

@@ -22,6 +22,6 @@ def add_lora(model: ModelPatcher, unet: SDUNet, adapter: AUAdapter, strength: fl
     applied = model.add_patches(load_lora(tensors, names), strength)
     if len(applied) != len(names):
         raise ValueError(
-            f"Apply AU-Adapter: {len(names) - len(applied)} of the {len(names)} weights that the "
+            f"{len(names) - len(applied)} of the {len(names)} weights that the "
             "LoRA changes were not found in the MODEL; load the adapter with LoRA strength 0."
         )

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import json
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
 from torch import Tensor
 
 from au_adapter.models.adapter import AUAdapter, check_layers
+from au_adapter.weights.adapter_files import adapter_files, adapter_hash
 
 from .adapter_lora import add_lora
 from .attention import AppliedAdapter
 from .base_check import base_warning
 from .compat import ModelPatcher, WrappersMP, io, show_text
 from .conditioning import Conditioning, with_conds
+from .node import Node
+from .queued_graph import QueuedGraph
 from .sd_unet import read_unet
 from .sockets import CATEGORY, AUAdapterSocket, AUTokensSocket
 
 
-class ApplyAUAdapter(io.ComfyNode):
+class ApplyAUAdapter(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -84,6 +92,17 @@ class ApplyAUAdapter(io.ComfyNode):
         )
 
     @classmethod
+    def record(cls, graph: QueuedGraph, key: str) -> dict[str, Any]:
+        encoder = graph.source(key, "au_tokens")
+        aus = graph.vector(encoder, "au_vector")
+        return {
+            **_weights(graph, key),
+            **{name: graph.constant(key, name) for name in ("strength", "start", "end")},
+            "aus": aus and json.loads(aus.to_json()),
+            "calibrated": graph.widgets(encoder).get("calibrated", False) if encoder else None,
+        }
+
+    @classmethod
     def execute(
         cls,
         model: ModelPatcher,
@@ -124,6 +143,28 @@ class ApplyAUAdapter(io.ComfyNode):
         )
 
 
+def _weights(graph: QueuedGraph, key: str) -> dict[str, Any]:
+    """The hash of the AU-Adapter and the strength of its LoRA, null where the graph does not tell.
+    A node on the way that leaves the weights alone is looked through."""
+    kind = loader = None
+    for loader in graph.upstream(key, "au_adapter"):
+        kind = graph.kind(loader)
+        if kind is None or not kind.passes:
+            break
+    widgets = graph.widgets(loader) if kind else {}
+    files = () if kind is None or None in widgets.values() else kind.weight_files(**widgets)
+    if not files:
+        return {"adapter": None, "lora_strength": None}
+    changed = tuple(file.stat().st_mtime_ns for file in adapter_files(files[0]))
+    return {"adapter": _hash(files[0], changed), "lora_strength": widgets.get("lora_strength", 1.0)}
+
+
+@lru_cache(maxsize=16)
+def _hash(path: Path, changed: tuple[int, ...]) -> str:
+    """Of an adapter as its files were when they `changed`."""
+    return adapter_hash(path)
+
+
 def _applied_before(model: ModelPatcher, adapter: AUAdapter) -> list[AppliedAdapter]:
     """What earlier nodes have put of this adapter on the MODEL, for another mask say."""
     applied: list[AppliedAdapter] = []
@@ -150,10 +191,7 @@ def _lora_to_add(strength: float, earlier: list[float]) -> float:
 
 def _sigma_range(model: ModelPatcher, start: float, end: float) -> dict[str, float]:
     if start >= end:
-        raise ValueError(
-            f"Apply AU-Adapter: start {start:g} must be below end {end:g}; "
-            "0 and 1 are the whole run."
-        )
+        raise ValueError(f"start {start:g} must be below end {end:g}; 0 and 1 are the whole run.")
     sampling = model.get_model_object("model_sampling")
     return {
         "start_sigma": float(sampling.percent_to_sigma(start)) if start > 0 else float("inf"),
@@ -165,7 +203,7 @@ def _check_tokens(adapter: AUAdapter, tokens: Tensor) -> None:
     expected = [adapter.config.tokens, adapter.config.width]
     if list(tokens.shape[1:]) != expected:
         raise ValueError(
-            f"Apply AU-Adapter: the AU_TOKENS are {list(tokens.shape[1:])} (tokens, width), this "
+            f"the AU_TOKENS are {list(tokens.shape[1:])} (tokens, width), this "
             f"AU_ADAPTER needs {expected}: connect the same AU_ADAPTER to AU Encoder and here."
         )
 

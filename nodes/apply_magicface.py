@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ from au_adapter.models.magicface import (
     UNITS,
     collect_features,
 )
-from au_adapter.weights.magicface_files import DENOISING, ID_ENCODER
+from au_adapter.weights.magicface_files import DENOISING, ID_ENCODER, magicface_hash, read_part
 
 from .compat import (
     VAE,
@@ -33,6 +35,8 @@ from .compat import (
 from .conditioning import Conditioning, with_conds
 from .magicface_identity import CHANGE, KEY, PHOTO, AppliedIdentity, Identity, PerPicture
 from .magicface_model import MagicFaceUNet, load_unet
+from .node import Node
+from .queued_graph import QueuedGraph
 from .sockets import (
     CATEGORY,
     AUVectorSocket,
@@ -47,7 +51,7 @@ VAE_TOOLTIP = "Of the base: Load Demo Model for the bundled MagicFace, else Stab
 ALIASES = ["MagicFace", "expression", "face edit", "FACS", "action units"]
 
 
-class LoadMagicFace(io.ComfyNode):
+class LoadMagicFace(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         files = _files()
@@ -78,9 +82,13 @@ class LoadMagicFace(io.ComfyNode):
         )
 
     @classmethod
+    def weight_files(cls, denoising_file: str, id_encoder_file: str) -> tuple[Path, ...]:
+        return magicface_path(denoising_file), magicface_path(id_encoder_file)
+
+    @classmethod
     def fingerprint_inputs(cls, denoising_file: str, id_encoder_file: str) -> tuple:
         files = (denoising_file, id_encoder_file)
-        return *files, *(magicface_path(file).stat().st_mtime for file in files)
+        return *files, *(path.stat().st_mtime for path in cls.weight_files(*files))
 
     @classmethod
     def execute(cls, denoising_file: str, id_encoder_file: str) -> io.NodeOutput:
@@ -90,7 +98,7 @@ class LoadMagicFace(io.ComfyNode):
         )
 
 
-class MagicFaceIDEncoder(io.ComfyNode):
+class MagicFaceIDEncoder(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -118,14 +126,14 @@ class MagicFaceIDEncoder(io.ComfyNode):
     ) -> io.NodeOutput:
         photo = vae.encode(image[..., :3])
         text = conditioning[0][0]
-        _check_text(id_encoder, text, "MagicFace ID Encoder")
+        _check_text(id_encoder, text)
         size = [*photo.shape]
         model_management.load_models_gpu([id_encoder], id_encoder.memory_required(size))
         features = _look(id_encoder, photo, text)
         return io.NodeOutput(Identity(features, photo))
 
 
-class ApplyMagicFace(io.ComfyNode):
+class ApplyMagicFace(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -171,6 +179,15 @@ class ApplyMagicFace(io.ComfyNode):
         )
 
     @classmethod
+    def record(cls, graph: QueuedGraph, key: str) -> dict[str, Any]:
+        change, guidance = graph.vector(key, "au_vector"), _guidance(graph, key)
+        return {
+            "magicface": _weights_hash(graph, key),
+            "change": change and json.loads(change.to_json()),
+            "guidance": guidance.pop() if len(guidance) == 1 else None,
+        }
+
+    @classmethod
     def execute(
         cls,
         model: ModelPatcher,
@@ -184,7 +201,7 @@ class ApplyMagicFace(io.ComfyNode):
     ) -> io.NodeOutput:
         _check_model(model)
         for text in (positive, negative):
-            _check_text(model, text[0][0], "Apply MagicFace")
+            _check_text(model, text[0][0])
         change = change_of(au_vector)
         latents = magicface_id.background(vae, background)
         batch = _batch(magicface_id, latents, len(change))
@@ -199,19 +216,47 @@ class ApplyMagicFace(io.ComfyNode):
         )
 
 
+def _weights_hash(graph: QueuedGraph, key: str) -> str | None:
+    """Of the Load MagicFace that a node's MODEL comes from, beyond LoRAs and the like on it; None
+    for another pack's loader and for files that the graph does not name."""
+    before = graph.upstream(key, "model")
+    loader = next((node for node in before if graph.kind(node) is LoadMagicFace), None)
+    widgets = graph.widgets(loader) if loader else {}
+    if not widgets or None in widgets.values():
+        return None
+    paths = LoadMagicFace.weight_files(**widgets)
+    return _hash(*paths, tuple(path.stat().st_mtime_ns for path in paths))
+
+
+@lru_cache(maxsize=16)
+def _hash(denoising: Path, id_encoder: Path, changed: tuple[int, ...]) -> str:
+    """Of a MagicFace as its files were when they `changed`."""
+    return magicface_hash((read_part(denoising, DENOISING), read_part(id_encoder, ID_ENCODER)))
+
+
+def _guidance(graph: QueuedGraph, key: str) -> set[float | None]:
+    """The CFGs of the samplers and guiders that a node's outputs reach first."""
+    found, reached, ahead = set(), {key}, [key]
+    while ahead:
+        for name in graph.followers(ahead.pop()):
+            if "cfg" in graph.nodes[name]["inputs"]:
+                found.add(graph.constant(name, "cfg"))
+            elif name not in reached:
+                reached.add(name)
+                ahead.append(name)
+    return found
+
+
 def change_of(vector: AUVector) -> Tensor:
     """The change [N, 12] that an AU vector asks of MagicFace; ValueError for what it cannot do."""
     left, right = vector.sides()
     if not torch.equal(left, right):
         raise ValueError(
-            "Apply MagicFace: the AU vector moves left and right apart, and MagicFace knows only "
+            "the AU vector moves left and right apart, and MagicFace knows only "
             "both sides alike. Write AU12 instead of L12, or make two edits of one photo and join "
             "them by a mask of each half."
         )
-    try:
-        return vector.dense(UNITS)
-    except ValueError as error:
-        raise ValueError(f"Apply MagicFace: {error}") from error
+    return vector.dense(UNITS)
 
 
 @torch.no_grad()
@@ -245,7 +290,7 @@ def _latent(identity: Identity, batch: int, crop: FaceCrop | None) -> dict[str, 
         return {"samples": torch.zeros(batch, LATENT_CHANNELS, *identity.size, device=device)}
     if len(crop) != identity.photos:
         raise ValueError(
-            f"Apply MagicFace: FACE_CROP is of {len(crop)} face(s), MAGICFACE_ID of "
+            f"FACE_CROP is of {len(crop)} face(s), MAGICFACE_ID of "
             f"{identity.photos}: connect both to the same Prepare MagicFace."
         )
     drawn = adaptive_avg_pool2d(crop.masks[:, None], identity.size).to(device)
@@ -263,13 +308,13 @@ def _batch(identity: Identity, background: Tensor, changes: int) -> int:
     found = (len(background), tuple(background.shape[-2:]))
     if found != (identity.photos, identity.size):
         raise ValueError(
-            f"Apply MagicFace: the background is {found[0]} picture(s) of {_pixels(found[1])} "
+            f"the background is {found[0]} picture(s) of {_pixels(found[1])} "
             f"pixels, MAGICFACE_ID {identity.photos} of {_pixels(identity.size)}: connect "
             "both pictures of the same Prepare MagicFace."
         )
     if changes != identity.photos and 1 not in (changes, identity.photos):
         raise ValueError(
-            f"Apply MagicFace: {changes} AU vectors for {identity.photos} faces. Give one for all "
+            f"{changes} AU vectors for {identity.photos} faces. Give one for all "
             f"of them, or {identity.photos}, or choose one face in Prepare MagicFace."
         )
     return max(changes, identity.photos)
@@ -279,22 +324,22 @@ def _check_model(model: ModelPatcher) -> None:
     network = model.model.diffusion_model
     if not isinstance(network, MagicFaceUNet):
         raise ValueError(
-            f"Apply MagicFace: the connected MODEL is a {type(network).__name__} of another model. "
+            f"the connected MODEL is a {type(network).__name__} of another model. "
             "Connect the MODEL of Load MagicFace; LoRAs may lie between."
         )
     if model.get_wrappers(WrappersMP.DIFFUSION_MODEL, KEY):
         raise ValueError(
-            "Apply MagicFace: this MODEL carries an identity already. Connect the MODEL of Load "
+            "this MODEL carries an identity already. Connect the MODEL of Load "
             "MagicFace itself to each Apply MagicFace."
         )
 
 
-def _check_text(model: ModelPatcher, text: Tensor, node: str) -> None:
+def _check_text(model: ModelPatcher, text: Tensor) -> None:
     width: Any = model.model.model_config.unet_config["context_dim"]
     if text.shape[-1] != width:
         clip = "Load Demo Model" if width == DEMO_WIDTH else "Stable Diffusion 1.5"
         raise ValueError(
-            f"{node}: the CONDITIONING is {text.shape[-1]} numbers wide, MagicFace needs "
+            f"the CONDITIONING is {text.shape[-1]} numbers wide, MagicFace needs "
             f"{width} here: encode the text with the CLIP of {clip}, and take its VAE too."
         )
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from au_adapter.facs import AUVector
 from au_adapter.models.adapter import AUAdapter, describe_adapter
 from au_adapter.weights.adapter_files import adapter_files, load_adapter, save_adapter
 
 from .compat import folder_paths, io, show_text, ui
+from .node import Node
 from .sockets import CATEGORY, AUAdapterSocket, AUTokensSocket, AUVectorSocket
 
 FOLDER = "au_adapter"
@@ -19,7 +21,7 @@ BOTH_ALIKE = (
 ALIASES = ["FineFace", "FACS", "action units", "expression"]
 
 
-class AUEncoder(io.ComfyNode):
+class AUEncoder(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -56,7 +58,7 @@ class AUEncoder(io.ComfyNode):
         return io.NodeOutput(tokens, ui=show_text(cls, BOTH_ALIKE if lost else ""))
 
 
-class LoadAUAdapter(io.ComfyNode):
+class LoadAUAdapter(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -90,6 +92,10 @@ class LoadAUAdapter(io.ComfyNode):
         )
 
     @classmethod
+    def weight_files(cls, file: str, **_: Any) -> tuple[Path, ...]:
+        return (adapter_path(file),)
+
+    @classmethod
     def fingerprint_inputs(cls, file: str, lora_strength: float) -> tuple:
         changed = [path.stat().st_mtime for path in adapter_files(adapter_path(file))]
         return file, lora_strength, *changed
@@ -101,7 +107,7 @@ class LoadAUAdapter(io.ComfyNode):
         return io.NodeOutput(adapter, ui=ui.PreviewText(describe_adapter(adapter)))
 
 
-class SaveAUAdapter(io.ComfyNode):
+class SaveAUAdapter(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -140,7 +146,7 @@ def _free_path(name: str) -> Path:
     wanted = (folder / name.strip()).resolve()
     if not name.strip() or folder not in wanted.parents:
         raise ValueError(
-            f"Save AU-Adapter: {name!r} is not a name inside {folder}; write a file name such as "
+            f"{name!r} is not a name inside {folder}; write a file name such as "
             "my_adapter or people/anna."
         )
     stem, count = wanted.name.removesuffix(".safetensors"), 1

@@ -6,6 +6,7 @@ from au_adapter.facs import REGIONS, AUVector, change_of_aus
 
 from .au_vector import ALIASES
 from .compat import io, show_text
+from .node import Node
 from .sockets import CATEGORY, AUVectorSocket
 
 NEUTRALISE, COPY = "neutralise", "copy"
@@ -13,7 +14,9 @@ SIDES = ("alike", "apart")
 NOTHING = "no change"
 
 
-class AUChange(io.ComfyNode):
+class AUChange(Node):
+    emits_vectors = True
+
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -78,14 +81,11 @@ class AUChange(io.ComfyNode):
     ) -> io.NodeOutput:
         if change == COPY and source is None:
             raise ValueError(
-                "AU Change: copy needs the AUs to arrive at, and nothing is connected to source. "
+                "copy needs the AUs to arrive at, and nothing is connected to source. "
                 "Connect the AU vector of another photo, or choose neutralise."
             )
         target = source if change == COPY else None
-        try:
-            found = change_of_aus(au_vector, target, region, strength, sides == SIDES[1])
-        except ValueError as error:
-            raise ValueError(f"AU Change: {error}.") from error
+        found = change_of_aus(au_vector, target, region, strength, sides == SIDES[1])
         show_text(cls, "\n".join(found.notation(n) or NOTHING for n in range(len(found))))
         return io.NodeOutput(found)
 

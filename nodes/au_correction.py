@@ -8,10 +8,11 @@ from au_adapter.facs import AUVector
 
 from .au_vector import ALIASES
 from .compat import io, show_text
+from .node import Node
 from .sockets import CATEGORY, AUReadingSocket, AUVectorSocket
 
 
-class AUCorrection(io.ComfyNode):
+class AUCorrection(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -70,10 +71,7 @@ class AUCorrection(io.ComfyNode):
         wanted: AUVector | None = None,
     ) -> io.NodeOutput:
         wanted = au_vector if wanted is None else wanted
-        try:
-            request = correct(au_vector, wanted, au_reading, gain, strongest)
-        except ValueError as error:
-            raise ValueError(f"AU Correction: {error}") from error
+        request = correct(au_vector, wanted, au_reading, gain, strongest)
         notes = "\n".join(_lines(request, wanted, au_reading))
         show_text(cls, notes)
         return io.NodeOutput(request, notes)

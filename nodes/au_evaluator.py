@@ -19,6 +19,7 @@ from au_adapter.faces.locate import MODEL_FOLDER
 from au_adapter.facs import AUVector
 
 from .compat import ClipVisionModel, command_line, folder_paths, io, show_text
+from .node import Node
 from .sockets import CATEGORY, AUReadingSocket, AUReportSocket, AUVectorSocket, FaceReaderSocket
 
 SCALES = {"intensities": "absolute", "changes of the source": "change"}
@@ -26,7 +27,7 @@ ALIASES = ["metrics", "measure", "report", "FACS", "action units", "CLIP-I", "LP
 NAME_TOKEN = "%aus%"
 
 
-class AUEvaluator(io.ComfyNode):
+class AUEvaluator(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -98,17 +99,14 @@ class AUEvaluator(io.ComfyNode):
         before = None
         if source is not None:
             before = Source(source, face_reader and read_set(face_reader, source))
-        try:
-            report = evaluate_pictures(
-                images,
-                au_vector,
-                au_reading,
-                source=before,
-                scale=SCALES[request],
-                compare=before and _comparison(clip_vision),
-            )
-        except ValueError as error:
-            raise ValueError(f"AU Evaluator: {error}") from error
+        report = evaluate_pictures(
+            images,
+            au_vector,
+            au_reading,
+            source=before,
+            scale=SCALES[request],
+            compare=before and _comparison(clip_vision),
+        )
         return io.NodeOutput(report, *_plots(report), report.markdown())
 
 
@@ -140,7 +138,7 @@ def _plots(report: Report) -> tuple[Tensor]:
         return (sentence_picture(str(error)),)
 
 
-class SaveAUReport(io.ComfyNode):
+class SaveAUReport(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -198,7 +196,7 @@ def _check_pictures(report: Report, images: Tensor) -> None:
     pictures = len(report.files())
     if pictures != len(images):
         raise ValueError(
-            f"Save AU Report: the report is of {pictures} pictures, but {len(images)} are "
+            f"the report is of {pictures} pictures, but {len(images)} are "
             "connected: connect the ones that AU Evaluator measured"
         )
 

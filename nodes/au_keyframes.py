@@ -9,12 +9,15 @@ from au_adapter.facs import EASINGS, AUVector, Keyframes, format_notation
 
 from .au_vector import ALIASES
 from .compat import io
+from .node import Node
 from .sockets import CATEGORY, AUVectorSocket, FloatsSocket
 
 EXAMPLE = "0:\n8: 6C+12D\n15: 1C+2C"
 
 
-class AUKeyframes(io.ComfyNode):
+class AUKeyframes(Node):
+    emits_vectors = True
+
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -80,12 +83,9 @@ class AUKeyframes(io.ComfyNode):
         au_vector: list[AUVector] | None = None,
         weights: list[Any] | None = None,
     ) -> io.NodeOutput:
-        try:
-            keys = Keyframes.parse(keyframes[0], easing[0])
-            vector = keys.vector(frames[0], None if weights is None else list(_numbers(weights)))
-            vector = vector if au_vector is None else vector + au_vector[0]
-        except ValueError as error:
-            raise ValueError(f"AU Keyframes: {error}") from error
+        keys = Keyframes.parse(keyframes[0], easing[0])
+        vector = keys.vector(frames[0], None if weights is None else list(_numbers(weights)))
+        vector = vector if au_vector is None else vector + au_vector[0]
         return io.NodeOutput(vector, "\n".join(_labels(vector)), keys.to_json())
 
 

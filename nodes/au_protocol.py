@@ -7,13 +7,16 @@ from au_adapter.facs import SET_A, AUVector
 
 from .au_vector import ALIASES
 from .compat import io
+from .node import Node
 from .sockets import CATEGORY, AUVectorSocket
 
 PROTOCOLS = ("fineface", "magicface")  # others choose among labelled frames, which no graph has
 MOST = 4096
 
 
-class AUProtocol(io.ComfyNode):
+class AUProtocol(Node):
+    emits_vectors = True
+
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -69,11 +72,8 @@ class AUProtocol(io.ComfyNode):
 
     @classmethod
     def execute(cls, protocol: str, number: int, first: int, rows: int) -> io.NodeOutput:
-        try:
-            reference, asked = load_part(protocol, number)
-            chosen = [reference, *_chosen(asked, first, rows)]
-        except ValueError as error:
-            raise ValueError(f"AU Protocol: {error}") from error
+        reference, asked = load_part(protocol, number)
+        chosen = [reference, *_chosen(asked, first, rows)]
         vectors = AUVector.stack([AUVector.from_dict(row.requested, SET_A) for row in chosen])
         labels = "\n".join(row.id for row in chosen)
         return io.NodeOutput(vectors, reference.prompt, reference.seed, len(chosen), labels)

@@ -9,12 +9,15 @@ from au_adapter.facs import AUVector
 
 from .au_vector import ALIASES
 from .compat import io, show_text
+from .node import Node
 from .sockets import CATEGORY, AUVectorSocket, FaceLandmarksSocket
 
 SIDE = 512  # of masks without a picture; Apply AU-Adapter takes any size
 
 
-class AUSides(io.ComfyNode):
+class AUSides(Node):
+    emits_vectors = True
+
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -40,7 +43,7 @@ class AUSides(io.ComfyNode):
         return io.NodeOutput(*(AUVector(au_vector.units, side) for side in au_vector.sides()))
 
 
-class FaceHalfMasks(io.ComfyNode):
+class FaceHalfMasks(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -89,10 +92,7 @@ class FaceHalfMasks(io.ComfyNode):
     ) -> io.NodeOutput:
         frames, size = [[]], (SIDE, SIDE)
         if face_landmarks is not None:
-            try:
-                frames = from_face_landmarks(face_landmarks)
-            except ValueError as error:
-                raise ValueError(f"Face Half Masks: {error}") from error
+            frames = from_face_landmarks(face_landmarks)
             size = tuple(face_landmarks["image_size"])
             faceless = [str(number) for number, faces in enumerate(frames, 1) if not faces]
             if faceless:

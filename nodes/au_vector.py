@@ -7,6 +7,7 @@ import torch
 from au_adapter.facs import ALL_UNITS, SET_A, SET_B_EXTRA, UNITS, AUVector
 
 from .compat import io
+from .node import Node
 from .sockets import CATEGORY, AUVectorSocket
 
 # FACS's own range, so that the bar of a slider is the intensity: empty when absent, full at most.
@@ -35,7 +36,9 @@ def _slider(number: int) -> io.Float.Input:
     )
 
 
-class AUVectorNode(io.ComfyNode):
+class AUVectorNode(Node):
+    emits_vectors = True
+
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -74,7 +77,9 @@ class AUVectorNode(io.ComfyNode):
         return io.NodeOutput(vector if au_vector is None else vector + au_vector)
 
 
-class AUSweep(io.ComfyNode):
+class AUSweep(Node):
+    emits_vectors = True
+
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(

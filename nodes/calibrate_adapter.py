@@ -11,10 +11,13 @@ from au_adapter.facs import AUVector
 from au_adapter.models.adapter import AUAdapter
 
 from .compat import io, show_text
+from .node import Node
 from .sockets import CATEGORY, AUAdapterSocket, AUReadingSocket, AUVectorSocket
 
 
-class CalibrateAUAdapter(io.ComfyNode):
+class CalibrateAUAdapter(Node):
+    passes = "au_adapter"
+
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -60,11 +63,8 @@ class CalibrateAUAdapter(io.ComfyNode):
         au_reading: ReadingSet,
         images: Tensor | None = None,
     ) -> io.NodeOutput:
-        try:
-            costs = None if images is None else PRICE * changes(au_vector, images)
-            newer = fit_calibration(au_vector, au_reading, costs=costs)
-        except ValueError as error:
-            raise ValueError(f"Calibrate AU-Adapter: {error}") from error
+        costs = None if images is None else PRICE * changes(au_vector, images)
+        newer = fit_calibration(au_vector, au_reading, costs=costs)
         older = au_adapter.calibration
         calibration = newer if older is None else older.joined(newer)
         try:

@@ -17,10 +17,11 @@ from au_adapter.weights.autoencoder_files import load_autoencoder
 from .compat import CLIP, TAESD, VAE, ModelPatcher, ModelType, io, model_management
 from .demo_text import build_clip
 from .diffusers_model import build_model
+from .node import Node
 from .sockets import CATEGORY, AUAdapterSocket
 
 
-class LoadDemoModel(io.ComfyNode):
+class LoadDemoModel(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -38,6 +39,10 @@ class LoadDemoModel(io.ComfyNode):
                 AUAdapterSocket.Output(),
             ],
         )
+
+    @classmethod
+    def weight_files(cls, **_: Any) -> tuple[Path, ...]:
+        return (demo_folder() / "adapter.safetensors",)
 
     @classmethod
     def execute(cls) -> io.NodeOutput:

@@ -6,12 +6,15 @@ from au_adapter.facs import PRESETS, AUVector, Preset, describe_conflicts, prese
 
 from .au_vector import ALIASES
 from .compat import io, show_text
+from .node import Node
 from .sockets import CATEGORY, AUVectorSocket
 
 FORMS = {"set A": "set_a", "set B": "set_b", "all": "full"}
 
 
-class AUExpression(io.ComfyNode):
+class AUExpression(Node):
+    emits_vectors = True
+
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -69,7 +72,7 @@ class AUExpression(io.ComfyNode):
         try:
             vector = recipe.vector(form) * strength
         except ValueError as error:
-            raise ValueError(f"AU Expression: {error}; choose other units.") from error
+            raise ValueError(f"{error}; choose other units.") from error
         vector = vector if au_vector is None else vector + au_vector
         notes = "\n".join([_recipe(recipe, form), *describe_conflicts(vector)])
         show_text(cls, notes)

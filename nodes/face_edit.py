@@ -25,6 +25,7 @@ from au_adapter.faces.squares import FaceCrop, paste_square
 from au_adapter.facs import AUVector
 
 from .compat import folder_paths, io, show_text
+from .node import Node
 from .sockets import CATEGORY, AUVectorSocket, FaceCropSocket, FaceLandmarksSocket
 
 MODEL_FOLDER = "face_analysis"
@@ -38,7 +39,7 @@ PROFILE = 50  # degrees of yaw beyond which half of the face is a guess
 SMALL = 0.5  # a face that has to be enlarged to more than twice its size
 
 
-class PrepareMagicFace(io.ComfyNode):
+class PrepareMagicFace(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -130,16 +131,13 @@ class PrepareMagicFace(io.ComfyNode):
             for index, faces in enumerate(frames)
             for one in _choose(faces, index, face, order, _mask_of(mask, index, pictures))
         ]
-        try:
-            people = _black(segmenter, mask_rule)
-            crop, faces, backgrounds = prepare_faces(pictures.cpu(), chosen, size, people)
-        except ValueError as error:
-            raise ValueError(f"Prepare MagicFace: {error}") from error
+        people = _black(segmenter, mask_rule)
+        crop, faces, backgrounds = prepare_faces(pictures.cpu(), chosen, size, people)
         notes = "\n".join(_notes(chosen, crop, size))
         return io.NodeOutput(crop, faces, backgrounds, ui=show_text(cls, notes))
 
 
-class PasteFace(io.ComfyNode):
+class PasteFace(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -220,7 +218,7 @@ def _faces(pictures: Tensor, landmarks: dict[str, Any] | None) -> list[list[Face
     found = (len(frames), tuple(landmarks.get("image_size", pictures.shape[1:3])))
     if found != (len(pictures), tuple(pictures.shape[1:3])):
         raise ValueError(
-            f"Prepare MagicFace: the FACE_LANDMARKS are of {found[0]} picture(s) of "
+            f"the FACE_LANDMARKS are of {found[0]} picture(s) of "
             f"{found[1][1]} x {found[1][0]} pixels, the IMAGE is {len(pictures)} of "
             f"{pictures.shape[2]} x {pictures.shape[1]}: connect the same photo to both."
         )
@@ -250,8 +248,7 @@ def _mask_of(mask: Tensor | None, picture: int, pictures: Tensor) -> Tensor | No
     mask = mask.reshape(-1, 1, *mask.shape[-2:]).float().cpu()
     if len(mask) not in (1, len(pictures)):
         raise ValueError(
-            f"Prepare MagicFace: {len(mask)} masks for {len(pictures)} photos; give one, or one "
-            "for each."
+            f"{len(mask)} masks for {len(pictures)} photos; give one, or one for each."
         )
     one = mask[picture % len(mask)][None]
     return interpolate(one, tuple(pictures.shape[1:3]), mode="bilinear")[0, 0]
@@ -263,7 +260,7 @@ def _choose(
     """The faces of one picture to edit."""
     if not faces:
         raise ValueError(
-            f"Prepare MagicFace: no face found in picture {picture + 1}. The face should be turned "
+            f"no face found in picture {picture + 1}. The face should be turned "
             "to the camera and at least a twentieth of the picture wide: crop closer, or connect "
             "FACE_LANDMARKS."
         )
@@ -279,7 +276,7 @@ def _choose(
         return ordered
     if number >= len(ordered):
         raise ValueError(
-            f"Prepare MagicFace: face {number} asked for, but picture {picture + 1} has "
+            f"face {number} asked for, but picture {picture + 1} has "
             f"{len(ordered)}, counted from 0. Choose 0 to {len(ordered) - 1}, or -1 for all."
         )
     return [ordered[number]]
@@ -296,7 +293,7 @@ def _in_mask(faces: list[Face], picture: int, mask: Tensor) -> Face:
     best = max(faces, key=inside)
     if inside(best) == 0:
         raise ValueError(
-            f"Prepare MagicFace: none of the {len(faces)} face(s) of picture {picture + 1} lies in "
+            f"none of the {len(faces)} face(s) of picture {picture + 1} lies in "
             "the mask. Paint over the face, or disconnect the mask and choose by number."
         )
     return best
@@ -324,7 +321,7 @@ def _notes(chosen: list[tuple[int, Face]], crop: FaceCrop, size: int) -> list[st
 def _check_photo(image: Tensor, crop: FaceCrop) -> None:
     if tuple(image.shape[1:3]) != crop.size or max(crop.pictures) >= len(image):
         raise ValueError(
-            f"Paste Face: the IMAGE is {len(image)} picture(s) of {image.shape[2]} x "
+            f"the IMAGE is {len(image)} picture(s) of {image.shape[2]} x "
             f"{image.shape[1]} pixels, FACE_CROP is of {max(crop.pictures) + 1} of "
             f"{crop.size[1]} x {crop.size[0]}: connect the photo that went into Prepare MagicFace."
         )
@@ -338,7 +335,7 @@ def _edits(crop: FaceCrop, moved: Tensor, edited: Tensor | None) -> int:
     most = max(counts.values())
     if not set(counts.values()) <= {1, most} or counts.get("edited pictures", most) != most:
         raise ValueError(
-            f"Paste Face: {', '.join(f'{n} {what}' for what, n in counts.items())} do not fit. "
+            f"{', '.join(f'{n} {what}' for what, n in counts.items())} do not fit. "
             "Connect the FACE_CROP and AU vector that the edited pictures were made with."
         )
     return most

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from .compat import CFGGuider, ModelPatcher, io
 from .conditioning import Conditioning, has_tokens, without_tokens
+from .node import Node
 from .sockets import CATEGORY
 
 BEFORE, AFTER = "sampler_pre_cfg_function", "sampler_post_cfg_function"
@@ -85,7 +86,7 @@ def _unguided(options: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in options.items() if key not in GUIDANCE}
 
 
-class AUGuider(io.ComfyNode):
+class AUGuider(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(

@@ -60,13 +60,10 @@ def load_unet(path: Path, name: str, disable_dynamic: bool = False) -> ModelPatc
     name: "denoising_unet" or "ID_enc". ValueError when the file holds another one, is incomplete,
     or is of a variant that only the library runs.
     """
-    try:
-        part = read_part(path, name)
-    except ValueError as error:
-        raise ValueError(f"Load MagicFace: {error}") from error
+    part = read_part(path, name)
     if part.options != RELEASED:
         raise ValueError(
-            f"Load MagicFace: {path} was trained with {part.options}, and the nodes run the "
+            f"{path} was trained with {part.options}, and the nodes run the "
             f"released form, {RELEASED}: use it from Python, au_adapter.weights.magicface"
         )
     weights = part.tensors()
@@ -108,7 +105,6 @@ def _rename(
     for problem, found in (("lacks", missing), ("does not explain", unknown)):
         if found:
             raise ValueError(
-                f"Load MagicFace: {path} {problem} {len(found)} weights: {some(found)}. "
-                "Download it again"
+                f"{path} {problem} {len(found)} weights: {some(found)}. Download it again"
             )
     return renamed

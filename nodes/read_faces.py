@@ -13,6 +13,7 @@ from au_adapter.estimators import (
     Estimator,
     LandmarkEstimator,
     MeshMeasure,
+    abilities,
     open_estimator,
     relative_to,
 )
@@ -23,6 +24,7 @@ from au_adapter.faces.locate import MODEL_FOLDER
 from au_adapter.facs import ALL_UNITS, SET_A, AUVector
 
 from .compat import ProgressBar, folder_paths, io, model_management, show_text
+from .node import Node
 from .sockets import (
     CATEGORY,
     AUReadingSocket,
@@ -37,10 +39,9 @@ LANDMARKER, DEMO = FACE_LANDMARKER.names[0], "demo regressor"
 METHODS = {"trained on renders": "mesh", "blendshape table": "blendshapes"}
 UNITS = {"12 (set A)": SET_A, "17 (sets A and B)": ALL_UNITS, "all that it reads": None}
 CHUNK = 8  # pictures between two looks at whether the run was stopped
-RELIABLE = 0.4  # ICC(3,1) below which an AU is drawn in grey
 
 
-class LoadFaceReader(io.ComfyNode):
+class LoadFaceReader(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -86,13 +87,18 @@ class LoadFaceReader(io.ComfyNode):
         cls, file: str, method: str = "trained on renders", levels: int = 1
     ) -> io.NodeOutput:
         if file == DEMO:
-            return io.NodeOutput(open_estimator("demo"))
-        folders = folder_paths.get_folder_paths(MODEL_FOLDER)
-        # A file that is only in the download cache has no full path here, and is found there.
-        path = folder_paths.get_full_path(MODEL_FOLDER, file)
-        reader = open_estimator(METHODS[method], path, folders, levels)
-        reader.landmarker.to(model_management.get_torch_device())
-        return io.NodeOutput(reader)
+            device = model_management.get_torch_device()
+            return io.NodeOutput(open_estimator("demo").to(device))
+        return io.NodeOutput(_open(file, METHODS[method], levels))
+
+
+def _open(file: str, name: str = "mesh", levels: int = 1) -> Estimator:
+    """An estimator on the landmarker's file."""
+    folders = folder_paths.get_folder_paths(MODEL_FOLDER)
+    # A file that is only in the download cache has no full path here, and is found there.
+    path = folder_paths.get_full_path(MODEL_FOLDER, file)
+    reader = open_estimator(name, path, folders, levels)
+    return reader.to(model_management.get_torch_device())
 
 
 def _files() -> list[str]:
@@ -102,7 +108,7 @@ def _files() -> list[str]:
     return [*dict.fromkeys([LANDMARKER, *found]), DEMO]
 
 
-class AUEstimator(io.ComfyNode):
+class AUEstimator(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -170,7 +176,7 @@ class AUEstimator(io.ComfyNode):
     ) -> io.NodeOutput:
         reader = face_reader or _default_reader(face_landmarks, neutral)
         if neutral is not None:
-            reader = _relative(reader, neutral)
+            reader = relative_to(reader, neutral)
         readings, frames = _read(reader, image, face_landmarks)
         seen = ReadingSet(reader.name, len(image), tuple(readings))
         chosen = UNITS[units] or reader.units
@@ -179,7 +185,7 @@ class AUEstimator(io.ComfyNode):
             _vector(seen, chosen, face),
             seen,
             face_landmarks or _landmarks(reader, frames, image),
-            draw_readings(image, seen, frames, _weak(reader)),
+            draw_readings(image, seen, frames, abilities(reader).weak),
             ui=show_text(cls, summary),
         )
 
@@ -188,21 +194,14 @@ def _default_reader(landmarks: dict[str, Any] | None, neutral: Tensor | None) ->
     """The network trained on renders. Faces that were found before need no file."""
     if landmarks is not None and neutral is None:
         return LandmarkEstimator(MeshMeasure(), None)
-    return LoadFaceReader.execute(LANDMARKER).args[0]
-
-
-def _relative(reader: Estimator, neutral: Tensor) -> LandmarkEstimator:
-    try:
-        return relative_to(reader, neutral)
-    except ValueError as error:
-        raise ValueError(f"AU Estimator, neutral: {error}") from error
+    return _open(LANDMARKER)
 
 
 def _read(
     reader: Estimator, images: Tensor, landmarks: dict[str, Any] | None
 ) -> tuple[list[Reading], list[list[Face]]]:
     """Readings, and the faces by picture, none where the reader has no points."""
-    if not isinstance(reader, LandmarkEstimator):
+    if not abilities(reader).landmarks:
         return _read_plain(reader, images), [[] for _ in images]
     frames = _detect(reader, images) if landmarks is None else _given(images, landmarks)
     return reader.read(frames), frames
@@ -235,7 +234,7 @@ def _given(images: Tensor, landmarks: dict[str, Any]) -> list[list[Face]]:
     found = (len(frames), tuple(landmarks.get("image_size", size)))
     if found != (len(images), size):
         raise ValueError(
-            f"AU Estimator: FACE_LANDMARKS are of {found[0]} pictures of {found[1][1]} x "
+            f"FACE_LANDMARKS are of {found[0]} pictures of {found[1][1]} x "
             f"{found[1][0]} pixels, IMAGE has {len(images)} of {size[1]} x {size[0]}; connect the "
             "pictures in which they were found, or leave them out"
         )
@@ -243,16 +242,10 @@ def _given(images: Tensor, landmarks: dict[str, Any]) -> list[list[Face]]:
 
 
 def _landmarks(reader: Estimator, frames: list[list[Face]], images: Tensor) -> dict[str, Any]:
-    found = isinstance(reader, LandmarkEstimator)
-    triangles = reader.landmarker.geometry.triangles if found else torch.empty(0, 3).long()
+    triangles = torch.empty(0, 3).long()
+    if abilities(reader).landmarks:
+        triangles = reader.landmarker.geometry.triangles
     return to_face_landmarks(frames, tuple(images.shape[1:3]), triangles)
-
-
-def _weak(reader: Estimator) -> list[int]:
-    """AUs that the reader says it reads badly."""
-    measure = getattr(reader, "measure", None)
-    known = measure.reliability if isinstance(measure, MeshMeasure) else {}
-    return [unit for unit, value in known.items() if value < RELIABLE]
 
 
 def _vector(seen: ReadingSet, units: tuple[int, ...], face: int) -> AUVector:
@@ -282,7 +275,7 @@ def _summary(seen: ReadingSet, face: int) -> str:
 
 def _unused(reader: Estimator, landmarks: dict[str, Any] | None) -> str:
     """That landmarks are connected to a reader that looks at pixels alone."""
-    if landmarks is None or isinstance(reader, LandmarkEstimator):
+    if landmarks is None or abilities(reader).landmarks:
         return ""
     text = (
         f"FACE_LANDMARKS are not used, {reader.name} reads whole pictures: disconnect one of both"

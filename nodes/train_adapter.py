@@ -20,6 +20,7 @@ from au_adapter.weights.adapter_files import load_adapter
 
 from .au_adapter import ALIASES, FOLDER
 from .compat import ProgressBar, folder_paths, io, model_management, ui
+from .node import Node
 from .sockets import CATEGORY, AUAdapterSocket, LossMapSocket
 from .train_changes import fingerprint
 from .train_files import save_numbered, saved_as
@@ -39,7 +40,7 @@ LOWER_A_CHECK = (
 )
 
 
-class TrainAUAdapter(io.ComfyNode):
+class TrainAUAdapter(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -279,7 +280,7 @@ def _explained(folder: Path) -> Iterator[None]:
                 f"the memory is used up{where}. {lower[0].upper()}{lower[1:]}. What was saved "
                 "before is whole, and the same name goes on from there"
             )
-        raise RuntimeError(f"Train AU-Adapter: {text}") from error
+        raise RuntimeError(text) from error
 
 
 NODES = (TrainAUAdapter,)

@@ -40,13 +40,10 @@ def save_numbered(run: Path, adapter: AUAdapter, name: str) -> str:
     """Write an adapter under the next number of a name, and note it in the run; the new file, as
     models/au_adapter names it. An OSError where it cannot be written."""
     path = numbered(name)
-    try:
-        with explained(path.parent):
-            save_adapter(adapter, path)
-        with explained(run):
-            _note(run, adapter, path)
-    except OSError as error:
-        raise OSError(f"Train AU-Adapter: {error}") from error
+    with explained(path.parent):
+        save_adapter(adapter, path)
+    with explained(run):
+        _note(run, adapter, path)
     return path.relative_to(_models()).as_posix()
 
 

@@ -60,13 +60,12 @@ class Request:
         place = (root / self.name).resolve()
         if not self.name.strip() or root not in place.parents:
             raise ValueError(
-                f"Train AU-Adapter: {self.name!r} is not a name inside models/au_adapter; write a "
+                f"{self.name!r} is not a name inside models/au_adapter; write a "
                 "file name without ending, such as my_adapter or people/anna."
             )
         if any(part in TAKEN for part in place.relative_to(root).parts[1:]):
             raise ValueError(
-                f"Train AU-Adapter: {self.name!r} is where another run keeps its own files; choose "
-                "another name."
+                f"{self.name!r} is where another run keeps its own files; choose another name."
             )
 
     @property
@@ -101,10 +100,7 @@ class Request:
     def _recipe(self) -> str:
         if self.checkpoint is None:
             return "fineface"
-        try:
-            return f"fineface-{find_family(self.checkpoint).name}"
-        except ValueError as error:
-            raise ValueError(f"Train AU-Adapter: {error}") from error
+        return f"fineface-{find_family(self.checkpoint).name}"
 
     def _settings(self) -> dict[str, object]:
         base = {"base": self.checkpoint, "tokenizer": tokenizer_folder()}
@@ -132,7 +128,7 @@ class Request:
         folder = faces_folder(self.data)
         if folder == SAMPLE and not any(folder.glob(PATTERN)):
             raise FileNotFoundError(
-                f"Train AU-Adapter: there is no {PATTERN} in {folder}, where the rendered sample "
+                f"there is no {PATTERN} in {folder}, where the rendered sample "
                 "belongs: install the extension again, or choose a folder of your own in data."
             )
         return folder
@@ -148,7 +144,7 @@ class Request:
             return look(FACE_LANDMARKER, None, folder_paths.get_folder_paths(MODEL_FOLDER))
         except FileNotFoundError as error:
             raise FileNotFoundError(
-                f"Train AU-Adapter: to check the faces that are drawn, it needs the face "
+                f"to check the faces that are drawn, it needs the face "
                 f"landmarker; or set validate_every to 0. {error}"
             ) from error
 

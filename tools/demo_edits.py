@@ -21,7 +21,7 @@ from torch import Tensor
 
 from au_adapter.bundled import MAGICFACE, demo_folder, magicface_folder
 from au_adapter.data.rendered import iterate
-from au_adapter.estimators.regressor_file import ESTIMATOR, load_regressor, read_files
+from au_adapter.estimators.bundled_regressor import ESTIMATOR, load_regressor, read_files
 from au_adapter.evaluation.appearance import MEASURE
 from au_adapter.evaluation.contact_sheet import captioned_sheet
 from au_adapter.evaluation.edits import MEASURES, EditMeasure

@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 
 from au_adapter.bundled import MAGICFACE, demo_folder, magicface_folder
-from au_adapter.estimators.regressor_file import ESTIMATOR, load_regressor, read_files
+from au_adapter.estimators.bundled_regressor import ESTIMATOR, load_regressor, read_files
 from au_adapter.evaluation.contact_sheet import contact_sheet, picture_strip
 from au_adapter.evaluation.response import full_error, prompted_error, response_curve, spearman
 from au_adapter.faces.locate import MODEL_FOLDER

@@ -15,25 +15,27 @@ from torch import Tensor
 from ..bundled import demo_folder
 from ..faces import FACE_LANDMARKER, FULL_RANGE_DETECTOR, FaceLandmarker, find, locate
 from .blendshape_map import BlendshapeMap
-from .bundled_regressor import DemoEstimator
-from .estimator import Estimator, read_set
+from .bundled_regressor import BundledRegressor, load_regressor
+from .estimator import Abilities, Estimator, abilities, read_set, relative_to
 from .landmark import LandmarkEstimator
 from .mesh_network import MeshMeasure
 from .reading import Reading
 from .reading_tables import read_table
-from .regressor_file import load_regressor
 
 __all__ = [
     "ESTIMATORS",
+    "Abilities",
     "BlendshapeMap",
-    "DemoEstimator",
+    "BundledRegressor",
     "Estimator",
     "LandmarkEstimator",
     "MeshMeasure",
+    "abilities",
     "estimate",
     "open_estimator",
     "read_set",
     "read_table",
+    "relative_to",
 ]
 
 LOGGER = logging.getLogger("au_adapter")
@@ -46,7 +48,7 @@ def open_estimator(
     landmarker: str | Path | None = None,
     folders: Iterable[str | Path] = (),
     levels: int = 1,
-) -> LandmarkEstimator | DemoEstimator:
+) -> LandmarkEstimator | BundledRegressor:
     """The estimator of a name in ESTIMATORS, ready to read.
 
     landmarker: Google's face_landmarker.task, else it is looked for, see faces.locate; folders: to
@@ -56,7 +58,7 @@ def open_estimator(
     another name, and FileNotFoundError saying how to get the landmarker.
     """
     if name == "demo":
-        return DemoEstimator(load_regressor(demo_folder() / "regressor.safetensors"))
+        return BundledRegressor(load_regressor(demo_folder() / "regressor.safetensors"))
     if name not in MEASURES:
         raise ValueError(f"There is no estimator '{name}'; known are {', '.join(ESTIMATORS)}")
     folders = list(folders)
@@ -79,14 +81,3 @@ def estimate(
     """
     reader = open_estimator(estimator) if isinstance(estimator, str) else estimator
     return (reader if neutral is None else relative_to(reader, neutral)).estimate(images)
-
-
-def relative_to(estimator: Estimator, neutral: Tensor) -> LandmarkEstimator:
-    """The estimator, reading AUs as the change from the face in neutral [1, H, W, 3]. ValueError
-    for an estimator that cannot."""
-    if not isinstance(estimator, LandmarkEstimator):
-        raise ValueError(
-            f"The estimator '{estimator.name}' cannot use a neutral photo: leave it out, or choose "
-            f"one of {', '.join(MEASURES)}"
-        )
-    return estimator.relative_to(neutral)

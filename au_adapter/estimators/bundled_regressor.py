@@ -1,37 +1,79 @@
-"""The demo model's regressor as an estimator: for the bundled model's own pictures."""
+"""The bundled model's regressor: reads AUs off that model's own pictures."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from safetensors import safe_open
+from safetensors.torch import load_file
 from torch import Tensor
 
 from ..faces.picture_checks import checked
 from ..facs import AUVector
 from ..models.regressor import AURegressor
+from .estimator import Abilities
 from .reading import Reading
-from .regressor_file import ESTIMATOR
+
+ESTIMATOR = "au-adapter demo regressor"
 
 
-class DemoEstimator:
-    """An Estimator (see base.py) that takes each picture for one tightly framed rendered head.
+class BundledRegressor:
+    """An Estimator that takes each picture for one tightly framed rendered head.
 
     It looks for no face: every picture with finite values has one Reading, of the whole picture
-    and with confidence 1.
+    and with confidence 1. It computes where the regressor is.
     """
 
     name = ESTIMATOR
+    abilities = Abilities(device=True)
 
     def __init__(self, regressor: AURegressor):
         self.regressor, self.units = regressor, regressor.units
 
+    def to(self, device: torch.device | str) -> BundledRegressor:
+        """Compute there from now on."""
+        self.regressor.to(device)
+        return self
+
     def estimate(self, images: Tensor) -> list[Reading]:
-        """One Reading for each of images [N, H, W, 3] in 0..1; see base.Estimator."""
+        """One Reading for each of images [N, H, W, 3] in 0..1; see Estimator."""
         images, groups = checked(images)
         height, width = images.shape[1:3]
         box = (0.0, 0.0, float(width), float(height))
         return [
             Reading(picture, 0, box, 1.0, AUVector(self.units, values[None]))
             for pictures in groups
-            for picture, values in zip(
-                pictures, self.regressor.read(images[pictures].float()), strict=True
-            )
+            for picture, values in zip(pictures, self._read(images[pictures]), strict=True)
         ]
+
+    def _read(self, images: Tensor) -> Tensor:
+        device = next(self.regressor.parameters()).device
+        return self.regressor.read(images.float().to(device)).cpu()
+
+
+def load_regressor(path: str | Path) -> AURegressor:
+    """The regressor in a safetensors file, ready to read; another kind of file: ValueError."""
+    with safe_open(path, framework="pt") as file:
+        text = (file.metadata() or {}).get("au_regressor")
+    if text is None:
+        raise ValueError(
+            f"{path} is no AU regressor: its metadata lacks 'au_regressor'; "
+            "give regressor.safetensors"
+        )
+    config = json.loads(text)
+    regressor = AURegressor(tuple(config["units"]), config["size"])
+    regressor.load_state_dict(load_file(path))
+    return regressor.eval().requires_grad_(False)
+
+
+def read_files(regressor: AURegressor, files: Sequence[Path]) -> list[dict[str, float]]:
+    """AU number as text -> intensity 0..5, for each picture file; all files of one size."""
+    images = np.stack([np.asarray(Image.open(file).convert("RGB")) for file in files])
+    rows = regressor.read(torch.from_numpy(images).float() / 255).tolist()
+    names = list(map(str, regressor.units))
+    return [dict(zip(names, (round(v, 3) for v in row), strict=True)) for row in rows]

@@ -14,6 +14,7 @@ from ..faces.alignment import align
 from ..faces.blendshapes import NAMES
 from ..faces.pose import head_angles
 from ..facs import AUVector
+from .estimator import Abilities
 from .reading import TURNED, Reading
 
 LOGGER = logging.getLogger("au_adapter")
@@ -31,7 +32,7 @@ class Measure(Protocol):
 
 
 class LandmarkEstimator:
-    """An Estimator (see base.py) of a measure and a landmarker.
+    """An Estimator of a measure and a landmarker.
 
     landmarker: may be missing where only `read` is used, on faces that were found before.
     resting: the person's relaxed face; AUs are then read as the change from it. levels: how far
@@ -49,6 +50,14 @@ class LandmarkEstimator:
         self.resting, self.levels = resting, levels
         self.name = measure.name + (", relative to a neutral photo" if resting else "")
         self.units = measure.units
+        weak = tuple(getattr(measure, "weak", ()))
+        self.abilities = Abilities(True, True, True, landmarks=True, device=True, weak=weak)
+
+    def to(self, device: torch.device | str) -> LandmarkEstimator:
+        """Look for faces there from now on."""
+        if self.landmarker is not None:
+            self.landmarker.to(device)
+        return self
 
     def relative_to(self, neutral: Tensor) -> LandmarkEstimator:
         """The same estimator for one person, whose relaxed face is in the picture neutral
@@ -64,7 +73,7 @@ class LandmarkEstimator:
         return LandmarkEstimator(self.measure, self.landmarker, faces[0], self.levels)
 
     def estimate(self, images: Tensor) -> list[Reading]:
-        """The faces of images [N, H, W, 3] in 0..1; see base.Estimator."""
+        """The faces of images [N, H, W, 3] in 0..1; see Estimator."""
         return self.read(self.detect(images))
 
     def detect(self, images: Tensor) -> list[list[Face]]:

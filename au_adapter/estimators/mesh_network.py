@@ -11,6 +11,7 @@ from torch import Tensor
 from ..facs import AUVector
 from ..models.mesh_regressor import AUEstimator, AUEstimatorConfig
 
+RELIABLE = 0.4  # ICC(3,1) below which the mesh hardly shows an AU
 SHIPPED = Path(__file__).with_name("au_estimator.safetensors")
 
 
@@ -18,8 +19,8 @@ class MeshMeasure:
     """22 AUs with left and right apart, from aligned points [F, 478, 3] (see faces.alignment) and
     the 52 blendshapes [F, 52]; more exact when the person's resting face is given.
 
-    reliability: for each AU, ICC(3,1) on renders of people that were not trained on; below 0.4 the
-    mesh hardly shows it.
+    reliability: for each AU, ICC(3,1) on renders of people that were not trained on. weak: those
+    below RELIABLE.
     """
 
     name = "au-adapter mesh estimator"
@@ -32,6 +33,7 @@ class MeshMeasure:
         self.network.eval().requires_grad_(False)
         self.units = self.network.config.units
         self.reliability = {int(u): v for u, v in json.loads(metadata)["reliability"].items()}
+        self.weak = tuple(unit for unit, icc in self.reliability.items() if icc < RELIABLE)
 
     def __call__(
         self, points: Tensor, blendshapes: Tensor, resting: tuple[Tensor, Tensor] | None = None

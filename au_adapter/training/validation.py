@@ -10,9 +10,9 @@ from typing import Any, Protocol
 from PIL import Image
 from torch import Tensor, nn
 
-from ..estimators import DemoEstimator, Estimator
+from ..estimators import BundledRegressor, Estimator
+from ..estimators.bundled_regressor import load_regressor
 from ..estimators.reading import Reading
-from ..estimators.regressor_file import load_regressor
 from ..evaluation.contact_sheet import contact_sheet
 from ..evaluation.response import full_error, prompted_error, response_curve
 from .sampling import Case
@@ -154,14 +154,14 @@ def validation_for(recipe: object, estimate: Estimate | Estimator | None = None)
     return Validation(recipe, reader.estimate, single_units(readable), reader.name)
 
 
-def _regressor(base: Path) -> DemoEstimator:
+def _regressor(base: Path) -> BundledRegressor:
     path = Path(base) / "regressor.safetensors"
     if not path.is_file():
         raise ValueError(
             f"validate_every needs something that reads AUs, and {path} does not exist: name an "
             "estimator such as mesh (--estimator), or set validate_every=0"
         )
-    return DemoEstimator(load_regressor(path))
+    return BundledRegressor(load_regressor(path))
 
 
 def _response(rows: list[dict]) -> dict[str, dict[str, float]]:

@@ -118,7 +118,7 @@ def test_a_neutral_photo_of_oneself_takes_the_expression_away() -> None:
     changed, seen, _, _ = read(picture(ASTRONAUT), neutral=picture(ASTRONAUT))
     assert seen.estimator.endswith("relative to a neutral photo")
     assert changed.values.sum() < 0.5 * plain.values.sum()
-    with pytest.raises(ValueError, match="AU Estimator, neutral: The neutral photo must show one"):
+    with pytest.raises(ValueError, match="AU Estimator: The neutral photo must show one"):
         read(picture(ASTRONAUT), neutral=torch.zeros(1, 64, 64, 3))
 
 

@@ -82,7 +82,7 @@ def test_a_full_disk_of_the_models_costs_no_adapter(run: Request, models: Path) 
     path = numbered(run.name)
     path.parent.mkdir(parents=True)
     path.with_name(f".{path.name}.{os.getpid()}.partial").symlink_to("/dev/full")
-    with pytest.raises(OSError, match="^Train AU-Adapter: the disk of .* is full.*make room"):
+    with pytest.raises(OSError, match="^the disk of .* is full.*make room"):
         told(run, trained=2)
     assert files(models) == []
     assert "Saved as people/anna_00001" in told(run)

@@ -1,4 +1,4 @@
-"""The names of Train AU-Adapter: where a run and its adapters lie, and what a new one deletes."""
+"""The names of where a run and its adapters lie, and what a new one deletes."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def test_seventeen_aus_are_read_by_the_landmarker_where_its_file_is(
     for other in ({"validate_every": 2}, {"units": "17 (sets A and B)"}):
         assert "--estimator" not in request("anna", **other).arguments()
     monkeypatch.setenv(FACE_LANDMARKER.variable, str(folders / "gone.task"))
-    with pytest.raises(FileNotFoundError, match=r"^Train AU-Adapter: to check .*gone\.task"):
+    with pytest.raises(FileNotFoundError, match=r"^to check .*gone\.task"):
         wide.arguments()
 
 
@@ -122,7 +122,7 @@ def test_the_sample_is_the_sample_where_other_renders_were_drawn(
     arguments = request("anna").arguments()
     assert arguments[arguments.index("--data") + 1] == str(SAMPLE) and find_renders() != SAMPLE
     monkeypatch.setattr(train_request, "SAMPLE", folders / "nowhere")
-    with pytest.raises(FileNotFoundError, match="^Train AU-Adapter: there is no shard.*nowhere"):
+    with pytest.raises(FileNotFoundError, match="^there is no shard.*nowhere"):
         request("anna").arguments()
 
 
@@ -152,7 +152,7 @@ def test_another_file_than_stable_diffusion_is_named_with_the_node(
     save_file({"weight": torch.zeros(1)}, folders / "vae.safetensors")
     checkpoints = ([str(folders)], {".safetensors"})
     monkeypatch.setitem(folder_paths.folder_names_and_paths, "checkpoints", checkpoints)
-    with pytest.raises(ValueError, match=r"^Train AU-Adapter: .*vae\.safetensors is no checkpoint"):
+    with pytest.raises(ValueError, match=r"^.*vae\.safetensors is no checkpoint"):
         request("anna", base="vae.safetensors").arguments()
 
 
@@ -160,9 +160,9 @@ def test_another_file_than_stable_diffusion_is_named_with_the_node(
 def test_what_to_lower_depends_on_whether_faces_were_drawn(folders: Path, kind: str) -> None:
     with pytest.raises(RuntimeError) as step, _explained(folders):
         raise TrainingError("no memory", kind)
-    assert "Train AU-Adapter: the memory is used up. Lower batch_size" in str(step.value)
+    assert "the memory is used up. Lower batch_size" in str(step.value)
     with pytest.raises(RuntimeError) as check, _explained(folders):
         raise TrainingError("no memory", kind, checking=True)
     said = str(check.value)
-    assert said.startswith("Train AU-Adapter: the memory is used up in a check. Set validate_every")
+    assert said.startswith("the memory is used up in a check. Set validate_every")
     assert "batch_size" not in said and "the same name goes on from there" in said

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from benchmarks.paper_plan import CELLS, SIZES
 from click import ClickException
 from click.testing import CliRunner
 from PIL import Image
@@ -20,7 +21,6 @@ from transformers import CLIPImageProcessor, CLIPVisionConfig, CLIPVisionModelWi
 from au_adapter.bundled import demo_folder
 from au_adapter.training.loop import Trainer
 from benchmarks import paper_tables
-from benchmarks.paper_plan import CELLS, SIZES
 from benchmarks.paper_report import PUBLISHED, UNTRAINED, measures
 from benchmarks.paper_tables import run
 

@@ -20,7 +20,7 @@ from tiny_stable_diffusion import write_stable_diffusion
 from au_adapter import AUVector, apply_to_unet, load_adapter
 from au_adapter.bundled import load_diffusers_pipeline
 from au_adapter.data.rendered import RenderedSet, find_renders, load
-from au_adapter.estimators.regressor_file import load_regressor, read_files
+from au_adapter.estimators.bundled_regressor import load_regressor, read_files
 from au_adapter.facs import SET_A
 from au_adapter.models.calibration import Calibration, ResponseCurve
 from au_adapter.training.face_tensors import (
