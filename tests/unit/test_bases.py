@@ -19,7 +19,7 @@ from tiny_stable_diffusion import write_stable_diffusion
 from au_adapter import load_adapter
 from au_adapter.bases import FAMILIES, base_name, family_of, find_family, load_base
 from au_adapter.training.modes import checkpoint_gradients
-from au_adapter.training.recipes import RECIPES, choose
+from au_adapter.training.recipes import RECIPES, choose, find_recipe
 from au_adapter.training.recipes.fineface_recipe import FineFaceOptions, FineFaceRecipe
 from au_adapter.training.run import train
 from au_adapter.training.sampling import Case
@@ -210,3 +210,15 @@ def test_a_bundled_unet_is_saved_with_the_rest(bases: dict[str, Path], tmp_path:
     assert find_family(tmp_path).name == "bundled"
     found = load_base(tmp_path).unet.state_dict()
     assert all(found[n].equal(t) for n, t in load_file(base / "unet.safetensors").items())
+
+
+def test_an_unknown_recipe_names_the_known_ones() -> None:
+    with pytest.raises(ValueError, match="'fine-face' is not known: choose .*fineface"):
+        find_recipe("fine-face")
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_recipe_has_its_place_in_the_readme(name: str) -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    table = readme.partition("| Recipe | Trains | Base |")[2].partition("\n\n")[0]
+    assert f"`{name}`" in table

@@ -29,7 +29,7 @@ from au_adapter.training.face_tensors import (
     part_weights,
     to_unit_range,
 )
-from au_adapter.training.recipes import RECIPES, find_recipe
+from au_adapter.training.recipes import RECIPES
 from au_adapter.training.recipes.base_recipe import BaseOptions, BaseRecipe
 from au_adapter.training.recipes.fineface_recipe import (
     SIDE_WEIGHT,
@@ -112,11 +112,6 @@ def test_a_file_says_what_was_chosen_and_no_folder(results: dict[str, Path], bas
     assert described["options"] == {"base": base.name}
     kept = load_adapter(results["fineface"] / "adapter.safetensors").provenance
     assert kept["options"] == {"base": base.name}
-
-
-def test_an_unknown_recipe_names_the_known_ones() -> None:
-    with pytest.raises(ValueError, match="'fine-face' is not known: choose .*fineface"):
-        find_recipe("fine-face")
 
 
 def test_settings_that_do_not_fit_are_named(data: Path, base: Path, tmp_path: Path) -> None:
@@ -403,10 +398,3 @@ def test_part_weights_cover_the_part_and_average_to_one() -> None:
     assert torch.equal(marked, expected)
     torch.testing.assert_close(weights[0, 0, 4, 3], 3 * weights[0, 0, 0, 0])
     assert (weights[1, 0, :2] == weights[1, 0, 0, 0]).all()  # a box may leave the picture
-
-
-@pytest.mark.parametrize("name", RECIPES)
-def test_a_recipe_has_its_place_in_the_readme(name: str) -> None:
-    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-    table = readme.partition("| Recipe | Trains | Base |")[2].partition("\n\n")[0]
-    assert f"`{name}`" in table
