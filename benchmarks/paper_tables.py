@@ -38,9 +38,8 @@ from au_adapter.methods.words_generator import WordsGenerator
 from au_adapter.metrics import clip_i, picture_rmse
 from au_adapter.training.drawing import drawing
 from au_adapter.training.loop import Trainer
+from au_adapter.training.recipes import ChosenRecipe, choose
 from au_adapter.training.results import training_hours
-from au_adapter.training.run import find_recipe
-from au_adapter.training.settings import Settings
 from au_adapter.training.sources import find_faces
 from au_adapter.training.validation import Case, draw_cases
 from au_adapter.weights.tensors import weights_name
@@ -97,7 +96,7 @@ def run(
         done = folder / "cell.json"
         if not done.is_file():
             _write(done, make_cell(cell, seed, size, faces, base, folder, reader))
-        found = _kept(done, cell, seed, size, clip)
+        found = _kept(done, cell, _choose(cell, seed, size, base), clip)
         pictures = torch.load(folder / "pictures.pt", weights_only=True).float() / 255
         if _compare(found["rows"], pictures, plain, encode):
             _write(done, found)
@@ -109,10 +108,10 @@ def make_cell(
     cell: Cell, seed: int, size: Size, faces: Path, base: Path, folder: Path, reader: Estimator
 ) -> dict[str, Any]:
     """Train, draw, read: the rows of a cell, its time, and its pictures in the folder."""
-    make, _ = find_recipe(cell.recipe)
-    settings, own = _settings(cell, seed, size)
+    chosen = _choose(cell, seed, size, base)
+    settings = chosen.settings
     torch.manual_seed(seed)
-    recipe = make([faces], base=str(base), **own)
+    recipe = chosen.open([faces])
     trainer = Trainer(recipe, settings, folder)
     trainer.run()
     if trainer.step < settings.steps:  # a signal ends a training as if it were done
@@ -129,7 +128,7 @@ def make_cell(
     return {
         "cell": cell.name,
         "seed": seed,
-        "settings": asdict(settings) | own,
+        "settings": _settings(chosen),
         "training_hours": hours,
         "hours": hours + (time.monotonic() - begun) / 3600,
         "estimator": reader.name,
@@ -137,24 +136,24 @@ def make_cell(
     }
 
 
-def _settings(cell: Cell, seed: int, size: Size) -> tuple[Settings, dict[str, Any]]:
-    """Of the loop, and of the recipe."""
-    _, defaults = find_recipe(cell.recipe)
-    chosen = size.training | cell.settings
-    own = {k: v for k, v in chosen.items() if k not in asdict(defaults)}
-    fields = {k: v for k, v in chosen.items() if k in asdict(defaults)}
-    settings = replace(defaults, seed=seed, **fields)
+def _choose(cell: Cell, seed: int, size: Size, base: Path) -> ChosenRecipe:
+    changes = size.training | cell.settings | {"seed": seed, "base": base}
     if cell.recipe == "dreambooth":
-        own["prior_count"] = 8 * settings.batch_size if size.ranks else 2
-    return settings, own
+        changes["prior_count"] = 8 * changes["batch_size"] if size.ranks else 2
+    return choose(cell.recipe, changes)
 
 
-def _kept(done: Path, cell: Cell, seed: int, size: Size, clip: Path | None) -> dict[str, Any]:
+def _settings(chosen: ChosenRecipe) -> dict[str, Any]:
+    """Of the loop, and those of the recipe that a cell names."""
+    named = {name: value for name, value in chosen.given.items() if name != "base"}
+    return asdict(chosen.settings) | named
+
+
+def _kept(done: Path, cell: Cell, chosen: ChosenRecipe, clip: Path | None) -> dict[str, Any]:
     """What was found for a cell earlier, without what another CLIP said; an error where it was
     trained in another way."""
     found = json.loads(done.read_text(encoding="utf-8"))
-    settings, own = _settings(cell, seed, size)
-    if found["settings"] != asdict(settings) | own:
+    if found["settings"] != _settings(chosen):
         raise click.ClickException(
             f"{done.parent} is of other settings of {cell.name}: delete that folder, and run this "
             "again"

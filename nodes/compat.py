@@ -19,7 +19,7 @@ from comfy.patcher_extension import CallbacksMP, WrappersMP
 from comfy.samplers import CFGGuider
 from comfy.sd import CLIP, VAE
 from comfy.sd1_clip import SD1ClipModel, SD1Tokenizer, SDClipModel, SDTokenizer
-from comfy.supported_models import SD15, SD20
+from comfy.supported_models import SD15, SD20, SDXL
 from comfy.supported_models_base import ClipTarget
 from comfy.taesd.taesd import TAESD
 from comfy.utils import ProgressBar, unet_to_diffusers
@@ -48,6 +48,7 @@ __all__ = [
     "SD1Tokenizer",
     "SD15",
     "SD20",
+    "SDXL",
     "SDClipModel",
     "SDTokenizer",
     "TAESD",

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from .compat import (
     SD20,
+    SDXL,
     BaseModel,
     ModelPatcher,
     ModelType,
@@ -21,14 +22,22 @@ from .compat import (
 )
 
 
-class SmallUNetConfig(SD20):
-    """Core's description of Stable Diffusion 2, size and heads left to the instance."""
+class AnySize:
+    """A description of core's with size, heads and prediction left to the instance."""
 
     unet_extra_config: dict[str, Any] = {}
     prediction = ModelType.EPS
 
     def model_type(self, state_dict: dict[str, Tensor], prefix: str = "") -> ModelType:
         return self.prediction
+
+
+class SmallUNetConfig(AnySize, SD20):
+    """Core's description of Stable Diffusion 2, of any size."""
+
+
+class SmallSDXLConfig(AnySize, SDXL):
+    """Core's description of Stable Diffusion XL, of any size."""
 
 
 def build_model(
@@ -41,7 +50,8 @@ def build_model(
 
     ValueError when the weights are not those of the config.
     """
-    description = SmallUNetConfig(unet_config(config))
+    core = unet_config(config)
+    description = (SmallSDXLConfig if core["adm_in_channels"] else SmallUNetConfig)(core)
     description.prediction = prediction
     description.set_inference_dtype(torch.float32, None)
     model = description.get_model({}, device=model_management.unet_offload_device())
@@ -62,7 +72,7 @@ def unet_config(config: dict[str, Any]) -> dict[str, Any]:
     """ComfyUI's description of the UNet that a UNet2DConditionModel's config describes."""
     channels = config["block_out_channels"]
     blocks = config["layers_per_block"]
-    attends = ["CrossAttn" in kind for kind in config["down_block_types"]]
+    depths = _depths(config)
     return {
         "image_size": config["sample_size"],
         "in_channels": config["in_channels"],
@@ -70,18 +80,33 @@ def unet_config(config: dict[str, Any]) -> dict[str, Any]:
         "model_channels": channels[0],
         "channel_mult": [c // channels[0] for c in channels],
         "num_res_blocks": [blocks] * len(channels),
-        "transformer_depth": [int(a) for a in attends for _ in range(blocks)],
-        "transformer_depth_middle": 1,
-        "transformer_depth_output": [int(a) for a in attends for _ in range(blocks + 1)],
+        "transformer_depth": [depth for depth in depths for _ in range(blocks)],
+        "transformer_depth_middle": depths[-1] or 1,
+        "transformer_depth_output": [depth for depth in depths for _ in range(blocks + 1)],
         "context_dim": config["cross_attention_dim"],
         "use_spatial_transformer": True,
         "use_linear_in_transformer": config["use_linear_projection"],
         "legacy": False,
-        "adm_in_channels": None,
+        **_added_conditions(config),
         "use_temporal_resblock": False,
         "use_temporal_attention": False,
         **_heads(config["attention_head_dim"], channels),
     }
+
+
+def _depths(config: dict[str, Any]) -> list[int]:
+    """Transformer blocks in each attention of a level, 0 where a level has none."""
+    kinds, depths = config["down_block_types"], config.get("transformer_layers_per_block", 1)
+    each = [depths] * len(kinds) if isinstance(depths, int) else depths
+    return [depth if "CrossAttn" in kind else 0 for kind, depth in zip(kinds, each, strict=True)]
+
+
+def _added_conditions(config: dict[str, Any]) -> dict[str, Any]:
+    """SDXL's pooled text and sizes, as core's label embedding takes them."""
+    if config.get("addition_embed_type") != "text_time":
+        return {"adm_in_channels": None}
+    width = config["projection_class_embeddings_input_dim"]
+    return {"adm_in_channels": width, "num_classes": "sequential"}
 
 
 def _heads(counts: int | list[int], channels: list[int]) -> dict[str, int]:

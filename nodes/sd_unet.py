@@ -57,5 +57,5 @@ def block_key(module: str) -> BlockKey:
 def _not_a_unet(found: str) -> ValueError:
     return ValueError(
         f"Apply AU-Adapter: the connected MODEL is {found}, but an AU-Adapter works on a UNet of "
-        "the Stable Diffusion 1 or 2 kind. Connect the checkpoint that the adapter was made for."
+        "the Stable Diffusion 1, 2 or XL kind. Connect the checkpoint that the adapter is for."
     )

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from au_adapter.bases import find_family
 from au_adapter.data.rendered import SAMPLE
 from au_adapter.data.shards import PATTERN
 from au_adapter.faces.locate import FACE_LANDMARKER, MODEL_FOLDER, find, locate
 from au_adapter.facs import ALL_UNITS, SET_A
 from au_adapter.models.encoders import AU_ENCODERS
-from au_adapter.weights.stable_diffusion_files import find_family
 
 from .compat import command_line, folder_paths, tokenizer_folder
 
@@ -100,7 +100,7 @@ class Request:
     def _recipe(self) -> str:
         if self.checkpoint is None:
             return "fineface"
-        return f"fineface-{find_family(self.checkpoint)}"
+        return f"fineface-{find_family(self.checkpoint).name}"
 
     def _settings(self) -> dict[str, object]:
         base = {"base": self.checkpoint, "tokenizer": tokenizer_folder()}

@@ -1,101 +1,81 @@
-"""The base models that recipes train on: the demo model, or any Stable Diffusion 1 or 2.
+"""The base models that adapters are for: one file a family, and nobody else asks which it is.
 
-A base is a folder: the demo's files (unet.safetensors, ...), or a diffusers folder
-(model_index.json and one folder for each network), as `StableDiffusionPipeline.save_pretrained`
-writes it; or a checkpoint in one file, see `checkpoints`.
+A base is the bundled model's folder, a folder as diffusers saves a pipeline, or a checkpoint in one
+file. Finding its family needs neither diffusers nor transformers; loading it does.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
-from diffusers import DDPMScheduler, StableDiffusionPipeline
-from torch import Tensor, nn
+from .bundled import BUNDLED
+from .family import BaseFamily, EncodedText
+from .sd15 import SD15
+from .sd21 import SD21
+from .sdxl import SDXL
+from .stable_diffusion import StableDiffusionFamily
 
-from ..bundled import load_diffusers_pipeline
-from ..training.face_tensors import to_unit_range
-from .single_file import load_checkpoint
+if TYPE_CHECKING:
+    from diffusers import DiffusionPipeline
 
-DEMO = "AU-Adapter demo"
+__all__ = [
+    "FAMILIES", "BaseFamily", "EncodedText", "StableDiffusionFamily", "base_name", "family_of",
+    "find_family", "load_base", "register",
+]  # fmt: skip
+
+FAMILIES: list[BaseFamily] = [BUNDLED, SDXL, SD21, SD15]  # in the order of detection
 
 
-def is_demo(folder: str | Path) -> bool:
-    """Whether a folder holds the demo's files rather than a diffusers model."""
-    return (Path(folder) / "unet.safetensors").is_file()
+def register(family: BaseFamily) -> None:
+    """Add a family. It is asked before those that are there; one of its name is replaced."""
+    FAMILIES[:] = [family, *(known for known in FAMILIES if known.name != family.name)]
 
 
-def load_base(folder: str | Path, tokenizer: str | Path | None = None) -> StableDiffusionPipeline:
-    """The networks of a base in float32, on the CPU, frozen. tokenizer: for a checkpoint in one
-    file, which has none.
+def find_family(path: str | Path) -> BaseFamily:
+    """The family of the base at a path.
 
-    Raises FileNotFoundError, with the kinds of base, when it is none of them; ValueError for a
-    model that is not of the Stable Diffusion 1 or 2 kind.
+    FileNotFoundError where there is nothing; ValueError, with the kinds of base, for anything else.
     """
-    folder = Path(folder)
-    if folder.is_file():
-        pipeline = load_checkpoint(folder, tokenizer)
-    elif is_demo(folder):
-        pipeline = load_diffusers_pipeline(folder)
-    elif (folder / "model_index.json").is_file():
-        pipeline = _from_diffusers(folder)
-    else:
-        raise FileNotFoundError(
-            f"{folder} is no base: name a folder with model_index.json (a Stable Diffusion 1.5 or "
-            "2.1 as diffusers saves it), a checkpoint in one file, or the demo model's folder, "
-            "au_adapter/bundled"
-        )
-    for network in (pipeline.unet, pipeline.text_encoder, pipeline.vae):
-        network.requires_grad_(False)
+    path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(f"there is no {path}: {_what_to_name()}")
+    found = next((family for family in FAMILIES if family.detect(path)), None)
+    if found is None:
+        raise ValueError(f"{path} is no base that is known here: {_what_to_name()}")
+    return found
+
+
+def family_of(pipeline: DiffusionPipeline) -> BaseFamily:
+    """The family of a pipeline in memory; ValueError for one of none."""
+    found = next((family for family in FAMILIES if family.owns(pipeline)), None)
+    if found is None:
+        titles = ", ".join(family.title for family in FAMILIES)
+        raise ValueError(f"{type(pipeline).__name__} is of no base known here: {titles}")
+    return found
+
+
+def base_name(path: str | Path) -> str:
+    """The name of the base at a path, for an adapter's config and for reports."""
+    return find_family(path).base_name(Path(path).resolve())
+
+
+def load_base(path: str | Path, tokenizer: str | Path | None = None) -> DiffusionPipeline:
+    """The networks of a base as a pipeline in float32, on the CPU, frozen; see `BaseFamily.load`.
+
+    Errors as `find_family`, and ValueError for files that are not whole.
+    """
+    family = find_family(path)
+    pipeline = family.load(Path(path), tokenizer)
+    for part in family.parts:
+        getattr(pipeline, part).requires_grad_(False)
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
 
 
-def _from_diffusers(folder: Path) -> StableDiffusionPipeline:
-    pipeline = StableDiffusionPipeline.from_pretrained(
-        folder,
-        local_files_only=True,
-        use_safetensors=True,
-        safety_checker=None,
-        feature_extractor=None,
-        image_encoder=None,
-        requires_safety_checker=False,
-        dtype=torch.float32,
+def _what_to_name() -> str:
+    titles = ", ".join(family.title for family in FAMILIES)
+    return (
+        "name a folder with model_index.json, as diffusers saves a pipeline, a checkpoint with "
+        f"UNet, text encoder and VAE in one file, or the bundled model's folder. Known: {titles}"
     )
-    if pipeline.unet.config.in_channels != pipeline.vae.config.latent_channels:
-        raise ValueError(
-            f"the UNet of {folder} takes {pipeline.unet.config.in_channels} channels, not the "
-            f"{pipeline.vae.config.latent_channels} of a text-to-image model: inpainting and "
-            "editing models cannot be trained here"
-        )
-    return pipeline
-
-
-def base_name(folder: str | Path) -> str:
-    """The base's name, for an adapter's config."""
-    path = Path(folder).resolve()
-    return DEMO if is_demo(path) else path.stem if path.is_file() else path.name
-
-
-def picture_size(pipeline: StableDiffusionPipeline) -> int:
-    """Pixels of a side of the pictures that the base was made for."""
-    return pipeline.unet.config.sample_size * pipeline.vae_scale_factor
-
-
-def training_schedule(pipeline: StableDiffusionPipeline) -> DDPMScheduler:
-    """The base's own noise schedule and prediction type, for training."""
-    return DDPMScheduler.from_config(pipeline.scheduler.config, clip_sample=False)
-
-
-def encode_pictures(vae: nn.Module, pictures: Tensor, noise: Tensor) -> Tensor:
-    """Scaled latents [N, 4, H/8, W/8] of uint8 pictures [N, H, W, 3].
-
-    Drawn from the encoder's distribution with `noise` of the latents' shape, as Stable Diffusion
-    trains; an autoencoder without one, such as the demo's, takes no notice of the noise.
-    """
-    encoded = vae.encode(to_unit_range(pictures))
-    if hasattr(encoded, "latent_dist"):
-        latents = encoded.latent_dist.mean + encoded.latent_dist.std * noise
-    else:
-        latents = encoded.latents
-    return latents * vae.config.scaling_factor

@@ -1,5 +1,7 @@
-"""A Stable Diffusion checkpoint of one file as a diffusers pipeline: by configs of our own, from
-this machine alone. diffusers knows how the names of its weights translate."""
+"""The networks of a checkpoint in one file, by our own tables and from this machine alone.
+
+diffusers knows how the names of the weights translate.
+"""
 
 from __future__ import annotations
 
@@ -8,69 +10,60 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+import transformers
+from diffusers import AutoencoderKL, UNet2DConditionModel
 from diffusers.loaders.single_file_utils import (
     convert_ldm_unet_checkpoint,
     convert_ldm_vae_checkpoint,
     convert_open_clip_checkpoint,
 )
 from torch import Tensor, nn
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+from transformers import CLIPTextConfig, CLIPTokenizer
 
-from ..weights.stable_diffusion_files import find_family, predicts_velocity, read_configs
-from ..weights.tensors import read_tensors
+from .checkpoint_layout import CheckpointLayout, TextLayout
 
-CLIP = "cond_stage_model.transformer."
-OPEN_CLIP = "cond_stage_model.model."
-BUFFERS = (".position_ids",)  # which some files carry, and no weights
+BUFFERS = (".position_ids",)  # in some files, and no weights
 
 
-def load_checkpoint(path: Path, tokenizer: str | Path | None) -> StableDiffusionPipeline:
-    """The networks of a checkpoint in float32. tokenizer: a folder with CLIP's vocab.json and
-    merges.txt, such as comfy/sd1_tokenizer of ComfyUI.
-
-    ValueError for a checkpoint of another family, or one that lacks a network.
-    """
-    family = find_family(path)
-    return convert(read_tensors(path), read_configs(family), tokenizer, path)
-
-
-def convert(
+def read_networks(
     tensors: Mapping[str, Tensor],
-    configs: Mapping[str, Any],
+    layout: CheckpointLayout,
     tokenizer: str | Path | None,
     path: Path,
-) -> StableDiffusionPipeline:
-    """The pipeline of a checkpoint's tensors; path: for messages."""
+) -> dict[str, Any]:
+    """A pipeline's networks and tokenizers by name, of a checkpoint's tensors, in float32.
+
+    tokenizer: see `BaseFamily.load`. path: for messages. ValueError where a network is not whole.
+    """
     tensors = {name: t.float() if t.is_floating_point() else t for name, t in tensors.items()}
-    kind = "v_prediction" if predicts_velocity(tensors) else "epsilon"
     with torch.device("meta"):  # no numbers are drawn that the file's replace anyway
-        unet = UNet2DConditionModel.from_config(configs["unet"])
-        vae = AutoencoderKL.from_config(configs["vae"])
-    text = CLIPTextModel(CLIPTextConfig.from_dict(configs["text_encoder"]))
-    _fill(unet, convert_ldm_unet_checkpoint(dict(tensors), configs["unet"]), path, "UNet")
-    _fill(vae, convert_ldm_vae_checkpoint(dict(tensors), configs["vae"]), path, "VAE")
-    _fill(text, _text_weights(text, tensors), path, "text encoder")
-    return StableDiffusionPipeline(
-        vae=vae.eval(),
-        text_encoder=text.eval(),
-        tokenizer=_tokenizer(tokenizer, configs["pad_token"], path),
-        unet=unet.eval(),
-        scheduler=DDIMScheduler.from_config(configs["scheduler"], prediction_type=kind),
-        safety_checker=None,
-        feature_extractor=None,
-        requires_safety_checker=False,
-    )
+        unet = UNet2DConditionModel.from_config(dict(layout.unet))
+        vae = AutoencoderKL.from_config(dict(layout.vae))
+    _fill(unet, convert_ldm_unet_checkpoint(dict(tensors), unet.config), path, "UNet")
+    _fill(vae, convert_ldm_vae_checkpoint(dict(tensors), vae.config), path, "VAE")
+    found: dict[str, Any] = {"unet": unet.eval(), "vae": vae.eval()}
+    for name, text in layout.texts.items():
+        found[name] = _text_encoder(text, tensors, path)
+        part = name.replace("text_encoder", "tokenizer")
+        found[part] = _tokenizer(tokenizer, text.pad_token, path)
+    return found
 
 
-def _text_weights(text: CLIPTextModel, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """By the names of transformers, which has put all of them below text_model and no longer."""
-    if any(name.startswith(OPEN_CLIP) for name in tensors):
-        found = convert_open_clip_checkpoint(text, dict(tensors), prefix=OPEN_CLIP)
+def _text_encoder(text: TextLayout, tensors: Mapping[str, Tensor], path: Path) -> nn.Module:
+    encoder = getattr(transformers, text.kind)(CLIPTextConfig.from_dict(dict(text.config)))
+    if text.open_clip:
+        found = convert_open_clip_checkpoint(encoder, dict(tensors), prefix=text.prefix)
     else:
-        found = {n.removeprefix(CLIP): t for n, t in tensors.items() if n.startswith(CLIP)}
-    below = "text_model." if hasattr(text, "text_model") else ""
-    return {below + name.removeprefix("text_model."): t for name, t in found.items()}
+        ours = (name for name in tensors if name.startswith(text.prefix))
+        found = {name.removeprefix(text.prefix): tensors[name] for name in ours}
+    # transformers keeps the weights below text_model; newer versions not those of CLIPTextModel.
+    below = "text_model." if hasattr(encoder, "text_model") else ""
+    weights = {
+        name if name.startswith("text_projection") else below + name.removeprefix("text_model."): t
+        for name, t in found.items()
+    }
+    _fill(encoder, weights, path, "text encoder")
+    return encoder.eval()
 
 
 def _fill(network: nn.Module, weights: Mapping[str, Tensor], path: Path, title: str) -> None:

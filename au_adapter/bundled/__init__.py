@@ -1,4 +1,4 @@
-"""The bundled demo model: a small Stable Diffusion that draws rendered heads, 128 x 128 pixels.
+"""The bundled model: a small Stable Diffusion that draws rendered heads, 128 x 128 pixels.
 
     pipeline = load_diffusers_pipeline()
     adapter = load_adapter(demo_folder() / "adapter.safetensors")
@@ -17,9 +17,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from diffusers import StableDiffusionPipeline
 
-FOLDER_VARIABLE = (
-    "AU_ADAPTER_DEMO"  # names another folder of the same files, for those who train one
-)
+FOLDER_VARIABLE = "AU_ADAPTER_DEMO"  # another folder of the same files, for those who train one
 
 # Names that say in a list of files what they are.
 MAGICFACE = "demo_magicface.safetensors"
@@ -27,22 +25,22 @@ SIDED_ADAPTER = "demo_17_left_right.safetensors"
 
 
 def demo_folder() -> Path:
-    """The demo model's folder: the one in the environment's AU_ADAPTER_DEMO, else the bundled."""
+    """The bundled model's folder: the one named by AU_ADAPTER_DEMO, else this one."""
     return Path(os.environ.get(FOLDER_VARIABLE) or Path(__file__).parent)
 
 
 def adapters_folder() -> Path:
-    """The folder of the demo model's further adapter, `SIDED_ADAPTER`."""
+    """The folder of the bundled model's further adapter, `SIDED_ADAPTER`."""
     return demo_folder() / "adapters"
 
 
 def magicface_folder() -> Path:
-    """The folder of the demo model's MagicFace: one file, `MAGICFACE`, with both networks."""
+    """The folder of the bundled model's MagicFace: one file, `MAGICFACE`, with both networks."""
     return demo_folder() / "magicface"
 
 
 def load_diffusers_pipeline(folder: str | Path | None = None) -> StableDiffusionPipeline:
-    """The demo model as a diffusers pipeline, on the CPU, without adapter.
+    """The bundled model as a diffusers pipeline, on the CPU, without adapter.
 
     `folder` holds the same files as `demo_folder()`, the default. A missing file is a
     FileNotFoundError, weights that do not belong to their config are a ValueError; both name the

@@ -1,8 +1,9 @@
-"""The demo model in diffusers: its files as a StableDiffusionPipeline."""
+"""The bundled model in diffusers: its files as a StableDiffusionPipeline, and back."""
 
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import torch
@@ -11,11 +12,13 @@ from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTinyOutput
 from diffusers.models.autoencoders.vae import DecoderOutput
 from diffusers.models.modeling_utils import ModelMixin
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from ..models.autoencoder import LATENT_CHANNELS, SCALING_FACTOR, AutoencoderConfig, DemoAutoencoder
+
+NETWORKS = ("text_encoder", "unet", "vae")
 
 
 class DiffusersAutoencoder(ModelMixin, ConfigMixin):
@@ -55,20 +58,32 @@ def load_pipeline(folder: Path) -> StableDiffusionPipeline:
     """See `load_diffusers_pipeline` of this package."""
     vae = DiffusersAutoencoder(**_config(folder, "vae"))
     _fill(vae.network, folder, "vae")
-    unet = UNet2DConditionModel.from_config(_config(folder, "unet"))
-    _fill(unet, folder, "unet")
-    text_encoder = CLIPTextModel(CLIPTextConfig.from_dict(_config(folder, "text_encoder")))
-    _fill(text_encoder, folder, "text_encoder")
+    unet = load_unet(folder)
+    text_encoder, tokenizer = load_text_encoder(folder)
     return StableDiffusionPipeline(
         vae=vae.eval(),
-        text_encoder=text_encoder.eval(),
-        tokenizer=CLIPTokenizer.from_pretrained(_existing(folder / "tokenizer")),
+        text_encoder=text_encoder,
+        tokenizer=tokenizer,
         unet=unet.eval(),
         scheduler=demo_scheduler(),
         safety_checker=None,
         feature_extractor=None,
         requires_safety_checker=False,
     )
+
+
+def load_unet(folder: Path) -> UNet2DConditionModel:
+    """The UNet of a folder, in float32, ready to train."""
+    unet = UNet2DConditionModel.from_config(_config(folder, "unet"))
+    _fill(unet, folder, "unet")
+    return unet
+
+
+def load_text_encoder(folder: Path) -> tuple[CLIPTextModel, CLIPTokenizer]:
+    """The text encoder of a folder, in float32, and its tokenizer."""
+    encoder = CLIPTextModel(CLIPTextConfig.from_dict(_config(folder, "text_encoder")))
+    _fill(encoder, folder, "text_encoder")
+    return encoder.eval(), CLIPTokenizer.from_pretrained(_existing(folder / "tokenizer"))
 
 
 def demo_scheduler() -> DDIMScheduler:
@@ -84,9 +99,30 @@ def demo_scheduler() -> DDIMScheduler:
     )
 
 
+def save_network(network: nn.Module, folder: Path, name: str) -> None:
+    """Write <name>.safetensors and <name>.json (the network's config)."""
+    weights = {k: v.detach().contiguous() for k, v in network.state_dict().items()}
+    save_file(weights, folder / f"{name}.safetensors")
+    config = network.config
+    values = config.to_dict() if hasattr(config, "to_dict") else dict(config)
+    values = {k: v for k, v in values.items() if not k.startswith("_")}
+    (folder / f"{name}.json").write_text(json.dumps(values, indent=1, default=str))
+
+
+def copy_files(source: Path, folder: Path, without: str) -> None:
+    """Copy the networks of a bundled model but one, and its tokenizer, byte by byte."""
+    for name in NETWORKS:
+        for file in (f"{name}.json", f"{name}.safetensors"):
+            if name != without:
+                (folder / file).write_bytes((source / file).read_bytes())
+    shutil.copytree(source / "tokenizer", folder / "tokenizer")
+
+
 def _existing(path: Path) -> Path:
     if not path.exists():
-        raise FileNotFoundError(f"the demo model lacks {path}: install AU-Adapter with its weights")
+        raise FileNotFoundError(
+            f"the bundled model lacks {path}: install AU-Adapter with its weights"
+        )
     return path
 
 

@@ -28,7 +28,7 @@ from .verb import LOGGER, USER_ERRORS, load, verb, with_extra
     metavar="STEPS",
     help="Draw faces at fixed seeds, read their AUs, and keep the best adapter in OUTPUT/best.",
 )
-@click.option("--estimator", help="What reads them; default: the regressor beside a demo base.")
+@click.option("--estimator", help="What reads them; default: the regressor beside a bundled base.")
 @click.option(
     "--progress",
     type=click.Choice(("text", "json")),
@@ -40,7 +40,7 @@ from .verb import LOGGER, USER_ERRORS, load, verb, with_extra
     "changes",
     multiple=True,
     metavar="NAME=VALUE",
-    help="Another setting of the recipe, such as batch_size=16.",
+    help="A setting of the recipe, such as batch_size=16; a wrong name lists all that it has.",
 )
 def train(
     recipe: str,

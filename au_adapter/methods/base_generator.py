@@ -13,7 +13,7 @@ from typing import Any, ClassVar, TypeVar
 import torch
 from torch import Tensor
 
-from ..bases import base_name, load_base
+from ..bases import base_name, family_of, load_base
 from ..bundled import demo_folder
 from ..facs import UNITS, AUVector
 from ..weights.tensors import weights_name
@@ -56,7 +56,7 @@ class BaseGenerator:
     @property
     def size(self) -> int:
         """The side of its pictures in pixels."""
-        return self.pipeline.unet.config.sample_size * self.pipeline.vae_scale_factor
+        return family_of(self.pipeline).picture_size(self.pipeline)
 
     def changed(self: Own, **settings: Any) -> Own:
         """The same method with other settings."""

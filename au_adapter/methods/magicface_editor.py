@@ -20,6 +20,7 @@ from diffusers import DDIMScheduler
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d
 
+from ..bases import family_of
 from ..bundled import MAGICFACE, magicface_folder
 from ..faces import (
     FACE_LANDMARKER,
@@ -98,7 +99,7 @@ class MagicFaceEditor:
         """Find a face in a photo [1, H, W, 3], the largest first, and look at the person, once."""
         photo = photo[..., :3].float().cpu()
         (found,) = self.landmarker.detect(photo, levels=LEVELS)
-        size = self.pipeline.unet.config.sample_size * self.pipeline.vae_scale_factor
+        size = family_of(self.pipeline).picture_size(self.pipeline)
         chosen = [(0, choose_face(found, face))]
         crop, square, background = prepare_faces(photo, chosen, size, self.person)
         text = encode_prompts(self.pipeline, [magicface.PROMPT], 1)["encoder_hidden_states"]

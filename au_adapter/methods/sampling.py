@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
+from ..bases import EncodedText, family_of
 from .method import OnStep
 
 Predict = Callable[[Tensor, Tensor], Tensor]  # latents [N, 4, h, w], timestep [] -> prediction
@@ -100,10 +101,13 @@ def guided(unet: nn.Module, inputs: dict[str, Any], guidance: float) -> Predict:
 def encode_prompts(pipeline: Any, prompts: Sequence[str], guidance: float) -> dict[str, Any]:
     """What a pipeline's UNet is told of N prompts, for `guided`: above a guidance of 1 the empty
     prompt N times, then the prompts."""
-    both = guidance > 1
-    device = pipeline.unet.device
-    asked, empty = pipeline.encode_prompt(list(prompts), device, 1, both)[:2]
-    return {"encoder_hidden_states": torch.cat([empty, asked]) if both else asked}
+    return told(family_of(pipeline).encode_prompts(pipeline, prompts, guidance > 1))
+
+
+def told(text: EncodedText) -> dict[str, Any]:
+    """Encoded text as arguments of a diffusers UNet."""
+    added = {"added_cond_kwargs": dict(text.added)} if text.added else {}
+    return {"encoder_hidden_states": text.states, **added}
 
 
 def fresh(schedule: Any, steps: int, device: torch.device, **changes: Any) -> Any:

@@ -273,7 +273,7 @@ def cross_attentions(unet: nn.Module) -> dict[str, nn.Module]:
     if not found:
         raise ValueError(
             f"{type(unet).__name__} has no cross-attentions (attn2): an AU-Adapter needs a UNet of "
-            "the Stable Diffusion 1 or 2 kind"
+            "the Stable Diffusion 1, 2 or XL kind"
         )
     return found
 

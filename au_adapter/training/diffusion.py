@@ -10,7 +10,7 @@ TRAIN_TIMESTEPS = 1000
 
 
 def stable_diffusion_schedule() -> DDPMScheduler:
-    """1000 steps, scaled-linear betas 0.00085..0.012, epsilon: SD 1.5, SD 2.1-base, the demo."""
+    """1000 steps, scaled-linear betas 0.00085..0.012, epsilon: SD 1.5, SD 2.1-base, bundled."""
     return DDPMScheduler(
         num_train_timesteps=TRAIN_TIMESTEPS,
         beta_start=0.00085,

@@ -30,6 +30,8 @@ def drawing(
     parts = {**pipeline.components, **(networks or {})}
     if "safety_checker" in parts:
         parts["requires_safety_checker"] = False
+    if "force_zeros_for_empty_prompt" in pipeline.config:  # SDXL's
+        parts["force_zeros_for_empty_prompt"] = pipeline.config["force_zeros_for_empty_prompt"]
     return kind(
         pipeline=type(pipeline)(**parts),
         steps=steps,

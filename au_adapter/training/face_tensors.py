@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from ..bases.family import to_unit_range
 from ..data.rendered import RenderedSet, load
 from ..disk import replacing
 from ..facs import SET_A
@@ -26,11 +27,6 @@ def load_faces(
 ) -> list[RenderedSet]:
     """The renders of each folder, at most limit per folder, with the named units as columns."""
     return [load(folder, limit=limit, units=units) for folder in folders]
-
-
-def to_unit_range(images: Tensor) -> Tensor:
-    """uint8 [N, H, W, 3] -> float32 [N, 3, H, W] in -1..1."""
-    return images.movedim(-1, 1).float() / 127.5 - 1
 
 
 def part_weights(boxes: np.ndarray, size: int, cells: int, part_weight: float) -> Tensor:

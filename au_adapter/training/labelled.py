@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 import torch
-from diffusers import StableDiffusionPipeline
 from torch import Tensor
-from transformers import CLIPTokenizer
 
-from ..bases import picture_size
 from ..data.rendered import RenderedSet
 from ..data.shards import label_values
 from ..data.stream import FaceStream
+from ..models.autoencoder import DemoAutoencoder
 from .diffusion import draw_noise
 from .face_tensors import CaptionedLatents, load_faces
 from .recipe import Share
+
+Tokenize = Callable[[Sequence[str]], Tensor]  # captions -> token ids, a row each; see `bases`
 
 
 @dataclass
@@ -41,12 +40,13 @@ class LabelledFaces(Protocol):
 
 
 class RenderedLatents:
-    """Renders in memory, encoded once; for the demo model and its small pictures."""
+    """Renders in memory, encoded once; for the bundled model and its small pictures."""
 
     def __init__(
         self,
         folders: Sequence[Path],
-        pipeline: StableDiffusionPipeline,
+        autoencoder: DemoAutoencoder,
+        tokenize: Tokenize,
         units: tuple[int, ...],
         part_weight: float,
         sides: bool = False,
@@ -54,13 +54,8 @@ class RenderedLatents:
         sets = load_faces(list(folders), units=units)
         self.aus = torch.cat([_columns(faces, sides) for faces in sets])
         self.captions = [caption for faces in sets for caption in faces.captions]
-        self.faces = CaptionedLatents(
-            sets,
-            pipeline.vae.network,
-            partial(tokenize, pipeline.tokenizer),
-            part_weight,
-            Path(folders[0]) / "cache",
-        )
+        cache = Path(folders[0]) / "cache"
+        self.faces = CaptionedLatents(sets, autoencoder, tokenize, part_weight, cache)
 
     def draw(self, size: int, generator: torch.Generator, dropout: float, share: Share) -> Drawn:
         rows, batch = self.faces.draw(size, generator, dropout)
@@ -76,21 +71,22 @@ class RenderedLatents:
 class StreamedPictures:
     """Faces of any number from tar shards, each process reading its own; encoded at every step.
 
-    All parts of a face weigh the same.
+    side: of the pictures, in pixels. shape: (channels, rows, columns) of their latents. All parts
+    of a face weigh the same.
     """
 
     def __init__(
         self,
         folders: Sequence[Path],
-        pipeline: StableDiffusionPipeline,
+        tokenize: Tokenize,
+        side: int,
+        shape: tuple[int, int, int],
         units: tuple[int, ...],
         lanes: int,
         buffer: int,
         sides: bool = False,
     ):
-        side = picture_size(pipeline)
-        self.shape = (4, side // pipeline.vae_scale_factor, side // pipeline.vae_scale_factor)
-        self.tokenizer, self.units, self.sides = pipeline.tokenizer, units, sides
+        self.tokenize, self.shape, self.units, self.sides = tokenize, shape, units, sides
         # run.train seeds torch with the run's seed before a recipe is made.
         self.stream = FaceStream(folders, side, torch.initial_seed(), lanes, buffer)
 
@@ -105,7 +101,7 @@ class StreamedPictures:
             "latent_noise": share.of(latent_noise),
             "noise": share.of(noise),
             "timesteps": share.of(timesteps),
-            "tokens": tokenize(self.tokenizer, captions),
+            "tokens": self.tokenize(captions),
             "weights": torch.ones(len(labels), 1, 1, 1),
         }
         names = ("left", "right") if self.sides else ("units",)
@@ -117,14 +113,3 @@ def _columns(faces: RenderedSet, sides: bool) -> Tensor:
     """AUs [N, K] of renders; with sides [N, 2 K], the left of every AU and then the right."""
     parts = (faces.left, faces.right) if sides else (faces.aus,)
     return torch.from_numpy(np.concatenate(parts, axis=1))
-
-
-def tokenize(tokenizer: CLIPTokenizer, captions: list[str]) -> Tensor:
-    """Token ids [N, 77], padded as the tokenizer's base does."""
-    return tokenizer(
-        captions,
-        padding="max_length",
-        max_length=tokenizer.model_max_length,
-        truncation=True,
-        return_tensors="pt",
-    ).input_ids

@@ -15,15 +15,21 @@ SWITCHES = {  # how diffusers and transformers turn it on, and how their classes
 
 
 def checkpoint_gradients(module: nn.Module) -> None:
-    """Let every network of diffusers or transformers that trains compute its activations twice.
+    """Let every network of diffusers or transformers that trains compute its activations twice, and
+    those that the module's `passes_gradients` names, which carry gradients to what trains.
 
     ValueError where there is none: nothing would be saved.
     """
+    passing = getattr(module, "passes_gradients", list)()
     switches = [
         getattr(network, name)
         for network in module.modules()
         for name, supported in SWITCHES.items()
-        if getattr(network, supported, False) and any(p.requires_grad for p in network.parameters())
+        if getattr(network, supported, False)
+        and (
+            any(network is each for each in passing)
+            or any(p.requires_grad for p in network.parameters())
+        )
     ]
     if not switches:
         raise ValueError(

@@ -20,7 +20,7 @@ from .face_tensors import cached_latents, cached_tokens, part_weights
 DROPOUT = 0.1  # of the changes, for guidance (section III-C)
 ZERO_NOISE = 0.2  # deviation of the noise on a change of nothing, so that it is not a dropped one
 CHUNK = 256  # pictures at a time in single precision: a thousand take a gigabyte
-PART_WEIGHT = 3.0  # how much more eyes, brows and mouth weigh in the demo's loss
+PART_WEIGHT = 3.0  # how much more eyes, brows and mouth weigh in the bundled model's loss
 
 
 class FacePairs:

@@ -1,4 +1,4 @@
-"""The demo model's tokenizer: CLIP's algorithm, a small vocabulary, a token per caption word."""
+"""The bundled model's tokenizer: CLIP's algorithm, a small vocabulary, a token per caption word."""
 
 from __future__ import annotations
 

@@ -152,7 +152,7 @@ def test_another_file_than_stable_diffusion_is_named_with_the_node(
     save_file({"weight": torch.zeros(1)}, folders / "vae.safetensors")
     checkpoints = ([str(folders)], {".safetensors"})
     monkeypatch.setitem(folder_paths.folder_names_and_paths, "checkpoints", checkpoints)
-    with pytest.raises(ValueError, match=r"^.*vae\.safetensors is no checkpoint"):
+    with pytest.raises(ValueError, match=r"^.*vae\.safetensors is no base that is known here"):
         request("anna", base="vae.safetensors").arguments()
 
 

@@ -18,7 +18,7 @@ from au_adapter.data.rendering.natural import natural_sides
 from au_adapter.estimators import LandmarkEstimator, MeshMeasure
 from au_adapter.faces.blendshapes import NAMES
 from au_adapter.training.landmark_cache import LandmarkedSet, read_renders
-from au_adapter.training.recipes.estimator_recipe import EstimatorRecipe
+from au_adapter.training.recipes.estimator_recipe import EstimatorOptions, EstimatorRecipe
 from au_adapter.training.resting import RestingFaces, resting_rows, same_person
 
 SAMPLE = Path(__file__).parents[1] / "data" / "rendered"
@@ -147,7 +147,7 @@ def test_without_a_relaxed_picture_it_says_what_to_render(faces: LandmarkedSet) 
 
 def test_the_recipe_learns_and_what_it_saves_is_an_estimator(folder: Path, tmp_path: Path) -> None:
     torch.manual_seed(0)
-    recipe = EstimatorRecipe([folder], str(TASK))
+    recipe = EstimatorRecipe([folder], EstimatorOptions(TASK))
     optimizer = torch.optim.Adam(recipe.module.parameters(), 3e-3)
     losses = []
     for step in range(60):

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import CLIPTokenizer
 
+from au_adapter.bases.family import pad_and_tokenize
 from au_adapter.data.rendering.captions import vocabulary
-from au_adapter.training.labelled import tokenize
 from au_adapter.training.tokenizer import END, MAX_LENGTH, START, write_tokenizer
 
 SAMPLE = Path(__file__).parents[1] / "data" / "rendered"
@@ -99,7 +99,7 @@ def test_caption_words_keep_the_ids_of_trained_models(tokenizer: CLIPTokenizer) 
 
 
 def test_rows_are_77_long(tokenizer: CLIPTokenizer) -> None:
-    rows = tokenize(tokenizer, ["", "a young man", "young " * 100])
+    rows = pad_and_tokenize(tokenizer, ["", "a young man", "young " * 100])
     start, end = tokenizer.convert_tokens_to_ids([START, END])
     assert rows.shape == (3, 77) and MAX_LENGTH == tokenizer.model_max_length == 77
     assert rows[0].tolist() == [start] + [end] * 76

@@ -13,10 +13,10 @@ from published import SD21, full_unet
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import CLIPTextConfig, CLIPTextModel
 
+from au_adapter.bases.sd21 import SD21 as FAMILY
 from au_adapter.models.adapter import AUAdapter
 from au_adapter.training.modes import checkpoint_gradients
 from au_adapter.training.recipes.fineface_recipe import AdapterLoss
-from au_adapter.training.recipes.fineface_sd_recipe import SETTINGS
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 SPEED = 1e14  # operations a second
@@ -38,7 +38,9 @@ def loss_on_meta() -> AdapterLoss:
             unet=unet, vae=AutoencoderKL(**blocks, **sides), text_encoder=CLIPTextModel(text),
             scheduler=DDPMScheduler(beta_schedule="scaled_linear"),
         )  # fmt: skip
-        return AdapterLoss(pipeline, True, AUAdapter.for_unet(unet, lora_rank=32)).to("meta")
+        return AdapterLoss(FAMILY, pipeline, True, AUAdapter.for_unet(unet, lora_rank=32)).to(
+            "meta"
+        )
 
 
 def one_face() -> dict[str, torch.Tensor]:
@@ -70,10 +72,11 @@ def said(pattern: str) -> list[float]:
 
 def test_the_readme_says_what_a_training_costs() -> None:
     plain, default = operations(False), operations(True)
-    assert SETTINGS.gradient_checkpointing
+    defaults = FAMILY.recipe_defaults["fineface"]
+    assert defaults["gradient_checkpointing"]
     tera = said(r"([\d.]+) TFLOP a face, ([\d.]+) with gradient checkpointing")
     assert tera == pytest.approx([plain / 1e12, default / 1e12], abs=0.05)
-    faces = SETTINGS.steps * SETTINGS.batch_size
+    faces = defaults["steps"] * defaults["batch_size"]
     hour = default / SPEED / HOUR
     (told,) = said(r"20,000 steps of 16 take ([\d.]+) hours")
     assert told == pytest.approx(faces * hour, abs=0.05)

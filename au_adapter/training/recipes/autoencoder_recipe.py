@@ -1,7 +1,8 @@
-"""The demo model's autoencoder, trained on rendered faces."""
+"""The bundled model's autoencoder, trained on rendered faces."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -58,17 +59,25 @@ def _edge_error(error: Tensor, weights: Tensor) -> Tensor:
     return across + down
 
 
+@dataclass(frozen=True)
+class AutoencoderOptions:
+    """Options of the autoencoder. start: a folder with vae.safetensors, of which only the decoder
+    learns on: latents stay as they are, and so does a UNet that is trained on them."""
+
+    start: str | Path | None = None
+
+
 class AutoencoderRecipe:
-    """Reads pictures from one or more folders of renders.
+    """Reads pictures from one or more folders of renders."""
 
-    With start, a folder with vae.safetensors, only its decoder learns on: latents stay what they
-    were, so that a UNet trained on them, or in training, needs nothing new.
-    """
+    Options = AutoencoderOptions
+    settings = SETTINGS
 
-    def __init__(self, data: list[Path], start: str | None = None):
+    def __init__(self, data: list[Path], options: AutoencoderOptions):
         sets = load_faces(data)
         self.images = torch.from_numpy(np.concatenate([faces.images for faces in sets]))
         self.boxes = np.concatenate([faces.boxes for faces in sets])
+        start = options.start
         self.module = AutoencoderLoss(self._continued(start) if start else self._fresh())
         self.latents_are_fixed = bool(start)
 
@@ -79,7 +88,7 @@ class AutoencoderRecipe:
         return autoencoder
 
     @staticmethod
-    def _continued(start: str) -> DemoAutoencoder:
+    def _continued(start: str | Path) -> DemoAutoencoder:
         autoencoder = load_autoencoder(start)
         for part in (autoencoder.decoder, autoencoder.patches_out):
             part.requires_grad_(True)

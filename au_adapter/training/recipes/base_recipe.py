@@ -1,8 +1,8 @@
-"""The demo model's base: text to picture, trained on captions that know nothing of AUs."""
+"""The bundled model's base: text to picture, trained on captions that know nothing of AUs."""
 
 from __future__ import annotations
 
-import json
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -10,15 +10,16 @@ from tempfile import TemporaryDirectory
 import torch
 from diffusers import UNet2DConditionModel
 from diffusers.models.attention_processor import AttnProcessor
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
+from ...bases.family import pad_and_tokenize
+from ...bundled.pipeline import save_network
 from ...data.rendering.captions import vocabulary
 from ...weights.autoencoder_files import load_autoencoder
 from ..diffusion import min_snr_weights, noise_loss, stable_diffusion_schedule
 from ..face_tensors import CaptionedLatents, load_faces
-from ..labelled import tokenize
 from ..settings import Settings
 from ..tokenizer import END, MAX_LENGTH, START, write_tokenizer
 
@@ -102,28 +103,40 @@ class BaseLoss(nn.Module):
         return noise_loss(predicted, batch["noise"], batch["weights"] * snr.reshape(-1, 1, 1, 1))
 
 
+@dataclass(frozen=True)
+class BaseOptions:
+    """Options of the base. autoencoder: the folder of its autoencoder. start: the folder of a base
+    to continue from, with its tokenizer."""
+
+    autoencoder: str | Path
+    start: str | Path | None = None
+
+
 class BaseRecipe:
     """Trains UNet and text encoder on the captions and cached latents of folders of renders."""
 
-    def __init__(self, data: list[Path], autoencoder: str, start: str | None = None):
-        self.autoencoder, self.autoencoder_folder = load_autoencoder(autoencoder), Path(autoencoder)
+    Options = BaseOptions
+    settings = SETTINGS
+
+    def __init__(self, data: list[Path], options: BaseOptions):
+        self.autoencoder_folder = Path(options.autoencoder)
+        start = Path(options.start) if options.start else None
         # Weights to start from know the words by the ids of their own tokenizer.
         self.tokenizer, self.tokenizer_files = (
-            read_tokenizer(Path(start) / "tokenizer") if start else make_tokenizer()
+            read_tokenizer(start / "tokenizer") if start else make_tokenizer()
         )
         self.faces = CaptionedLatents(
             load_faces(data),
-            self.autoencoder,
-            partial(tokenize, self.tokenizer),
+            load_autoencoder(self.autoencoder_folder),
+            partial(pad_and_tokenize, self.tokenizer),
             PART_WEIGHT,
             data[0] / "cache",
         )
         self.module = BaseLoss(make_unet(), make_text_encoder(self.tokenizer))
         if start:
-            self.module.unet.load_state_dict(load_file(Path(start) / "unet.safetensors"))
-            self.module.text_encoder.load_state_dict(
-                load_file(Path(start) / "text_encoder.safetensors")
-            )
+            for name in ("unet", "text_encoder"):
+                weights = load_file(start / f"{name}.safetensors")
+                getattr(self.module, name).load_state_dict(weights)
         # On a CPU plain attention trains a third faster than the fused one: its backward is slow.
         self.module.unet.set_attn_processor(AttnProcessor())
         self.module.text_encoder.set_attn_implementation("eager")
@@ -139,16 +152,3 @@ class BaseRecipe:
             (folder / "tokenizer" / name).write_bytes(content)
         for name in ("vae.safetensors", "vae.json"):
             (folder / name).write_bytes((self.autoencoder_folder / name).read_bytes())
-
-
-def save_network(network: nn.Module, folder: Path, name: str) -> None:
-    """Write <name>.safetensors and <name>.json (the network's config)."""
-    save_file(
-        {k: v.detach().contiguous() for k, v in network.state_dict().items()},
-        folder / f"{name}.safetensors",
-    )
-    config = (
-        network.config.to_dict() if hasattr(network.config, "to_dict") else dict(network.config)
-    )
-    config = {k: v for k, v in config.items() if not k.startswith("_")}
-    (folder / f"{name}.json").write_text(json.dumps(config, indent=1, default=str))

@@ -7,38 +7,53 @@ the untouched base drew of a prompt without AUs, so that the UNet forgets as lit
 from __future__ import annotations
 
 import hashlib
-import shutil
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from accelerate import PartialState
-from diffusers import StableDiffusionPipeline
+from diffusers import DiffusionPipeline
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from ...bases import is_demo
+from ...bases import BaseFamily
 from ...disk import replacing
 from ...methods.words_generator import WordsGenerator, au_text
 from ..diffusion import draw_noise
 from ..drawing import drawing
-from ..labelled import tokenize
 from ..recipe import Share
-from .base_recipe import save_network
-from .conditioned import AdaptedRecipe, ConditionedLoss
-from .fineface_recipe import SETTINGS as FINEFACE
+from ..settings import require_number
+from .conditioned import SETTINGS, AdaptedRecipe, ConditionedLoss, ConditionedOptions
 
-SETTINGS = replace(FINEFACE, learning_rate=1e-4)
-PRIOR_PROMPT = "a photo of a man"  # known to the demo base too
+PRIOR_PROMPT = "a photo of a man"  # known to the bundled base too
 FIRST_SEED = 9001
-UNTOUCHED = ("text_encoder.json", "text_encoder.safetensors", "vae.json", "vae.safetensors")
+
+
+@dataclass(frozen=True)
+class DreamBoothOptions(ConditionedOptions):
+    """Options of DreamBooth.
+
+    prior_weight: of the loss on the base's own pictures. prior_count: how many of them are drawn,
+    once, and kept in the data folder's cache. prior_prompt: of what.
+    """
+
+    prior_weight: float = 1.0
+    prior_count: int = 200
+    prior_prompt: str = PRIOR_PROMPT
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_number("prior_weight", self.prior_weight, 0, fraction=True)
+        require_number("prior_count", self.prior_count, 1)
 
 
 class PriorLoss(ConditionedLoss):
     """Noise error of the faces, and of what the base draws by itself."""
 
-    def __init__(self, pipeline: StableDiffusionPipeline, plain: bool, prior_weight: float):
-        super().__init__(pipeline, plain)
+    def __init__(
+        self, family: BaseFamily, pipeline: DiffusionPipeline, plain: bool, prior_weight: float
+    ):
+        super().__init__(family, pipeline, plain)
         self.unet.requires_grad_(True)
         self.prior_weight = prior_weight
 
@@ -52,31 +67,21 @@ class PriorLoss(ConditionedLoss):
 
 
 class DreamBoothRecipe(AdaptedRecipe):
-    """Trains the whole UNet. Saves a base: the demo's files, or the folder unet of diffusers.
+    """Trains the whole UNet. Saves it as its base's family keeps it, see `BaseFamily.save_unet`."""
 
-    prior_weight: of the loss on the base's own pictures; prior_count: how many of them are drawn,
-    once, and kept in the data folder's cache; prior_prompt: of what.
-    """
+    Options = DreamBoothOptions
+    settings = replace(SETTINGS, learning_rate=1e-4)
 
     draws = WordsGenerator
 
-    def __init__(
-        self,
-        data: list[Path],
-        base: str | Path | None = None,
-        prior_weight: float = 1.0,
-        prior_count: int = 200,
-        prior_prompt: str = PRIOR_PROMPT,
-        **keywords: object,
-    ):
-        self.prior_weight, self.prior_prompt = prior_weight, prior_prompt
-        super().__init__(data, base, **keywords)
+    def __init__(self, data: list[Path], options: DreamBoothOptions):
+        super().__init__(data, options)
         with PartialState().main_process_first():  # one draws, the others read what it kept
-            self.prior = self._prior(Path(data[0]) / "cache", prior_count)
-        self.prior_tokens = tokenize(self.tokenizer, [prior_prompt])
+            self.prior = self._prior(Path(data[0]) / "cache")
+        self.prior_tokens = self.tokenize([options.prior_prompt])
 
     def make_module(self, plain: bool) -> PriorLoss:
-        return PriorLoss(self.pipeline, plain, self.prior_weight)
+        return PriorLoss(self.family, self.pipeline, plain, self.options.prior_weight)
 
     def text(self, caption: str, aus: Tensor) -> str:
         return au_text(caption, aus, self.units)
@@ -89,36 +94,31 @@ class DreamBoothRecipe(AdaptedRecipe):
             "prior_latents": self.prior[chosen],
             "prior_noise": noise,
             "prior_timesteps": timesteps,
-            "prior_tokens": self.prior_tokens.expand(size, -1),
+            "prior_tokens": self.prior_tokens.repeat_interleave(size, dim=0),
             "prior_weights": torch.ones(size, 1, 1, 1),
         }
         return {**batch, **{name: share.of(rows) for name, rows in prior.items()}}
 
-    def _prior(self, cache: Path, count: int) -> Tensor:
+    def _prior(self, cache: Path) -> Tensor:
         """Scaled latents [count, 4, h, w] that the base draws of the prior prompt, made once."""
-        path = cache / f"prior-{self._fingerprint(count)}.safetensors"
+        path = cache / f"prior-{self._fingerprint()}.safetensors"
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
-            seeds = range(FIRST_SEED, FIRST_SEED + count)
+            prompts = [self.options.prior_prompt] * self.options.prior_count
+            seeds = range(FIRST_SEED, FIRST_SEED + len(prompts))
             self.pipeline.to(PartialState().device)
-            prompts = [self.prior_prompt] * count
             latents = drawing(self.pipeline).plain_latents(prompts, seeds).float().cpu()
             self.pipeline.to("cpu")
             with replacing(path) as partial:
                 save_file({"latents": latents}, partial)
         return load_file(path)["latents"]
 
-    def _fingerprint(self, count: int) -> str:
-        digest = hashlib.sha256(f"{count} {self.prior_prompt}".encode())
+    def _fingerprint(self) -> str:
+        options = self.options
+        digest = hashlib.sha256(f"{options.prior_count} {options.prior_prompt}".encode())
         for tensor in self.pipeline.unet.state_dict().values():
             digest.update(tensor.flatten()[:64].numpy().tobytes())
         return digest.hexdigest()[:16]
 
     def save(self, module: PriorLoss, folder: Path) -> None:
-        if not is_demo(self.base):
-            module.unet.save_pretrained(folder / "unet", safe_serialization=True)
-            return
-        save_network(module.unet, folder, "unet")
-        for name in UNTOUCHED:
-            (folder / name).write_bytes((self.base / name).read_bytes())
-        shutil.copytree(self.base / "tokenizer", folder / "tokenizer")
+        self.family.save_unet(module.unet, self.base, folder)

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -55,12 +56,23 @@ class EstimatorLoss(nn.Module):
         return sum(functional.huber_loss(a, b) for a, b in zip(sides, wanted, strict=True)) / 2
 
 
+@dataclass(frozen=True)
+class EstimatorOptions:
+    """Options of the estimator. landmarker: the file of Google's face landmarker; None: where
+    `faces.locate` looks for it."""
+
+    landmarker: str | Path | None = None
+
+
 class EstimatorRecipe:
     """Reads folders of renders (best with `--neutral-first --expressions full`) through Google's
-    landmarker. landmarker: its file; default: where it is looked for, see faces.locate."""
+    face landmarker."""
 
-    def __init__(self, data: list[Path], landmarker: str | None = None):
-        path = locate(FACE_LANDMARKER, landmarker)
+    Options = EstimatorOptions
+    settings = SETTINGS
+
+    def __init__(self, data: list[Path], options: EstimatorOptions):
+        path = locate(FACE_LANDMARKER, options.landmarker)
         network = FaceLandmarker(path)
         faces = read_renders(data, path)
         self.left, self.right = (faces.aus(side, UNITS) for side in ("left", "right"))

@@ -1,56 +1,73 @@
-"""FineFace's recipe: encoder, values and LoRA learn on a frozen base.
+"""FineFace: an AU encoder, values in every cross-attention and a LoRA learn on a frozen base.
 
-On the demo model it departs from the paper, each time by a keyword: the loss weighs face parts and
-timesteps (plain_loss=True is FineFace's), and captions are dropped now and then (caption_dropout=0
-is FineFace's), because the tiny base has no habit of unprompted pictures to fall back on.
-FineFace's own numbers, for Stable Diffusion, are in `fineface_sd`.
+What suits each kind of base, FineFace's own numbers for Stable Diffusion among it, is in `bases`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from diffusers import StableDiffusionPipeline
-from torch import Tensor
+from diffusers import DiffusionPipeline
+from torch import Tensor, nn
 
-from ...bases import base_name
+from ...bases import BaseFamily, EncodedText
 from ...methods.adapter_generator import AdapterGenerator
 from ...models.adapter import AUAdapter
 from ...models.diffusers_unet import collect_lora, train_on_unet
+from ...models.encoders import AU_ENCODERS
 from ...models.widening import widened
 from ...weights.adapter_files import load_adapter, save_adapter
-from ..settings import Settings, require_number
+from ..settings import require_number, require_switch
 from ..side_loss import SideLoss
-from .conditioned import AdaptedRecipe, ConditionedLoss
-
-SETTINGS = Settings(
-    steps=20000,
-    batch_size=32,
-    learning_rate=1e-3,
-    weight_decay=1e-2,
-    warmup_steps=200,
-    decay_steps=2000,
-    average_decay=0.998,
-    mixed_precision="bf16",
-    save_every=250,
-)
-
+from .conditioned import AdaptedRecipe, ConditionedLoss, ConditionedOptions
 
 LORA_RANK = 32
 SIDE_WEIGHT = 0.05  # of `SideLoss` beside the noise error
 
 
+@dataclass(frozen=True)
+class FineFaceOptions(ConditionedOptions):
+    """Options of FineFace.
+
+    encoder: a name in AU_ENCODERS; None: the start's, else the base family's.
+    lora_rank: 0 for no LoRA; None: the start's, else 32.
+    start: an adapter file of the same base to continue from; it may know fewer AUs, and both sides
+        alike. Its response curves are dropped: they belong to its weights.
+    sides: learn left and right apart.
+    """
+
+    encoder: str | None = None
+    lora_rank: int | None = None
+    start: str | Path | None = None
+    sides: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.lora_rank is not None:
+            require_number("lora_rank", self.lora_rank, 0)
+        require_switch("sides", self.sides)
+        if self.encoder not in (None, *AU_ENCODERS):
+            known = ", ".join(AU_ENCODERS)
+            raise ValueError(f"encoder is one of {known}, not {self.encoder!r}")
+
+
 class AdapterLoss(ConditionedLoss):
     """Noise error of the adapted, otherwise frozen base; with sides, `SideLoss` besides."""
 
-    def __init__(self, pipeline: StableDiffusionPipeline, plain: bool, adapter: AUAdapter):
-        super().__init__(pipeline, plain)
+    def __init__(
+        self, family: BaseFamily, pipeline: DiffusionPipeline, plain: bool, adapter: AUAdapter
+    ):
+        super().__init__(family, pipeline, plain)
         self.adapter = adapter
         train_on_unet(self.unet, adapter)
         self.sides = SideLoss(self.unet, adapter) if adapter.config.sides else None
+
+    def passes_gradients(self) -> list[nn.Module]:
+        """The UNet, also without a LoRA: gradients reach the adapter through it."""
+        return [self.unet]
 
     def error(self, *arguments: Any) -> Tensor:
         if self.sides is None:
@@ -59,68 +76,52 @@ class AdapterLoss(ConditionedLoss):
         noise_error = super().error(*arguments)
         return noise_error + SIDE_WEIGHT * self.sides.mean()
 
-    def condition(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
-        text = self.read_text(batch["tokens"])
+    def condition(self, batch: dict[str, Tensor]) -> tuple[EncodedText, dict[str, Tensor]]:
+        text = self.encode_text(batch["tokens"])
         return text, {"au_tokens": self.adapter.encoder(batch["aus"])}
 
 
 class FineFaceRecipe(AdaptedRecipe):
-    """Trains an AU-Adapter.
+    """Trains an AU-Adapter and saves it as adapter.safetensors."""
 
-    sides: left and right apart. start: an adapter file of the same base to go on from; it may know
-    fewer AUs, and both sides alike. encoder, lora_rank: those of the start, else `own_encoder` and
-    32 (0: no LoRA); ValueError where others are asked of a start. Response curves of a start are
-    dropped: they are of its weights.
-    """
+    Options = FineFaceOptions
+    provenance: Mapping[str, Any] = {}
 
-    own_encoder = "res_mlp64"
     draws = AdapterGenerator
 
-    def __init__(
-        self,
-        data: list[Path],
-        base: str | Path | None = None,
-        encoder: str | None = None,
-        lora_rank: int | None = None,
-        start: str | None = None,
-        sides: bool = False,
-        **keywords: object,
-    ):
-        self.encoder, self.lora_rank, self.start, self.sides = encoder, lora_rank, start, sides
-        if lora_rank is not None:
-            require_number("lora_rank", lora_rank, 0)
-        self.provenance: Mapping[str, Any] = {}
-        super().__init__(data, base, **keywords)
+    def __init__(self, data: list[Path], options: FineFaceOptions):
+        self.sides = options.sides
+        super().__init__(data, options)
 
     def make_module(self, plain: bool) -> AdapterLoss:
-        return AdapterLoss(self.pipeline, plain, self._adapter())
+        return AdapterLoss(self.family, self.pipeline, plain, self._adapter())
 
     def _adapter(self) -> AUAdapter:
-        if self.start is None:
+        options = self.options
+        base = {
+            "base": self.family.base_name(self.base.resolve()),
+            "prediction": self.pipeline.scheduler.config.prediction_type,
+        }
+        if options.start is None:
             return AUAdapter.for_unet(
                 self.pipeline.unet,
                 units=self.units,
-                encoder=self.encoder or self.own_encoder,
-                lora_rank=LORA_RANK if self.lora_rank is None else self.lora_rank,
+                encoder=options.encoder or self.family.au_encoder,
+                lora_rank=LORA_RANK if options.lora_rank is None else options.lora_rank,
                 sides=self.sides,
-                **self._base(),
+                **base,
             )
-        known = load_adapter(self.start)
+        known = load_adapter(options.start)
         for name in ("encoder", "lora_rank"):
-            asked, found = getattr(self, name), getattr(known.config, name)
+            asked, found = getattr(options, name), getattr(known.config, name)
             if asked not in (None, found):
-                raise ValueError(f"{self.start} has the {name} {found}: ask for it, or for none")
+                raise ValueError(f"{options.start} has the {name} {found}: ask for it, or for none")
         try:
             adapter = widened(known, self.units, self.sides).with_calibration(None)
         except ValueError as error:
-            raise ValueError(f"{self.start}: {error}") from error
-        adapter.config = replace(adapter.config, **self._base())
+            raise ValueError(f"{options.start}: {error}") from error
+        adapter.config = replace(adapter.config, **base)
         return adapter
-
-    def _base(self) -> dict[str, str]:
-        """What an adapter's file says of its base."""
-        predicted = self.pipeline.scheduler.config.prediction_type
-        return {"base": base_name(self.base), "prediction": predicted}
 
     def generator(self, module: AdapterLoss, *arguments: int) -> AdapterGenerator:
         return super().generator(module, *arguments, adapter=module.adapter, installed=True)

@@ -1,7 +1,7 @@
 """FineFace's two LoRA baselines: AUs as text (LoRA-T), or as a token of the text (LoRA-AU).
 
 Both train a LoRA on every attention of the UNet and nothing else of it (section 5.1, Baseline
-methods). How the paper words the AUs, and how it projects them, is not published: `au_text` and
+methods). The paper publishes neither how it words the AUs nor how it projects them: `au_text` and
 one token from an AU encoder are ours.
 """
 
@@ -9,35 +9,56 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from diffusers import StableDiffusionPipeline
+from diffusers import DiffusionPipeline
 from peft import LoraConfig, get_peft_model_state_dict
 from safetensors.torch import save_file
 from torch import Tensor
 
+from ...bases import BaseFamily, EncodedText
 from ...facs import AUVector
 from ...methods.base_generator import BaseGenerator
-from ...methods.sampling import Predict, guided
+from ...methods.sampling import Predict, guided, told
 from ...methods.words_generator import WordsGenerator, au_text
 from ...models.adapter import FINEFACE_ALPHA, LORA_TARGETS
-from ...models.encoders import build_encoder
-from ..labelled import tokenize
-from ..settings import Settings
-from .conditioned import AdaptedRecipe, ConditionedLoss
-from .fineface_recipe import SETTINGS as FINEFACE
+from ...models.encoders import AU_ENCODERS, build_encoder
+from ..settings import require_number
+from .conditioned import AdaptedRecipe, ConditionedLoss, ConditionedOptions
 
-SETTINGS: Settings = FINEFACE
 LORA_NAME = "au_baseline"
+
+
+@dataclass(frozen=True)
+class LoRATextOptions(ConditionedOptions):
+    """Options of LoRA-T. lora_rank: of the LoRA, at least 1."""
+
+    lora_rank: int = 32
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_number("lora_rank", self.lora_rank, 1)
+
+
+@dataclass(frozen=True)
+class LoRAAUOptions(LoRATextOptions):
+    """Options of LoRA-AU. encoder: a name in AU_ENCODERS."""
+
+    encoder: str = "mlp"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.encoder not in AU_ENCODERS:
+            raise ValueError(f"encoder is one of {', '.join(AU_ENCODERS)}, not {self.encoder!r}")
 
 
 class LoRALoss(ConditionedLoss):
     """A frozen base with a LoRA, conditioned on text."""
 
-    def __init__(self, pipeline: StableDiffusionPipeline, plain: bool, rank: int):
-        super().__init__(pipeline, plain)
+    def __init__(self, family: BaseFamily, pipeline: DiffusionPipeline, plain: bool, rank: int):
+        super().__init__(family, pipeline, plain)
         self.unet.add_adapter(
             LoraConfig(
                 r=rank,
@@ -53,18 +74,19 @@ class TokenLoss(LoRALoss):
     """The same with AUs as one more token of the text."""
 
     def __init__(
-        self, pipeline: StableDiffusionPipeline, plain: bool, rank: int, encoder: str, units: int
+        self, family: BaseFamily, pipeline: DiffusionPipeline, plain: bool, options: LoRAAUOptions
     ):
-        super().__init__(pipeline, plain, rank)
+        super().__init__(family, pipeline, plain, options.lora_rank)
         width = pipeline.unet.config.cross_attention_dim
-        self.encoder = build_encoder(encoder, units, width)
+        self.encoder = build_encoder(options.encoder, len(options.units), width)
 
-    def condition(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
-        return self.with_aus(self.read_text(batch["tokens"]), batch["aus"]), {}
+    def condition(self, batch: dict[str, Tensor]) -> tuple[EncodedText, dict[str, Tensor]]:
+        return self.with_aus(self.encode_text(batch["tokens"]), batch["aus"]), {}
 
-    def with_aus(self, text: Tensor, aus: Tensor) -> Tensor:
+    def with_aus(self, text: EncodedText, aus: Tensor) -> EncodedText:
         """Text [N, T, width] and the token of AUs [N, K] after it."""
-        return torch.cat([text, self.encoder(aus).to(text)], dim=1)
+        states = torch.cat([text.states, self.encoder(aus).to(text.states)], dim=1)
+        return replace(text, states=states)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,57 +100,48 @@ class TokenGenerator(BaseGenerator):
         values = aus.values.to(next(self.loss.encoder.parameters()))
         rows = ([""] * len(prompts), torch.zeros_like(values)), (prompts, values)
         with torch.no_grad():
-            text = torch.cat([self._text(*row) for row in rows])
-        yield guided(self.loss.unet, {"encoder_hidden_states": text}, self.guidance)
+            without, asked = (self._text(*row) for row in rows)
+        yield guided(self.loss.unet, told(without.joined(asked)), self.guidance)
 
-    def _text(self, prompts: Sequence[str], values: Tensor) -> Tensor:
-        tokens = tokenize(self.pipeline.tokenizer, list(prompts)).to(values.device)
-        return self.loss.with_aus(self.loss.read_text(tokens), values)
+    def _text(self, prompts: Sequence[str], values: Tensor) -> EncodedText:
+        tokens = self.loss.family.tokenize(self.pipeline, prompts).to(values.device)
+        return self.loss.with_aus(self.loss.encode_text(tokens), values)
 
 
 class LoRATextRecipe(AdaptedRecipe):
     """LoRA-T: captions say the AUs. Saves a LoRA as diffusers reads it."""
 
+    Options = LoRATextOptions
     draws = WordsGenerator
 
-    def __init__(
-        self,
-        data: list[Path],
-        base: str | Path | None = None,
-        lora_rank: int = 32,
-        **keywords: object,
-    ):
-        self.lora_rank = lora_rank
-        super().__init__(data, base, **keywords)
-
     def make_module(self, plain: bool) -> LoRALoss:
-        return LoRALoss(self.pipeline, plain, self.lora_rank)
+        return LoRALoss(self.family, self.pipeline, plain, self.options.lora_rank)
 
     def text(self, caption: str, aus: Tensor) -> str:
         return au_text(caption, aus, self.units)
 
     def save(self, module: LoRALoss, folder: Path) -> None:
-        save_lora(module, folder)
+        """pytorch_lora_weights.safetensors, for `load_lora_weights` of the base's pipeline."""
+        config = module.unet.peft_config[LORA_NAME]
+        self.pipeline.save_lora_weights(
+            folder,
+            unet_lora_layers=get_peft_model_state_dict(module.unet, adapter_name=LORA_NAME),
+            unet_lora_adapter_metadata={
+                "r": config.r,
+                "lora_alpha": config.lora_alpha,
+                "target_modules": list(LORA_TARGETS),
+            },
+        )
 
 
 class LoRAAURecipe(LoRATextRecipe):
     """LoRA-AU: an encoder puts the AUs into the text's space. Saves the LoRA and the encoder."""
 
+    Options = LoRAAUOptions
     draws = TokenGenerator
 
-    def __init__(
-        self,
-        data: list[Path],
-        base: str | Path | None = None,
-        lora_rank: int = 32,
-        encoder: str = "mlp",
-        **keywords: object,
-    ):
-        self.encoder = encoder
-        super().__init__(data, base, lora_rank, **keywords)
-
     def make_module(self, plain: bool) -> TokenLoss:
-        return TokenLoss(self.pipeline, plain, self.lora_rank, self.encoder, len(self.units))
+        return TokenLoss(self.family, self.pipeline, plain, self.options)
 
     def text(self, caption: str, aus: Tensor) -> str:
         return caption
@@ -137,21 +150,7 @@ class LoRAAURecipe(LoRATextRecipe):
         return super().generator(module, *arguments, loss=module)
 
     def save(self, module: TokenLoss, folder: Path) -> None:
-        save_lora(module, folder)
+        super().save(module, folder)
         tensors = {k: v.detach().cpu().contiguous() for k, v in module.encoder.state_dict().items()}
-        described = {"encoder": self.encoder, "units": " ".join(map(str, self.units))}
+        described = {"encoder": self.options.encoder, "units": " ".join(map(str, self.units))}
         save_file(tensors, folder / "au_encoder.safetensors", metadata=described)
-
-
-def save_lora(module: LoRALoss, folder: Path) -> None:
-    """Write pytorch_lora_weights.safetensors for StableDiffusionPipeline.load_lora_weights."""
-    config = module.unet.peft_config[LORA_NAME]
-    StableDiffusionPipeline.save_lora_weights(
-        folder,
-        unet_lora_layers=get_peft_model_state_dict(module.unet, adapter_name=LORA_NAME),
-        unet_lora_adapter_metadata={
-            "r": config.r,
-            "lora_alpha": config.lora_alpha,
-            "target_modules": list(LORA_TARGETS),
-        },
-    )

@@ -1,22 +1,21 @@
-"""MagicFace's recipe: both UNets, the AU encoder and the Attribute Controller learn together.
+"""MagicFace: both UNets, the AU encoder and the Attribute Controller learn together.
 
-Settings are the paper's (section IV-A). Both UNets start from the base, the new input channels from
-zero. Options: the AU encoders of Table III; the paper's Attribute Controller in the place of the
-released one; and in the ID encoder's place the alternatives of Table II, identity="conv", "clip"
-(with clip=FOLDER, a CLIP as transformers saves it), "controlnet" and "controlnet_all". The loss
-weighs face parts and timesteps, for a base as small as the demo's; plain_loss=True is the paper's.
-Such a base also takes a learning rate of 4e-4. `methods.magicface_editor` draws with every result.
+Settings are the paper's (section IV-A); a base as small as the bundled one takes a learning rate of
+4e-4. Both UNets start from the base, the new input channels from zero. `methods.magicface_editor`
+draws with every result.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
-from transformers import CLIPTokenizer
 
+from ...bases import find_family
+from ...bases.family import pad_and_tokenize
+from ...bundled.pipeline import load_text_encoder, load_unet
 from ...models.magicface import CONTROLLERS, IDENTITY, PROMPT, MagicFace, widened
 from ...models.magicface_ablations import ABLATIONS, IDENTITIES, Ablation, CLIPIdentity
 from ...weights.autoencoder_files import load_autoencoder
@@ -24,12 +23,39 @@ from ...weights.clip_vision import ImageEncoder, load_image_encoder
 from ...weights.magicface_files import load_magicface, save_networks
 from ..diffusion import min_snr_weights, noise_loss, stable_diffusion_schedule
 from ..face_tensors import load_faces
-from ..labelled import tokenize
 from ..pairs import FacePairs
-from ..settings import Settings
-from .base_recipe import MIN_SNR_GAMMA, make_text_encoder, make_unet
+from ..settings import Settings, require_number, require_switch
+
+MIN_SNR_GAMMA = 5.0
 
 SETTINGS = Settings(steps=100_000, batch_size=8, learning_rate=1e-5)
+
+
+@dataclass(frozen=True)
+class MagicFaceOptions:
+    """Options of MagicFace.
+
+    base: the folder of the bundled model or of one that is trained like it.
+    au_encoder: of Table III. controller: "released", or the paper's Attribute Controller.
+    identity: the ID encoder, or an alternative of Table II: "conv", "clip", "controlnet",
+        "controlnet_all". clip: for "clip", the folder of a CLIP as transformers saves it.
+    unchanged: share of the pairs that are a picture with itself, 0..1.
+    plain_loss: the paper's loss; by default it weighs face parts and timesteps, for a small base.
+    start: a trained file to continue from, whose encoder, controller and identity hold.
+    """
+
+    base: str | Path
+    au_encoder: str = "linear_time"
+    controller: str = "released"
+    identity: str = IDENTITY
+    clip: str | Path | None = None
+    unchanged: float = 0.05
+    plain_loss: bool = False
+    start: str | Path | None = None
+
+    def __post_init__(self) -> None:
+        require_number("unchanged", self.unchanged, 0, 1, fraction=True)
+        require_switch("plain_loss", self.plain_loss)
 
 
 class MagicFaceLoss(nn.Module):
@@ -58,32 +84,30 @@ class MagicFaceLoss(nn.Module):
 class MagicFaceRecipe:
     """Trains MagicFace on pairs of one person, from folders of renders."""
 
-    def __init__(
-        self,
-        data: list[Path],
-        base: str,
-        au_encoder: str = "linear_time",
-        controller: str = "released",
-        identity: str = IDENTITY,
-        clip: str | None = None,
-        unchanged: float = 0.05,
-        plain_loss: bool = False,
-        start: str | None = None,
-    ):
-        """clip: the folder of the image encoder for identity="clip". start: a trained file to go on
-        from, whose options hold."""
-        folder = Path(base)
-        trained = load_magicface(start) if start else None
-        encoder = _image_encoder(trained.options["identity"] if trained else identity, clip)
-        options = {"au_encoder": au_encoder, "controller": controller}
-        network = trained or _start(folder, identity, options, encoder)
-        self.module = MagicFaceLoss(network.train(), _encode(folder, PROMPT), plain_loss)
+    Options = MagicFaceOptions
+    settings = SETTINGS
+
+    def __init__(self, data: list[Path], options: MagicFaceOptions):
+        folder = Path(options.base)
+        if not find_family(folder).holds_latents:
+            raise ValueError(
+                f"{folder} is no base of renders: MagicFace trains on the bundled model, "
+                "au_adapter/bundled, or one that is trained like it"
+            )
+        trained = load_magicface(options.start) if options.start else None
+        identity = trained.options["identity"] if trained else options.identity
+        encoder = _image_encoder(identity, options.clip)
+        network = trained or _start(folder, options, encoder)
+        text, tokenizer = load_text_encoder(folder)
+        with torch.no_grad():
+            states = text(pad_and_tokenize(tokenizer, [PROMPT])).last_hidden_state
+        self.module = MagicFaceLoss(network.train(), states, options.plain_loss)
         self.pairs = FacePairs(
             load_faces(data),
             load_autoencoder(folder),
             data[0] / "cache",
             CONTROLLERS[network.options["controller"]].scale,
-            unchanged,
+            options.unchanged,
             encoder,
         )
 
@@ -94,7 +118,7 @@ class MagicFaceRecipe:
         save_networks(module.network, folder / "magicface.safetensors")
 
 
-def _image_encoder(identity: str, clip: str | None) -> ImageEncoder | None:
+def _image_encoder(identity: str, clip: str | Path | None) -> ImageEncoder | None:
     """CLIP for the identity that looks through it; ValueError where it is missing, or not used."""
     if bool(clip) == (identity == CLIPIdentity.identity):
         return load_image_encoder(clip) if clip else None
@@ -106,22 +130,15 @@ def _image_encoder(identity: str, clip: str | None) -> ImageEncoder | None:
 
 
 def _start(
-    base: Path, identity: str, options: dict[str, str], encoder: ImageEncoder | None
+    base: Path, options: MagicFaceOptions, encoder: ImageEncoder | None
 ) -> MagicFace | Ablation:
     """All UNets as copies of the base's."""
-    if identity not in IDENTITIES:
-        raise ValueError(f"identity {identity!r} is not known: choose {', '.join(IDENTITIES)}")
-    unet = make_unet()
-    unet.load_state_dict(load_file(base / "unet.safetensors"))
-    if identity == IDENTITY:
-        return MagicFace(widened(unet, options["au_encoder"]), unet, **options)
+    if options.identity not in IDENTITIES:
+        known = ", ".join(IDENTITIES)
+        raise ValueError(f"identity {options.identity!r} is not known: choose {known}")
+    unet = load_unet(base)
+    kinds = {"au_encoder": options.au_encoder, "controller": options.controller}
+    if options.identity == IDENTITY:
+        return MagicFace(widened(unet, options.au_encoder), unet, **kinds)
     clip = {"clip": encoder.name, "clip_width": encoder.width} if encoder else {}
-    return ABLATIONS[identity].begin(unet, **options, **clip)
-
-
-def _encode(base: Path, text: str) -> Tensor:
-    tokenizer = CLIPTokenizer.from_pretrained(base / "tokenizer")
-    encoder = make_text_encoder(tokenizer).eval()
-    encoder.load_state_dict(load_file(base / "text_encoder.safetensors"))
-    with torch.no_grad():
-        return encoder(tokenize(tokenizer, [text])).last_hidden_state
+    return ABLATIONS[options.identity].begin(unet, **kinds, **clip)

@@ -1,8 +1,9 @@
-"""The AU regressor that reads the demo's pictures, trained on renders of identities of its own."""
+"""The AU regressor that reads the bundled model's pictures, trained on renders of other people."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -53,10 +54,18 @@ def blemish(pictures: Tensor, generator: torch.Generator) -> Tensor:
     return (pictures * gain + noise).clamp(0, 1)
 
 
+@dataclass(frozen=True)
+class RegressorOptions:
+    """The regressor has no options."""
+
+
 class RegressorRecipe:
     """Reads pictures and bilateral AU values from folders of renders."""
 
-    def __init__(self, data: list[Path]):
+    Options = RegressorOptions
+    settings = SETTINGS
+
+    def __init__(self, data: list[Path], options: RegressorOptions):
         sets = load_faces(data)
         self.images = torch.from_numpy(np.concatenate([faces.images for faces in sets]))
         self.aus = torch.from_numpy(np.concatenate([faces.aus for faces in sets]))

@@ -1,0 +1,35 @@
+"""Stable Diffusion 1.5, and others of its shape such as 1.4 and their fine-tunes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from .checkpoint_layout import CLIP_L, VAE, CheckpointLayout, TextLayout
+from .stable_diffusion import StableDiffusionFamily
+
+UNET = {
+    "sample_size": 64,
+    "block_out_channels": [320, 640, 1280, 1280],
+    "cross_attention_dim": 768,
+    "attention_head_dim": 8,
+}
+
+
+class StableDiffusion15(StableDiffusionFamily):
+    """FineFace's adapter for it lifts the AUs to the whole width of the text."""
+
+    name, title = "sd15", "Stable Diffusion 1.5"
+    text_width = 768
+    au_encoder = "res_mlp"
+
+    def matches(self, unet: Mapping[str, Any]) -> bool:
+        added = unet.get("addition_embed_type") or unet.get("class_embed_type")
+        return not (added or unet.get("use_linear_projection"))
+
+    def layout(self) -> CheckpointLayout:
+        text = TextLayout("cond_stage_model.transformer.", CLIP_L)
+        return CheckpointLayout(UNET, {"text_encoder": text}, VAE)
+
+
+SD15 = StableDiffusion15()
