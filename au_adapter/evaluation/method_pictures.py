@@ -46,7 +46,7 @@ class PromptPictures:
 
     def _reference(self, row: Request) -> Tensor:
         """The method's neutral face: Eq. 4 of FineFace compares pictures of one network."""
-        return self.method.draw(row.prompt, row.seed, AUVector.zeros(self.method.units))
+        return self.method.draw(row.prompt, row.seed, AUVector.zeros())
 
     def references(self, rows: Sequence[Request], references: Tensor) -> Tensor:
         """What the pictures of rows are compared with [N, H, W, 3]."""

@@ -10,25 +10,26 @@ from pathlib import Path
 
 import pytest
 import torch
-from au_adapter.training.sampling import Case
 from labelled_faces import write_faces
 from safetensors.torch import load_file, save_file
 from tiny_demo import write_demo
 from tiny_sdxl import write_sdxl
 from tiny_stable_diffusion import write_stable_diffusion
 
-from au_adapter import load_adapter
+from au_adapter import AUVector, load_adapter
 from au_adapter.bases import FAMILIES, base_name, family_of, find_family, load_base
 from au_adapter.training.modes import checkpoint_gradients
 from au_adapter.training.recipes import RECIPES, choose, find_recipe
 from au_adapter.training.recipes.fineface_recipe import FineFaceOptions, FineFaceRecipe
 from au_adapter.training.run import train
+from au_adapter.training.validation import Case, draw_cases
 
 OUTSIDE = '''
 """A Stable Diffusion that is told the AUs of nobody, with pictures twice as bright in training."""
 
 from pathlib import Path
 
+from au_adapter import AUVector
 from au_adapter.bases import StableDiffusionFamily, register
 
 
@@ -169,8 +170,9 @@ def test_tokens_lie_where_the_adapter_is(bases: dict[str, Path], data: Path, enc
     """A device without numbers stands for a GPU."""
     options = FineFaceOptions(bases["sd21"], lanes=1, lora_rank=2, encoder=encoder)
     recipe = FineFaceRecipe([data], options)
-    inputs = recipe.pipeline_inputs(recipe.module.to("meta"), [Case("a man", 1, {"12": 3.0})])
-    assert [tokens.device.type for tokens in inputs["au_tokens"]] == ["meta", "meta"]
+    generator = recipe.generator(recipe.module.to("meta"))
+    assert generator.adapter.encode(AUVector.parse("12C")).device.type == "meta"
+    assert generator.adapter.encode_zero().device.type == "meta"
 
 
 def test_a_family_from_outside_draws_and_trains(data: Path, tmp_path: Path) -> None:
@@ -197,7 +199,7 @@ def test_a_family_from_outside_draws_and_trains(data: Path, tmp_path: Path) -> N
         recipe = choose("fineface", {"base": base, "start": start, "lora_rank": 2}).open([data])
         cases = [Case("a man", 1, {}), Case("a man", 1, {"12": 5.0})]
         with torch.no_grad():
-            pictures = recipe.pictures(recipe.module, cases, 2)
+            pictures = draw_cases(recipe.generator(recipe.module, 2), cases, recipe.units)
         assert pictures.shape == (2, 32, 32, 3) and not torch.equal(pictures[0], pictures[1])
     finally:
         FAMILIES[:] = before

@@ -7,16 +7,18 @@ from pathlib import Path
 
 import pytest
 import torch
-from au_adapter.training.sampling import Case, draw_pictures
 from diffusers import UNet2DConditionModel
 from labelled_faces import write_faces
 from tiny_sdxl import WIDTHS, write_sdxl
 
-from au_adapter import AUVector, apply_to_unet, load_adapter
+from au_adapter import AUVector, load_adapter
 from au_adapter.bases import find_family, load_base
+from au_adapter.methods.adapter_generator import AdapterGenerator
+from au_adapter.training.drawing import drawing
 from au_adapter.training.recipes.fineface_recipe import FineFaceOptions, FineFaceRecipe
 from au_adapter.training.recipes.lora_recipe import LoRAAUOptions, LoRAAURecipe
 from au_adapter.training.run import train
+from au_adapter.training.validation import Case, draw_cases
 
 PROMPTS = ["a young man", ""]
 CASES = [Case("a young man", 1, {"12": 4.0}), Case("a young man", 1, {}), Case("a", 2, {"4": 1.0})]
@@ -97,20 +99,13 @@ def test_fineface_trains_on_it_and_its_file_draws(base: Path, data: Path, tmp_pa
     assert (config.base, config.encoder, config.width) == (base.name, "res_mlp64", sum(WIDTHS))
     assert len(config.layers) == 2 + 10 + 10 + 2 * (2 + 10)  # two down, the middle, two pairs up
     aus = AUVector.from_dict({12: 4.0})
-    tokens = (adapter.encode_zero(), adapter.encode(aus))
-
-    def draw(tokens: tuple[torch.Tensor, torch.Tensor] | None) -> torch.Tensor:
-        inputs = {"prompt": ["a man"]} | ({"au_tokens": tokens} if tokens else {})
-        with torch.no_grad():
-            return draw_pictures(pipeline, {}, inputs, [1], steps=2)
-
-    plain = draw(None)
-    handle = apply_to_unet(pipeline.unet, adapter)
-    smiling, again, neutral = draw(tokens), draw(tokens), draw((tokens[0], tokens[0]))
-    handle.remove()
+    generator = drawing(pipeline, kind=AdapterGenerator, steps=2, adapter=adapter)
+    plain = generator.plain("a man", 1)
+    smiling, again = (generator.draw("a man", 1, aus) for _ in range(2))
+    neutral = generator.draw("a man", 1, AUVector.zeros(adapter.config.units))
     assert smiling.shape == (1, 64, 64, 3) and torch.equal(smiling, again)
     assert not torch.equal(smiling, plain) and not torch.equal(smiling, neutral)
-    assert torch.equal(draw(None), plain)
+    assert torch.equal(generator.plain("a man", 1), plain)
 
 
 @pytest.mark.parametrize(
@@ -122,7 +117,7 @@ def test_pictures_in_the_middle_of_a_training(
     torch.manual_seed(0)
     recipe = make([data], options(base, lanes=1, lora_rank=2))
     with torch.no_grad():
-        pictures = recipe.pictures(recipe.module, CASES, 2)
+        pictures = draw_cases(recipe.generator(recipe.module, 2), CASES, recipe.units)
     assert pictures.shape == (3, 64, 64, 3) and not torch.equal(pictures[0], pictures[1])
 
 
