@@ -16,6 +16,7 @@ _EXPORTS = {
     "AUAdapter": "models.adapter",
     "AUAdapterConfig": "models.adapter",
     "Reading": "evaluation.reading",
+    "describe": "facs.text",
     "apply_to_unet": "models.diffusers_unet",
     "estimate": "evaluation.estimators",
     "load_adapter": "weights.files",

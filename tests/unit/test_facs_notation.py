@@ -91,7 +91,7 @@ def test_a_bare_code_takes_the_default_intensity() -> None:
         ("smile", "'SMILE' is not"),
         ("\u0661\u0662", "is not"),
         ("3", "no Action Unit 3"),
-        ("0", "no Action Unit 0"),
+        ("0+12", "no Action Unit 0"),
         ("100", "no Action Unit 100"),
         ("41", "write 43A"),
         ("44", "write 7D"),
