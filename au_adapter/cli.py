@@ -1,7 +1,8 @@
 """The command line: `au-adapter VERB`, also `python -m au_adapter VERB`.
 
-One function a verb; those that measure are in measuring.py. Each imports what it needs when it
-runs, so that `--help` is quick and a missing extra is named by the verb that asked for it.
+One function a verb; those that measure are in measuring.py, text is in text_verb.py. Each imports
+what it needs when it runs, so that `--help` is quick and a missing extra is named by the verb that
+asked for it.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 
 import click
 
-from . import measuring  # noqa: F401 - registers its verbs
+from . import measuring, text_verb  # noqa: F401 - they register their verbs
 from .verbs import LOGGER, USER_ERRORS, load, main, verb, with_extra
 
 __all__ = ["main"]

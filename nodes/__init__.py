@@ -7,6 +7,7 @@ from . import (
     au_adapter,
     au_change,
     au_estimator,
+    au_text,
     au_vector,
     calibrate,
     correction,
@@ -26,6 +27,7 @@ from . import (
 NODES = (
     *au_vector.NODES,
     *expression.NODES,
+    *au_text.NODES,
     *keyframes.NODES,
     *sides.NODES,
     *au_adapter.NODES,

@@ -8,7 +8,7 @@ from .keyframes import EASINGS, Keyframe, Keyframes
 from .notation import DEFAULT_INTENSITY, LETTERS, format_notation, parse_notation
 from .presets import PRESETS, Preset, preset, read_presets
 from .text import CLIP_TOKENS, WORDINGS, FaceText, count_tokens, describe, face_text
-from .understanding import Understanding, understand
+from .understanding import Understanding, is_notation, understand
 from .units import ALL_UNITS, LIP_UNITS, REGIONS, SET_A, SET_B_EXTRA, UNITS, ActionUnit, unit
 from .vector import AUVector
 
@@ -45,6 +45,7 @@ __all__ = [
     "describe_conflicts",
     "face_text",
     "format_notation",
+    "is_notation",
     "parse_notation",
     "preset",
     "read_presets",

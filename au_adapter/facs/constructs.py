@@ -59,18 +59,18 @@ def constructs() -> tuple[Construct, ...]:
 def allocate(units: Iterable[int], policy: str = "paper") -> list[Construct]:
     """The constructs that describe a set of AUs: combinations of three and more, pairs, singles.
 
-    "paper" follows what VQ-AUFace prints (its listing in appendix G is lost; this rule gives 28 of
-    the 29 descriptions in its appendices): each combination of three or four uses its AUs up,
-    largest first; then every pair of AUs that are left counts, also where two pairs share an AU.
-    "strict" uses every AU once. ValueError for another policy, KeyError for an AU without a text.
+    "paper" follows what VQ-AUFace prints. The listing of its appendix G is lost; this rule gives
+    every description in the appendices but one (tests/unit/test_facs_text.py has them): each
+    combination of three or four uses its AUs up, largest first; then every pair of AUs that are
+    left counts, also where two pairs share an AU. "strict" uses every AU once. ValueError for
+    another policy, KeyError for an AU without a text.
     """
     if policy not in POLICIES:
         raise ValueError(f"there is no policy {policy!r}; expected one of {', '.join(POLICIES)}")
     wanted = set(units)
     free = set(wanted)  # not yet in a combination that uses its AUs up
     found = []
-    combinations = [entry for entry in constructs() if len(entry.units) > 1]
-    for entry in sorted(combinations, key=lambda entry: -len(entry.units)):
+    for entry in _combinations():
         if free.issuperset(entry.units):
             found.append(entry)
             if policy == "strict" or len(entry.units) > 2:
@@ -79,5 +79,12 @@ def allocate(units: Iterable[int], policy: str = "paper") -> list[Construct]:
     return found + [_single(number) for number in sorted(wanted - described)]
 
 
+@cache
+def _combinations() -> tuple[Construct, ...]:
+    """Those of the most AUs first, else in the order of the table."""
+    combinations = [entry for entry in constructs() if len(entry.units) > 1]
+    return tuple(sorted(combinations, key=lambda entry: -len(entry.units)))
+
+
 def _single(number: int) -> Construct:
-    return next(entry for entry in constructs() if entry.units == (number,))
+    return {entry.units: entry for entry in constructs()}[(number,)]

@@ -37,7 +37,8 @@ class Sense:
     """What a word or phrase may be, depending on the words around it.
 
     part: a part of the face. does: as an action, what it is on which part: {part: notation}. rest:
-    the action of doing nothing. degree: 1..5. side: left, right, both, one (of them) or viewer.
+    the action of doing nothing. degree: 1..5. beside_degree: what it does to another word of
+    degree, "boost" or "nothing". side: left, right, both, one (of them) or viewer.
     break_: "clause", "joint" or "or". unclear, outside: why it cannot be read as AUs.
     """
 
@@ -47,6 +48,7 @@ class Sense:
     look: Look | None = None
     neutral: bool = False
     degree: float | None = None
+    beside_degree: str = ""
     side: str = ""
     negates: bool = False
     break_: str = ""
@@ -95,8 +97,10 @@ class Lexicon:
         for length in range(min(self._longest, len(words) - start), 0, -1):
             key = tuple(words[start : start + length])
             exact, stems = self._exact.get(key), self._stems.get(tuple(map(stem, key)))
+            if exact and stems:  # "hate" is no kind of "hat"
+                return length, exact.joined(replace(stems, outside="", unclear=""))
             if exact or stems:
-                return length, exact.joined(stems) if exact and stems else exact or stems
+                return length, exact or stems
         return 1, None
 
     def known_words(self) -> list[str]:
@@ -181,6 +185,8 @@ def _senses(data: Mapping[str, Any]) -> Iterable[tuple[str, Sense]]:
     yield from ((phrase, Sense(unclear=why)) for phrase, why in data["ambiguous"].items())
     for what, phrases in data["outside"].items():
         yield from ((phrase, Sense(outside=what)) for phrase in phrases)
+    yield from ((phrase, Sense(beside_degree="boost")) for phrase in data["boosters"])
+    yield from ((phrase, Sense(beside_degree="nothing")) for phrase in data["softeners"])
     kinds = {
         "rest": Sense(rest=True),
         "neutral": Sense(neutral=True),

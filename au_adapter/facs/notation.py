@@ -105,7 +105,7 @@ def _items(text: str) -> list[str]:
     if match := _TWO_GRADES.search(text):
         raise ValueError(f"'{match[1]}' leaves the intensity open: choose one letter")
     text = re.sub(r"\s*([:=])\s*", r"\1", text)
-    text = re.sub(r"([:=])\+", r"\1", text)  # before "+" parts items
+    text = re.sub(r"([:=])\+(?=[0-9.])", r"\1", text)  # before "+" parts items
     if match := _DECIMAL_COMMA.search(text):
         raise ValueError(
             f"'{match[0]}' could be a decimal or a list: write a point, or a space after the comma"

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from .lexicon import Lexicon, Look, Sense
+from .notation import LETTERS
 from .tokens import CLAUSE_MARKS, JOINT_MARKS, Token, tokenize
 
 # Adverbs that follow what they belong to, as words in -ly do: "brows raised a bit".
@@ -53,6 +54,11 @@ class Statement:
         return len(self.of("not")) % 2 == 1
 
     @property
+    def excepts(self) -> bool:
+        """Whether it takes something out of what was said: "brows up, but not the inner ends"."""
+        return self.negated and any(i.role in ("action", "look") for i in self.borrowed)
+
+    @property
     def words(self) -> str:
         """Its words in the order of the text."""
         items = sorted((*self.borrowed, *self.items), key=lambda item: item.place)
@@ -83,11 +89,6 @@ def read_phrases(text: str, lexicon: Lexicon) -> Reading:
             _read_clause(known[:end], reading.statements)
             known = known[end + 1 :]
     _lend(reading.statements)
-    for statement in reading.statements:
-        if statement.parts and not statement.of("action") and not statement.of("look"):
-            raise ValueError(
-                f"'{statement.words}': say what it does, such as 'raised', 'lowered' or 'parted'"
-            )
     return reading
 
 
@@ -126,7 +127,7 @@ def _items(clause: Sequence[Token], lexicon: Lexicon, place: int) -> tuple[list[
         elif token.kind == "code":
             look = Look(re.sub(r"\s", "", token.text).upper())
             items.append(Item(place + len(items), token.text, Sense(look=look)))
-        elif token.kind == "number":
+        elif token.kind in ("number", "grade"):
             number = _amount(token.text)
             items.append(Item(place + len(items), token.text, Sense(degree=number), number))
         else:
@@ -136,7 +137,9 @@ def _items(clause: Sequence[Token], lexicon: Lexicon, place: int) -> tuple[list[
 
 
 def _amount(text: str) -> float:
-    """0..5 of "3.5", "4/5" or "60 %"."""
+    """0..5 of "3.5", "4/5", "60 %" or the grade "c"."""
+    if text.upper() in LETTERS:
+        return LETTERS[text.upper()]
     value = float(re.split(r"[\s%/]", text)[0]) / (20 if "%" in text else 1)
     if value > 5:
         raise ValueError(f"'{text}': an intensity lies in 0..5, or is a share such as 60 %")
@@ -164,16 +167,25 @@ def _read_clause(items: list[Item], statements: list[Statement]) -> None:
             no = next((i for s in reversed(statements[first:]) for i in s.of("not")), None)
             if not no:
                 raise ValueError("'or' stands between alternatives: write the one that is meant")
-    if len(statements) > first + 1:
-        _join_place(statements)
+    _join_places(statements, first)
 
 
-def _join_place(statements: list[Statement]) -> None:
-    """A part at the end of a clause says where a look is seen: "winking with the left eye"."""
-    look, place = statements[-2:]
-    if look.of("look") and not look.parts and place.parts and not place.of("action"):
-        look.items += place.items
-        statements.pop()
+def _join_places(statements: list[Statement], first: int) -> None:
+    """A part without an action says where the look before it is seen: "winking with the left eye".
+
+    Not where the next statement has one to lend: "smiling, with eyes and mouth wide open".
+    """
+    for place in statements[first + 1 :]:
+        index = statements.index(place)
+        look, later = statements[index - 1], statements[index + 1 : index + 2]
+        lent = any(other.of("action") and other.of("part") for other in later)
+        if look.of("look") and not look.parts and _bare_part(place) and not lent:
+            look.items += place.items
+            statements.remove(place)
+
+
+def _bare_part(statement: Statement) -> bool:
+    return bool(statement.parts) and not (statement.of("action") or statement.of("look"))
 
 
 def _read_chunk(chunk: list[Item], carried: list[str], statements: list[Statement]) -> None:
@@ -235,7 +247,9 @@ def _begins(role: str, current: Statement, following: Sequence[str]) -> bool:
     parts, actions, looks = (current.of(r) for r in ("part", "action", "look"))
     ends = not following or following[0] != "action"  # what follows is not this part's action
     if role == "look":
-        return not parts or bool(actions or looks)
+        # "contemptuous smile": an expression says which smile
+        named = any(item.sense.look and item.sense.look.name for item in looks)
+        return bool(actions or (looks and not named)) or not (parts or looks)
     if role == "part":
         if looks:
             return bool(parts) or not ends
@@ -271,13 +285,19 @@ def _modify_the_last(modifiers: list[Item], statements: list[Statement]) -> None
     if not modifiers:
         return
     words = " ".join(item.words for item in modifiers)
-    if any(item.number is not None for item in modifiers):
+    last = statements[-1] if statements else Statement()
+    coded = any(item.words[-1].isdigit() for item in last.of("look"))
+    if coded and any(item.number is not None for item in modifiers):
         raise ValueError(
             f"'{words}' stands alone: write 'AU{words}', or 'at {words}' behind what it is of"
         )
-    if not statements or any(item.role == "not" for item in modifiers):
+    if not statements or (last.of("not") and any(item.role == "not" for item in modifiers)):
         raise ValueError(f"'{words}': say of what, such as '{words} smiling'")
-    statements[-1].items.extend(modifiers)
+    if any(item.role == "not" for item in modifiers):  # "brows raised, but not the left"
+        borrowed = [item for item in last.items if item.role in ("part", "action", "look")]
+        statements.append(Statement(modifiers, borrowed))
+    else:
+        last.items.extend(modifiers)
 
 
 def _lend(statements: list[Statement]) -> None:
@@ -286,10 +306,11 @@ def _lend(statements: list[Statement]) -> None:
         if one.of("look"):
             continue
         if not one.of("action"):
-            later = next((s for s in statements[index + 1 :] if s.of("action")), Statement())
-            one.borrowed += later.of("action")
+            others = reversed(statements[:index]) if one.negated else statements[index + 1 :]
+            other = next((s for s in others if s.of("action")), Statement())
+            one.borrowed += other.of("action")
             if not one.of("degree"):
-                one.borrowed += later.of("degree")
+                one.borrowed += other.of("degree")
         elif not one.of("part"):
             _borrow_parts(one, statements[:index], statements[index + 1 :])
 

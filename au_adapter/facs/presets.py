@@ -71,6 +71,8 @@ def read_presets(path: Path) -> dict[str, Preset]:
 
 
 def _read_entry(name: str, entry: Mapping) -> Preset:
+    if not isinstance(entry, Mapping):
+        raise TypeError(f"'{name}' is no object")
     if unknown := ", ".join(key for key in entry if key not in KEYS):
         raise ValueError(f"'{name}' has {unknown}; expected some of {', '.join(KEYS)}")
     words = entry.get("words", [])

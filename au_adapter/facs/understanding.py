@@ -62,7 +62,7 @@ def understand(text: str, presets: Mapping[str, Preset] | None = None) -> Unders
     """
     if not text.strip():
         raise ValueError(f"there are no words: write what the face does, {EXAMPLE}")
-    if _is_notation(text):
+    if is_notation(text):
         vector = AUVector.parse(text)
         return Understanding(vector, (f"FACS notation: {vector.notation() or 'neutral'}",))
     lexicon = Lexicon({**PRESETS, **presets}) if presets else shipped_lexicon()
@@ -77,7 +77,7 @@ def understand(text: str, presets: Mapping[str, Preset] | None = None) -> Unders
     return Understanding(vector, (*lines, *describe_conflicts(vector)))
 
 
-def _is_notation(text: str) -> bool:
+def is_notation(text: str) -> bool:
     """Whether a text has numbers, and no word but those of FACS codes."""
     words = re.findall(r"[^\W\d_]+", text)
     return bool(re.search(r"\d", text)) and all(map(_CODE_WORD.fullmatch, words))
@@ -113,6 +113,11 @@ def _add_codes(codes: Mapping[str, float], words: str, halves: _Halves) -> None:
 def _add_phrases(text: str, lexicon: Lexicon, face: _Face) -> list[str]:
     reading = read_phrases(text, lexicon)
     _refuse_unknown(text, reading, lexicon)
+    for statement in reading.statements:
+        if statement.parts and not statement.of("action") and not statement.of("look"):
+            raise ValueError(
+                f"'{statement.words}': say what it does, such as 'raised', 'lowered' or 'parted'"
+            )
     return [_add_statement(statement, lexicon, face) for statement in reading.statements]
 
 
@@ -139,13 +144,16 @@ def _add_statement(statement: Statement, lexicon: Lexicon, face: _Face) -> str:
     found: _Halves = {}
     for codes in _meanings(statement, lexicon):
         for half, value in _split(_on_side(codes, side)).items():
-            found[half] = max(found.get(half, 0.0), min(value * factor, MAXIMUM))
+            found[half] = max(found.get(half, 0.0), round(min(value * factor, MAXIMUM), 2))
     looks = [item.sense.look for item in statement.of("look") if item.sense.look]
     name = next((look.name for look in looks if look.name), "")
-    if statement.negated and name:
+    if statement.negated and name and not statement.excepts:
         return f"{statement.words}: nothing of {name} is added"
     if statement.negated:
         found = dict.fromkeys(found, 0.0)
+    for half in found if statement.excepts else ():
+        face.actions.pop(half, None)
+        face.expressions.pop(half, None)
     for half, value in found.items():
         if name:
             face.expressions[half] = max(value, face.expressions.get(half, 0.0))
@@ -166,13 +174,19 @@ def _account(found: _Halves) -> str:
 
 def _factor(statement: Statement) -> float:
     """The degree of a statement as a factor: 1 at C, which is also that of none."""
-    degrees = list(dict.fromkeys(i.sense.degree for i in statement.of("degree")))
+    given = [item.sense for item in statement.of("degree")]
+    plain = [sense for sense in given if not sense.beside_degree]
+    degrees = list(dict.fromkeys(sense.degree for sense in plain or given))
     if len(degrees) > 1:
         words = "' and '".join(item.words for item in statement.of("degree"))
         raise ValueError(
             f"'{statement.words}' has two degrees, '{words}': keep one of slightly, markedly, ..."
         )
-    return degrees[0] / DEFAULT_INTENSITY if degrees else 1.0
+    degree = degrees[0] if degrees else DEFAULT_INTENSITY
+    if plain and any(sense.beside_degree == "boost" for sense in given):
+        step = 1 if degree >= DEFAULT_INTENSITY else -1  # "very slightly" is a trace
+        degree = min(max(degree + step, 1.0), MAXIMUM)
+    return degree / DEFAULT_INTENSITY
 
 
 def _side(statement: Statement) -> str:
