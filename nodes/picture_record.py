@@ -17,6 +17,7 @@ from au_adapter.weights.magicface import DENOISING, ID_ENCODER, magicface_hash, 
 
 from .au_adapter import adapter_path
 from .au_change import AUChange
+from .au_text import AUFromText
 from .au_vector import AUSweep, AUVectorNode
 from .compat import PromptServer
 from .expression import AUExpression
@@ -31,7 +32,10 @@ Graph = dict[str, dict[str, Any]]
 KEY = "au_adapter"  # the name of the record in a picture's metadata
 VECTOR_NODES = {
     node.define_schema().node_id: node
-    for node in (AUVectorNode, AUSweep, AUExpression, AUKeyframes, AUSides, AUChange, AUProtocol)
+    for node in (
+        *(AUVectorNode, AUSweep, AUExpression, AUFromText, AUKeyframes),
+        *(AUSides, AUChange, AUProtocol),
+    )
 }
 VECTOR_INPUTS = ("au_vector", "source")
 MAGICFACE_FILES = ("denoising_file", "id_encoder_file")
