@@ -15,7 +15,13 @@ from .presets import PRESETS, Preset
 from .units import UNITS
 
 PHRASES = Path(__file__).with_name("phrases.json")
-_ENDINGS = ("ing", "ed", "es", "s")
+_ENDINGS = {"ing": 3, "ed": 3, "es": 3, "s": 2}  # with the letters that must stand before them
+_IRREGULAR = {
+    **{"bent": "bend", "bitten": "bite", "blew": "blow", "blown": "blow", "brought": "bring"},
+    **{"drawn": "draw", "drew": "draw", "eyed": "eye", "fallen": "fall", "fell": "fall"},
+    **{"hidden": "hide", "hung": "hang", "risen": "rise", "rose": "rise", "seen": "see"},
+    **{"shot": "shoot", "shown": "show", "stuck": "stick", "sunk": "sink", "sunken": "sink"},
+}
 # AUs whose names read as a part and what it does ("lips part"), or are movements: phrases.json says
 # what these words mean.
 _NAMED_BY_PARTS = (18, 19, 25, 26, 27, 28, 29, 30, 32, 34, 35, 37, 43, 45, 46)
@@ -36,13 +42,14 @@ class Look:
 class Sense:
     """What a word or phrase may be, depending on the words around it.
 
-    part: a part of the face. does: as an action, what it is on which part: {part: notation}. rest:
-    the action of doing nothing. degree: 1..5. beside_degree: what it does to another word of
-    degree, "boost" or "nothing". side: left, right, both, one (of them) or viewer.
-    break_: "clause", "joint" or "or". unclear, outside: why it cannot be read as AUs.
+    part: a part of the face; seen: the AUs seen there. does: as an action, what it is on which
+    part: {part: notation}. rest: the action of doing nothing. degree: 1..5. beside_degree: what it
+    does to another word of degree, "boost" or "nothing". side: left, right, both, one (of them) or
+    viewer. break_: "clause", "joint" or "or". unclear, outside: why it cannot be read as AUs.
     """
 
     part: str = ""
+    seen: tuple[int, ...] = ()
     does: Mapping[str, str] = field(default_factory=dict)
     rest: bool = False
     look: Look | None = None
@@ -145,11 +152,12 @@ def stem(word: str) -> str:
 
     Not a word of English any more, and good only for comparing with other stems.
     """
-    for ending in _ENDINGS:
-        if word.endswith(ending) and len(word) - len(ending) >= 2:
+    word = _IRREGULAR.get(word, word)
+    for ending, least in _ENDINGS.items():
+        if word.endswith(ending) and len(word) - len(ending) >= least:
             word = word[: -len(ending)]
             break
-    if len(word) > 2 and word.endswith("e"):
+    if len(word) > 3 and word.endswith("e"):
         word = word[:-1]
     return word[:-1] if len(word) > 3 and word[-1] == word[-2] else word
 
@@ -168,7 +176,8 @@ def _words(phrase: str) -> list[str]:
 def _senses(data: Mapping[str, Any]) -> Iterable[tuple[str, Sense]]:
     """Every phrase of `phrases.json`, and the names of the AUs, with what it may be."""
     for name, part in data["parts"].items():
-        yield from ((phrase, Sense(part=name)) for phrase in part["words"])
+        place = Sense(part=name, seen=tuple(part["units"]))
+        yield from ((phrase, place) for phrase in part["words"])
         for notation, phrases in part["does"].items():
             yield from ((phrase, Sense(does={name: notation})) for phrase in phrases)
     for notation, phrases in data["looks"].items():

@@ -202,7 +202,7 @@ def _read_chunk(chunk: list[Item], carried: list[str], statements: list[Statemen
     for index, core in enumerate(cores):
         following = [other.role for other in cores[index + 1 : index + 3]]
         current = owner.get(cores[index - 1].place) if index else None
-        if current is None or _begins(core.role, current, following):
+        if current is None or _begins(core, current, following):
             current = Statement()
             statements.append(current)
         if core.role == "part" and current.of("part") and current.of("action"):
@@ -242,8 +242,9 @@ def _has_action(part: str, chunk: Sequence[Item]) -> bool:
     return any(part in item.sense.does for item in chunk)
 
 
-def _begins(role: str, current: Statement, following: Sequence[str]) -> bool:
+def _begins(core: Item, current: Statement, following: Sequence[str]) -> bool:
     """Whether a part, an action or a look begins a new statement behind the current one."""
+    role = core.role
     parts, actions, looks = (current.of(r) for r in ("part", "action", "look"))
     ends = not following or following[0] != "action"  # what follows is not this part's action
     if role == "look":
@@ -253,7 +254,8 @@ def _begins(role: str, current: Statement, following: Sequence[str]) -> bool:
     if role == "part":
         if looks:
             return bool(parts) or not ends
-        return bool(parts and actions) and not (ends and _leads(current, "part"))
+        same = any({*item.sense.seen} & {*core.sense.seen} for item in parts)
+        return bool(parts and actions) and not (ends and same and _leads(current, "part"))
     if looks:
         return True
     if not (parts and actions):
@@ -308,6 +310,8 @@ def _lend(statements: list[Statement]) -> None:
         if not one.of("action"):
             others = reversed(statements[:index]) if one.negated else statements[index + 1 :]
             other = next((s for s in others if s.of("action")), Statement())
+            if not _can(one.parts, other):
+                continue
             one.borrowed += other.of("action")
             if not one.of("degree"):
                 one.borrowed += other.of("degree")
@@ -315,14 +319,19 @@ def _lend(statements: list[Statement]) -> None:
             _borrow_parts(one, statements[:index], statements[index + 1 :])
 
 
+def _can(parts: Sequence[str], statement: Statement) -> bool:
+    """Whether what a statement says can be done by one of the parts."""
+    return all(
+        item.sense.rest or any(part in item.sense.does for part in parts)
+        for item in statement.of("action")
+    )
+
+
 def _borrow_parts(one: Statement, earlier: Sequence[Statement], later: Sequence[Statement]) -> None:
     """Of the nearest statements with a part, the earlier one's if it can do such a thing."""
     for nearby in (reversed(earlier), later):
         other = next((s for s in nearby if s.of("part")), Statement())
-        if other.parts and all(
-            item.sense.rest or any(part in item.sense.does for part in other.parts)
-            for item in one.of("action")
-        ):
+        if other.parts and _can(other.parts, one):
             one.borrowed += other.of("part")
             if not one.of("side"):
                 one.borrowed += other.of("side")
