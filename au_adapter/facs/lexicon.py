@@ -15,9 +15,13 @@ from .presets import PRESETS, Preset
 from .units import UNITS
 
 PHRASES = Path(__file__).with_name("phrases.json")
+# Words behind which an article belongs to one phrase: "corner of the mouth", but "lower the lip".
+_PREPOSITIONS = {*("all", "at", "between", "beside", "for", "from", "in", "of", "on", "over", "to")}
 _ENDINGS = {"ing": 3, "ed": 3, "es": 3, "s": 2}  # with the letters that must stand before them
 _IRREGULAR = {
-    **{"bent": "bend", "bitten": "bite", "blew": "blow", "blown": "blow", "brought": "bring"},
+    # bite must not become "bit", which is a degree
+    **{"bite": "bitten", "bites": "bitten", "biting": "bitten"},
+    **{"bent": "bend", "blew": "blow", "blown": "blow", "brought": "bring"},
     **{"drawn": "draw", "drew": "draw", "eyed": "eye", "fallen": "fall", "fell": "fall"},
     **{"hidden": "hide", "hung": "hang", "risen": "rise", "rose": "rise", "seen": "see"},
     **{"shot": "shoot", "shown": "show", "stuck": "stick", "sunk": "sink", "sunken": "sink"},
@@ -89,6 +93,7 @@ class Lexicon:
         self._exact: dict[tuple[str, ...], Sense] = {}
         self._stems: dict[tuple[str, ...], Sense] = {}
         self._known: set[str] = set()
+        self._joined: set[tuple[str, str]] = set()  # neighbours in the names of expressions
         for phrase, sense in _senses(data):
             self._add(phrase, sense)
         self._add_presets(presets)
@@ -97,6 +102,21 @@ class Lexicon:
     def without_articles(self, words: Iterable[str]) -> list[str]:
         """Words less those that never matter here: the, his, are, ..."""
         return [word for word in words if word not in self._articles]
+
+    def runs(self, words: Iterable[str]) -> list[list[str]]:
+        """Words without articles, parted where an article means that a new phrase begins."""
+        runs: list[list[str]] = [[]]
+        article = False
+        for word in words:
+            if word in self._articles:
+                article = True
+                continue
+            before = runs[-1][-1] if runs[-1] else ""
+            if article and before not in _PREPOSITIONS and (before, word) not in self._joined:
+                runs.append([])
+            runs[-1].append(word)
+            article = False
+        return runs
 
     def find(self, words: Sequence[str], start: int) -> tuple[int, Sense | None]:
         """The longest phrase that begins at `start`: its number of words, and what it may be; 1 and
@@ -126,6 +146,7 @@ class Lexicon:
             for phrase in dict.fromkeys((entry.name, *entry.words)):
                 words = _words(phrase)
                 key = tuple(self.without_articles(words))
+                self._joined.update(zip(key, key[1:], strict=False))
                 if not key:
                     raise ValueError(f"'{phrase}' of '{entry.name}' has no word in it")
                 taken = self._stems.get(tuple(map(stem, key)), Sense())

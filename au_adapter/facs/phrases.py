@@ -49,6 +49,11 @@ class Statement:
         return [item.sense.part for item in self.of("part")]
 
     @property
+    def says_something(self) -> bool:
+        """Whether it is more than words of degree, side and negation."""
+        return any(self.of(role) for role in ("part", "action", "look"))
+
+    @property
     def negated(self) -> bool:
         """Whether it says what is not there: an odd number of words such as "no"."""
         return len(self.of("not")) % 2 == 1
@@ -109,12 +114,13 @@ def _items(clause: Sequence[Token], lexicon: Lexicon, place: int) -> tuple[list[
     run: list[str] = []  # words not yet looked up
 
     def look_up() -> None:
-        words, start = lexicon.without_articles(run), 0
-        while start < len(words):
-            length, sense = lexicon.find(words, start)
-            phrase = " ".join(words[start : start + length])
-            items.append(Item(place + len(items), phrase, sense or _UNKNOWN))
-            start += length
+        for words in lexicon.runs(run):
+            start = 0
+            while start < len(words):
+                length, sense = lexicon.find(words, start)
+                phrase = " ".join(words[start : start + length])
+                items.append(Item(place + len(items), phrase, sense or _UNKNOWN))
+                start += length
         run.clear()
 
     for token in clause:
@@ -167,7 +173,9 @@ def _read_clause(items: list[Item], statements: list[Statement]) -> None:
             no = next((i for s in reversed(statements[first:]) for i in s.of("not")), None)
             if not no:
                 raise ValueError("'or' stands between alternatives: write the one that is meant")
-    _join_places(statements, first)
+    if first == 1 < len(statements) and not statements[0].says_something:
+        statements[1].items += statements.pop(0).items
+    _join_places(statements, max(first, 0))
 
 
 def _join_places(statements: list[Statement], first: int) -> None:
@@ -293,9 +301,11 @@ def _modify_the_last(modifiers: list[Item], statements: list[Statement]) -> None
         raise ValueError(
             f"'{words}' stands alone: write 'AU{words}', or 'at {words}' behind what it is of"
         )
-    if not statements or (last.of("not") and any(item.role == "not" for item in modifiers)):
+    if last.of("not") and any(item.role == "not" for item in modifiers):
         raise ValueError(f"'{words}': say of what, such as '{words} smiling'")
-    if any(item.role == "not" for item in modifiers):  # "brows raised, but not the left"
+    if not statements:  # "slight, crooked smile"
+        statements.append(Statement(modifiers))
+    elif any(item.role == "not" for item in modifiers):  # "brows raised, but not the left"
         borrowed = [item for item in last.items if item.role in ("part", "action", "look")]
         statements.append(Statement(modifiers, borrowed))
     else:

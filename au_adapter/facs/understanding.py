@@ -114,6 +114,9 @@ def _add_phrases(text: str, lexicon: Lexicon, face: _Face) -> list[str]:
     reading = read_phrases(text, lexicon)
     _refuse_unknown(text, reading, lexicon)
     for statement in reading.statements:
+        if not statement.says_something:
+            words = statement.words
+            raise ValueError(f"'{words}': say of what, such as '{words} smiling'")
         if statement.parts and not statement.of("action") and not statement.of("look"):
             raise ValueError(
                 f"'{statement.words}': say what it does, such as 'raised', 'lowered' or 'parted'"
@@ -134,6 +137,8 @@ def _refuse_unknown(text: str, reading: Reading, lexicon: Lexicon) -> None:
         near = difflib.get_close_matches(word, lexicon.known_words(), 2, 0.75)
         hint = f" (did you mean {' or '.join(near)}?)" if near else ""
         complaints.append(f"'{word}' is not known{hint}")
+    if reading.unknown:
+        complaints[-1] += ": use other words, or notation such as 6B+12C"
     if complaints:
         raise ValueError("; ".join(complaints))
 
@@ -177,6 +182,8 @@ def _factor(statement: Statement) -> float:
     given = [item.sense for item in statement.of("degree")]
     plain = [sense for sense in given if not sense.beside_degree]
     degrees = list(dict.fromkeys(sense.degree for sense in plain or given))
+    if len(degrees) > 1:  # "barely visible"
+        degrees = [degree for degree in degrees if degree != DEFAULT_INTENSITY]
     if len(degrees) > 1:
         words = "' and '".join(item.words for item in statement.of("degree"))
         raise ValueError(
