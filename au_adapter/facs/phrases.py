@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from .lexicon import Lexicon, Look, Sense
 from .notation import LETTERS
-from .tokens import CLAUSE_MARKS, JOINT_MARKS, Token, tokenize
+from .text_tokens import CLAUSE_MARKS, JOINT_MARKS, Token, tokenize
 
 # Adverbs that follow what they belong to, as words in -ly do: "brows raised a bit".
 _TRAILING = re.compile(r".*ly|.*bit|.*little|.*tad|.*lot|.*possible|.*maximum|.*max|.*way|somewhat")
@@ -71,7 +71,7 @@ class Statement:
 
 
 @dataclass(frozen=True)
-class Reading:
+class ParsedText:
     """The statements of a text, and the phrases in it that are none: unknown, or not about AUs."""
 
     statements: list[Statement]
@@ -79,22 +79,22 @@ class Reading:
     outside: list[tuple[str, str]]
 
 
-def read_phrases(text: str, lexicon: Lexicon) -> Reading:
+def read_phrases(text: str, lexicon: Lexicon) -> ParsedText:
     """Cut a text into statements. ValueError for what can be meant in two ways."""
-    reading = Reading([], [], [])
+    parsed = ParsedText([], [], [])
     place = 0
     for clause in _clauses(tokenize(text)):
         items, place = _items(clause, lexicon, place)
-        reading.unknown.extend(item.words for item in items if item.sense is _UNKNOWN)
-        reading.outside.extend((i.words, i.sense.outside) for i in items if i.sense.outside)
+        parsed.unknown.extend(item.words for item in items if item.sense is _UNKNOWN)
+        parsed.outside.extend((i.words, i.sense.outside) for i in items if i.sense.outside)
         known = [i for i in items if i.sense is not _UNKNOWN and not i.sense.outside]
         while known:
             ends = [n for n, item in enumerate(known) if item.sense.break_ == "clause"]
             end = ends[0] if ends else len(known)
-            _read_clause(known[:end], reading.statements)
+            _read_clause(known[:end], parsed.statements)
             known = known[end + 1 :]
-    _lend(reading.statements)
-    return reading
+    _lend(parsed.statements)
+    return parsed
 
 
 def _clauses(tokens: Sequence[Token]) -> list[list[Token]]:
@@ -174,8 +174,10 @@ def _read_clause(items: list[Item], statements: list[Statement]) -> None:
             if not no:
                 raise ValueError("'or' stands between alternatives: write the one that is meant")
     if first == 1 < len(statements) and not statements[0].says_something:
-        statements[1].items += statements.pop(0).items
-    _join_places(statements, max(first, 0))
+        statements[1].items += statements[0].items  # "slight, crooked smile"
+        del statements[0]
+        first = 0
+    _join_places(statements, first)
 
 
 def _join_places(statements: list[Statement], first: int) -> None:
@@ -303,7 +305,7 @@ def _modify_the_last(modifiers: list[Item], statements: list[Statement]) -> None
         )
     if last.of("not") and any(item.role == "not" for item in modifiers):
         raise ValueError(f"'{words}': say of what, such as '{words} smiling'")
-    if not statements:  # "slight, crooked smile"
+    if not statements:
         statements.append(Statement(modifiers))
     elif any(item.role == "not" for item in modifiers):  # "brows raised, but not the left"
         borrowed = [item for item in last.items if item.role in ("part", "action", "look")]

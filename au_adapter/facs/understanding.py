@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from .conflicts import describe_conflicts
 from .lexicon import Lexicon, Look, shipped_lexicon
 from .notation import DEFAULT_INTENSITY, format_notation, parse_notation, split_code
-from .phrases import Reading, Statement, read_phrases
+from .phrases import ParsedText, Statement, read_phrases
 from .presets import PRESETS, Preset
 from .text_lookup import read_sentence
 from .vector import AUVector
@@ -24,7 +24,7 @@ from .vector import AUVector
 MAXIMUM = 5.0
 EXAMPLE = "such as 'slightly doubtful, lips parted, left brow raised' or '6B+12C'"
 _SIDES = ("L", "R")
-_CODE_WORD = re.compile(r"[LRTB]?A[UD][LRTB]?|[LRTB]|[A-EXYZ]|[LR]?[A-E]|OR", re.IGNORECASE)
+_CODE_WORD = re.compile(r"[LRTB]?A[UD][LRTB]?|[A-Z]|[LR][A-E]|OR", re.IGNORECASE)
 _Halves = dict[tuple[str, int], float]  # {("L", 12): 3.0}
 
 
@@ -111,9 +111,9 @@ def _add_codes(codes: Mapping[str, float], words: str, halves: _Halves) -> None:
 
 
 def _add_phrases(text: str, lexicon: Lexicon, face: _Face) -> list[str]:
-    reading = read_phrases(text, lexicon)
-    _refuse_unknown(text, reading, lexicon)
-    for statement in reading.statements:
+    parsed = read_phrases(text, lexicon)
+    _refuse_unknown(text, parsed, lexicon)
+    for statement in parsed.statements:
         if not statement.says_something:
             words = statement.words
             raise ValueError(f"'{words}': say of what, such as '{words} smiling'")
@@ -121,23 +121,23 @@ def _add_phrases(text: str, lexicon: Lexicon, face: _Face) -> list[str]:
             raise ValueError(
                 f"'{statement.words}': say what it does, such as 'raised', 'lowered' or 'parted'"
             )
-    return [_add_statement(statement, lexicon, face) for statement in reading.statements]
+    return [_add_statement(statement, lexicon, face) for statement in parsed.statements]
 
 
-def _refuse_unknown(text: str, reading: Reading, lexicon: Lexicon) -> None:
-    if not reading.statements and not reading.outside:
+def _refuse_unknown(text: str, parsed: ParsedText, lexicon: Lexicon) -> None:
+    if not parsed.statements and not parsed.outside:
         raise ValueError(
             f"'{text}' says nothing that is understood as a face: write English words, {EXAMPLE}"
         )
     complaints = [
         f"'{words}' is about {what}, which is no Action Unit here: leave it to the prompt"
-        for words, what in dict.fromkeys(reading.outside)
+        for words, what in dict.fromkeys(parsed.outside)
     ]
-    for word in dict.fromkeys(reading.unknown):
+    for word in dict.fromkeys(parsed.unknown):
         near = difflib.get_close_matches(word, lexicon.known_words(), 2, 0.75)
         hint = f" (did you mean {' or '.join(near)}?)" if near else ""
         complaints.append(f"'{word}' is not known{hint}")
-    if reading.unknown:
+    if parsed.unknown:
         complaints[-1] += ": use other words, or notation such as 6B+12C"
     if complaints:
         raise ValueError("; ".join(complaints))

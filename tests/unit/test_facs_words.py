@@ -61,6 +61,8 @@ def read(text: str) -> dict[str, float]:
         ("slightly raised brows strongly pressed lips", "1B+2B+24D"),
         ("winking with the left eye", "L43E"),
         ("smiling, with eyes and mouth wide open", "5+12+25D+27D"),
+        ("raise the inner eyebrows and lower the lip corners", "1+15"),
+        ("raise the lower lip and lower the brows", "4+17"),
         # degrees
         ("very slightly raised brows", "1A+2A"),
         ("very strongly raised brows", "1E+2E"),
@@ -71,6 +73,9 @@ def read(text: str) -> dict[str, float]:
         ("smile at 60%, cheeks raised 2/5, lips parted at D", "6B+12C+25D"),
         ("smile at 0.5", "12:0.5"),
         ("smile 0", ""),
+        ("barely visible smile", "12A"),
+        ("slight, crooked smile on the left", "L12B"),
+        ("lower lip pushed out a bit", "17B"),
         # a word may be an action, a look or a degree
         ("small smile", "12B"),
         ("wide smile", "12D"),
@@ -98,6 +103,8 @@ def read(text: str) -> dict[str, float]:
         ("smiling, but not on the left", "R12"),
         ("smiling, relaxed brows", "12"),
         ("neutral", ""),
+        ("light smile; no teeth", "12B"),
+        ("expressionless except for raised brows", "1+2"),
         # spelling
         ("Lips PARTED \u2013 brows raised", "1+2+25"),
         ("the person\u2019s lips aren\u2019t parted, wide-eyed", "5"),
@@ -132,6 +139,9 @@ def test_reads(text: str, notation: str) -> None:
         ("brows", "'brows': say what it does"),
         ("raised", "'raised': say which part of the face"),
         ("slightly", "'slightly': say of what"),
+        ("upper lip raised in the middle", "'middle': say what it does"),
+        ("mouth corners pulled back", "It may be a smile (AU12), dimples (AU14) or a stretch"),
+        ("AU1 and AU2 all strong", "it may go with one or with several"),
         ("lips wide eyes raised", "is nothing that is known of the"),
         ("slightly strongly raised brows", "has two degrees, 'slightly' and 'strongly'"),
         ("lips parted, mouth closed", "AU25 is asked for, and ruled out by 'mouth closed'"),
@@ -171,19 +181,19 @@ def test_our_own_texts_and_words_go_together() -> None:
         understand("The lips are faintly parted. The jaw is dropped. The lips are parted.")
 
 
-def test_forty_phrases_of_a_reader_of_the_help_page() -> None:
-    """Written before they were tried; 34 were read as meant at first, before the words were
-    mended."""
-    phrases = JUDGED["phrases"]
-    wrong = {}
+@pytest.mark.parametrize("name", JUDGED["sets"])
+def test_phrases_written_before_they_were_tried(name: str) -> None:
+    """See the file for how many were read as meant at first."""
+    phrases, wrong = JUDGED["sets"][name]["phrases"], {}
     for text, notation in phrases.items():
         try:
             found = read(text)
-        except ValueError as error:
-            found = str(error)
-        if found != pytest.approx(meant(notation), abs=0.005):
+        except ValueError:
+            found = None
+        expected = None if notation is None else pytest.approx(meant(notation), abs=0.005)
+        if found != expected:
             wrong[text] = found
-    assert len(phrases) == 40 and len(wrong) <= 4, wrong
+    assert len(phrases) == 40 and len(wrong) <= (1 if name == "first" else 4), wrong
 
 
 @unhurried
