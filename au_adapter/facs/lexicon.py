@@ -82,7 +82,7 @@ class Lexicon:
     are two expressions, "raised" and "raises" one action.
     """
 
-    def __init__(self, presets: Mapping[str, Preset]) -> None:
+    def __init__(self, presets: Iterable[Preset]) -> None:
         """ValueError where two presets share a name or a word, or take one that stands for
         something else."""
         data = json.loads(PHRASES.read_text(encoding="utf-8"))
@@ -140,9 +140,9 @@ class Lexicon:
         self._stems[key] = self._stems.get(key, Sense()).joined(sense)
         self._known.update(words)
 
-    def _add_presets(self, presets: Mapping[str, Preset]) -> None:
+    def _add_presets(self, presets: Iterable[Preset]) -> None:
         owner: dict[tuple[str, ...], str] = {}
-        for entry in presets.values():
+        for entry in presets:
             for phrase in dict.fromkeys((entry.name, *entry.words)):
                 words = _words(phrase)
                 key = tuple(self.without_articles(words))
@@ -165,7 +165,7 @@ class Lexicon:
 @cache
 def shipped_lexicon() -> Lexicon:
     """The words that come with the library."""
-    return Lexicon(PRESETS)
+    return Lexicon(PRESETS.values())
 
 
 def stem(word: str) -> str:

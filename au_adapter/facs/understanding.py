@@ -65,7 +65,7 @@ def understand(text: str, presets: Mapping[str, Preset] | None = None) -> Unders
     if is_notation(text):
         vector = AUVector.parse(text)
         return Understanding(vector, (f"FACS notation: {vector.notation() or 'neutral'}",))
-    lexicon = Lexicon({**PRESETS, **presets}) if presets else shipped_lexicon()
+    lexicon = Lexicon([*PRESETS.values(), *presets.values()]) if presets else shipped_lexicon()
     face, lines = _Face(), []
     for piece, codes in _pieces(text):
         if codes is None:

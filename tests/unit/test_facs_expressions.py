@@ -113,7 +113,7 @@ def test_a_wrong_file_of_expressions(tmp_path: Path, content: object, reason: st
 @pytest.mark.parametrize("name", ["anger", "joyful", "smile", "brows", "Slightly", "left", "the"])
 def test_a_name_that_is_taken_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match=f"(?i)'{name}' of '{name}' (already means|has no word)"):
-        Lexicon({**PRESETS, "own": Preset(name, "12", None, None, "yours")})
+        Lexicon([*PRESETS.values(), Preset(name, "12", None, None, "yours")])
 
 
 def test_later_recipes_say_what_is_lost() -> None:
