@@ -16,6 +16,7 @@ _EXPORTS = {
     "AUAdapter": "models.adapter",
     "AUAdapterConfig": "models.adapter",
     "Reading": "estimators.reading",
+    "describe": "facs.text",
     "apply_to_unet": "models.diffusers_unet",
     "estimate": "estimators",
     "load_adapter": "weights.adapter_files",

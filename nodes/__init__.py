@@ -12,6 +12,7 @@ from . import (
     au_keyframes,
     au_protocol,
     au_sides,
+    au_text,
     au_vector,
     calibrate_adapter,
     demo_model,
@@ -26,6 +27,7 @@ from . import (
 NODES = (
     *au_vector.NODES,
     *expression.NODES,
+    *au_text.NODES,
     *au_keyframes.NODES,
     *au_sides.NODES,
     *au_adapter.NODES,

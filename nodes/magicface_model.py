@@ -64,7 +64,7 @@ def load_unet(path: Path, name: str, disable_dynamic: bool = False) -> ModelPatc
     if part.options != RELEASED:
         raise ValueError(
             f"{path} was trained with {part.options}, and the nodes run the "
-            f"released form, {RELEASED}: use it from Python, au_adapter.weights.magicface"
+            f"released form, {RELEASED}: use it from Python, au_adapter.weights.magicface_files"
         )
     weights = part.tensors()
     description = _description(part.config, weights)

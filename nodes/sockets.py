@@ -15,6 +15,6 @@ MagicFaceIDEncoderSocket = io.Custom("MAGICFACE_ID_ENCODER")  # MODEL of MagicFa
 MagicFaceIDSocket = io.Custom("MAGICFACE_ID")  # nodes.identity.Identity, P photos
 FaceCropSocket = io.Custom("FACE_CROP")  # au_adapter.faces.squares.FaceCrop, F faces
 FloatsSocket = io.Custom("FLOATS")  # a list of numbers in AnimateDiff Evolved and others
-AUReadingSocket = io.Custom("AU_READING")  # au_adapter.evaluation.reading.ReadingSet
+AUReadingSocket = io.Custom("AU_READING")  # au_adapter.estimators.reading.ReadingSet
 AUReportSocket = io.Custom("AU_REPORT")  # au_adapter.evaluation.report.Report
 LossMapSocket = io.Custom("LOSS_MAP")  # core's own: {"loss": one number a step}

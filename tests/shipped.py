@@ -21,6 +21,8 @@ NODE_IDS = {
     "AUA_AUVector": "AU Vector",
     "AUA_AUSweep": "AU Sweep",
     "AUA_AUExpression": "AU Expression",
+    "AUA_AUText": "AU Text",
+    "AUA_AUFromText": "AU From Text",
     "AUA_AUKeyframes": "AU Keyframes",
     "AUA_AUSides": "AU Sides",
     "AUA_FaceHalfMasks": "Face Half Masks",
@@ -56,11 +58,13 @@ PICTURES = {
     "au_sides": 1,
     "au_sweep": 6,
     "au_target": 2,
+    "au_text": 1,
     "au_two_faces": 1,
     "magicface_copy_expression": 3,
     "magicface_edit_demo": 2,
     "magicface_sides": 2,
     "magicface_sweep": 6,
+    "magicface_words": 2,
 }
 SIZES = {"au_evaluate": (960, 600), "au_protocol": (960, 600), "au_two_faces": (224, 128)}
 DRAWN = sorted(PICTURES)

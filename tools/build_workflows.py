@@ -91,6 +91,17 @@ ARRANGEMENTS: dict[str, list[list[Group]]] = {
         [Group("4. Draw it", ("5", "6", "8", "9"), VIOLET)],
         [Group("5. The picture", ("10",), BLUE)],
     ],
+    "au_text": [
+        [NOTE],
+        [
+            Group("1. Model: yours here", ("1",), GREY),
+            Group("2. The face in words", ("4",), GREEN),
+        ],
+        [Group("3. As anatomical text", ("5",), GREEN)],
+        [Group("4. Prompt", ("11", "12"), BLUE)],
+        [Group("5. Draw it", ("2", "3", "7", "8", "9"), VIOLET)],
+        [Group("6. The picture", ("10",), BLUE)],
+    ],
     "au_sweep": [
         [NOTE],
         [Group("1. Model", ("1",), GREY), Group("2. What to draw", ("2", "3"), BLUE)],
@@ -187,6 +198,15 @@ ARRANGEMENTS: dict[str, list[list[Group]]] = {
         [Group("6. Draw the edit", ("8", "9", "10", "11"), VIOLET)],
         [Group("7. The picture", ("12",), BLUE)],
     ],
+    "magicface_words": [
+        [NOTE],
+        [Group("1. Any model", ("1", "13", "14", "15"), BLUE)],
+        [Group("Its picture", ("16", "17", "18"), BLUE)],
+        [Group("2. What changes, in words", ("4",), GREEN), Group("3. MagicFace", ("2",), GREY)],
+        [Group("4. The face, seen once", ("5", "6", "7"), VIOLET)],
+        [Group("5. Draw the edit", ("8", "9", "10", "11"), VIOLET)],
+        [Group("6. The picture", ("12",), BLUE)],
+    ],
     "magicface_sweep": [
         [NOTE],
         [Group("1. Models", ("1", "2"), GREY), Group("2. Who", ("13", "14", "15"), BLUE)],
@@ -224,6 +244,8 @@ ARRANGEMENTS: dict[str, list[list[Group]]] = {
 SIZES = {
     "AUA_AUVector": (380, 0),
     "AUA_AUEstimator": (310, 0),
+    "AUA_AUFromText": (310, 230),  # it shows what it understood below its text
+    "AUA_AUText": (310, 330),  # and this its text below its widgets
     "AUA_AUExpression": (310, 190),  # it shows its notes below its widgets
     "AUA_AUKeyframes": (330, 230),
     "AUA_AUSweep": (330, 0),

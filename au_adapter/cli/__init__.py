@@ -15,6 +15,7 @@ from . import (
     evaluate,
     prepare,
     render,
+    text,
     train,
 )
 from .verb import main
@@ -22,5 +23,5 @@ from .verb import main
 __all__ = ["main"]
 VERBS = (
     *(calibrate, convert, demo, download, draw, edit),
-    *(estimate, evaluate, prepare, render, train),
+    *(estimate, evaluate, prepare, render, text, train),
 )

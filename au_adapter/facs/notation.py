@@ -1,11 +1,12 @@
 """FACS notation both ways: "1+2+5B+26", "R12A+L14C", "AU6:3.5".
 
-    item = [L|R|T|B] ["AU"] number [A-E | (":" or "=") decimal]
+    item = [L|R|T|B] ["AU" | "AD"] number [L|R] [A-E | (":" or "=") decimal]
 
-The prefix may also stand after "AU". Items are separated by + , ; / or space, case does not matter.
-Letters are A..E = 1..5 (trace, slight, marked, severe, maximum). Decimals may be negative or above
-5: edits and extrapolation use them, FACS itself does not. What could be meant in two ways is
-refused, never guessed.
+The prefix may also stand after "AU", and a side behind the number. Items are separated by + , ; /
+or space, case does not matter. 0 alone is FACS's code of the neutral face. Letters are A..E = 1..5
+(trace, slight, marked, severe, maximum). Decimals may be negative or above 5: edits and
+extrapolation use them, FACS itself does not. What could be meant in two ways is refused, never
+guessed.
 """
 
 from __future__ import annotations
@@ -20,21 +21,27 @@ from .units import LIP_UNITS, scorable
 LETTERS = {"A": 1.0, "B": 2.0, "C": 3.0, "D": 4.0, "E": 5.0}
 DEFAULT_INTENSITY = 3.0  # a bare code is read as C, "marked"
 
-_CODE = re.compile(r"([A-Z]*)([0-9]+)")
+_CODE = re.compile(r"([A-Z]*)([0-9]+)([LR]?)(?![0-9])")
 _DECIMAL = re.compile(r"[:=](-?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+))")
 _ALTERNATIVES = re.compile(r"@|\bOR\b")
 _TWO_GRADES = re.compile(r"[0-9]\s*([A-E]\s*/\s*[A-E])(?![A-Z0-9])")
-_DECIMAL_COMMA = re.compile(r"[:=]-?[0-9]+,[0-9]+(?![0-9.]*[A-Z:=])")
+# A plus that touches the number behind it alone: the next code, or the intensity of the one before?
+_SIGNED = re.compile(r"\bAU\s*[LRTB]?[0-9]+\s+(\+[0-5](?:\.[0-9]+)?)(?![0-9A-Z:=.])")
+_MINUS = dict.fromkeys(map(ord, "\u2212\u2013\ufe63\uff0d"), "-")
+_NEUTRAL = ("0", "AU0")
+_DECIMAL_COMMA = re.compile(r"[:=][-+]?[0-9]+,[0-9]+(?![0-9.]*[A-Z:=])")
 _SEPARATORS = re.compile(r"[+,;/\s]+")
 
 
 def parse_notation(text: str, *, default_intensity: float = DEFAULT_INTENSITY) -> dict[str, float]:
     """Read FACS notation into {code: intensity}, e.g. "R12A+L14" -> {"R12": 1.0, "L14": 3.0}.
 
-    A bare code takes `default_intensity`. An empty text is the neutral face, {}. Raises ValueError
-    naming the item for anything outside the grammar, and for one action written twice.
+    A bare code takes `default_intensity`. An empty text and 0 are the neutral face, {}. Raises
+    ValueError naming the item for anything outside the grammar, and for one action written twice.
     """
     found: dict[str, float] = {}
+    if text.strip().upper() in _NEUTRAL:
+        return found
     for item in _items(text):
         code, rest = split_code(item)
         _refuse_overlap(code, found, item)
@@ -68,7 +75,11 @@ def split_code(item: str) -> tuple[str, str]:
         raise ValueError(
             f"'{item}' is not an Action Unit: write a number such as 12, 12C, L12C or AU12:3.5"
         )
-    prefix, number = match[1].replace("AU", "", 1), scorable(int(match[2]))
+    prefix, number = re.sub("AU|AD", "", match[1], count=1), scorable(int(match[2]))
+    if match[3]:
+        if prefix:
+            raise ValueError(f"'{item}' has two sides, {prefix} and {match[3]}: keep one")
+        prefix = match[3]
     if prefix not in ("", "L", "R", "T", "B"):
         raise ValueError(
             f"'{item}': the prefix {prefix} is unknown, or read differently by different sources; "
@@ -83,17 +94,23 @@ def split_code(item: str) -> tuple[str, str]:
 
 
 def _items(text: str) -> list[str]:
-    text = text.upper()
+    text = text.upper().translate(_MINUS)
+    if match := _SIGNED.search(text):
+        raise ValueError(
+            f"'{match[0]}' could be two Action Units or an intensity: write ':{match[1][1:]}' for "
+            "the intensity, or AU before both numbers"
+        )
     if match := _ALTERNATIVES.search(text):
         raise ValueError(f"'{match[0]}' stands between alternatives: write the one that is meant")
     if match := _TWO_GRADES.search(text):
         raise ValueError(f"'{match[1]}' leaves the intensity open: choose one letter")
     text = re.sub(r"\s*([:=])\s*", r"\1", text)
+    text = re.sub(r"([:=])\+(?=[0-9.])", r"\1", text)  # before "+" parts items
     if match := _DECIMAL_COMMA.search(text):
         raise ValueError(
             f"'{match[0]}' could be a decimal or a list: write a point, or a space after the comma"
         )
-    text = re.sub(r"\bAU\s+(?=[LRTB]?[0-9])", "AU", text)
+    text = re.sub(r"\b(AU|AD)\s+(?=[LRTB]?[0-9])", r"\1", text)
     return [item for item in _SEPARATORS.split(text) if item]
 
 

@@ -85,6 +85,14 @@ class AUVector:
         return cls.from_dict(parse_notation(text, default_intensity=default_intensity), units)
 
     @classmethod
+    def from_text(cls, text: str) -> AUVector:
+        """One face from English such as "slightly doubtful, lips parted", from a text that
+        `describe` wrote, or from notation; `facs.understand` also gives an account of it."""
+        from .understanding import understand  # which needs this class
+
+        return understand(text).vector
+
+    @classmethod
     def from_json(cls, data: str | Mapping) -> AUVector:
         """Read what `to_json` wrote. A plain object of codes, {"12": 3}, is one face."""
         data = _read_json(data)

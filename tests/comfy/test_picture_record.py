@@ -93,6 +93,14 @@ def test_an_expression_on_a_vector() -> None:
     assert vector.dict() == {"12": 5.5, "L4": 2.0}
 
 
+def test_a_face_in_words() -> None:
+    vector = recorded(with_vector("AUA_AUFromText", text="broad smile"))
+    assert vector.dict() == {"12": 4.0}
+    linked = with_vector("AUA_AUFromText", text=["8", 0])
+    linked["8"] = {"class_type": "SomeWriter", "inputs": {}}
+    assert describe(linked)[0]["aus"] is None
+
+
 def test_keyframes_with_their_number_from_a_primitive() -> None:
     inputs = {"frames": ["8", 0], "keyframes": "0:\n2: 6D", "easing": "linear"}
     clip = with_vector("AUA_AUKeyframes", **inputs, au_vector=["4", 0])

@@ -44,6 +44,20 @@ def faces(draw) -> dict[str, float]:
         ("12 : 3.5, 6 = 2", {"12": 3.5, "6": 2}),
         ("12:0", {"12": 0}),
         ("12:10", {"12": 10}),
+        ("AU12:+2", {"12": 2}),
+        ("12=+2.5+AU6", {"12": 2.5, "6": 3}),
+        ("12:\u22123", {"12": -3}),
+        ("12 : \u20130.5", {"12": -0.5}),
+        ("AD29", {"29": 3}),
+        ("ad19B+AD 30", {"19": 2, "30": 3}),
+        ("12L", {"L12": 3}),
+        ("12RC + AU4L:2", {"R12": 3, "L4": 2}),
+        ("0", {}),
+        (" AU0 ", {}),
+        ("AU12 + 2", {"12": 3, "2": 3}),
+        ("AU12 +AU2", {"12": 3, "2": 3}),
+        ("AU12C +2", {"12": 3, "2": 3}),
+        ("AU12 +25", {"12": 3, "25": 3}),
         ("", {}),
         (" + ,", {}),
     ],
@@ -74,6 +88,14 @@ def test_a_bare_code_takes_the_default_intensity() -> None:
         ("12:3:4", "':3:4'"),
         ("12:", "':'"),
         ("12:nan", "':NAN'"),
+        ("AU12 +2", "'AU12 +2' could be two Action Units or an intensity: write ':2'"),
+        ("AU6 + AU L12 +2.5", "'AU L12 +2.5' could be two"),
+        ("12:+-2", "':'"),
+        ("12:--2", "':--2'"),
+        ("L12R", "two sides, L and R"),
+        ("12LL", "'L'"),
+        ("AD12AU", "'AU'"),
+        ("AUAD12", "prefix AD"),
         ("12:inf", "':INF'"),
         ("12:1e3", "':1E3'"),
         ("12:3,5", "decimal or a list"),
@@ -91,7 +113,7 @@ def test_a_bare_code_takes_the_default_intensity() -> None:
         ("smile", "'SMILE' is not"),
         ("\u0661\u0662", "is not"),
         ("3", "no Action Unit 3"),
-        ("0", "no Action Unit 0"),
+        ("0+12", "no Action Unit 0"),
         ("100", "no Action Unit 100"),
         ("41", "write 43A"),
         ("44", "write 7D"),
@@ -124,16 +146,20 @@ def test_spelling_does_not_matter(values: dict[str, float], data: st.DataObject)
     items = []
     for code, value in values.items():
         prefix, number = code.rstrip("0123456789"), code.lstrip("LR")
-        name = data.draw(st.sampled_from(["{p}{n}", "AU{p}{n}", "{p}au{n}", "au {p}{n}"]))
+        name = data.draw(
+            st.sampled_from(["{p}{n}", "AU{p}{n}", "{p}au{n}", "au {p}{n}", "{n}{p}", "AD{n}{p}"])
+        )
         mark = data.draw(st.sampled_from([":", "=", " : ", "= "]))
-        items.append(name.format(p=prefix, n=number) + mark + f"{value:.4f}")
+        written = f"{value:+.4f}" if data.draw(st.booleans()) else f"{value:.4f}"
+        minus = data.draw(st.sampled_from("-\u2212"))
+        items.append(name.format(p=prefix, n=number) + mark + written.replace("-", minus))
     separator = data.draw(st.sampled_from(["+", " + ", ", ", ";", " / ", "  "]))
     text = data.draw(st.sampled_from([str.lower, str.upper]))(separator.join(items))
     assert parse_notation(text) == values
 
 
 @unhurried
-@given(st.text(alphabet="LRTBAU0123456789CDEXYZ*@:=.,;/+- ", max_size=20))
+@given(st.text(alphabet="LRTBAU0123456789CDEXYZ*@:=.,;/+-\u2212 ", max_size=20))
 def test_any_text_is_read_or_refused_with_a_sentence(text: str) -> None:
     try:
         values = parse_notation(text)

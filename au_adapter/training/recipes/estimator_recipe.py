@@ -172,7 +172,7 @@ def _mirrored_name(name: str) -> str:
 
 
 def save_estimator(estimator: AUEstimator, reliability: dict[int, float], path: Path) -> None:
-    """Write the network, with its config and reliability as metadata, for evaluation.estimators."""
+    """Write the network, with its config and reliability as metadata, for estimators."""
     tensors = {k: v.detach().contiguous() for k, v in estimator.state_dict().items()}
     metadata = {"network": estimator.config.to_dict(), "reliability": reliability}
     save_file(tensors, path, {"au_estimator": json.dumps(metadata)})
