@@ -17,6 +17,7 @@ from . import (
     guider,
     keyframes,
     magicface,
+    panel,
     picture_record,
     protocol,
     sides,
@@ -44,3 +45,4 @@ NODES = (
 )
 
 picture_record.register()
+panel.register()
