@@ -117,7 +117,14 @@ class PanelView {
       widget.hidden = hidden
       widget.options.hidden = hidden
     }
-    if (changed) this.node.widgets = [...this.node.widgets] // Nodes 2.0 looks again
+    if (changed) this.#lookAgain()
+  }
+
+  /** Nodes 2.0 reads what is hidden when the list of widgets changes. */
+  #lookAgain() {
+    const widgets = [...this.node.widgets]
+    this.node.widgets = []
+    this.node.widgets = widgets
   }
 
   #follow(name, then) {

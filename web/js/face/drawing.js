@@ -12,7 +12,8 @@ import { halfOf, middleOf, place } from './sides.js'
 import { IRIS, brow, crease, eye, upperLines } from './upper.js'
 
 const SVG = 'http://www.w3.org/2000/svg'
-export const VIEW = { left: -86, top: -135, width: 172, height: 274 }
+const WHOLE = '-86 -135 172 274'
+const CLOSE = '-72 -84 144 210' // brows to chin, for small drawings
 const SIDES = [0, 1] // the subject's left, then right
 
 // A picture of a face, so the same by day and by night.
@@ -45,11 +46,12 @@ function create(name, attributes = {}, children = []) {
 }
 
 export class FaceDrawing {
-  constructor() {
+  /** close: without hair and neck, so that a small drawing can be read. */
+  constructor({ close = false } = {}) {
     this.name = `aua-face-${drawings++}`
     this.parts = {}
     this.element = create('svg', {
-      viewBox: `${VIEW.left} ${VIEW.top} ${VIEW.width} ${VIEW.height}`,
+      viewBox: close ? CLOSE : WHOLE,
       'aria-hidden': 'true',
       focusable: 'false'
     })

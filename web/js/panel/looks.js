@@ -76,7 +76,7 @@ export class LookList {
   }
 
   #card(look, face) {
-    const drawing = new FaceDrawing()
+    const drawing = new FaceDrawing({ close: true })
     drawing.show(face)
     const title = `${formatNotation(face, this.tables)} (${look.source})`
     return make(

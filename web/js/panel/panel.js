@@ -193,6 +193,8 @@ export class Panel {
   /** What concerns the whole face, under the tools. */
   #showRemarks() {
     const said = []
+    const foreign = this.known ? this.tables.order.filter((unit) => !this.known.has(unit)) : []
+    if (foreign.length) said.push(this.tables.say('unknownUnits', { units: foreign.join(', ') }))
     if (this.split && !this.sides) said.push(this.tables.say('alike'))
     const slot = this.node.inputs?.find(({ name }) => name === 'au_vector')
     if (slot?.link != null) said.push(this.tables.say('added'))

@@ -48,11 +48,13 @@ class Row {
     const { seen, bilateral, name } = tables.units[unit]
     this.bilateral = bilateral
     this.id = `aua-row-${rows++}`
-    const title = `AU${unit} ${name}: ${seen}`
-    this.name = make('span', { className: 'aua-name', id: this.id, title }, [
+    this.title = `AU${unit} ${name}: ${seen}`
+    this.name = make('span', { className: 'aua-name', id: this.id }, [
       make('b', {}, [tables.unitName(unit)]),
       make('small', {}, [`AU${unit}`])
     ])
+    this.mark = make('span', { className: 'aua-mark', hidden: true, 'aria-hidden': 'true' })
+    this.name.append(this.mark)
     this.notes = make('div', { className: 'aua-notes', id: `${this.id}-notes` })
     this.lines = SIDES.map((side, index) => this.#line(side, index))
     this.element = make('div', { className: 'aua-row' }, [
@@ -144,18 +146,33 @@ class Row {
     })
   }
 
-  /** Beside the slider: why it is grey, and what it conflicts with. */
+  /**
+   * Beside the slider: why it is grey, and what it conflicts with. A conflict is written out at the
+   * last of its rows; the others have a mark.
+   */
   #showNotes({ foreign, set, linked, conflicts }) {
-    const { kinds } = this.tables
     const said = (key) => this.tables.say(key, { unit: this.unit })
-    const notes = conflicts
-      .filter(({ units }) => units.includes(this.unit))
-      .map(({ units, kind, reason }) => [kind, `${units.join('+')} ${kinds[kind]}: ${reason}`])
-    if (linked) notes.unshift(['grey', said('linked')])
-    if (foreign) notes.unshift(set ? ['X', said('unknownSet')] : ['grey', said('unknown')])
+    const own = conflicts.filter(({ units }) => units.includes(this.unit))
+    const notes = own.filter((conflict) => this.#isLastOf(conflict)).map((conflict) => [conflict.kind, this.#sentence(conflict)])
+    if (linked) notes.unshift(['linked', said('linked')])
+    if (foreign) notes.unshift(set ? ['X', said('unknownSet')] : ['unheard', said('unknown')])
+    this.name.title = foreign ? `${this.title}\n${said('unknown')}` : this.title
     this.notes.replaceChildren(
       ...notes.map(([kind, text]) => make('p', { className: `aua-${kind}` }, [text]))
     )
+    this.mark.hidden = !own.length
+    this.mark.className = `aua-mark aua-${own.some(({ kind }) => kind === 'X') ? 'X' : 'N'}`
+    this.mark.textContent = own.some(({ kind }) => kind === 'X') ? '⚠' : '≈'
+    this.mark.title = own.map((conflict) => this.#sentence(conflict)).join('\n')
+  }
+
+  #sentence({ units, kind, reason }) {
+    return `AU${units.join('+')} ${this.tables.kinds[kind]}: ${reason}`
+  }
+
+  #isLastOf({ units }) {
+    const shown = this.tables.order.filter((unit) => units.includes(unit))
+    return shown.at(-1) === this.unit
   }
 
   point() {

@@ -24,6 +24,7 @@ export const ENGLISH = {
   rightLetter: 'R',
   linked: 'Set by a connection.',
   unknown: 'The connected adapter does not know AU{unit}.',
+  unknownUnits: 'Grey: the connected adapter does not know AU{units}.',
   unknownSet: 'The connected adapter does not know AU{unit}: set it to 0, or the run stops there.',
   alike: 'The connected adapter moves both sides alike: it reads the mean of left and right.',
   added: 'The connected AU vector is added to this face.',
