@@ -251,7 +251,7 @@ def _open(page: Page, name: str) -> None:
 
 
 def _drag(page: Page, slider: str, start: float, end: float) -> None:
-    """Move the mouse along a slider of the AU panel, pressed, from one share of its way to another."""
+    """Drag along a slider of the AU panel, from one share of its way to another."""
     unit = slider.removeprefix("au")
     track = page.locator(f'.aua-panel [data-unit="{unit}"] input[type="range"]').first
     track.scroll_into_view_if_needed()

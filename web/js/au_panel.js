@@ -67,7 +67,7 @@ class PanelView {
     this.#follow('onConfigure', () => this.refresh())
     this.#follow('onConnectionsChange', () => this.refresh())
     this.#follow('onAdded', () => views.add(this))
-    this.#follow('onRemoved', () => views.delete(this))
+    this.#follow('onRemoved', () => this.#close())
     this.#arrange()
     loadTables().then((tables) => this.#fill(tables), (error) => this.#fail(error))
   }
@@ -87,6 +87,11 @@ class PanelView {
     this.back = make('button', { type: 'button', className: 'aua-back', onclick: () => this.#showPlain(false) }, [label])
     this.element.replaceChildren(this.panel.element, this.back)
     this.#arrange()
+  }
+
+  #close() {
+    views.delete(this)
+    this.panel?.close()
   }
 
   #fail(error) {

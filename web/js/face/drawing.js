@@ -38,6 +38,11 @@ export const COLOURS = {
 
 let drawings = 0 // clip paths and gradients need names of their own
 
+/** Set an attribute where it differs: what stays as it is need not be painted again. */
+function set(element, name, value) {
+  if (element.getAttribute(name) !== String(value)) element.setAttribute(name, value)
+}
+
 function create(name, attributes = {}, children = []) {
   const element = document.createElementNS(SVG, name)
   for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value)
@@ -123,7 +128,7 @@ export class FaceDrawing {
   }
 
   #set(key, d) {
-    this.parts[key].setAttribute('d', d)
+    set(this.parts[key], 'd', d)
   }
 
   #showHead(halves) {
@@ -134,9 +139,9 @@ export class FaceDrawing {
     SIDES.forEach((side) => {
       const { center, strength } = cheek(halves[side])
       const { cx, cy } = at(center, side)
-      this.parts[`cheek${side}`].setAttribute('cx', cx)
-      this.parts[`cheek${side}`].setAttribute('cy', cy)
-      this.parts[`cheek${side}`].setAttribute('opacity', strength)
+      set(this.parts[`cheek${side}`], 'cx', cx)
+      set(this.parts[`cheek${side}`], 'cy', cy)
+      set(this.parts[`cheek${side}`], 'opacity', strength)
     })
   }
 
@@ -153,7 +158,7 @@ export class FaceDrawing {
       this.#set(`lowerLid${side}`, line(lower))
       const fold = crease(a)
       this.#set(`crease${side}`, line(place(fold.points, side)))
-      this.parts[`crease${side}`].setAttribute('opacity', fold.strength)
+      set(this.parts[`crease${side}`], 'opacity', fold.strength)
       const edges = brow(a)
       this.#set(`brow${side}`, outline(place(edges.upper, side), place([...edges.lower].reverse(), side), place(browEnd(edges), side)))
     })
@@ -168,8 +173,8 @@ export class FaceDrawing {
       this.#set(`wing${side}`, line(place(wing, side)))
       this.#set(`bridge${side}`, line(place(bridge, side)))
       const { cx, cy } = at(nostril, side)
-      this.parts[`nostril${side}`].setAttribute('cx', cx)
-      this.parts[`nostril${side}`].setAttribute('cy', cy)
+      set(this.parts[`nostril${side}`], 'cx', cx)
+      set(this.parts[`nostril${side}`], 'cy', cy)
     })
   }
 
@@ -192,7 +197,7 @@ export class FaceDrawing {
     this.#showInside(upper, lower)
     this.#set('lipLine', line(upper) + line(lower))
     const pressed = Math.max(0, middle(24))
-    this.parts.lipLine.setAttribute('stroke-width', 1.3 + 1.1 * pressed)
+    set(this.parts.lipLine, 'stroke-width', 1.3 + 1.1 * pressed)
     const light = bottom.slice(2, -2).map((point, index) => mix(point, lower[Math.min(index + 1, 3)], 0.45))
     this.#set('lowerLipLight', line(light))
   }
@@ -203,8 +208,8 @@ export class FaceDrawing {
     const height = Math.min(0.62 * opening, 5.2)
     const edge = upper.map(([x, y], index) => [0.96 * x, y + (index === 0 || index === 4 ? 0.3 : 1) * height])
     this.#set('teeth', outline(upper, [...edge].reverse()))
-    this.parts.tongue.setAttribute('cy', lower[2][1] + 1)
-    this.parts.tongue.setAttribute('opacity', opening > 9 ? 1 : 0)
+    set(this.parts.tongue, 'cy', lower[2][1] + 1)
+    set(this.parts.tongue, 'opacity', opening > 9 ? 1 : 0)
   }
 
   #showLines(halves) {
@@ -217,8 +222,8 @@ export class FaceDrawing {
     while (this.lines.childElementCount < found.length) this.lines.append(create('path'))
     found.forEach(({ d, strength }, index) => {
       const path = this.lines.children[index]
-      path.setAttribute('d', d)
-      path.setAttribute('opacity', (0.85 * strength).toFixed(3))
+      set(path, 'd', d)
+      set(path, 'opacity', (0.85 * strength).toFixed(3))
     })
   }
 }

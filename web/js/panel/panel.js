@@ -11,6 +11,7 @@ import { icon, make } from './elements.js'
 import { addFaceInput } from './face_input.js'
 import { firstPicture, firstReading, knownUnits, reachedBy } from './graph.js'
 import { History } from './history.js'
+import { Live } from './live.js'
 import { LookList, formOf, namedLook } from './looks.js'
 import { NotationError, faceOfCodes, formatNotation, parseNotation } from './notation.js'
 import { PlainWidgets } from './plain_widgets.js'
@@ -38,8 +39,17 @@ export class Panel {
       change: (unit, values) => this.#set({ ...this.face, [unit]: values })
     })
     this.looks = new LookList(tables, (face) => this.replace(face))
+    this.live = new Live(node, {
+      show: (address) => this.#showPicture(address),
+      fail: (message) => this.#liveFailed(message)
+    })
     this.element = this.#build()
     this.refresh()
+  }
+
+  /** The node is gone. */
+  close() {
+    if (this.live.on) this.live.toggle()
   }
 
   /** Read the widgets and the graph again, and show what they say. */
@@ -65,8 +75,7 @@ export class Panel {
     const reading = firstReading(output)
     if (reading) this.measured = { ...reading, face: faceOfCodes(reading.codes) }
     const picture = firstPicture(output)
-    if (picture) this.picture.src = picture
-    this.picture.parentElement.hidden = !this.picture.src
+    if (picture) this.#showPicture(picture)
     this.#show()
   }
 
@@ -92,8 +101,14 @@ export class Panel {
     if (JSON.stringify(this.before) === JSON.stringify(this.face)) return
     this.history.remember(this.before)
     this.#show()
+    this.#done()
+  }
+
+  /** One step of ComfyUI's own undo, and the picture if Live is on. */
+  #done() {
     app.canvas?.emitBeforeChange?.()
     app.canvas?.emitAfterChange?.()
+    this.live.ask('picture')
   }
 
   #set(face) {
@@ -101,6 +116,7 @@ export class Panel {
     const { face: now, error } = this.widgets.read()
     Object.assign(this, { face: now, error })
     this.#show()
+    this.live.ask('draft')
   }
 
   #withLinked(face) {
@@ -141,8 +157,7 @@ export class Panel {
 
   #restore(face) {
     this.#set(face)
-    app.canvas?.emitBeforeChange?.()
-    app.canvas?.emitAfterChange?.()
+    this.#done()
   }
 
   /** What was typed or pasted: notation, or the name of a look. */
@@ -183,7 +198,8 @@ export class Panel {
   }
 
   #showButtons() {
-    const { undo, redo, mirror, split } = this.buttons
+    const { undo, redo, mirror, split, live } = this.buttons
+    live.setAttribute('aria-pressed', this.live.on)
     undo.disabled = !this.history.canUndo
     redo.disabled = !this.history.canRedo
     mirror.disabled = !Object.values(this.face).some(([left, right]) => left !== right)
@@ -200,6 +216,21 @@ export class Panel {
     if (slot?.link != null) said.push(this.tables.say('added'))
     if (this.measured) said.push(this.tables.say('measuredLegend', this.measured))
     this.remarks.replaceChildren(...said.map((text) => make('p', {}, [text])))
+  }
+
+  #showPicture(address) {
+    this.picture.src = address
+    this.picture.parentElement.hidden = false
+  }
+
+  #toggleLive() {
+    this.live.toggle()
+    this.#showButtons()
+  }
+
+  #liveFailed(message) {
+    if (message) this.#complain(message)
+    this.#showButtons()
   }
 
   #complain(text, fromWidget = false) {
@@ -262,6 +293,7 @@ export class Panel {
       split: button('split', () => this.#toggleSplit()),
       random: button('random', () => this.replace(randomFace(this.tables, this.usable))),
       reset: button('reset', () => this.replace({})),
+      live: button('live', () => this.#toggleLive()),
       plain: button('plain', () => this.showPlain())
     }
   }

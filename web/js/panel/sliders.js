@@ -157,9 +157,12 @@ class Row {
     if (linked) notes.unshift(['linked', said('linked')])
     if (foreign) notes.unshift(set ? ['X', said('unknownSet')] : ['unheard', said('unknown')])
     this.name.title = foreign ? `${this.title}\n${said('unknown')}` : this.title
-    this.notes.replaceChildren(
-      ...notes.map(([kind, text]) => make('p', { className: `aua-${kind}` }, [text]))
-    )
+    if (String(notes) !== this.said) {
+      this.said = String(notes)
+      this.notes.replaceChildren(
+        ...notes.map(([kind, text]) => make('p', { className: `aua-${kind}` }, [text]))
+      )
+    }
     this.mark.hidden = !own.length
     this.mark.className = `aua-mark aua-${own.some(({ kind }) => kind === 'X') ? 'X' : 'N'}`
     this.mark.textContent = own.some(({ kind }) => kind === 'X') ? '⚠' : '≈'
