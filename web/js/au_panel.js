@@ -40,7 +40,9 @@ app.registerExtension({
     document.head.append(make('link', { rel: 'stylesheet', href: style }))
     api.addEventListener('graphChanged', () => views.forEach((view) => view.refresh()))
     api.addEventListener('executed', ({ detail }) =>
-      views.forEach(({ panel }) => panel?.executed(detail.display_node ?? detail.node, detail.output))
+      views.forEach(({ panel }) =>
+        panel?.executed(detail.display_node ?? detail.node, detail.output)
+      )
     )
   },
 
@@ -69,7 +71,10 @@ class PanelView {
     this.#follow('onAdded', () => views.add(this))
     this.#follow('onRemoved', () => this.#close())
     this.#arrange()
-    loadTables().then((tables) => this.#fill(tables), (error) => this.#fail(error))
+    loadTables().then(
+      (tables) => this.#fill(tables),
+      (error) => this.#fail(error)
+    )
   }
 
   get isPlain() {
@@ -84,7 +89,11 @@ class PanelView {
   #fill(tables) {
     this.panel = new Panel(this.node, tables, () => this.#showPlain(true))
     const label = tables.say('panel')
-    this.back = make('button', { type: 'button', className: 'aua-back', onclick: () => this.#showPlain(false) }, [label])
+    this.back = make(
+      'button',
+      { type: 'button', className: 'aua-back', onclick: () => this.#showPlain(false) },
+      [label]
+    )
     this.element.replaceChildren(this.panel.element, this.back)
     this.#arrange()
   }

@@ -1,69 +1,10 @@
 /**
- * The lower face, one half at a time: nose, cheek, mouth, chin and jaw.
- *
- * What each AU moves follows its muscle (FACS 2002): the lip is lifted beside the nose (9) or over
- * the eye teeth (10), its corner drawn up and back (12), in (14), down (15) or sideways (20), its red
- * part tightened (23) or pressed (24); mentalis pushes the chin and the lower lip up (17), lips part
- * (25) and the jaw falls (26).
+ * The lower face around the mouth, one half at a time: nose, cheek, chin, jaw, and its wrinkles.
  */
 
 import { add } from './curves.js'
+import { mouth } from './mouth.js'
 import { shown } from './sides.js'
-
-// Points of the mouth: corner; along the edge of the upper lip side, peak, dip; on the line where
-// the lips meet, above (upperIn, upperMid) and below (lowerIn, lowerMid) the gap; along the edge of
-// the lower lip near the corner, side, middle.
-const MOUTH = {
-  corner: [25.5, 64.2],
-  side: [15.5, 59.2],
-  peak: [6.5, 56.2],
-  dip: [0, 58],
-  upperIn: [13, 63.6],
-  upperMid: [0, 64.6],
-  lowerIn: [13, 63.6],
-  lowerMid: [0, 64.6],
-  near: [20.5, 69.2],
-  below: [12, 73.6],
-  bottom: [0, 75.4]
-}
-const MOUTH_MOVES = {
-  9: { side: [0, -4], peak: [0, -5], dip: [0, -4.4], upperIn: [0, -1.2], upperMid: [0, -1.4], corner: [0, -0.6] },
-  10: { side: [1, -6.6], peak: [1.6, -9], dip: [0, -8], upperIn: [0.5, -4], upperMid: [0, -4.6], corner: [0, -0.8] },
-  12: { corner: [11, -11], side: [6, -4.6], peak: [2, 0.4], dip: [0, 0.8], upperIn: [5, -2], upperMid: [0, 1.2], lowerIn: [5, -2], lowerMid: [0, 1.2], near: [8.5, -6.4], below: [5, -2.4], bottom: [0, -0.6] },
-  14: { corner: [-2.6, -0.8], side: [-1, 1.8], peak: [0, 0.6], upperIn: [-0.6, 0], lowerIn: [-0.6, 0], near: [-2, -2.2], below: [-0.4, -1.2], bottom: [0, -0.8] },
-  15: { corner: [1.5, 10], side: [1.5, 5], peak: [0, 1], dip: [0, 0.8], upperIn: [1, 1], upperMid: [0, -0.8], lowerIn: [1, 1], lowerMid: [0, -0.8], near: [1.8, 6.4], below: [1.2, 1.8], bottom: [0, 0.4] },
-  16: { lowerIn: [1, 3.4], lowerMid: [0, 3.4], near: [1, 3.4], below: [1, 5], bottom: [0, 4.6] },
-  17: { corner: [-0.6, 3.2], side: [0, -0.4], peak: [0, -2.2], dip: [0, -2.2], upperIn: [0, -2.2], upperMid: [0, -4.4], lowerIn: [0, -2.2], lowerMid: [0, -4.4], near: [0, -1.2], below: [0, -4], bottom: [0, -4.6] },
-  18: { corner: [-10, 0], side: [-6, -0.5], peak: [-2, -1.5], upperIn: [-6, 0], lowerIn: [-6, 0], near: [-8, 1], below: [-5, 1.6], bottom: [0, 2] },
-  20: { corner: [12.5, 2.2], side: [7.5, 2.2], peak: [3, 1.8], dip: [0, 1.4], upperIn: [6, 0.8], lowerIn: [6, 0.8], near: [10.5, -0.4], below: [6.5, -2], bottom: [0, -2.6] },
-  22: { corner: [-7, 0], side: [-4, -1.5], peak: [0, -2.5], dip: [0, -2], upperIn: [-4, -1.5], upperMid: [0, -1.5], lowerIn: [-4, 2.5], lowerMid: [0, 3], near: [-5, 2.5], below: [-3, 4], bottom: [0, 4.6] },
-  23: { corner: [-4.5, 0], side: [-2.8, 2.8], peak: [-1.2, 4.6], dip: [0, 3.8], upperIn: [-2, 0.2], lowerIn: [-2, 0.2], near: [-3.6, -2.8], below: [-2, -5], bottom: [0, -6] },
-  24: { corner: [0.4, 0.4], side: [0.4, 2.2], peak: [0, 3.4], dip: [0, 3], near: [0, -2], below: [0, -3.8], bottom: [0, -4.6] },
-  25: { corner: [-0.4, 0.4], side: [0, -0.5], peak: [0, -1], dip: [0, -1], upperIn: [0, -1.2], upperMid: [0, -1.6], lowerIn: [0, 4.6], lowerMid: [0, 5.8], near: [0, 2], below: [0, 4.4], bottom: [0, 5.2] },
-  26: { corner: [-1.6, 3], side: [-0.8, 0.6], upperIn: [-0.8, 0], lowerIn: [-1, 7], lowerMid: [0, 8.6], near: [-1, 5.6], below: [-1, 9.4], bottom: [0, 11.2] },
-  27: { corner: [-5, 7], side: [-2, 1], upperMid: [0, -2], lowerIn: [-2, 18], lowerMid: [0, 21], near: [-3, 12.5], below: [-3, 21], bottom: [0, 24] }
-}
-
-// Less than none of the one looks like the other.
-const ANTAGONISTS = { 12: 15, 15: 12 }
-
-/** The points of one half of the mouth. Lips may touch and never cross. */
-export function mouth(a) {
-  const points = { ...MOUTH }
-  for (const unit of Object.keys(MOUTH_MOVES)) {
-    const share = a(Number(unit))
-    if (!share) continue
-    const turned = share < 0 && unit in ANTAGONISTS
-    const moves = MOUTH_MOVES[turned ? ANTAGONISTS[unit] : unit]
-    for (const [name, move] of Object.entries(moves)) {
-      points[name] = add(points[name], move, turned ? -share : share)
-    }
-  }
-  const below = ([, y], [x, lowest]) => [x, Math.max(lowest, y)]
-  points.lowerIn = below(points.upperIn, points.lowerIn)
-  points.lowerMid = below(points.upperMid, points.lowerMid)
-  return points
-}
 
 /** How far the chin has come down (26, 27) or up (17), in units of the drawing. */
 export const chinDrop = (a) => 15 * a(26) + 24 * a(27) - 3 * shown(a(17))
@@ -90,13 +31,30 @@ export function headOutline(a) {
 
 /** The wing of the nose and its nostril: 9 and 10 lift it, 12 widens it. */
 export function nose(a) {
-  const move = [1.6 * a(9) + 1.2 * a(10) + 1.6 * a(12) + 0.8 * a(20), -5.5 * a(9) - 2.2 * a(10) - 0.8 * a(12)]
+  const move = [
+    1.6 * a(9) + 1.2 * a(10) + 1.6 * a(12) + 0.8 * a(20),
+    -5.5 * a(9) - 2.2 * a(10) - 0.8 * a(12)
+  ]
   const tip = -1.6 * a(9)
   return {
-    wing: [[10.5, 23], [16, 29.5], [15, 36.5], [9.6, 38.6]].map((point) => add(point, move)),
+    wing: [
+      [10.5, 23],
+      [16, 29.5],
+      [15, 36.5],
+      [9.6, 38.6]
+    ].map((point) => add(point, move)),
     nostril: add([6.6, 38], move, 0.75),
-    tip: [[0, 41.2 + tip], [4, 40.6 + tip], [7.4, 39.4 + 0.7 * move[1]]],
-    bridge: [[9.5, -24], [7.4, -8], [7.8, 8], [10.4, 22 + 0.5 * move[1]]]
+    tip: [
+      [0, 41.2 + tip],
+      [4, 40.6 + tip],
+      [7.4, 39.4 + 0.7 * move[1]]
+    ],
+    bridge: [
+      [9.5, -24],
+      [7.4, -8],
+      [7.8, 8],
+      [10.4, 22 + 0.5 * move[1]]
+    ]
   }
 }
 
@@ -108,25 +66,97 @@ export function cheek(a) {
 
 /** Lines that the lower face gets: each is {points, strength 0..1}. */
 export function lowerLines(a, points = mouth(a)) {
-  return [
-    nasolabialFold(a),
-    ...cornerLines(a, points),
-    ...lipLines(a, points),
-    ...chinLines(a)
-  ]
+  return [nasolabialFold(a), ...cornerLines(a, points), ...lipLines(a, points), ...chinLines(a)]
 }
 
-const FOLD = [[18, 26.5], [26.5, 37], [33, 51], [36, 65]]
+const FOLD = [
+  [18, 26.5],
+  [26.5, 37],
+  [33, 51],
+  [36, 65]
+]
 const FOLD_MOVES = {
-  6: { moves: [[0, -2], [1, -2.5], [1, -1.5], [0, 0]], strength: 0.3 },
-  9: { moves: [[0.5, -6], [0, -4], [0, -1], [0, 0]], strength: 0.6 },
-  10: { moves: [[0.5, -4], [3, -5], [2, -2], [0, 0]], strength: 0.85 },
-  12: { moves: [[0, -2], [4.5, -4.5], [9, -6], [11, -9]], strength: 0.8 },
-  14: { moves: [[0, 0], [0, 0], [0, 0], [0, 0]], strength: 0.15 },
-  15: { moves: [[0, 0], [0, 1], [0, 2], [0.5, 6]], strength: 0.3 },
-  17: { moves: [[0, 0], [0, 0], [0, 0], [0, 1]], strength: 0.1 },
-  20: { moves: [[0, 0], [1.5, 0], [4, 0.5], [7, 2]], strength: 0.3 },
-  26: { moves: [[0, 0], [0, 0], [-0.5, 2], [-1.5, 5]], strength: 0.1 }
+  6: {
+    moves: [
+      [0, -2],
+      [1, -2.5],
+      [1, -1.5],
+      [0, 0]
+    ],
+    strength: 0.3
+  },
+  9: {
+    moves: [
+      [0.5, -6],
+      [0, -4],
+      [0, -1],
+      [0, 0]
+    ],
+    strength: 0.6
+  },
+  10: {
+    moves: [
+      [0.5, -4],
+      [3, -5],
+      [2, -2],
+      [0, 0]
+    ],
+    strength: 0.85
+  },
+  12: {
+    moves: [
+      [0, -2],
+      [4.5, -4.5],
+      [9, -6],
+      [11, -9]
+    ],
+    strength: 0.8
+  },
+  14: {
+    moves: [
+      [0, 0],
+      [0, 0],
+      [0, 0],
+      [0, 0]
+    ],
+    strength: 0.15
+  },
+  15: {
+    moves: [
+      [0, 0],
+      [0, 1],
+      [0, 2],
+      [0.5, 6]
+    ],
+    strength: 0.3
+  },
+  17: {
+    moves: [
+      [0, 0],
+      [0, 0],
+      [0, 0],
+      [0, 1]
+    ],
+    strength: 0.1
+  },
+  20: {
+    moves: [
+      [0, 0],
+      [1.5, 0],
+      [4, 0.5],
+      [7, 2]
+    ],
+    strength: 0.3
+  },
+  26: {
+    moves: [
+      [0, 0],
+      [0, 0],
+      [-0.5, 2],
+      [-1.5, 5]
+    ],
+    strength: 0.1
+  }
 }
 
 /** From the wing of the nose round the corner of the mouth. */
@@ -146,12 +176,55 @@ function cornerLines(a, { corner }) {
   const from = (offsets) => offsets.map((offset) => add(corner, offset))
   const fourteen = shown(a(14))
   return [
-    { points: from([[2.6, -7], [5.4, -3.4], [5.8, 0.6], [3.4, 6.4]]), strength: Math.max(fourteen, 0.35 * shown(a(12))) },
-    { points: from([[8.6, -5.6], [10.6, -0.6], [8.6, 5.4]]), strength: 0.65 * fourteen },
-    { points: from([[1.4, 2], [4, 6.5], [4.4, 13]]), strength: shown(a(15)) },
-    { points: from([[6, 1], [8.4, 6], [8, 12]]), strength: 0.45 * shown(a(15)) },
-    { points: from([[4.6, -9], [6.6, -1], [5.4, 8]]), strength: 0.85 * shown(a(20)) },
-    { points: from([[9.6, -7], [11.4, 0], [10, 8]]), strength: 0.55 * shown(a(20)) }
+    {
+      points: from([
+        [2.6, -7],
+        [5.4, -3.4],
+        [5.8, 0.6],
+        [3.4, 6.4]
+      ]),
+      strength: Math.max(fourteen, 0.35 * shown(a(12)))
+    },
+    {
+      points: from([
+        [8.6, -5.6],
+        [10.6, -0.6],
+        [8.6, 5.4]
+      ]),
+      strength: 0.65 * fourteen
+    },
+    {
+      points: from([
+        [1.4, 2],
+        [4, 6.5],
+        [4.4, 13]
+      ]),
+      strength: shown(a(15))
+    },
+    {
+      points: from([
+        [6, 1],
+        [8.4, 6],
+        [8, 12]
+      ]),
+      strength: 0.45 * shown(a(15))
+    },
+    {
+      points: from([
+        [4.6, -9],
+        [6.6, -1],
+        [5.4, 8]
+      ]),
+      strength: 0.85 * shown(a(20))
+    },
+    {
+      points: from([
+        [9.6, -7],
+        [11.4, 0],
+        [10, 8]
+      ]),
+      strength: 0.55 * shown(a(20))
+    }
   ]
 }
 
@@ -163,14 +236,42 @@ function lipLines(a, { side, peak, below, bottom }) {
     const top = [peak, peak, side][index][1]
     const base = [bottom, below, below][index][1]
     return [
-      { points: [[x, top - 7.5], [x + 0.3, top - 4.6], [x, top - 1.8]], strength: 0.85 * tight },
-      { points: [[x, base + 2], [x + 0.3, base + 4.6], [x, base + 7]], strength: 0.7 * tight }
+      {
+        points: [
+          [x, top - 7.5],
+          [x + 0.3, top - 4.6],
+          [x, top - 1.8]
+        ],
+        strength: 0.85 * tight
+      },
+      {
+        points: [
+          [x, base + 2],
+          [x + 0.3, base + 4.6],
+          [x, base + 7]
+        ],
+        strength: 0.7 * tight
+      }
     ]
   })
   return [
     ...fine,
-    { points: [[3.5, peak[1] - 4.6], [11, peak[1] - 5], [20, side[1] - 2.2]], strength: 0.8 * pressed },
-    { points: [[0, bottom[1] + 4], [9, below[1] + 5], [18, below[1] + 1.6]], strength: 0.8 * pressed }
+    {
+      points: [
+        [3.5, peak[1] - 4.6],
+        [11, peak[1] - 5],
+        [20, side[1] - 2.2]
+      ],
+      strength: 0.8 * pressed
+    },
+    {
+      points: [
+        [0, bottom[1] + 4],
+        [9, below[1] + 5],
+        [18, below[1] + 1.6]
+      ],
+      strength: 0.8 * pressed
+    }
   ]
 }
 
@@ -179,14 +280,39 @@ function chinLines(a) {
   const seventeen = shown(a(17))
   const drop = chinDrop(a) * 0.85 + 3 * shown(a(25))
   const y = 83 + drop - 3.5 * seventeen
-  const crease = { points: [[0, y], [7, y + 0.6], [14, y + 3.6]], strength: 0.3 + 0.65 * seventeen + 0.15 * shown(a(15)) }
-  const boss = [[0, 7.5, 3.4], [5.6, 6, 3], [10.6, 9, 2.6], [2.8, 13, 3], [8.4, 14.4, 2.6], [0, 18.4, 2.8]]
+  const crease = {
+    points: [
+      [0, y],
+      [7, y + 0.6],
+      [14, y + 3.6]
+    ],
+    strength: 0.3 + 0.65 * seventeen + 0.15 * shown(a(15))
+  }
+  const boss = [
+    [0, 7.5, 3.4],
+    [5.6, 6, 3],
+    [10.6, 9, 2.6],
+    [2.8, 13, 3],
+    [8.4, 14.4, 2.6],
+    [0, 18.4, 2.8]
+  ]
   return [
     crease,
     ...boss.map(([x, dy, width]) => ({
-      points: [[x - width / 2, y + dy], [x, y + dy - 1.5], [x + width / 2, y + dy]],
+      points: [
+        [x - width / 2, y + dy],
+        [x, y + dy - 1.5],
+        [x + width / 2, y + dy]
+      ],
       strength: 0.9 * seventeen
     })),
-    { points: [[15.5, y + 5], [17.4, y + 11], [15.6, y + 18]], strength: 0.6 * seventeen }
+    {
+      points: [
+        [15.5, y + 5],
+        [17.4, y + 11],
+        [15.6, y + 18]
+      ],
+      strength: 0.6 * seventeen
+    }
   ]
 }

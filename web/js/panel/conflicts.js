@@ -3,7 +3,12 @@
 /** The rules that a face meets on either side, without those that a larger one of its kind says. */
 export function findConflicts(face, { conflicts }) {
   const active = [0, 1].map(
-    (side) => new Set(Object.keys(face).filter((unit) => face[unit][side] > 0).map(Number))
+    (side) =>
+      new Set(
+        Object.keys(face)
+          .filter((unit) => face[unit][side] > 0)
+          .map(Number)
+      )
   )
   const found = conflicts
     .map((rule) => ({ ...rule, sides: [0, 1].filter((side) => applies(rule, active[side])) }))

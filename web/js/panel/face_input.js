@@ -16,7 +16,14 @@ const ZONES = [
   { name: 'Chin', at: [9, 99], size: [16, 13], vertical: [17, 26], unit: 17 },
   { name: 'UpperLip', at: [9, 56], size: [11, 6.5], vertical: [10, 24], unit: 10 },
   { name: 'LowerLip', at: [9, 72], size: [12, 7.5], vertical: [23, 25], unit: 25 },
-  { name: 'Corner', at: [28, 64], size: [9, 10], vertical: [12, 15], horizontal: [20, 14], unit: 12 }
+  {
+    name: 'Corner',
+    at: [28, 64],
+    size: [9, 10],
+    vertical: [12, 15],
+    horizontal: [20, 14],
+    unit: 12
+  }
 ]
 const PER_GRADE = 4.5 // units of the drawing that a drag moves for one grade
 const STILL = 2 // less is a click
@@ -62,7 +69,9 @@ export function addFaceInput(drawing, tables, actions) {
     }
 
     #at({ clientX, clientY }) {
-      return new DOMPoint(clientX, clientY).matrixTransform(drawing.element.getScreenCTM().inverse())
+      return new DOMPoint(clientX, clientY).matrixTransform(
+        drawing.element.getScreenCTM().inverse()
+      )
     }
 
     #move(event) {
@@ -75,7 +84,8 @@ export function addFaceInput(drawing, tables, actions) {
       const moved = this.axis === 'horizontal' ? out : up
       const values = along(this.zone[this.axis], this.#value, moved / PER_GRADE)
       actions.change(values, this.side)
-      if (!this.pointed) actions.point((this.pointed = this.zone[this.axis][moved > 0 ? 0 : 1] ?? this.zone.unit))
+      if (!this.pointed)
+        actions.point((this.pointed = this.zone[this.axis][moved > 0 ? 0 : 1] ?? this.zone.unit))
     }
 
     #value = (unit) => this.face[unit]?.[this.side] ?? 0

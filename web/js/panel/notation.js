@@ -66,7 +66,10 @@ function items(text, tables) {
   upper = upper.replace(/\s*([:=])\s*/g, '$1')
   const comma = DECIMAL_COMMA.exec(upper)
   if (comma) refuse(tables, 'commaOrList', { item: comma[0] })
-  return upper.replace(/\bAU\s+(?=[LRTB]?[0-9])/g, 'AU').split(SEPARATORS).filter(Boolean)
+  return upper
+    .replace(/\bAU\s+(?=[LRTB]?[0-9])/g, 'AU')
+    .split(SEPARATORS)
+    .filter(Boolean)
 }
 
 function splitItem(item, tables) {

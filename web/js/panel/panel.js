@@ -270,13 +270,26 @@ export class Panel {
     this.picture = make('img', { alt: say('picture'), title: say('picture'), draggable: false })
     const beside = make('div', { className: 'aua-picture', hidden: true }, [this.picture])
     this.buttons = this.#buttons(say)
-    const tools = make('div', { className: 'aua-tools', role: 'toolbar' }, Object.values(this.buttons))
+    const tools = make(
+      'div',
+      { className: 'aua-tools', role: 'toolbar' },
+      Object.values(this.buttons)
+    )
     this.problem = make('p', { className: 'aua-problem', role: 'alert', hidden: true })
     this.remarks = make('div', { className: 'aua-remarks' })
     const element = make('div', { className: 'aua-panel' }, [
       make('div', { className: 'aua-stage' }, [this.stage, beside]),
-      make('div', { className: 'aua-controls' }, [tools, this.#textForm(say), this.problem, this.remarks]),
-      make('div', { className: 'aua-lists' }, [this.#tabBar(say), this.sliders.element, this.looks.element])
+      make('div', { className: 'aua-controls' }, [
+        tools,
+        this.#textForm(say),
+        this.problem,
+        this.remarks
+      ]),
+      make('div', { className: 'aua-lists' }, [
+        this.#tabBar(say),
+        this.sliders.element,
+        this.looks.element
+      ])
     ])
     element.dataset.captureWheel = 'true' // Nodes 2.0: the wheel scrolls here, once focused
     this.#choose('sliders')
@@ -285,7 +298,9 @@ export class Panel {
 
   #buttons(say) {
     const button = (name, onclick) =>
-      make('button', { type: 'button', title: say(name), 'aria-label': say(name), onclick }, [icon(name)])
+      make('button', { type: 'button', title: say(name), 'aria-label': say(name), onclick }, [
+        icon(name)
+      ])
     return {
       undo: button('undo', () => this.#step('undo')),
       redo: button('redo', () => this.#step('redo')),
@@ -319,17 +334,21 @@ export class Panel {
 
   #tabBar(say) {
     const tab = (name) =>
-      make('button', {
-        type: 'button',
-        role: 'tab',
-        onclick: () => this.#choose(name),
-        onkeydown: ({ key }) => {
-          if (key !== 'ArrowLeft' && key !== 'ArrowRight') return
-          const other = name === 'sliders' ? 'looks' : 'sliders'
-          this.#choose(other)
-          this.tabs[other].tab.focus()
-        }
-      }, [say(name)])
+      make(
+        'button',
+        {
+          type: 'button',
+          role: 'tab',
+          onclick: () => this.#choose(name),
+          onkeydown: ({ key }) => {
+            if (key !== 'ArrowLeft' && key !== 'ArrowRight') return
+            const other = name === 'sliders' ? 'looks' : 'sliders'
+            this.#choose(other)
+            this.tabs[other].tab.focus()
+          }
+        },
+        [say(name)]
+      )
     this.tabs = {
       sliders: { tab: tab('sliders'), list: this.sliders },
       looks: { tab: tab('looks'), list: this.looks }

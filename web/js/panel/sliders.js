@@ -59,7 +59,11 @@ class Row {
     this.lines = SIDES.map((side, index) => this.#line(side, index))
     this.element = make('div', { className: 'aua-row' }, [
       this.name,
-      make('div', { className: 'aua-lines' }, this.lines.map(({ element }) => element)),
+      make(
+        'div',
+        { className: 'aua-lines' },
+        this.lines.map(({ element }) => element)
+      ),
       this.notes
     ])
     this.element.dataset.unit = unit
@@ -69,9 +73,11 @@ class Row {
     const shared = { min: 0, max: MOST, step: 0.1, 'aria-describedby': this.notes.id }
     const range = make('input', { type: 'range', ...shared })
     const number = make('input', { type: 'number', ...shared, min: -10, max: 10 })
-    const letter = make('span', { className: 'aua-side', title: this.tables.say(side), id: `${this.id}-${side}` }, [
-      this.tables.say(`${side}Letter`)
-    ])
+    const letter = make(
+      'span',
+      { className: 'aua-side', title: this.tables.say(side), id: `${this.id}-${side}` },
+      [this.tables.say(`${side}Letter`)]
+    )
     const tick = make('i', { className: 'aua-tick', hidden: true })
     range.onpointerdown = () => this.actions.begin()
     for (const input of [range, number]) {
@@ -153,7 +159,9 @@ class Row {
   #showNotes({ foreign, set, linked, conflicts }) {
     const said = (key) => this.tables.say(key, { unit: this.unit })
     const own = conflicts.filter(({ units }) => units.includes(this.unit))
-    const notes = own.filter((conflict) => this.#isLastOf(conflict)).map((conflict) => [conflict.kind, this.#sentence(conflict)])
+    const notes = own
+      .filter((conflict) => this.#isLastOf(conflict))
+      .map((conflict) => [conflict.kind, this.#sentence(conflict)])
     if (linked) notes.unshift(['linked', said('linked')])
     if (foreign) notes.unshift(set ? ['X', said('unknownSet')] : ['unheard', said('unknown')])
     this.name.title = foreign ? `${this.title}\n${said('unknown')}` : this.title
