@@ -22,6 +22,12 @@ LOOK_AT = """([id, scale]) => {
   app.canvas.selectItems([node])
   app.canvas.bringToFront(node)
 }"""
+# Where no other node can cover it.
+APART = """(id) => {
+  const node = app.graph.getNodeById(id)
+  node.pos = [Number(id) * 700, 2000]
+  node.setSize([600, 640])
+}"""
 QUEUED = "async () => (await app.graphToPrompt()).output"
 SAVED = "(id) => app.graph.getNodeById(id).serialize().widgets_values"
 # What the drawing shows, as one text.
@@ -43,7 +49,7 @@ def panel_of(page: Page, node: str) -> Locator:
         "(id) => app.graph.getNodeById(id)?.widgets.at(-1).element?.querySelector('.aua-panel')",
         arg=node,
     )
-    page.evaluate("(id) => app.graph.getNodeById(id).setSize([600, 640])", node)
+    page.evaluate(APART, node)
     page.evaluate(LOOK_AT, [node, 1.2])
     page.evaluate(
         "(id) => app.graph.getNodeById(id).widgets.at(-1).element.dataset.testNode = id", node

@@ -27,7 +27,8 @@ from tools.server import ROOT, ComfyServer
 SMILE = api_graph("au_generate")[AU_VECTOR]["inputs"]  # what the template opens with
 SCREENSHOTS = ROOT / ".cache" / "screenshots"
 ADD_ESTIMATOR = """() => {
-  const [read, reader] = ['AUA_AUEstimator', 'AUA_LoadFaceReader'].map(LiteGraph.createNode)
+  const [read, reader] = ['AUA_AUEstimator', 'AUA_LoadFaceReader'].map(
+    (kind) => LiteGraph.createNode(kind))
   const shown = LiteGraph.createNode('PreviewImage')
   for (const node of [read, reader, shown]) app.graph.add(node)
   reader.widgets[0].value = 'demo regressor'

@@ -48,6 +48,7 @@ app.registerExtension({
 
   afterConfigureGraph() {
     views.forEach((view) => view.refresh())
+    requestAnimationFrame(() => views.forEach((view) => view.takeItsPlace()))
   }
 })
 
@@ -84,6 +85,16 @@ class PanelView {
   refresh() {
     this.#arrange()
     this.panel?.refresh()
+  }
+
+  /**
+   * Nodes 2.0 goes on showing the element of the node that had this id before, after Undo or in
+   * another workflow: put the element of this node there.
+   */
+  takeItsPlace() {
+    if (this.element.isConnected) return
+    const shown = document.querySelector(`[data-node-id="${this.node.id}"] .aua-widget`)
+    shown?.replaceWith(this.element)
   }
 
   #fill(tables) {
