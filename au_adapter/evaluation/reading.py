@@ -67,8 +67,8 @@ class ReadingSet:
         return [reading for reading in self.readings if reading.image == picture]
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON, laid out as `estimate --json` is: {"schema": 1, "estimator", "images": [{"faces":
-        [{"index", "box", "confidence", "aus": {"12": 3.1, "L4": 0.5}}]}]}."""
+        """For JSON, laid out as in `estimate --json`: {"schema": 1, "estimator", "images":
+        [{"faces": [{"index", "box", "confidence", "aus": {"12": 3.1, "L4": 0.5}}]}]}."""
         images = [{"faces": [_face(r) for r in self.of(n)]} for n in range(self.pictures)]
         return {"schema": SCHEMA, "estimator": self.estimator, "images": images}
 

@@ -12,7 +12,7 @@ function reached(node, follows, found = new Set()) {
   node.outputs?.forEach((output, slot) => {
     if (!follows(output)) return
     for (const next of node.getOutputNodes(slot) ?? []) {
-      if (found.has(next)) continue
+      if (!next || found.has(next)) continue // the edge of a subgraph is no node
       found.add(next)
       reached(next, follows, found)
     }

@@ -53,7 +53,8 @@ export class Live {
     this.#sending = true
     try {
       const { output, workflow } = await app.graphToPrompt()
-      const branch = branchOf(output, String(this.node.id), what === 'draft')
+      this.key = keyOf(output, this.node)
+      const branch = branchOf(output, this.key, what === 'draft')
       const { prompt_id: prompt } = await api.queuePrompt(0, { output: branch, workflow })
       if (!this.#early.has(prompt)) this.#running = prompt
     } catch (error) {
@@ -67,7 +68,7 @@ export class Live {
 
   #executed({ node, output }) {
     const [picture] = output?.images ?? []
-    if (node !== DRAFT + this.node.id || !picture) return
+    if (node !== DRAFT + this.key || !picture) return
     this.show(api.apiURL(`/view?${new URLSearchParams(picture)}`))
   }
 
@@ -83,6 +84,13 @@ export class Live {
     if (this.on) this.toggle()
     this.fail(message)
   }
+}
+
+/** The name of a node in a graph in API form: its number, after those of the subgraphs it is in. */
+function keyOf(graph, node) {
+  const id = String(node.id)
+  const found = Object.keys(graph).filter((key) => key === id || key.endsWith(`:${id}`))
+  return found.find((key) => graph[key].class_type === node.comfyClass) ?? id
 }
 
 /**

@@ -353,6 +353,10 @@ export class Panel {
       sliders: { tab: tab('sliders'), list: this.sliders },
       looks: { tab: tab('looks'), list: this.looks }
     }
+    for (const [name, { list }] of Object.entries(this.tabs)) {
+      list.element.setAttribute('role', 'tabpanel')
+      list.element.setAttribute('aria-label', say(name))
+    }
     const tabs = Object.values(this.tabs).map((entry) => entry.tab)
     return make('div', { className: 'aua-tabs', role: 'tablist' }, tabs)
   }
