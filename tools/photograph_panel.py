@@ -21,7 +21,7 @@ from tools.server import ROOT, ComfyServer, template_path
 
 HELP = ROOT / "web" / "docs" / "au_panel.jpg"
 NODE = "4"  # AU Vector of au_generate
-FACE = "1B+2C+6C+12D+25B"
+FACE = "2B+6B+12C+25B"
 RENDERERS = {"classic": False, "nodes_2": True}
 PALETTES = ("dark", "light")
 ZOOMS = (0.6, 1.0, 1.5)
@@ -59,7 +59,7 @@ def main() -> None:
 def _draw(page: Page) -> None:
     """A face in the panel, and its picture beside the drawing."""
     page.locator(".aua-panel").wait_for()
-    page.evaluate("(id) => app.graph.getNodeById(id).setSize([620, 600])", NODE)
+    page.evaluate("(id) => app.graph.getNodeById(id).setSize([620, 650])", NODE)
     field = page.locator(".aua-text")
     field.fill(FACE)
     field.press("Enter")

@@ -256,10 +256,11 @@ def _drag(page: Page, slider: str, start: float, end: float) -> None:
     track = page.locator(f'.aua-panel [data-unit="{unit}"] input[type="range"]').first
     track.scroll_into_view_if_needed()
     box = track.bounding_box()
-    height = box["y"] + box["height"] / 2
-    page.mouse.move(box["x"] + start * box["width"], height)
+    thumb = 6 * box["width"] / track.evaluate("(input) => input.offsetWidth")  # half of it
+    x, y = box["x"] + thumb, box["y"] + box["height"] / 2
+    page.mouse.move(x + start * (box["width"] - 2 * thumb), y)
     page.mouse.down()
-    page.mouse.move(box["x"] + end * box["width"], height, steps=5)
+    page.mouse.move(x + end * (box["width"] - 2 * thumb), y, steps=5)
     page.mouse.up()
 
 

@@ -8,7 +8,6 @@ export const ENGLISH = {
   noLook: 'No look has this name.',
   notation: 'FACS notation or a look',
   notationHint: '6C+12D, L14B, a look…',
-  apply: 'Apply',
   undo: 'Undo',
   redo: 'Redo',
   mirror: 'Mirror: swap left and right',
