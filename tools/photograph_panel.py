@@ -21,7 +21,7 @@ from tools.server import ROOT, ComfyServer, template_path
 
 HELP = ROOT / "web" / "docs" / "au_panel.jpg"
 NODE = "4"  # AU Vector of au_generate
-FACE = "2B+6B+12C+25B"
+FACE = "6B+12C+25B"
 RENDERERS = {"classic": False, "nodes_2": True}
 PALETTES = ("dark", "light")
 ZOOMS = (0.6, 1.0, 1.5)

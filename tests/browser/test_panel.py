@@ -9,6 +9,7 @@ import pytest
 from panel_page import (
     AU_VECTOR,
     DRAWN,
+    QUEUED,
     RENDERERS,
     SAVED,
     drag,
@@ -216,6 +217,16 @@ def test_a_copied_node_has_the_values_and_a_panel_of_its_own(page: Page, panel: 
     assert page.evaluate(SAVED, copy) == page.evaluate(SAVED, AU_VECTOR)
     write(panel_of(page, copy), "9C")
     assert page.evaluate(SAVED, copy) != page.evaluate(SAVED, AU_VECTOR)
+
+
+def test_in_a_subgraph_it_keeps_its_values(page: Page, panel: Locator) -> None:
+    write(panel, "6C+L12D")
+    page.evaluate("() => app.canvas.selectItems([4, 5].map((id) => app.graph.getNodeById(id)))")
+    page.evaluate("app.extensionManager.command.execute('Comfy.Graph.ConvertToSubgraph')")
+    page.wait_for_function(f"({COUNT})() === 0")
+    kinds = {node["class_type"]: node["inputs"] for node in page.evaluate(QUEUED).values()}
+    found = {name: value for name, value in kinds["AUA_AUVector"].items() if value}
+    assert found == {"au6": 3, "notation": "L12D"}
 
 
 def test_the_plain_sliders_come_back_and_are_remembered(page: Page, panel: Locator) -> None:

@@ -9,6 +9,7 @@ const answers = new Map() // what the server said of a loader's file
 
 /** The nodes that an output reaches, along the links that `follows` accepts. */
 function reached(node, follows, found = new Set()) {
+  if (!node.graph) return found // it is being moved into a subgraph
   node.outputs?.forEach((output, slot) => {
     if (!follows(output)) return
     for (const next of node.getOutputNodes(slot) ?? []) {
@@ -24,7 +25,7 @@ const carriesVector = ({ type }) => type === VECTOR || type === '*'
 
 /** The node that an input comes from, through nodes that hand it on; undefined where none is. */
 function source(node, name) {
-  const slot = name ? node.findInputSlot(name) : 0
+  const slot = !node.graph ? -1 : name ? node.findInputSlot(name) : 0
   const from = slot >= 0 ? node.getInputNode(slot) : undefined
   return from && from.type in PASSED_ON ? source(from, PASSED_ON[from.type]) : from
 }

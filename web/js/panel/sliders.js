@@ -102,6 +102,11 @@ class Row {
   }
 
   show({ face, split, known, isLinked, measured, conflicts }) {
+    const own = conflicts.filter(({ units }) => units.includes(this.unit))
+    const state = [face[this.unit], split, known?.has(this.unit), isLinked(this.unit)]
+    const shown = JSON.stringify([...state, measured?.face[this.unit], own])
+    if (this.shown === shown) return // most rows stay as they are while one slider is dragged
+    this.shown = shown
     this.values = face[this.unit] ?? [0, 0]
     this.split = split && this.bilateral
     const set = this.values.some(Boolean)
@@ -112,7 +117,7 @@ class Row {
     this.element.classList.toggle('aua-unknown', foreign)
     this.#showLines(linked || (foreign && !set))
     this.#showMeasured(measured)
-    this.#showNotes({ foreign, set, linked, conflicts })
+    this.#showNotes({ foreign, set, linked, own })
   }
 
   /** One value where the row has one slider: the mean, if the sides differ. */
@@ -156,9 +161,8 @@ class Row {
    * Beside the slider: why it is grey, and what it conflicts with. A conflict is written out at the
    * last of its rows; the others have a mark.
    */
-  #showNotes({ foreign, set, linked, conflicts }) {
+  #showNotes({ foreign, set, linked, own }) {
     const said = (key) => this.tables.say(key, { unit: this.unit })
-    const own = conflicts.filter(({ units }) => units.includes(this.unit))
     const notes = own
       .filter((conflict) => this.#isLastOf(conflict))
       .map((conflict) => [conflict.kind, this.#sentence(conflict)])
