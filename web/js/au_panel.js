@@ -56,7 +56,7 @@ app.registerExtension({
 class PanelView {
   constructor(node) {
     this.node = node
-    this.plain = [...node.widgets]
+    this.plain = node.widgets.map((widget) => ({ widget, advanced: widget.options?.advanced }))
     this.element = make('div', { className: 'aua-widget' })
     this.widget = node.addDOMWidget(NAME, TYPE, this.element, {
       getValue: () => '',
@@ -136,11 +136,12 @@ class PanelView {
     const shown = this.isPlain
     this.element.classList.toggle('aua-plain', shown)
     let changed = false
-    for (const widget of this.plain) {
+    for (const { widget, advanced } of this.plain) {
       const hidden = !shown && !isInApp(this.node, widget)
       changed ||= widget.hidden !== hidden
       widget.hidden = hidden
       widget.options.hidden = hidden
+      widget.options.advanced = !hidden && advanced // or Nodes 2.0 offers to show what is hidden
     }
     if (changed) this.#lookAgain()
   }
