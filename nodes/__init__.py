@@ -19,6 +19,7 @@ from . import (
     expression,
     face_edit,
     guider,
+    panel,
     picture_record,
     read_faces,
     train_adapter,
@@ -46,3 +47,4 @@ NODES = (
 )
 
 picture_record.register(NODES)
+panel.register()

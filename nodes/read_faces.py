@@ -23,7 +23,7 @@ from au_adapter.faces import FACE_LANDMARKER, Face, from_face_landmarks, to_face
 from au_adapter.faces.locate import MODEL_FOLDER
 from au_adapter.facs import ALL_UNITS, SET_A, AUVector
 
-from .compat import ProgressBar, folder_paths, io, model_management, show_text
+from .compat import ProgressBar, folder_paths, io, model_management, show_text, ui
 from .node import Node
 from .sockets import (
     CATEGORY,
@@ -181,13 +181,25 @@ class AUEstimator(Node):
         seen = ReadingSet(reader.name, len(image), tuple(readings))
         chosen = UNITS[units] or reader.units
         summary = _summary(seen, face) + _unused(reader, face_landmarks)
+        show_text(cls, summary)
         return io.NodeOutput(
             _vector(seen, chosen, face),
             seen,
             face_landmarks or _landmarks(reader, frames, image),
             draw_readings(image, seen, frames, abilities(reader).weak),
-            ui=show_text(cls, summary),
+            ui=ShownReadings(summary, seen),
         )
+
+
+class ShownReadings(ui.PreviewText):
+    """The text on the node, and beside it in the history the readings, which the AU panel draws."""
+
+    def __init__(self, text: str, seen: ReadingSet) -> None:
+        super().__init__(text)
+        self.seen = seen
+
+    def as_dict(self) -> dict[str, Any]:
+        return {**super().as_dict(), "au_readings": (self.seen.to_dict(),)}
 
 
 def _default_reader(landmarks: dict[str, Any] | None, neutral: Tensor | None) -> LandmarkEstimator:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
+from typing import Any
 
 from ..facs.vector import AUVector
 
+SCHEMA = 1  # of `ReadingSet.to_dict`
 TURNED = 40.0  # degrees of yaw or pitch from which a picture shows half a face
 ONE_GRADE = 1.0  # sides that differ by less than a grade of FACS are given as one
 
@@ -64,6 +66,12 @@ class ReadingSet:
         """The faces of one picture, an empty list where none was found."""
         return [reading for reading in self.readings if reading.image == picture]
 
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON, laid out as in `estimate --json`: {"schema": 1, "estimator", "images":
+        [{"faces": [{"index", "box", "confidence", "aus": {"12": 3.1, "L4": 0.5}}]}]}."""
+        images = [{"faces": [_face(r) for r in self.of(n)]} for n in range(self.pictures)]
+        return {"schema": SCHEMA, "estimator": self.estimator, "images": images}
+
     def surest(self) -> list[Reading | None]:
         """The surest face of each picture, None where none was found."""
         found: dict[int, Reading] = {}
@@ -72,6 +80,15 @@ class ReadingSet:
             if best is None or reading.confidence > best.confidence:
                 found[reading.image] = reading
         return [found.get(picture) for picture in range(self.pictures)]
+
+
+def _face(reading: Reading) -> dict[str, Any]:
+    return {
+        "index": reading.face,
+        "box": [round(float(side), 1) for side in reading.box],
+        "confidence": round(float(reading.confidence), 3),
+        "aus": codes(reading.aus),
+    }
 
 
 def codes(aus: AUVector) -> dict[str, float]:

@@ -295,7 +295,8 @@ REGIONS: dict[str, tuple[int, ...]] = {
     **{place: _in(words) for place, words in _PLACES.items()},
 }
 
-_REFUSED = {
+#: Codes that cannot be written for a still picture, and what to write instead.
+REFUSED = {
     41: "AU41 (lid droop) became a low grade of AU43 in 2002: write 43A or 43B",
     42: "AU42 (slit) became a middle grade of AU43 in 2002: write 43C or 43D",
     44: "AU44 (squint) became a high grade of AU7 in 2002: write 7D or 7E",
@@ -307,7 +308,7 @@ _REFUSED = {
 def unit(number: int) -> ActionUnit:
     """The Action Unit of a number. ValueError for a number that none has, saying which exist."""
     if number not in UNITS:
-        known = " ".join(str(n) for n in UNITS if n not in _REFUSED)
+        known = " ".join(str(n) for n in UNITS if n not in REFUSED)
         raise ValueError(f"There is no Action Unit {number}; expected one of {known}")
     return UNITS[number]
 
@@ -319,8 +320,8 @@ def scorable(number: int) -> int:
     codes folded into others in 2002 (41, 42, 44) and codes for head, eyes and visibility (50 and
     above).
     """
-    if number in _REFUSED:
-        raise ValueError(_REFUSED[number])
+    if number in REFUSED:
+        raise ValueError(REFUSED[number])
     if 50 <= number <= 79:
         raise ValueError(
             f"Code {number} describes head, eyes or visibility, not a facial action: leave it out"

@@ -15,6 +15,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from ..disk import replacing
+from ..facs.units import SET_A
 from ..models.adapter import AUAdapter, AUAdapterConfig, LoRA, lora_shapes
 from ..models.calibration import Calibration
 from .fineface_files import find_parts, read_published, some
@@ -64,6 +65,19 @@ def load_adapter(path: str | Path) -> AUAdapter:
     _fill(adapter, tensors, path)
     adapter.calibration, adapter.provenance = calibration, training
     return adapter
+
+
+def read_known_units(path: str | Path) -> tuple[tuple[int, ...], bool]:
+    """The AUs that an adapter knows and whether it keeps left and right apart, without its weights.
+
+    Raises what `load_adapter` raises for a file that is missing or damaged.
+    """
+    path = Path(path)
+    if not _is_described(path):
+        find_parts(path)
+        return SET_A, False  # FineFace's, as published
+    config = _config(read_metadata(path), path)
+    return config.units, config.sides
 
 
 def adapter_files(path: str | Path) -> list[Path]:

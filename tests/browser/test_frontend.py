@@ -31,16 +31,6 @@ OPEN = """async ([pack, name]) => {
 }"""
 HAS_SLIDERS = "app.graph.nodes.some((node) => node.type === 'AUA_AUVector')"
 QUEUED = "async () => (await app.graphToPrompt()).output"
-# Where on the page a share of the way along a slider is; sliders begin 15 units inside a node.
-PLACE_ON_SLIDER = """([id, name, share]) => {
-  const node = app.graph.getNodeById(id)
-  const widget = node.widgets.find((widget) => widget.name === name)
-  const x = node.pos[0] + 15 + share * (node.size[0] - 30)
-  const y = node.pos[1] + widget.last_y + LiteGraph.NODE_WIDGET_HEIGHT / 2
-  const [left, top] = app.canvas.ds.convertOffsetToCanvas([x, y])
-  const canvas = app.canvas.canvas.getBoundingClientRect()
-  return [canvas.left + left, canvas.top + top]
-}"""
 SHOWN = """([id, file, count, width]) => {
   const pictures = app.graph.getNodeById(id).imgs ?? []
   return pictures.length === count &&
@@ -231,6 +221,7 @@ def test_nodes_2_keeps_the_rare_units_behind_a_button(page: Page) -> None:
     page.evaluate("(name) => app.extensionManager.setting.set(name, true)", NODES_2)
     try:
         node = page.locator(f'[data-node-id="{AU_VECTOR}"]')
+        node.get_by_label("Plain sliders").click()
         often, rare = node.get_by_text("AU12 lip corner puller"), node.get_by_text("AU14 dimpler")
         expect(often).to_be_visible()
         expect(rare).to_have_count(0)
@@ -260,10 +251,16 @@ def _open(page: Page, name: str) -> None:
 
 
 def _drag(page: Page, slider: str, start: float, end: float) -> None:
-    """Move the mouse along a slider of AU Vector, pressed, from one share of its way to another."""
-    page.mouse.move(*page.evaluate(PLACE_ON_SLIDER, [AU_VECTOR, slider, start]))
+    """Drag along a slider of the AU panel, from one share of its way to another."""
+    unit = slider.removeprefix("au")
+    track = page.locator(f'.aua-panel [data-unit="{unit}"] input[type="range"]').first
+    track.scroll_into_view_if_needed()
+    box = track.bounding_box()
+    thumb = 6 * box["width"] / track.evaluate("(input) => input.offsetWidth")  # half of it
+    x, y = box["x"] + thumb, box["y"] + box["height"] / 2
+    page.mouse.move(x + start * (box["width"] - 2 * thumb), y)
     page.mouse.down()
-    page.mouse.move(*page.evaluate(PLACE_ON_SLIDER, [AU_VECTOR, slider, end]), steps=5)
+    page.mouse.move(x + end * (box["width"] - 2 * thumb), y, steps=5)
     page.mouse.up()
 
 

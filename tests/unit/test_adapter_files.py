@@ -10,7 +10,13 @@ from safetensors.torch import load_file, save_file
 from tiny_unet import SD15, SD21, tiny_adapter, tiny_unet
 
 from au_adapter.models.adapter import AUAdapter
-from au_adapter.weights.adapter_files import adapter_hash, load_adapter, read_metadata, save_adapter
+from au_adapter.weights.adapter_files import (
+    adapter_hash,
+    load_adapter,
+    read_known_units,
+    read_metadata,
+    save_adapter,
+)
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +54,14 @@ def test_an_untrained_lora_round_trips_as_none(tmp_path: Path) -> None:
     adapter = AUAdapter.for_unet(tiny_unet(SD21))
     read = load_adapter(save_adapter(adapter, tmp_path / "a.safetensors"))
     assert read.lora == {} and read.config.lora_rank == 32
+
+
+def test_what_it_knows_is_told_without_its_weights(tmp_path: Path) -> None:
+    adapter = AUAdapter.for_unet(tiny_unet(SD21), units=(4, 12, 14), sides=True)
+    path = save_adapter(adapter, tmp_path / "a.safetensors")
+    assert read_known_units(path) == ((4, 12, 14), True)
+    with pytest.raises(FileNotFoundError):
+        read_known_units(tmp_path / "b.safetensors")
 
 
 def test_names_are_finefaces_and_metadata_is_kept(saved: Path) -> None:

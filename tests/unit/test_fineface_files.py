@@ -26,8 +26,14 @@ from tiny_unet import tiny_unet
 from torch import Tensor, nn
 
 from au_adapter import AUVector, apply_to_unet, load_adapter
+from au_adapter.facs import SET_A
 from au_adapter.models.adapter import check_layers, cross_attentions, describe_adapter
-from au_adapter.weights.adapter_files import adapter_files, adapter_hash, save_adapter
+from au_adapter.weights.adapter_files import (
+    adapter_files,
+    adapter_hash,
+    read_known_units,
+    save_adapter,
+)
 
 FAMILIES = pytest.mark.parametrize("family", [SD21, SD15], ids=["sd21", "sd15"])
 MIDDLE = "mid_block.attentions.0.transformer_blocks.0"
@@ -92,6 +98,10 @@ def test_any_file_of_the_set_names_it(whole: tuple[Published, Path]) -> None:
     assert len(files) == (3 if family.lora else 2)
     for file in files:
         assert sorted(adapter_files(file)) == files
+
+
+def test_what_it_knows_is_told_without_its_weights(whole: tuple[Published, Path]) -> None:
+    assert read_known_units(whole[1]) == (SET_A, False)
 
 
 def test_one_joined_file_and_a_converted_one_are_the_same_adapter(

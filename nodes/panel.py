@@ -1,0 +1,107 @@
+"""What the page's AU panel asks the server: the tables of FACS, and what an adapter knows.
+
+The panel (web/js/) is drawn over AU Vector's plain widgets, which stay the values of the node.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiohttp import web
+
+from au_adapter.bundled import demo_folder
+from au_adapter.facs import (
+    CONFLICTS,
+    DEFAULT_INTENSITY,
+    LETTERS,
+    LIP_UNITS,
+    SET_A,
+    UNITS,
+    Preset,
+    parse_notation,
+)
+from au_adapter.facs.conflicts import KINDS
+from au_adapter.facs.looks import looks
+from au_adapter.facs.plain import PLACES, PLAIN_NAMES
+from au_adapter.facs.presets import SET_B
+from au_adapter.facs.units import REFUSED
+from au_adapter.weights.adapter_files import read_known_units
+
+from .au_adapter import adapter_path
+from .compat import PromptServer
+
+DEMO = "AUA_LoadDemoModel"  # the node whose adapter is in the box
+
+
+def register() -> None:
+    """Answer the panel; without a server there is nothing to do."""
+    server = getattr(PromptServer, "instance", None)
+    if server is None:
+        return
+
+    @server.routes.get("/au_adapter/facs")
+    async def facs(request: web.Request) -> web.Response:
+        return web.json_response(facs_tables())
+
+    @server.routes.get("/au_adapter/known_units")
+    async def known_units(request: web.Request) -> web.Response:
+        try:
+            return web.json_response(known_by(request.query))
+        except (OSError, ValueError) as error:
+            return web.json_response({"error": str(error)}, status=404)
+
+
+def facs_tables() -> dict[str, Any]:
+    """Units, places, notation, conflicts and looks, as the panel reads them."""
+    return {
+        "units": {number: _unit(number) for number in UNITS},
+        "places": [{"name": name, "units": units} for name, units in PLACES.items()],
+        "letters": LETTERS,
+        "default_intensity": DEFAULT_INTENSITY,
+        "refused": REFUSED,
+        "kinds": KINDS,
+        "conflicts": [
+            {"units": r.units, "kind": r.kind, "reason": r.reason, "unless": r.unless}
+            for r in CONFLICTS
+        ],
+        "sets": {"set_a": SET_A, "set_b": SET_B},
+        "looks": [
+            {
+                "name": look.preset.name,
+                "other_names": look.other_names,
+                "group": look.group,
+                "source": look.preset.source,
+                "forms": _forms(look.preset),
+            }
+            for look in looks()
+        ],
+    }
+
+
+def known_by(query: Any) -> dict[str, Any]:
+    """The units that a loader's adapter knows, and whether it keeps left and right apart.
+
+    query: "node", the class of the loader, and "file" of Load AU-Adapter. OSError without the file,
+    ValueError where it is no adapter.
+    """
+    bundled = query.get("node") == DEMO
+    path = demo_folder() / "adapter.safetensors" if bundled else adapter_path(query.get("file", ""))
+    units, sides = read_known_units(path)
+    return {"units": units, "sides": sides}
+
+
+def _unit(number: int) -> dict[str, Any]:
+    unit = UNITS[number]
+    return {
+        "name": unit.name,
+        "plain": PLAIN_NAMES.get(number, unit.name),
+        "seen": unit.seen,
+        "bilateral": unit.bilateral,
+        "lip": number in LIP_UNITS,
+    }
+
+
+def _forms(preset: Preset) -> dict[str, dict[str, float]]:
+    """The recipe in each form that it has, as {form: {code: intensity}}."""
+    written = {form: getattr(preset, form) for form in ("full", "set_a", "set_b")}
+    return {form: parse_notation(text) for form, text in written.items() if text is not None}

@@ -1,0 +1,91 @@
+"""Live: drafts while one drags, the picture on release; what the server was asked tells."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from panel_page import open_panel, slider
+from playwright.sync_api import Page, expect
+from shipped import api_graph, shipped_server
+
+from tools import frontend
+from tools.server import ComfyServer
+
+STEPS = api_graph("au_generate")["8"]["inputs"]["steps"]
+ON_DRAFT = """(panel) => panel.querySelector('.aua-picture img').src.includes('type=temp')"""
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ComfyServer]:
+    with shipped_server(tmp_path_factory.mktemp("comfyui"), caching=True) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def page(server: ComfyServer) -> Iterator[Page]:
+    with frontend.open_page(server) as page:
+        yield page
+
+
+def _graphs(server: ComfyServer) -> list[dict[str, Any]]:
+    """What has run, in order."""
+    entries = sorted(server.get("/history").values(), key=lambda entry: entry["prompt"][0])
+    return [entry["prompt"][2] for entry in entries]
+
+
+def _kinds(graph: dict[str, Any]) -> set[str]:
+    return {node["class_type"] for node in graph.values()}
+
+
+def _wait(page: Page, server: ComfyServer, count: int) -> list[dict[str, Any]]:
+    """Wait until so many graphs have run and nothing is left."""
+    while True:
+        queue = server.get("/queue")
+        ran = _graphs(server)
+        if len(ran) >= count and not queue["queue_running"] and not queue["queue_pending"]:
+            return ran
+        page.evaluate("() => new Promise((done) => setTimeout(done, 50))")
+
+
+@pytest.mark.parametrize("renderer", ["classic", "nodes_2"])
+def test_drafts_while_dragging_and_the_picture_on_release(
+    page: Page, server: ComfyServer, renderer: str
+) -> None:
+    panel = open_panel(page, renderer)
+    already = len(_graphs(server))
+    live = panel.get_by_label("Live")
+    live.click()
+    expect(live).to_have_attribute("aria-pressed", "true")
+    _wait(page, server, already + 1)
+    box = slider(panel, 4).bounding_box()
+    height = box["y"] + box["height"] / 2
+    page.mouse.move(box["x"] + 6, height)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 0.5 * box["width"], height, steps=10)
+    page.wait_for_function(ON_DRAFT, arg=panel.element_handle())
+    drafts = _wait(page, server, already + 2)[already + 1 :]
+    page.mouse.move(box["x"] + box["width"], height)
+    page.mouse.up()
+    *more, last = _wait(page, server, already + 2 + len(drafts))[already + 1 :]
+    for graph in more:
+        assert "SaveImage" not in _kinds(graph) and graph["8"]["inputs"]["steps"] < STEPS
+    assert len(more) < 10  # of ten moves, those that came while one ran were left out
+    assert "SaveImage" in _kinds(last) and last["8"]["inputs"]["steps"] == STEPS
+    assert last["4"]["inputs"]["au4"] == 5
+    assert {graph["8"]["inputs"]["seed"] for graph in [*more, last]} == {12}
+    expect(panel.locator(".aua-picture img")).to_be_visible()
+    live.click()
+    expect(live).to_have_attribute("aria-pressed", "false")
+
+
+def test_a_graph_that_cannot_run_switches_it_off_and_says_why(
+    page: Page, server: ComfyServer
+) -> None:
+    panel = open_panel(page, "classic")
+    page.evaluate("() => app.graph.getNodeById(6).disconnectInput(0)")
+    live = panel.get_by_label("Live")
+    live.click()
+    expect(panel.get_by_role("alert")).not_to_be_empty()
+    expect(live).to_have_attribute("aria-pressed", "false")
