@@ -16,7 +16,7 @@ _EXPORTS = {
     "AUAdapter": "models.adapter",
     "AUAdapterConfig": "models.adapter",
     "Reading": "estimators.reading",
-    "describe": "facs.text",
+    "describe": "facs.face_text",
     "apply_to_unet": "models.diffusers_unet",
     "estimate": "estimators",
     "load_adapter": "weights.adapter_files",

@@ -23,8 +23,7 @@ from au_adapter.facs import (
 from au_adapter.facs.conflicts import KINDS
 from au_adapter.facs.looks import looks
 from au_adapter.facs.plain import PLACES, PLAIN_NAMES
-from au_adapter.facs.presets import SET_B
-from au_adapter.facs.units import REFUSED
+from au_adapter.facs.units import REFUSED, SET_B
 from au_adapter.weights.adapter_files import read_known_units
 
 from .au_adapter import adapter_path

@@ -4,10 +4,10 @@ ways."""
 from .change import change_of_aus
 from .conflicts import CONFLICTS, Conflict, check, describe_conflicts
 from .constructs import POLICIES, Construct, allocate, constructs
+from .face_text import CLIP_TOKENS, WORDINGS, FaceText, count_tokens, describe, face_text
 from .keyframes import EASINGS, Keyframe, Keyframes
 from .notation import DEFAULT_INTENSITY, LETTERS, format_notation, parse_notation
 from .presets import PRESETS, Preset, preset, read_presets
-from .text import CLIP_TOKENS, WORDINGS, FaceText, count_tokens, describe, face_text
 from .understanding import Understanding, is_notation, understand
 from .units import ALL_UNITS, LIP_UNITS, REGIONS, SET_A, SET_B_EXTRA, UNITS, ActionUnit, unit
 from .vector import AUVector

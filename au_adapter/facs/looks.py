@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from .presets import DU, EMFACS, PRESETS, Preset
+from .presets import PRESETS, Preset
 
 #: A name that another recipe already gives to a look -> the name in the list.
 SAME_LOOK = {
@@ -20,6 +20,8 @@ SAME_LOOK = {
     "angry": "anger",
     "disgusted": "disgust",
 }
+# Sources in expressions.json whose expressions are a group.
+EMFACS, DU = "EMFACS, quick list", "Du, Tao & Martinez, PNAS 2014"
 GROUPS = ("Emotions", "Looks", "Mixed emotions")
 
 

@@ -1,4 +1,4 @@
-"""The texts of `facs.text` back to Action Units, exactly: every sentence is looked up.
+"""The texts of `facs.face_text` back to Action Units, exactly: every sentence is looked up.
 
 VQ-AUFace reads texts with a trained classifier (T5 and a perceptron, F1 0.731); texts written here
 need none.
@@ -10,8 +10,8 @@ import re
 from functools import cache
 
 from .constructs import constructs
+from .face_text import ADVERBS, NEUTRAL
 from .notation import DEFAULT_INTENSITY
-from .text import ADVERBS, NEUTRAL
 
 _ADVERB = re.compile(rf"\b({'|'.join(ADVERBS)}) ")
 _SIDE = re.compile(r"\b(left|right)\b")
@@ -19,7 +19,7 @@ _SLOT = re.compile(r"\{(\d+)\} ")
 
 
 def read_sentence(sentence: str) -> dict[str, float] | None:
-    """{code: intensity} of one sentence, or one entry of a short text, that `facs.text` wrote; None
+    """{code: intensity} of one sentence, or one entry of a short text, that `facs.face_text` wrote; None
     for any other text. Without words of intensity, every AU is at C, 3."""
     sentence = sentence.strip().lower().removesuffix(".")
     if sentence in (text.lower().removesuffix(".") for text in NEUTRAL.values()):

@@ -268,6 +268,7 @@ UNITS: dict[int, ActionUnit] = {unit.number: unit for unit in _TABLE}
 SET_A = (1, 2, 4, 5, 6, 9, 12, 15, 17, 20, 25, 26)
 #: What the twelve AUs of BP4D (VQ-AUFace) add to set A.
 SET_B_EXTRA = (7, 10, 14, 23, 24)
+SET_B = (1, 2, 4, 6, 7, 10, 12, 14, 15, 17, 23, 24)  # VQ-AUFace's twelve
 ALL_UNITS = tuple(sorted(SET_A + SET_B_EXTRA))
 
 #: AUs that may be written for the top (T) or the bottom (B) lip alone.

@@ -62,6 +62,8 @@ ARROWS["entry"] = set()
 ARROWS["nodes"] = {"entry", "training", *ARROWS["training"]}
 ARROWS["tools"] = {"entry", "cli", "training", *ARROWS["training"]}
 ARROWS["benchmarks"] = {"tools", *ARROWS["tools"]}
+# The one import within a function that closes a circle: AUVector.from_text is AUVector's by contract.
+LATE = [("au_adapter.facs.vector", "au_adapter.facs.understanding")]
 IMPORT_ALL = f"""
 import importlib, pkgutil, sys
 class Refuse:
@@ -182,7 +184,11 @@ def test_the_list_of_arrows_has_no_circle_and_knows_every_room() -> None:
 
 
 def test_no_files_import_each_other_in_a_circle() -> None:
-    assert _circle(_arrows()) == []
+    arrows = _arrows()
+    for module, late in LATE:
+        assert late in arrows[module]
+        arrows[module] = arrows[module] - {late}
+    assert _circle(arrows) == []
 
 
 def test_a_new_arrow_and_a_new_circle_are_noticed() -> None:
