@@ -19,7 +19,7 @@ _SLOT = re.compile(r"\{(\d+)\} ")
 
 
 def read_sentence(sentence: str) -> dict[str, float] | None:
-    """{code: intensity} of one sentence, or one entry of a short text, that `facs.face_text` wrote; None
+    """{code: intensity} of one sentence, or one entry of a short text, that `face_text` wrote; None
     for any other text. Without words of intensity, every AU is at C, 3."""
     sentence = sentence.strip().lower().removesuffix(".")
     if sentence in (text.lower().removesuffix(".") for text in NEUTRAL.values()):

@@ -62,7 +62,7 @@ ARROWS["entry"] = set()
 ARROWS["nodes"] = {"entry", "training", *ARROWS["training"]}
 ARROWS["tools"] = {"entry", "cli", "training", *ARROWS["training"]}
 ARROWS["benchmarks"] = {"tools", *ARROWS["tools"]}
-# The one import within a function that closes a circle: AUVector.from_text is AUVector's by contract.
+# The one import in a function that closes a circle: AUVector.from_text is part of the contract.
 LATE = [("au_adapter.facs.vector", "au_adapter.facs.understanding")]
 IMPORT_ALL = f"""
 import importlib, pkgutil, sys
