@@ -164,7 +164,7 @@ def _read_clause(items: list[Item], statements: list[Statement]) -> None:
             chunk.append(item)
             continue
         before = len(statements)
-        _read_chunk(chunk, carried, statements)
+        _read_chunk(chunk, carried, statements, before > first)
         for statement in statements[before:] if no else []:
             if not statement.of("not"):
                 statement.borrowed.append(no)
@@ -173,10 +173,9 @@ def _read_clause(items: list[Item], statements: list[Statement]) -> None:
             no = next((i for s in reversed(statements[first:]) for i in s.of("not")), None)
             if not no:
                 raise ValueError("'or' stands between alternatives: write the one that is meant")
-    if first == 1 < len(statements) and not statements[0].says_something:
-        statements[1].items += statements[0].items  # "slight, crooked smile"
-        del statements[0]
-        first = 0
+    if 0 < first < len(statements) and not statements[first - 1].says_something:
+        first -= 1  # "slight, crooked smile"
+        statements[first + 1].items += statements.pop(first).items
     _join_places(statements, first)
 
 
@@ -198,15 +197,18 @@ def _bare_part(statement: Statement) -> bool:
     return bool(statement.parts) and not (statement.of("action") or statement.of("look"))
 
 
-def _read_chunk(chunk: list[Item], carried: list[str], statements: list[Statement]) -> None:
-    """Add the statements of a chunk. carried: parts of the face named before it."""
+def _read_chunk(
+    chunk: list[Item], carried: list[str], statements: list[Statement], joined: bool
+) -> None:
+    """Add the statements of a chunk. carried: parts of the face named before it. joined: whether it
+    stands behind "and" or "with"."""
     own = [item.sense.part for item in chunk if item.sense.part]
     for item in chunk:
         item.role = _role(item, own, carried, chunk)
     cores = [item for item in chunk if item.role in ("part", "action", "look")]
     modifiers = [item for item in chunk if item.role in ("degree", "side", "not")]
     if not cores:
-        _modify_the_last(modifiers, statements)
+        _modify(modifiers, statements, joined)
         return
     owner: dict[int, Statement] = {}
     for index, core in enumerate(cores):
@@ -292,8 +294,11 @@ def _core_of(item: Item, cores: Sequence[Item], owner: dict[int, Statement]) -> 
     return following
 
 
-def _modify_the_last(modifiers: list[Item], statements: list[Statement]) -> None:
-    """A clause of modifiers alone belongs to what was said before: "brows raised, slightly"."""
+def _modify(modifiers: list[Item], statements: list[Statement], joined: bool) -> None:
+    """A clause of modifiers alone belongs to what was said before: "brows raised, slightly".
+
+    First of all, or behind a joint, it goes with what follows: "with a gentle, closed smile".
+    """
     if not modifiers:
         return
     words = " ".join(item.words for item in modifiers)
@@ -305,7 +310,8 @@ def _modify_the_last(modifiers: list[Item], statements: list[Statement]) -> None
         )
     if last.of("not") and any(item.role == "not" for item in modifiers):
         raise ValueError(f"'{words}': say of what, such as '{words} smiling'")
-    if not statements:
+    degrees_alone = all(item.role == "degree" and item.number is None for item in modifiers)
+    if not statements or (joined and degrees_alone):
         statements.append(Statement(modifiers))
     elif any(item.role == "not" for item in modifiers):  # "brows raised, but not the left"
         borrowed = [item for item in last.items if item.role in ("part", "action", "look")]

@@ -76,6 +76,7 @@ def read(text: str) -> dict[str, float]:
         ("barely visible smile", "12A"),
         ("slight, crooked smile on the left", "L12B"),
         ("lower lip pushed out a bit", "17B"),
+        ("eyebrows raised with a gentle, closed-mouth smile", "1+2+12B"),
         # a word may be an action, a look or a degree
         ("small smile", "12B"),
         ("wide smile", "12D"),
