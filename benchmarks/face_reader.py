@@ -1,7 +1,7 @@
 """The face reader beside mediapipe 0.10.14: differences and CPU time on the same pictures.
 
-Photos from .cache/photos/, renders from tests/data/rendered and, where there are more, from
-runs/render/heldout. Both run on one thread of their own; CPU time is counted, not the clock's.
+Photos from .cache/photos/, renders from au_adapter/data/samples/rendered and, where there are more,
+from runs/render/heldout. Both run on one thread of their own; CPU time is counted, not the clock's.
 
     python -m benchmarks face_reader
 """

@@ -14,8 +14,8 @@ from ..facs import SET_A
 from ..weights.downloads import cache_folder
 from .shards import PATTERN, decode, find_shards, label_of, label_values, picture_of, read_shard
 
-# Comes along with a clone of the repository, not with the wheel.
-SAMPLE = Path(__file__).parents[2] / "tests" / "data" / "rendered"
+# 240 renders that come with the library.
+SAMPLE = Path(__file__).parent / "samples" / "rendered"
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class RenderedSet:
 
 def find_renders() -> Path:
     """Renders to train on where none are named: those in the downloads' folder `rendered`, else the
-    sample that a clone of the repository holds.
+    sample that comes with the library.
 
     Raises FileNotFoundError, saying how to make some, where there are neither.
     """

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import functools
 import math
-from pathlib import Path
 
 import pytest
 import torch
 from face_pictures import landmarker, segmenter
 from torch import Tensor
 
-from au_adapter.data.rendered import RenderedSet, load
+from au_adapter.data.rendered import SAMPLE, RenderedSet, load
 from au_adapter.evaluation.appearance import WIDTH, Appearance
 from au_adapter.evaluation.edits import MEASURES, EditMeasure
 
-SAMPLE = Path(__file__).parents[1] / "data" / "rendered"
 PEOPLE = 8  # four pictures of each
 
 

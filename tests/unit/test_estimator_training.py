@@ -12,6 +12,7 @@ import pytest
 import torch
 from face_pictures import TASK, landmarker
 
+from au_adapter.data.rendered import SAMPLE
 from au_adapter.data.rendering.coding import coded
 from au_adapter.data.rendering.head import MIDDLE_UNITS, UNITS
 from au_adapter.data.rendering.natural import natural_sides
@@ -20,8 +21,6 @@ from au_adapter.faces.blendshapes import NAMES
 from au_adapter.training.landmark_cache import LandmarkedSet, read_renders
 from au_adapter.training.recipes.estimator_recipe import EstimatorRecipe
 from au_adapter.training.resting import RestingFaces, resting_rows, same_person
-
-SAMPLE = Path(__file__).parents[1] / "data" / "rendered"
 
 
 @pytest.fixture(scope="module")

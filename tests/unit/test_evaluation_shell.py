@@ -15,6 +15,7 @@ from tiny_demo import write_demo
 from au_adapter import AUVector, load_adapter
 from au_adapter.bundled import FOLDER_VARIABLE
 from au_adapter.cli import main
+from au_adapter.data.rendered import SAMPLE
 from au_adapter.estimators.picture_files import read_picture
 from au_adapter.estimators.reading import Reading
 from au_adapter.evaluation.fit_calibration import sweep_vectors
@@ -27,7 +28,6 @@ from au_adapter.facs import SET_A
 from au_adapter.methods.subject import Subject
 from au_adapter.models.calibration import Calibration, ResponseCurve
 
-RENDERED = Path(__file__).parents[1] / "data" / "rendered"
 SMALL = {
     "schema": 1, "name": "small", "title": "Small", "scale": "absolute", "units": [4, 12],
     "levels": [3], "seed": 7, "prompts": ["a young man", "an old woman"],
@@ -275,7 +275,7 @@ def test_a_render_of_one_side_is_asked_for_on_that_side() -> None:
 def test_labelled_frames(tmp_path: Path, photos: Path, kind: str) -> None:
     table = photos / "frames.csv"
     table.write_text("file,subject,aus\nperson0.png,anna,12C\nperson1.png,anna,4B\n")
-    frames = RENDERED if kind == "renders" else table
+    frames = SAMPLE if kind == "renders" else table
     output = tmp_path / "run"
     result = run("evaluate", "aueditnet", "--frames", frames, "--output", output, "--limit", 2)
     assert result.exit_code == 0, result.output

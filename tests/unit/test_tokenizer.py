@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import CLIPTokenizer
 
+from au_adapter.data.rendered import SAMPLE
 from au_adapter.data.rendering.captions import vocabulary
 from au_adapter.training.labelled import tokenize
 from au_adapter.training.tokenizer import END, MAX_LENGTH, START, write_tokenizer
 
-SAMPLE = Path(__file__).parents[1] / "data" / "rendered"
 FILES = ("vocab.json", "merges.txt", "tokenizer_config.json")
 
 
