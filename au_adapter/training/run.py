@@ -16,13 +16,13 @@ from filelock import FileLock, Timeout
 from ..estimators import Estimator
 from ..evaluation.shell import estimator_of
 from ..processes import launched_processes
+from .errors import checked, explained
 from .follow import LOCK
 from .loop import Trainer
 from .progress import quiet
 from .recipe import Report
 from .settings import Settings, require_switch
 from .sources import data_card, find_faces
-from .trouble import checked, explained
 from .validation import Estimate, validation_for
 
 RECIPES = {
