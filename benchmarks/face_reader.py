@@ -22,9 +22,9 @@ from au_adapter.faces import Face, FaceLandmarker
 from tools import face_files
 
 from .landmarker import RESULTS, ROOT
-from .landmarker_reference import PHOTOS, RENDERED, read
+from .landmarker_reference import PHOTOS, SAMPLE, read
 
-FOLDERS = (RENDERED, ROOT / "runs" / "render" / "heldout")
+FOLDERS = (SAMPLE, ROOT / "runs" / "render" / "heldout")
 MOST = 500
 TASK = face_files.MODELS / "face_landmarker.task"
 

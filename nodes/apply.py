@@ -13,7 +13,7 @@ from au_adapter.models.adapter import AUAdapter, check_layers
 from au_adapter.weights.adapter_files import adapter_files, adapter_hash
 
 from .adapter_lora import add_lora
-from .attention import AppliedAdapter
+from .attention import AdapterWrappers
 from .base_check import base_warning
 from .compat import ModelPatcher, WrappersMP, io, show_text
 from .conditioning import Conditioning, with_conds
@@ -122,7 +122,7 @@ class ApplyAUAdapter(Node):
         _check_tokens(au_adapter, au_tokens)
         patched = model.clone()
         earlier = _applied_before(model, au_adapter)
-        applied = AppliedAdapter(
+        applied = AdapterWrappers(
             key=_free_key(au_adapter, len(earlier)),
             adapter=au_adapter,
             blocks=unet.blocks,
@@ -165,9 +165,9 @@ def _hash(path: Path, changed: tuple[int, ...]) -> str:
     return adapter_hash(path)
 
 
-def _applied_before(model: ModelPatcher, adapter: AUAdapter) -> list[AppliedAdapter]:
+def _applied_before(model: ModelPatcher, adapter: AUAdapter) -> list[AdapterWrappers]:
     """What earlier nodes have put of this adapter on the MODEL, for another mask say."""
-    applied: list[AppliedAdapter] = []
+    applied: list[AdapterWrappers] = []
     while found := model.get_wrappers(WrappersMP.DIFFUSION_MODEL, _free_key(adapter, len(applied))):
         applied += [wrapper.__self__ for wrapper in found]
     return applied

@@ -17,11 +17,11 @@ from au_adapter.facs import AUVector
 from au_adapter.models.magicface import (
     ID_TIMESTEP,
     LATENT_CHANNELS,
+    MAGICFACE_UNITS,
     PROMPT,
-    UNITS,
     collect_features,
 )
-from au_adapter.weights.magicface_files import DENOISING, ID_ENCODER, magicface_hash, read_part
+from au_adapter.weights.magicface_files import DENOISING, ID_ENCODER, magicface_hash, read_unet_file
 
 from .compat import (
     VAE,
@@ -33,7 +33,7 @@ from .compat import (
     model_management,
 )
 from .conditioning import Conditioning, with_conds
-from .magicface_identity import CHANGE, KEY, PHOTO, AppliedIdentity, Identity, PerPicture
+from .magicface_identity import CHANGE, KEY, PHOTO, Identity, IdentityWrappers, PerPicture
 from .magicface_model import MagicFaceUNet, load_unet
 from .node import Node
 from .queued_graph import QueuedGraph
@@ -45,7 +45,7 @@ from .sockets import (
     MagicFaceIDSocket,
 )
 
-FOLDER = "magicface"
+MAGICFACE_FOLDER = "magicface"
 DEMO_WIDTH = 128  # numbers of a token in the bundled model's text
 VAE_TOOLTIP = "Of the base: Load Demo Model for the bundled MagicFace, else Stable Diffusion 1.5."
 ALIASES = ["MagicFace", "expression", "face edit", "FACS", "action units"]
@@ -206,7 +206,7 @@ class ApplyMagicFace(Node):
         latents = magicface_id.background(vae, background)
         batch = _batch(magicface_id, latents, len(change))
         patched = model.clone()
-        AppliedIdentity(magicface_id).attach(patched)
+        IdentityWrappers(magicface_id).attach(patched)
         shared = {PHOTO: PerPicture(torch.arange(magicface_id.photos)[:, None])}
         return io.NodeOutput(
             patched,
@@ -231,7 +231,9 @@ def _weights_hash(graph: QueuedGraph, key: str) -> str | None:
 @lru_cache(maxsize=16)
 def _hash(denoising: Path, id_encoder: Path, changed: tuple[int, ...]) -> str:
     """Of a MagicFace as its files were when they `changed`."""
-    return magicface_hash((read_part(denoising, DENOISING), read_part(id_encoder, ID_ENCODER)))
+    return magicface_hash(
+        (read_unet_file(denoising, DENOISING), read_unet_file(id_encoder, ID_ENCODER))
+    )
 
 
 def _guidance(graph: QueuedGraph, key: str) -> set[float | None]:
@@ -256,7 +258,7 @@ def change_of(vector: AUVector) -> Tensor:
             "both sides alike. Write AU12 instead of L12, or make two edits of one photo and join "
             "them by a mask of each half."
         )
-    return vector.dense(UNITS)
+    return vector.dense(MAGICFACE_UNITS)
 
 
 @torch.no_grad()
@@ -350,17 +352,17 @@ def _pixels(size: tuple[int, int]) -> str:
 
 def _files() -> list[str]:
     """What can be chosen: the bundled file even where it is missing, for the node to say so."""
-    return [*dict.fromkeys([*folder_paths.get_filename_list(FOLDER), MAGICFACE])]
+    return [*dict.fromkeys([*folder_paths.get_filename_list(MAGICFACE_FOLDER), MAGICFACE])]
 
 
 def magicface_path(file: str) -> Path:
     """Where a file that Load MagicFace offers lies; FileNotFoundError with what to do."""
-    if path := folder_paths.get_full_path(FOLDER, file):
+    if path := folder_paths.get_full_path(MAGICFACE_FOLDER, file):
         return Path(path)
-    advice = f"put it into models/{FOLDER}, or choose another file"
+    advice = f"put it into models/{MAGICFACE_FOLDER}, or choose another file"
     if file == MAGICFACE:
         advice = "it comes with AU-Adapter: install AU-Adapter again, with its weights"
-    places = ", ".join(folder_paths.get_folder_paths(FOLDER))
+    places = ", ".join(folder_paths.get_folder_paths(MAGICFACE_FOLDER))
     raise FileNotFoundError(f"Load MagicFace: there is no {file} in {places}; {advice}.")
 
 

@@ -58,7 +58,7 @@ class AddAUTerm:
 
 
 @dataclass(eq=False)
-class AppliedAdapter:
+class AdapterWrappers:
     """One adapter on one MODEL.
 
     key: the name of its AUs in CONDITIONING. blocks: diffusers path -> ComfyUI's key of the block.

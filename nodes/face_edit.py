@@ -21,6 +21,7 @@ from au_adapter.faces import (
     locate,
 )
 from au_adapter.faces.jaw_background import RULES, prepare_faces
+from au_adapter.faces.locate import MODEL_FOLDER
 from au_adapter.faces.squares import FaceCrop, paste_square
 from au_adapter.facs import AUVector
 
@@ -28,7 +29,6 @@ from .compat import folder_paths, io, show_text
 from .node import Node
 from .sockets import CATEGORY, AUVectorSocket, FaceCropSocket, FaceLandmarksSocket
 
-MODEL_FOLDER = "face_analysis"
 ALIASES = ["MagicFace", "expression", "face edit", "crop face", "FACS"]
 ORDERS = ("largest first", "left to right", "surest first")
 GOOGLE = "selfie segmenter"
@@ -171,7 +171,7 @@ class PasteFace(Node):
 
     @classmethod
     def check_lazy_status(cls, au_vector: AUVector | None = None, **_: Any) -> list[str]:
-        return ["edited"] if au_vector is None or changes(au_vector).any() else []
+        return ["edited"] if au_vector is None or changed_faces(au_vector).any() else []
 
     @classmethod
     def execute(
@@ -183,7 +183,7 @@ class PasteFace(Node):
         edited: Tensor | None = None,
     ) -> io.NodeOutput:
         _check_photo(image, face_crop)
-        moved = changes(au_vector)
+        moved = changed_faces(au_vector)
         count = _edits(face_crop, moved, edited)
         moved = moved.expand(count)
         if len(face_crop) == 1 and count > 1:
@@ -199,7 +199,7 @@ class PasteFace(Node):
         return io.NodeOutput(torch.stack(result))
 
 
-def changes(vector: AUVector) -> Tensor:
+def changed_faces(vector: AUVector) -> Tensor:
     """Which faces of a vector change at all, bool [N]."""
     return torch.stack(vector.sides()).ne(0).any(-1).any(0)
 

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from au_adapter.models.magicface import UNITS, Features, KeysAndValues, project_identity
+from au_adapter.models.magicface import MAGICFACE_UNITS, Features, KeysAndValues, project_identity
 
 from .attention import Replacement, plain_attention
 from .compat import CallbacksMP, CONDRegular, ModelPatcher, UNetModel, WrappersMP
@@ -98,7 +98,7 @@ class AttendIdentity:
 
 
 @dataclass(eq=False)
-class AppliedIdentity:
+class IdentityWrappers:
     """An identity on one MODEL."""
 
     identity: Identity
@@ -133,7 +133,7 @@ class AppliedIdentity:
         network, options = executor.class_obj, transformer_options or {}
         change, photo = kwargs.pop(CHANGE, None), kwargs.pop(PHOTO, None)
         if change is None:  # a conditioning that did not pass Apply MagicFace: no change
-            change = x.new_zeros(len(x), len(UNITS))
+            change = x.new_zeros(len(x), len(MAGICFACE_UNITS))
         options = _with_time_term(options, network.au_aug_mlp(change.to(x)))
         options = self._with_identity(options, network, self._rows(photo, len(x)), x)
         return executor(x, timesteps, context, y, control, options, **kwargs)

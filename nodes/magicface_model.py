@@ -12,9 +12,15 @@ from typing import Any
 
 from torch import Tensor
 
-from au_adapter.models.magicface import UNITS
-from au_adapter.weights.fineface_files import some
-from au_adapter.weights.magicface_files import AU_LINEAR, DENOISING, RELEASED, TITLES, read_part
+from au_adapter.models.magicface import MAGICFACE_UNITS
+from au_adapter.weights.magicface_files import (
+    AU_LINEAR,
+    DENOISING,
+    RELEASED,
+    TITLES,
+    read_unet_file,
+)
+from au_adapter.weights.tensors import some
 
 from .compat import (
     IP2P,
@@ -37,7 +43,7 @@ class MagicFaceUNet(UNetModel):
     def __init__(self, *, model_channels: int, operations: Any, **config: Any) -> None:
         super().__init__(model_channels=model_channels, operations=operations, **config)
         kind = {name: config.get(name) for name in ("dtype", "device")}
-        self.au_aug_mlp = operations.Linear(len(UNITS), 4 * model_channels, **kind)
+        self.au_aug_mlp = operations.Linear(len(MAGICFACE_UNITS), 4 * model_channels, **kind)
 
 
 class MagicFaceModel(IP2P, BaseModel):
@@ -60,7 +66,7 @@ def load_unet(path: Path, name: str, disable_dynamic: bool = False) -> ModelPatc
     name: "denoising_unet" or "ID_enc". ValueError when the file holds another one, is incomplete,
     or is of a variant that only the library runs.
     """
-    part = read_part(path, name)
+    part = read_unet_file(path, name)
     if part.options != RELEASED:
         raise ValueError(
             f"{path} was trained with {part.options}, and the nodes run the "

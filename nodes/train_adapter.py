@@ -18,13 +18,13 @@ from au_adapter.training.follow import LOCK, LOG, POLL_INTERVAL, Training, Train
 from au_adapter.training.results import find_result, read_losses, training_report
 from au_adapter.weights.adapter_files import load_adapter
 
-from .au_adapter import ALIASES, FOLDER
+from .au_adapter import ADAPTER_FOLDER, ALIASES
 from .compat import ProgressBar, folder_paths, io, model_management, ui
 from .node import Node
 from .sockets import CATEGORY, AUAdapterSocket, LossMapSocket
 from .train_changes import fingerprint
 from .train_files import save_numbered, saved_as
-from .train_request import BASES, DATA, DTYPES, ENCODERS, RUNS, UNITS, Request
+from .train_request import BASES, DATA, ENCODERS, PRECISIONS, RUNS, UNIT_CHOICES, Request
 
 PREVIEW = 512  # pixels of the longer side, sent to the page
 SHEET = "pictures.png"
@@ -141,7 +141,7 @@ def _core_inputs() -> list[io.Input]:
             tooltip="Of the first weights, the noise and the order of faces.",
         ),
         io.Combo.Input(
-            "training_dtype", options=list(DTYPES), default="bf16",
+            "training_dtype", options=list(PRECISIONS), default="bf16",
             tooltip="What the networks compute in. The adapter itself is kept in fp32.",
         ),
         io.Boolean.Input(
@@ -156,8 +156,8 @@ def _own_inputs() -> list[io.Input]:
     return [
         io.Combo.Input(
             "units",
-            options=list(UNITS),
-            default=next(iter(UNITS)),
+            options=list(UNIT_CHOICES),
+            default=next(iter(UNIT_CHOICES)),
             tooltip="The Action Units that are learnt. An AU that the labels do not name is 0. "
             "Left and right apart needs labels that tell them apart, as rendered faces have. "
             "Checks read no side apart, and 17 AUs by Google's face landmarker.",
@@ -249,7 +249,7 @@ def _output(request: Request, trained: int) -> io.NodeOutput:
     else:
         file = save_numbered(request.folder, adapter, request.name)
         report += f"\n\nSaved as {file}"
-    report += f" in models/{FOLDER}"
+    report += f" in models/{ADAPTER_FOLDER}"
     losses = {"loss": read_losses(request.folder)}
     return io.NodeOutput(adapter, losses, report, _pictures(request), ui=ui.PreviewText(report))
 

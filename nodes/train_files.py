@@ -15,7 +15,7 @@ from au_adapter.models.adapter import AUAdapter
 from au_adapter.training.errors import explained
 from au_adapter.weights.adapter_files import adapter_hash, save_adapter
 
-from .au_adapter import FOLDER
+from .au_adapter import ADAPTER_FOLDER
 from .compat import folder_paths
 
 NOTE = "saved.json"  # in the folder of the run
@@ -32,7 +32,7 @@ def saved_as(run: Path, adapter: AUAdapter) -> str | None:
 def missing_file(run: Path) -> str | None:
     """The run's last file, if it is gone; else None."""
     file = _read(run).get("file")
-    gone = file is not None and folder_paths.get_full_path(FOLDER, file) is None
+    gone = file is not None and folder_paths.get_full_path(ADAPTER_FOLDER, file) is None
     return file if gone else None
 
 
@@ -69,4 +69,4 @@ def _read(run: Path) -> dict:
 
 
 def _models() -> Path:
-    return Path(folder_paths.get_folder_paths(FOLDER)[0])
+    return Path(folder_paths.get_folder_paths(ADAPTER_FOLDER)[0])

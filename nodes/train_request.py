@@ -9,7 +9,7 @@ from au_adapter.data.rendered import SAMPLE
 from au_adapter.data.shards import PATTERN
 from au_adapter.faces.locate import FACE_LANDMARKER, MODEL_FOLDER, find, locate
 from au_adapter.facs import ALL_UNITS, SET_A
-from au_adapter.models.encoders import AU_ENCODERS
+from au_adapter.models.encoders import TOKEN_ENCODERS
 from au_adapter.weights.stable_diffusion_files import find_family
 
 from .compat import command_line, folder_paths, tokenizer_folder
@@ -17,8 +17,8 @@ from .compat import command_line, folder_paths, tokenizer_folder
 BASES = ("AU-Adapter demo model",)  # beside the checkpoints
 DATA = ("rendered sample",)  # beside the folders in the input folder
 RUNS = ("go on", "begin again")
-DTYPES = {"bf16": "bf16", "fp16": "fp16", "fp32": "no"}
-UNITS = {  # choice -> AUs, whether left and right are apart
+PRECISIONS = {"bf16": "bf16", "fp16": "fp16", "fp32": "no"}
+UNIT_CHOICES = {  # choice -> AUs, whether left and right are apart
     "12 (set A)": (SET_A, False),
     "17 (sets A and B)": (ALL_UNITS, False),
     "12, left and right apart": (SET_A, True),
@@ -30,7 +30,7 @@ TAKEN = frozenset(
     for name in ("best", "result", "validation", "cache")
     for ending in ("", ".partial", ".previous")
 )
-ENCODERS = ("FineFace's", *AU_ENCODERS)  # the first is the recipe's own
+ENCODERS = ("FineFace's", *TOKEN_ENCODERS)  # the first is the recipe's own
 RUN_FOLDER = "au_adapter"  # of the output folder
 SAVE_EVERY = 250  # steps; an interruption saves anyway
 
@@ -104,7 +104,7 @@ class Request:
 
     def _settings(self) -> dict[str, object]:
         base = {"base": self.checkpoint, "tokenizer": tokenizer_folder()}
-        units, sides = UNITS[self.units]
+        units, sides = UNIT_CHOICES[self.units]
         return {
             **(base if self.checkpoint else {}),
             "batch_size": self.batch_size * self.grad_accumulation_steps,
@@ -112,10 +112,10 @@ class Request:
             "learning_rate": self.learning_rate,
             "warmup_steps": min(200, self.steps // 20),
             "decay_steps": self.steps // 4,
-            **({"encoder": self.encoder} if self.encoder in AU_ENCODERS else {}),
+            **({"encoder": self.encoder} if self.encoder in TOKEN_ENCODERS else {}),
             "lora_rank": self.rank,
             "seed": self.seed,
-            "mixed_precision": DTYPES[self.training_dtype],
+            "mixed_precision": PRECISIONS[self.training_dtype],
             "gradient_checkpointing": str(self.gradient_checkpointing).lower(),
             "units": "[" + ",".join(map(str, units)) + "]",
             **({"sides": "true"} if sides else {}),
@@ -136,7 +136,7 @@ class Request:
     def _landmarker(self) -> Path | None:
         """The file with which the estimator `mesh` validates. None without validation, and where
         the bundled model's regressor suffices: it reads 12 AUs."""
-        wide = set(UNITS[self.units][0]) > set(SET_A)
+        wide = set(UNIT_CHOICES[self.units][0]) > set(SET_A)
         if not self.validate_every or not (self.checkpoint or wide):
             return None
         look = locate if self.checkpoint else find

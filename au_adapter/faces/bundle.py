@@ -5,7 +5,7 @@ from __future__ import annotations
 import zipfile
 from pathlib import Path
 
-from .executor import Network
+from .executor import TFLiteNetwork
 from .tflite import read_graph
 
 DETECTOR = "face_detector.tflite"
@@ -35,7 +35,7 @@ def read_task(path: str | Path) -> dict[str, bytes]:
     )
 
 
-def read_network(path: str | Path) -> Network:
+def read_network(path: str | Path) -> TFLiteNetwork:
     """The network of a .tflite file. ValueError when it is not one."""
     path = Path(path)
-    return Network(read_graph(path.read_bytes(), str(path)))
+    return TFLiteNetwork(read_graph(path.read_bytes(), str(path)))

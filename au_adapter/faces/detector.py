@@ -12,12 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from .crop import cut, to_picture
-from .executor import Network
+from .executor import TFLiteNetwork
 
 # By the network's input size: (pixels between anchors, anchors at each place), and the overlap
 # from which two boxes are one face.
 ANCHORS = {128: ((8, 2), (16, 6)), 192: ((4, 1),)}
-OVERLAP = {128: 0.5, 192: 0.3}
+OVERLAP_IN_WINDOW = {128: 0.5, 192: 0.3}
 LOGIT_LIMIT = 100.0
 KEYPOINTS = ("right eye", "left eye", "nose tip", "mouth", "right ear", "left ear")
 
@@ -42,7 +42,7 @@ class Detections:
 class FaceDetector(nn.Module):
     """Boxes of the faces in pictures."""
 
-    def __init__(self, network: Network):
+    def __init__(self, network: TFLiteNetwork):
         super().__init__()
         size = network.input_size
         if size not in ANCHORS or len(network.graph.outputs) != 2:
@@ -65,7 +65,8 @@ class FaceDetector(nn.Module):
         points = to_picture(self._decode(values.cpu()).flatten(1, 2), windows)
         points = points.reshape(len(chosen), -1, 8, 2)
         return [
-            _separate(*pair, minimum, OVERLAP[size]) for pair in zip(points, scores, strict=True)
+            _separate(*pair, minimum, OVERLAP_IN_WINDOW[size])
+            for pair in zip(points, scores, strict=True)
         ]
 
     def _decode(self, values: Tensor) -> Tensor:

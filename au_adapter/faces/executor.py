@@ -13,19 +13,19 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor, nn
 
-from .tflite import Graph, Operation
+from .tflite import Operation, TFLiteGraph
 
 VALID = 1  # TFLite's padding without padding; the other, 0, keeps ceil(size / stride)
 Argument = Tensor | list[int] | None
 
 
-class Network(nn.Module):
+class TFLiteNetwork(nn.Module):
     """A graph as a module: [N, ...] float32 in, one tensor [N, ...] for each output of the graph.
 
     The files are made for one picture; every operation here leaves the first axis alone.
     """
 
-    def __init__(self, graph: Graph):
+    def __init__(self, graph: TFLiteGraph):
         super().__init__()
         self.graph = graph
         self._lists: dict[int, list[int]] = {}

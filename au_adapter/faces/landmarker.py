@@ -10,13 +10,13 @@ import torch
 from torch import Tensor, nn
 
 from . import bundle
-from .blendshapes import NAMES, Blendshapes
+from .blendshapes import BLENDSHAPE_NAMES, Blendshapes
 from .crop import to_picture
 from .detector import Detections, FaceDetector
-from .executor import Network
+from .executor import TFLiteNetwork
 from .face import Face
 from .mesh import FaceMesh, face_boxes
-from .picture_checks import BATCH, checked
+from .picture_checks import BATCH, finite_pictures
 from .pose import head_pose, read_geometry
 from .search import distinct, search
 from .tflite import read_graph
@@ -57,8 +57,8 @@ class FaceLandmarker(nn.Module):
         super().__init__()
         parts = bundle.read_task(path)
 
-        def network(name: str) -> Network:
-            return Network(read_graph(parts[name], f"{name} in {path}"))
+        def network(name: str) -> TFLiteNetwork:
+            return TFLiteNetwork(read_graph(parts[name], f"{name} in {path}"))
 
         near = network(bundle.DETECTOR)
         self.detector = FaceDetector(bundle.read_network(full_range) if full_range else near)
@@ -85,7 +85,7 @@ class FaceLandmarker(nn.Module):
         longer side; each further level halves that, at about four times the time. From a picture
         with NaN or infinity no face is read; the log names it.
         """
-        images, groups = checked(images)
+        images, groups = finite_pictures(images)
         found: list[list[Face]] = [[] for _ in images]
         for detector, group in product(filter(None, (self.detector, self.fallback)), groups):
             if pictures := [picture for picture in group if not found[picture]]:
@@ -114,7 +114,7 @@ class FaceLandmarker(nn.Module):
                     crop_points=crop_points[i],
                     score=candidate.score,
                     presence=float(presence[i]),
-                    blendshapes=dict(zip(NAMES, scores[i].tolist(), strict=True)),
+                    blendshapes=dict(zip(BLENDSHAPE_NAMES, scores[i].tolist(), strict=True)),
                     pose=poses[i],
                 )
                 found[candidate.picture].append(face)

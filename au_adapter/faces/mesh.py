@@ -10,22 +10,22 @@ from torch import Tensor, nn
 
 from .crop import cut
 from .detector import Detections
-from .executor import Network
+from .executor import TFLiteNetwork
 
-POINTS = 478
+POINT_COUNT = 478
 ENLARGEMENT = 1.5
 
 
 class FaceMesh(nn.Module):
     """Points on faces."""
 
-    def __init__(self, network: Network):
+    def __init__(self, network: TFLiteNetwork):
         super().__init__()
         outputs = network.graph.shapes[network.graph.outputs[0]]
-        if outputs[-1] != 3 * POINTS:
+        if outputs[-1] != 3 * POINT_COUNT:
             raise ValueError(
                 f"This is not the face mesh known here: it gives {outputs[-1]} numbers, "
-                f"expected {3 * POINTS} for {POINTS} points"
+                f"expected {3 * POINT_COUNT} for {POINT_COUNT} points"
             )
         self.network = network
 
@@ -39,7 +39,7 @@ class FaceMesh(nn.Module):
         size = self.network.input_size
         crops = cut(images, chosen, boxes, size, "edge").to(self.network.device)
         values, presence, *_ = self.network(crops)
-        return values.reshape(-1, POINTS, 3).cpu() / size, presence.reshape(-1).sigmoid().cpu()
+        return values.reshape(-1, POINT_COUNT, 3).cpu() / size, presence.reshape(-1).sigmoid().cpu()
 
 
 def face_boxes(faces: Detections) -> Tensor:

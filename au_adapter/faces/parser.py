@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate, relu
 
 from ..weights.tensors import read_tensors
-from .picture_checks import checked
+from .picture_checks import finite_pictures
 
 SIDE = 512  # pixels of a side that the published weights were trained with
 CLASSES = 19
@@ -47,7 +47,7 @@ class FaceParser(nn.Module):
 
         A picture with values that are not finite is all background; the log names it.
         """
-        images, groups = checked(images)
+        images, groups = finite_pictures(images)
         found = torch.zeros(images.shape[:3], dtype=torch.long)
         for chosen in groups:
             pictures = images[chosen].movedim(-1, 1).float().cpu()

@@ -10,7 +10,7 @@ LOGGER = logging.getLogger("au_adapter")
 BATCH = 16  # pictures or faces that go through a network together
 
 
-def checked(images: Tensor) -> tuple[Tensor, list[list[int]]]:
+def finite_pictures(images: Tensor) -> tuple[Tensor, list[list[int]]]:
     """Pictures [N, H, W, 3] (an alpha channel is left out), and the indices of those that are
     finite, in groups that go through a network together.
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from .detector import Detections, FaceDetector, overlaps
 from .picture_checks import BATCH
 
-OVERLAP = 0.3  # from which two boxes of different windows are one face
+OVERLAP_OF_WINDOWS = 0.3  # from which two boxes of different windows are one face
 
 
 def search(
@@ -78,7 +78,7 @@ def _merge(parts: list[Detections]) -> Detections:
         torch.cat([part.scores for part in parts]),
     )
     faces = faces.only(faces.scores.argsort(descending=True, stable=True))
-    return faces.only(torch.tensor(distinct(faces.boxes, OVERLAP), dtype=torch.long))
+    return faces.only(torch.tensor(distinct(faces.boxes, OVERLAP_OF_WINDOWS), dtype=torch.long))
 
 
 def distinct(boxes: Tensor, overlap: float) -> list[int]:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from .bundle import read_network
 from .crop import cut, whole
-from .picture_checks import checked
+from .picture_checks import finite_pictures
 
 
 class PersonSegmenter(nn.Module):
@@ -31,7 +31,7 @@ class PersonSegmenter(nn.Module):
 
         The mask of a picture with values that are not finite is 0; the log names it.
         """
-        images, groups = checked(images)
+        images, groups = finite_pictures(images)
         masks = torch.zeros(images.shape[:3])
         box = whole(*images.shape[1:3])
         for chosen in groups:

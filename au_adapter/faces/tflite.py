@@ -83,7 +83,7 @@ class Operation:
 
 
 @dataclass(frozen=True)
-class Graph:
+class TFLiteGraph:
     """Operations in the order to run them. Constants are float32, or integers where they are
     shapes and axes; `shapes` holds every tensor's shape in TFLite's layout [1, H, W, C]."""
 
@@ -142,7 +142,7 @@ class Table:
         return [Table(self.data, self._follow(place)) for place in places]
 
 
-def read_graph(data: bytes, name: str) -> Graph:
+def read_graph(data: bytes, name: str) -> TFLiteGraph:
     """The graph of a TFLite file's bytes; `name` is what errors call it.
 
     Raises ValueError when it is another kind of file, incomplete, or beyond what is read here.
@@ -159,7 +159,7 @@ def read_graph(data: bytes, name: str) -> Graph:
         ) from error
 
 
-def _graph(model: Table) -> Graph:
+def _graph(model: Table) -> TFLiteGraph:
     graph, buffers = model.tables(2)[0], model.tables(4)
     tensors = graph.tables(0)
     codes = [_operation_name(code) for code in model.tables(1)]
@@ -171,7 +171,7 @@ def _graph(model: Table) -> Graph:
     operations = [_operation(step, codes) for step in graph.tables(3)]
     operations = [step for step in operations if not _is_folded(step, constants)]
     used = {index for step in operations for index in step.inputs}
-    return Graph(
+    return TFLiteGraph(
         operations=operations,
         constants={index: array for index, array in constants.items() if index in used},
         shapes={index: tuple(tensor.vector(0).tolist()) for index, tensor in enumerate(tensors)},

@@ -32,7 +32,7 @@ class AUAdapterConfig:
 
     units: AU numbers in the order of the encoder's inputs.
     sides: whether left and right are apart, in tokens of their own (`encoders.SidedEncoder`).
-    encoder: a name in AU_ENCODERS.
+    encoder: a name in TOKEN_ENCODERS.
     width: width of the text embedding, which the AU tokens share.
     layers: diffusers path of each cross-attention ("...attn2") -> its inner channels C.
     lora_rank, lora_alpha: 0 without LoRA; the trained scale is alpha / rank, alpha None meaning 8.

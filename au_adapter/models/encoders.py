@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 
-class AUEncoder(nn.Module):
+class TokenEncoder(nn.Module):
     """Maps AU intensities float [N, K] (usually 0..5) to tokens float [N, T, width]."""
 
     def __init__(self, unit_count: int, width: int) -> None:
@@ -38,7 +38,7 @@ class AUEncoder(nn.Module):
             )
 
 
-class NoEncoding(AUEncoder):
+class NoEncoding(TokenEncoder):
     """The raw values, then zeros."""
 
     def __init__(self, unit_count: int, width: int) -> None:
@@ -49,7 +49,7 @@ class NoEncoding(AUEncoder):
         return self._one_token(values)
 
 
-class MLPEncoder(AUEncoder):
+class MLPEncoder(TokenEncoder):
     """The values lifted to the whole width; no raw values."""
 
     def __init__(self, unit_count: int, width: int) -> None:
@@ -60,7 +60,7 @@ class MLPEncoder(AUEncoder):
         return self._one_token(self.mlp(values))
 
 
-class ResidualEncoder(AUEncoder):
+class ResidualEncoder(TokenEncoder):
     """The raw values, then what an MLP makes of them, then zeros."""
 
     def __init__(self, unit_count: int, width: int, mlp: nn.Module, columns: int) -> None:
@@ -102,7 +102,7 @@ class Res3MLPEncoder(ResidualEncoder):
         super().__init__(unit_count, width, mlp, 64)
 
 
-class IndividualEncoder(AUEncoder):
+class IndividualEncoder(TokenEncoder):
     """One MLP for each AU and one for their interactions: K + 1 tokens, the interactions last."""
 
     def __init__(self, unit_count: int, width: int) -> None:
@@ -119,7 +119,7 @@ class IndividualEncoder(AUEncoder):
         return torch.stack([*each, self.interactions(values)], dim=1)
 
 
-class SidedEncoder(AUEncoder):
+class SidedEncoder(TokenEncoder):
     """Tokens of the left side, then of the right, by one encoder for both.
 
     FineFace's one token adds the same to every place of the picture, and sides learnt from it
@@ -129,7 +129,7 @@ class SidedEncoder(AUEncoder):
 
     MARK = 4.0  # + left, - right: as large as an intensity, so that keys learn it as fast
 
-    def __init__(self, one_side: AUEncoder) -> None:
+    def __init__(self, one_side: TokenEncoder) -> None:
         """one_side: an encoder of K AUs; the values [N, 2 K] are the left of every AU, then the
         right."""
         super().__init__(2 * one_side.unit_count, one_side.width)
@@ -145,7 +145,7 @@ class SidedEncoder(AUEncoder):
         return torch.cat([left + mark, right - mark], dim=1)
 
 
-AU_ENCODERS: dict[str, type[AUEncoder]] = {
+TOKEN_ENCODERS: dict[str, type[TokenEncoder]] = {
     "none": NoEncoding,
     "mlp": MLPEncoder,
     "res_mlp": ResMLPEncoder,
@@ -155,10 +155,12 @@ AU_ENCODERS: dict[str, type[AUEncoder]] = {
 }
 
 
-def build_encoder(name: str, unit_count: int, width: int, sides: bool = False) -> AUEncoder:
-    """The encoder called `name` in AU_ENCODERS, for `unit_count` AUs and tokens of `width`; with
+def build_encoder(name: str, unit_count: int, width: int, sides: bool = False) -> TokenEncoder:
+    """The encoder called `name` in TOKEN_ENCODERS, for `unit_count` AUs and tokens of `width`; with
     `sides` one that reads the left of every AU and then the right."""
-    if name not in AU_ENCODERS:
-        raise ValueError(f"unknown AU encoder {name!r}, expected one of {', '.join(AU_ENCODERS)}")
-    encoder = AU_ENCODERS[name](unit_count, width)
+    if name not in TOKEN_ENCODERS:
+        raise ValueError(
+            f"unknown AU encoder {name!r}, expected one of {', '.join(TOKEN_ENCODERS)}"
+        )
+    encoder = TOKEN_ENCODERS[name](unit_count, width)
     return SidedEncoder(encoder) if sides else encoder

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 
 @dataclass(frozen=True)
-class AUEstimatorConfig:
+class MeshRegressorConfig:
     """units: AUs in the order of the output. middle: those of them that have no sides.
     points: how many of the mesh's points are looked at. scores: how many blendshapes.
     components: how many ways in which the points move together. hidden: the layers' widths."""
@@ -27,12 +27,12 @@ class AUEstimatorConfig:
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> AUEstimatorConfig:
+    def from_dict(cls, values: dict[str, Any]) -> MeshRegressorConfig:
         """Read what `to_dict` wrote."""
         return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
 
 
-class AUEstimator(nn.Module):
+class MeshRegressor(nn.Module):
     """Aligned points and blendshapes of faces -> intensities of both sides, about 0..5.
 
     It knows the subject's left side alone: the right side is the left one of the mirrored face, so
@@ -43,7 +43,7 @@ class AUEstimator(nn.Module):
     basis, the components of the points; shift and scale of the features.
     """
 
-    def __init__(self, config: AUEstimatorConfig):
+    def __init__(self, config: MeshRegressorConfig):
         super().__init__()
         self.config = config
         features = config.components + config.scores

@@ -17,7 +17,7 @@ from .adapter import AUAdapter
 from .encoders import SidedEncoder, build_encoder
 
 
-def widened(adapter: AUAdapter, units: Sequence[int], sides: bool) -> AUAdapter:
+def widen_adapter(adapter: AUAdapter, units: Sequence[int], sides: bool) -> AUAdapter:
     """`adapter` for these AUs, in this order; itself where they are its own.
 
     ValueError for AUs that it would lose, sides that it would lose, or an encoder other than

@@ -17,8 +17,8 @@ from torch import Tensor
 from ..disk import replacing
 from ..models.adapter import AUAdapter, AUAdapterConfig, LoRA, lora_shapes
 from ..models.calibration import Calibration
-from .fineface_files import find_parts, read_published, some
-from .tensors import METADATA_KEY, read_metadata, read_tensors
+from .fineface_files import find_parts, read_published
+from .tensors import METADATA_KEY, read_metadata, read_tensors, some
 
 # Beside the config, not in it: what knows no calibration still reads the adapter.
 CALIBRATION_KEY = "au_adapter_calibration"

@@ -143,7 +143,7 @@ DOWNLOADS: dict[str, Download] = {
 }
 
 
-def find(name: str) -> Download:
+def find_download(name: str) -> Download:
     """The entry of a name. ValueError naming those that exist."""
     if name not in DOWNLOADS:
         raise ValueError(f"There is no download '{name}'; known are {', '.join(DOWNLOADS)}")

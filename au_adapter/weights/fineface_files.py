@@ -17,18 +17,17 @@ from torch import Tensor
 
 from ..facs import SET_A
 from ..models.adapter import AUAdapterConfig, describe_layers
-from .tensors import ENDINGS, METADATA_KEY, read_metadata, read_shapes, read_tensors
+from .tensors import ENDINGS, METADATA_KEY, Shapes, read_metadata, read_shapes, read_tensors, some
 
 LOGGER = logging.getLogger("au_adapter")
-Shapes = dict[str, tuple[int, ...]]
 PROJECTIONS, ENCODER, LORA = "attention processors", "AU encoder", "LoRA"
 
 
 @dataclass(frozen=True)
-class Family:
+class PublishedBase:
     """A base that FineFace published weights for.
 
-    width: of the text embedding. encoder: a name in AU_ENCODERS. outputs: of the encoder's Linear.
+    width: of the text embedding. encoder: one of TOKEN_ENCODERS. outputs: of the encoder's Linear.
     """
 
     name: str
@@ -37,9 +36,9 @@ class Family:
     outputs: int
 
 
-FAMILIES = (
-    Family("Stable Diffusion 2.1", 1024, "res_mlp64", 64),
-    Family("Stable Diffusion 1.5", 768, "res_mlp", 756),
+PUBLISHED_BASES = (
+    PublishedBase("Stable Diffusion 2.1", 1024, "res_mlp64", 64),
+    PublishedBase("Stable Diffusion 1.5", 768, "res_mlp", 756),
 )
 CHANNELS = (320, 640, 1280)  # of the three levels that have cross-attention
 
@@ -72,15 +71,15 @@ class Part:
     widths: frozenset[int]
 
     @property
-    def family(self) -> Family:
+    def family(self) -> PublishedBase:
         """Of the one text width that it is for. ValueError for several, or for an unknown one."""
-        known = {family.width: family for family in FAMILIES}
+        known = {family.width: family for family in PUBLISHED_BASES}
         if len(self.widths) == 1 and self.widths <= set(known):
             return known[next(iter(self.widths))]
         raise ValueError(
             f"{self.path} is for a text width of {', '.join(map(str, sorted(self.widths)))}; "
             "FineFace was published for "
-            + " and ".join(f"{family.width} ({family.name})" for family in FAMILIES)
+            + " and ".join(f"{family.width} ({family.name})" for family in PUBLISHED_BASES)
         )
 
     @property
@@ -153,7 +152,7 @@ def read_part(path: Path) -> Part | None:
 
 def _encoder_width(shape: tuple[int, ...]) -> int:
     """The text width that an encoder's Linear is for: of 64 outputs 1024, else 12 more."""
-    known = {family.outputs: family.width for family in FAMILIES}
+    known = {family.outputs: family.width for family in PUBLISHED_BASES}
     return known.get(shape[0], shape[0] + len(SET_A))
 
 
@@ -173,7 +172,7 @@ def _parts_of(folder: Path, *without: Path) -> list[Part]:
     files = [f for f in sorted(folder.iterdir()) if f.suffix.lower() in ENDINGS and f.is_file()]
     files = [f for f in files if f not in without and METADATA_KEY not in read_metadata(f)]
     parts = [part for part in map(read_part, files) if part is not None and not part.whole]
-    known = {family.width for family in FAMILIES}
+    known = {family.width for family in PUBLISHED_BASES}
     return [part for part in parts if part.widths <= known]
 
 
@@ -210,7 +209,7 @@ def _complete(parts: list[Part], source: Path) -> list[Part]:
     return own
 
 
-def _missing(kind: str, family: Family, parts: list[Part], source: Path) -> str:
+def _missing(kind: str, family: PublishedBase, parts: list[Part], source: Path) -> str:
     folder = source if source.is_dir() else source.parent
     others = [part for part in parts if kind in part.kinds]
     shape = {
@@ -247,7 +246,7 @@ def _take_lora(
     return lora, alphas.pop() if alphas else None
 
 
-def _check(tensors: dict[str, Tensor], family: Family, path: str | Path) -> None:
+def _check(tensors: dict[str, Tensor], family: PublishedBase, path: str | Path) -> None:
     """ValueError unless the tensors are 16 K, 16 V and the encoder in the family's shapes."""
     expected = _expected(family)
     counts = {
@@ -270,7 +269,7 @@ def _check(tensors: dict[str, Tensor], family: Family, path: str | Path) -> None
             )
 
 
-def _expected(family: Family) -> Shapes:
+def _expected(family: PublishedBase) -> Shapes:
     projections = {
         f"{path}.processor.au_to_{kind}.weight": (channels, family.width)
         for path, channels in LAYERS.items()
@@ -295,8 +294,3 @@ def _not_an_adapter(path: Path) -> str:
         f"{path} is not an AU-Adapter ({found}): choose a file written by Save AU-Adapter or by "
         "`au-adapter convert`, or one of FineFace's published files"
     )
-
-
-def some(names: list[str]) -> str:
-    """The first few of many names."""
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

@@ -20,19 +20,18 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ..disk import replacing
-from ..models.magicface import IDENTITY, LATENT_CHANNELS, UNITS, MagicFace
+from ..models.magicface import IDENTITY, LATENT_CHANNELS, MAGICFACE_UNITS, MagicFace
 from ..models.magicface_ablations import IDENTITIES, Ablation
-from .fineface_files import some
-from .tensors import ENDINGS, read_metadata, read_shapes, read_tensors
+from .tensors import ENDINGS, Shapes, read_metadata, read_shapes, read_tensors, some
 
 DENOISING, ID_ENCODER = "denoising_unet", "ID_enc"
 TITLES = {DENOISING: "denoising UNet", ID_ENCODER: "ID encoder"}
-METADATA_KEY = "magicface"
+MAGICFACE_KEY = "magicface"
 FORMAT = 1
 AU_LINEAR = "au_aug_mlp"  # the released name of the Linear that turns AUs into a time term
 HEADS = 8  # of every attention of Stable Diffusion 1.5; shapes do not tell it
 # Channels of the first convolution and units of the AU encoder, as released.
-LAYOUTS = {DENOISING: (2 * LATENT_CHANNELS, len(UNITS)), ID_ENCODER: (LATENT_CHANNELS, 0)}
+LAYOUTS = {DENOISING: (2 * LATENT_CHANNELS, len(MAGICFACE_UNITS)), ID_ENCODER: (LATENT_CHANNELS, 0)}
 # The choices that a file leaves out are these.
 RELEASED = {"identity": IDENTITY, "au_encoder": "linear_time", "controller": "released"}
 
@@ -43,11 +42,10 @@ CONFIG = (
 )
 
 NAMING = 64  # numbers of a tensor that its MagicFace's name depends on
-Shapes = dict[str, tuple[int, ...]]
 
 
 @dataclass(frozen=True)
-class Part:
+class UNetFile:
     """One of the two UNets in a file. config: what `UNet2DConditionModel.from_config` takes;
     options: "identity", which of models.magicface_ablations.IDENTITIES it is part of, and the
     others that this one takes; prefix: of its names there."""
@@ -69,7 +67,7 @@ class Part:
         return _read(self.path, self.prefix, slice(1))
 
 
-def read_part(path: str | Path, name: str) -> Part:
+def read_unet_file(path: str | Path, name: str) -> UNetFile:
     """Find the denoising UNet or the ID encoder in a file, without reading its numbers.
 
     FileNotFoundError without the file; ValueError when it holds something else, saying what.
@@ -81,29 +79,29 @@ def read_part(path: str | Path, name: str) -> Part:
     described = _described(path)
     if prefix and name in described.get("config", {}):
         options = {**RELEASED, **described["options"]}
-        return Part(path, name, prefix, described["config"][name], options)
+        return UNetFile(path, name, prefix, described["config"][name], options)
     if (found := _kind(own)) != TITLES[name]:
         raise ValueError(
             f"{path} holds {_article(found)}, not MagicFace's {TITLES[name]}: choose "
             f"{name}/diffusion_pytorch_model.safetensors as published, or the file that "
             "`au-adapter convert` made of both"
         )
-    return Part(path, name, prefix, describe_unet(own, path), RELEASED)
+    return UNetFile(path, name, prefix, describe_unet(own, path), RELEASED)
 
 
-def find_parts(source: str | Path) -> tuple[Part, ...]:
+def find_unets(source: str | Path) -> tuple[UNetFile, ...]:
     """Denoising UNet and ID encoder of a folder as published, or of one file with both; the former
     alone of a file that has another identity than "encoder"."""
     source = Path(source)
     if source.is_file():
-        denoising = read_part(source, DENOISING)
+        denoising = read_unet_file(source, DENOISING)
         if denoising.options["identity"] != IDENTITY:
             return (denoising,)
-        return denoising, read_part(source, ID_ENCODER)
-    return tuple(read_part(_file_in(source / name), name) for name in TITLES)
+        return denoising, read_unet_file(source, ID_ENCODER)
+    return tuple(read_unet_file(_file_in(source / name), name) for name in TITLES)
 
 
-def magicface_hash(parts: tuple[Part, ...]) -> str:
+def magicface_hash(parts: tuple[UNetFile, ...]) -> str:
     """16 hex digits that name the weights of both networks, the same for every form of their files.
 
     They depend on the names and the first numbers of every weight: to read 7 GB takes too long
@@ -126,8 +124,8 @@ def is_magicface(source: str | Path) -> bool:
 
 
 def convert_magicface(source: str | Path, output: str | Path) -> Path:
-    """Write both UNets of `source` (see `find_parts`) into one safetensors file, as they are."""
-    parts = find_parts(source)
+    """Write both UNets of `source` (see `find_unets`) into one safetensors file, as they are."""
+    parts = find_unets(source)
     tensors = {f"{part.name}.{name}": t for part in parts for name, t in part.tensors().items()}
     configs = {part.name: part.config for part in parts}
     return save_magicface(tensors, configs, parts[0].options, output)
@@ -147,15 +145,15 @@ def save_magicface(
     described = json.dumps({"format": FORMAT, "config": configs, "options": said})
     whole = {name: tensor.contiguous() for name, tensor in tensors.items()}
     with replacing(path) as partial:
-        save_file(whole, partial, metadata={METADATA_KEY: described})
+        save_file(whole, partial, metadata={MAGICFACE_KEY: described})
     return path
 
 
 def load_magicface(source: str | Path) -> MagicFace | Ablation:
-    """All networks, for diffusers, from what `find_parts` takes; float32, on the CPU."""
+    """All networks, for diffusers, from what `find_unets` takes; float32, on the CPU."""
     from diffusers import UNet2DConditionModel  # ComfyUI, which brings UNets of its own, lacks it
 
-    parts = find_parts(source)
+    parts = find_unets(source)
     with torch.device("meta"):  # no numbers are drawn that the file's replace anyway
         unets = [UNet2DConditionModel.from_config(part.config) for part in parts]
         options = dict(parts[0].options)
@@ -271,7 +269,7 @@ def _article(kind: str) -> str:
 
 
 def _described(path: Path) -> dict[str, Any]:
-    text = read_metadata(path).get(METADATA_KEY)
+    text = read_metadata(path).get(MAGICFACE_KEY)
     described = json.loads(text) if text else {"format": FORMAT}
     if described.get("format") != FORMAT:
         raise ValueError(

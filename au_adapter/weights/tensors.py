@@ -15,6 +15,7 @@ ENDINGS = (".safetensors", ".ckpt", ".pt", ".pth", ".bin")
 PEEK = 512  # bytes that tell a web page or a pointer from weights
 PEEKED = 64  # numbers of a weight that name it
 METADATA_KEY = "au_adapter"  # what a file written by this project has in its metadata
+Shapes = dict[str, tuple[int, ...]]  # name of a tensor -> its shape
 DAMAGED = "it is truncated or of another kind; copy or download it again"
 
 
@@ -42,7 +43,7 @@ def read_tensors(path: str | Path) -> dict[str, Tensor]:
         return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
 
 
-def read_shapes(path: str | Path) -> dict[str, tuple[int, ...]]:
+def read_shapes(path: str | Path) -> Shapes:
     """The shape of every named tensor, without reading the numbers. Errors as `read_tensors`."""
     path = _checked(path)
     if _is_pickle(path):
@@ -126,3 +127,8 @@ def _safetensors(path: Path) -> safe_open:
 def _damaged(path: Path) -> ValueError:
     size = path.stat().st_size
     return ValueError(f"{path} ({size} bytes) is not a whole file of weights: {DAMAGED}")
+
+
+def some(names: list[str]) -> str:
+    """The first three of many names, and how many more there are."""
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

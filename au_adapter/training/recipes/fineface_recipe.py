@@ -20,7 +20,7 @@ from torch import Tensor
 from ...bases import base_name
 from ...models.adapter import AUAdapter
 from ...models.diffusers_unet import collect_lora, train_on_unet
-from ...models.widening import widened
+from ...models.widening import widen_adapter
 from ...weights.adapter_files import load_adapter, save_adapter
 from ..sampling import Case
 from ..settings import Settings, require_number
@@ -111,7 +111,7 @@ class FineFaceRecipe(AdaptedRecipe):
             if asked not in (None, found):
                 raise ValueError(f"{self.start} has the {name} {found}: ask for it, or for none")
         try:
-            adapter = widened(known, self.units, self.sides).with_calibration(None)
+            adapter = widen_adapter(known, self.units, self.sides).with_calibration(None)
         except ValueError as error:
             raise ValueError(f"{self.start}: {error}") from error
         adapter.config = replace(adapter.config, **self._base())
