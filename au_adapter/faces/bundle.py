@@ -16,7 +16,7 @@ MEMBERS = (DETECTOR, MESH, BLENDSHAPES, GEOMETRY)
 
 
 def read_task(path: str | Path) -> dict[str, bytes]:
-    """The files in a face landmarker's .task, by name. ValueError when it is not one."""
+    """The files in a face landmarker's .task, by name; ValueError for any other file."""
     path = Path(path)
     try:
         with zipfile.ZipFile(path) as archive:
@@ -36,6 +36,6 @@ def read_task(path: str | Path) -> dict[str, bytes]:
 
 
 def read_network(path: str | Path) -> TFLiteNetwork:
-    """The network of a .tflite file. ValueError when it is not one."""
+    """The network of a .tflite file; ValueError for any other file."""
     path = Path(path)
     return TFLiteNetwork(read_graph(path.read_bytes(), str(path)))

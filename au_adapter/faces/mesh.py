@@ -1,6 +1,6 @@
-"""478 points on a face: Attention Mesh's successor, Face Mesh V2 (256 pixels).
+"""478 points on a face: Face Mesh V2 (256 pixels), the successor of Attention Mesh.
 
-The crop is MediaPipe's: the detector's box times 1.5, turned so that the eyes are level.
+The crop is MediaPipe's: the detector's box times 1.5, rotated so that the eyes are level.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ class FaceMesh(nn.Module):
     def forward(self, images: Tensor, chosen: list[int], boxes: Tensor) -> tuple[Tensor, Tensor]:
         """Read box i of boxes [F, 5] in picture chosen[i] of images [N, H, W, 3], 0..1.
 
-        Returns points [F, 478, 3] and the probability [F] of a face being there. Points have 0..1
-        across the box, and a depth in the same unit that grows away from the camera and is 0
-        about the middle of the head.
+        Returns points [F, 478, 3], and the probability [F] that a face is there. Points are in 0..1
+        across the box; the depth, in the same unit, grows away from the camera and is about 0 in
+        the middle of the head.
         """
         size = self.network.input_size
         crops = cut(images, chosen, boxes, size, "edge").to(self.network.device)
@@ -43,7 +43,7 @@ class FaceMesh(nn.Module):
 
 
 def face_boxes(faces: Detections) -> Tensor:
-    """The turned boxes [K, 5] around detected faces, to cut them out for the mesh."""
+    """The rotated boxes [K, 5] of detected faces, to crop them for the mesh."""
     low, high = faces.boxes[:, :2], faces.boxes[:, 2:]
     x, y = (faces.keypoints[:, 1] - faces.keypoints[:, 0]).unbind(-1)
     angle = torch.atan2(y, x)[:, None]

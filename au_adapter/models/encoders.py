@@ -1,8 +1,8 @@
-"""AU encoders: a vector of AU intensities becomes tokens in the width of the text embedding.
+"""AU encoders: AU intensities become tokens of the text embedding's width.
 
 The six encoders compared in FineFace (arXiv 2407.20175) Table 2, defined in its supplement under
 "AU Encoders". `res_mlp64` is the published one; its "MLP" is a single Linear without a
-nonlinearity, and so it is here. Left and right apart are ours: `SidedEncoder`.
+nonlinearity, and so it is here. `SidedEncoder`, for left and right apart, is ours.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class TokenEncoder(nn.Module):
         return 1
 
     def _one_token(self, *parts: Tensor) -> Tensor:
-        """Parts [N, *] side by side, zeros after them, as one token [N, 1, width]."""
+        """Parts [N, *] concatenated and padded with zeros to one token [N, 1, width]."""
         row = torch.cat(parts, dim=-1)
         return pad(row, (0, self.width - row.shape[-1])).unsqueeze(1)
 
@@ -50,7 +50,7 @@ class NoEncoding(TokenEncoder):
 
 
 class MLPEncoder(TokenEncoder):
-    """The values lifted to the whole width; no raw values."""
+    """A Linear to the whole width, without the raw values."""
 
     def __init__(self, unit_count: int, width: int) -> None:
         super().__init__(unit_count, width)
@@ -61,7 +61,7 @@ class MLPEncoder(TokenEncoder):
 
 
 class ResidualEncoder(TokenEncoder):
-    """The raw values, then what an MLP makes of them, then zeros."""
+    """The raw values, then their MLP, then zeros."""
 
     def __init__(self, unit_count: int, width: int, mlp: nn.Module, columns: int) -> None:
         super().__init__(unit_count, width)
@@ -90,7 +90,7 @@ class ResMLP64Encoder(ResidualEncoder):
 class Res3MLPEncoder(ResidualEncoder):
     """The raw values, a three layer MLP with normalisation and leaky ReLUs, zeros.
 
-    The supplement leaves the widths open; 64 throughout, as in the encoder that it extends.
+    The supplement leaves the widths open; here 64 throughout, as in the encoder that it extends.
     """
 
     def __init__(self, unit_count: int, width: int) -> None:
@@ -120,18 +120,17 @@ class IndividualEncoder(TokenEncoder):
 
 
 class SidedEncoder(TokenEncoder):
-    """Tokens of the left side, then of the right, by one encoder for both.
+    """Tokens of the left side, then of the right, by one encoder for both. Not in the paper.
 
-    FineFace's one token adds the same to every place of the picture, and sides learnt from it
-    hardly come apart. With a token for each side, every place attends to its own by its query. The
-    last column tells the keys of the two apart where the intensities do not. Beyond the paper.
+    FineFace's single token adds the same at every position, so left and right can hardly be
+    learned apart. With one token per side, the query of each position attends to its own side. The
+    last column marks the side, so that keys differ where the intensities do not.
     """
 
-    MARK = 4.0  # + left, - right: as large as an intensity, so that keys learn it as fast
+    MARK = 4.0  # + left, - right: the size of an intensity, so that keys learn it as fast
 
     def __init__(self, one_side: TokenEncoder) -> None:
-        """one_side: an encoder of K AUs; the values [N, 2 K] are the left of every AU, then the
-        right."""
+        """one_side: an encoder of K AUs. Values are [N, 2 K]: left of every AU, then right."""
         super().__init__(2 * one_side.unit_count, one_side.width)
         self.one_side = one_side
 
@@ -156,8 +155,8 @@ TOKEN_ENCODERS: dict[str, type[TokenEncoder]] = {
 
 
 def build_encoder(name: str, unit_count: int, width: int, sides: bool = False) -> TokenEncoder:
-    """The encoder called `name` in TOKEN_ENCODERS, for `unit_count` AUs and tokens of `width`; with
-    `sides` one that reads the left of every AU and then the right."""
+    """The encoder `name` of TOKEN_ENCODERS, for `unit_count` AUs and tokens of `width`; with
+    `sides`, its inputs are the left of every AU, then the right."""
     if name not in TOKEN_ENCODERS:
         raise ValueError(
             f"unknown AU encoder {name!r}, expected one of {', '.join(TOKEN_ENCODERS)}"
