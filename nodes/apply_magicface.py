@@ -46,7 +46,7 @@ from .sockets import (
 )
 
 MAGICFACE_FOLDER = "magicface"
-DEMO_WIDTH = 128  # numbers of a token in the bundled model's text
+DEMO_WIDTH = 128  # text width of the bundled model
 VAE_TOOLTIP = "Of the base: Load Demo Model for the bundled MagicFace, else Stable Diffusion 1.5."
 ALIASES = ["MagicFace", "expression", "face edit", "FACS", "action units"]
 
@@ -217,8 +217,8 @@ class ApplyMagicFace(Node):
 
 
 def _weights_hash(graph: QueuedGraph, key: str) -> str | None:
-    """Of the Load MagicFace that a node's MODEL comes from, beyond LoRAs and the like on it; None
-    for another pack's loader and for files that the graph does not name."""
+    """Hash of the Load MagicFace that a node's MODEL comes from, past LoRAs and the like; None for
+    another pack's loader and for files that the graph does not name."""
     before = graph.upstream(key, "model")
     loader = next((node for node in before if graph.kind(node) is LoadMagicFace), None)
     widgets = graph.widgets(loader) if loader else {}
@@ -230,7 +230,7 @@ def _weights_hash(graph: QueuedGraph, key: str) -> str | None:
 
 @lru_cache(maxsize=16)
 def _hash(denoising: Path, id_encoder: Path, changed: tuple[int, ...]) -> str:
-    """Of a MagicFace as its files were when they `changed`."""
+    """Hash of a MagicFace; `changed` are its files' times, for the cache."""
     return magicface_hash(
         (read_unet_file(denoising, DENOISING), read_unet_file(id_encoder, ID_ENCODER))
     )
@@ -250,7 +250,7 @@ def _guidance(graph: QueuedGraph, key: str) -> set[float | None]:
 
 
 def change_of(vector: AUVector) -> Tensor:
-    """The change [N, 12] that an AU vector asks of MagicFace; ValueError for what it cannot do."""
+    """The change [N, 12] for MagicFace; ValueError where left and right differ."""
     left, right = vector.sides()
     if not torch.equal(left, right):
         raise ValueError(
@@ -280,13 +280,13 @@ def _look(id_encoder: ModelPatcher, photo: Tensor, text: Tensor) -> dict[str, Te
 def _with_background(
     conditioning: Conditioning, latents: Tensor, conds: dict[str, CONDRegular]
 ) -> Conditioning:
-    """CONDITIONING with the background where core looks for it, and with `conds`."""
+    """CONDITIONING with `conds`, and the background where core looks for it."""
     with_latents = [(text, {**more, "concat_latent_image": latents}) for text, more in conditioning]
     return with_conds(with_latents, conds)
 
 
 def _latent(identity: Identity, batch: int, crop: FaceCrop | None) -> dict[str, Tensor]:
-    """An empty LATENT; with a crop one that samplers hold to the photo where nothing will show."""
+    """An empty LATENT; with a crop, samplers keep the photo where the edit will not show."""
     device = model_management.intermediate_device()
     if crop is None:
         return {"samples": torch.zeros(batch, LATENT_CHANNELS, *identity.size, device=device)}
@@ -296,7 +296,7 @@ def _latent(identity: Identity, batch: int, crop: FaceCrop | None) -> dict[str, 
             f"{identity.photos}: connect both to the same Prepare MagicFace."
         )
     drawn = adaptive_avg_pool2d(crop.masks[:, None], identity.size).to(device)
-    # Where the face is drawn the latents are empty: it starts from noise alone, as published.
+    # Empty where the face is drawn: it starts from pure noise, as published.
     held = identity.latents.to(device) * (drawn < 1)
     copies = batch // identity.photos
     return {
@@ -306,7 +306,7 @@ def _latent(identity: Identity, batch: int, crop: FaceCrop | None) -> dict[str, 
 
 
 def _batch(identity: Identity, background: Tensor, changes: int) -> int:
-    """How many pictures come out; ValueError unless photos, backgrounds and changes agree."""
+    """The number of pictures; ValueError unless photos, backgrounds and changes agree."""
     found = (len(background), tuple(background.shape[-2:]))
     if found != (identity.photos, identity.size):
         raise ValueError(
@@ -351,12 +351,12 @@ def _pixels(size: tuple[int, int]) -> str:
 
 
 def _files() -> list[str]:
-    """What can be chosen: the bundled file even where it is missing, for the node to say so."""
+    """The choices. The bundled file is among them even if it is missing: the node then says so."""
     return [*dict.fromkeys([*folder_paths.get_filename_list(MAGICFACE_FOLDER), MAGICFACE])]
 
 
 def magicface_path(file: str) -> Path:
-    """Where a file that Load MagicFace offers lies; FileNotFoundError with what to do."""
+    """The path of a file that Load MagicFace offers; FileNotFoundError that says what to do."""
     if path := folder_paths.get_full_path(MAGICFACE_FOLDER, file):
         return Path(path)
     advice = f"put it into models/{MAGICFACE_FOLDER}, or choose another file"

@@ -1,7 +1,7 @@
 """A ComfyUI MODEL from one of MagicFace's two UNets.
 
-Core recognises a UNet of eight input channels in diffusers' layout only for SDXL, and knows nothing
-of the Linear that brings AUs into the time embedding.
+Core recognises a UNet with eight input channels in diffusers' layout only for SDXL, and does not
+know the Linear that adds AUs to the time embedding.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ logger = logging.getLogger("au_adapter")
 
 
 class MagicFaceUNet(UNetModel):
-    """Core's UNet that owns the AU encoder too, so that it is loaded, cast and freed with it."""
+    """Core's UNet with the AU encoder, which is loaded, cast and freed with it."""
 
     def __init__(self, *, model_channels: int, operations: Any, **config: Any) -> None:
         super().__init__(model_channels=model_channels, operations=operations, **config)
@@ -84,7 +84,7 @@ def load_unet(path: Path, name: str, disable_dynamic: bool = False) -> ModelPatc
 
 
 def _description(config: dict[str, Any], weights: dict[str, Tensor]) -> MagicFaceConfig:
-    """Core's description of the network, with the precision it would choose for these weights."""
+    """Core's description of the network, with the precision that core chooses for the weights."""
     description = MagicFaceConfig(unet_config(config))
     kinds = list(description.supported_inference_dtypes)
     numbers = sum(tensor.numel() for tensor in weights.values())

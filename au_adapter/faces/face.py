@@ -68,16 +68,31 @@ def _to_core(face: Face) -> dict[str, Any]:
     }
 
 
-def from_face_landmarks(landmarks: dict[str, Any]) -> list[list[Face]]:
-    """Core's FACE_LANDMARKS -> faces by picture. ValueError naming what is missing."""
+def from_face_landmarks(
+    landmarks: dict[str, Any], images: Tensor | None = None
+) -> list[list[Face]]:
+    """Core's FACE_LANDMARKS -> faces by picture. ValueError naming what is missing.
+
+    images [N, H, W, C]: pictures whose number and size the landmarks must have.
+    """
     if not isinstance(landmarks, dict) or "frames" not in landmarks:
         raise ValueError(
             "These are not FACE_LANDMARKS: expected a dictionary with 'frames'. Connect Detect "
             "Face Landmarks (MediaPipe) or AU Estimator"
         )
+    frames = landmarks["frames"]
+    if images is not None:
+        count, (height, width) = len(images), images.shape[1:3]
+        size = tuple(landmarks.get("image_size", (height, width)))
+        if (len(frames), size) != (count, (height, width)):
+            raise ValueError(
+                f"the FACE_LANDMARKS are of {len(frames)} picture(s) of {size[1]} x {size[0]} "
+                f"pixels, the IMAGE is {count} of {width} x {height}: connect the same pictures to "
+                "both, or leave the landmarks out"
+            )
     return [
         [_from_core(face, f"Face {j} of picture {i}") for j, face in enumerate(faces)]
-        for i, faces in enumerate(landmarks["frames"])
+        for i, faces in enumerate(frames)
     ]
 
 
