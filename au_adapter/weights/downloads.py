@@ -45,7 +45,7 @@ class Download:
     def table(self) -> dict[str, tuple[int, str | None]]:
         """{path: (size in bytes, SHA-256 or None)} of every file."""
         manifest = self.manifest or f"{self.name.replace('-', '_')}.json"
-        text = Path(__file__).with_name(manifest).read_text(encoding="utf-8")
+        text = (Path(__file__).parent / manifest).read_text(encoding="utf-8")
         return {path: (size, digest) for path, (size, digest) in json.loads(text).items()}
 
     @property
