@@ -1,4 +1,4 @@
-"""The processes that accelerate launched together, and how they part."""
+"""The processes that accelerate launched together, and how they disconnect."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from torch import distributed
 
 
 def launched_processes() -> PartialState:
-    """All processes of a run, as accelerate's Accelerator sees them: it reads the same variable.
+    """All processes of a run, as accelerate's Accelerator sees them.
 
-    They part when Python ends: a thread of the connection that still ran would abort the process,
-    and a run that did all its work would be taken for a failed one.
+    They disconnect when Python exits: a connection thread that is still running would abort the
+    process, and a finished run would count as failed.
     """
     state = PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU"))
-    atexit.unregister(_part)
-    atexit.register(_part)
+    atexit.unregister(_disconnect)
+    atexit.register(_disconnect)
     return state
 
 
-def _part() -> None:
+def _disconnect() -> None:
     if distributed.is_available() and distributed.is_initialized():
-        gc.collect()  # trained modules keep the connection, and themselves in circles
+        gc.collect()  # trained modules, in reference cycles, hold the connection
         distributed.destroy_process_group()

@@ -20,6 +20,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from au_adapter.data.rendered import SAMPLE
 from au_adapter.estimators import BlendshapeMap, LandmarkEstimator, MeshMeasure
 from au_adapter.faces import FaceLandmarker
 from au_adapter.faces.alignment import align
@@ -35,7 +36,6 @@ HELD_OUT = {
     "any AUs together": ROOT / "runs" / "estimator" / "heldout",
     "as in people": ROOT / "runs" / "estimator" / "heldout_natural",
 }
-SAMPLE = ROOT / "tests" / "data" / "rendered"
 SAMPLE_COPY = ROOT / ".cache" / "benchmarks" / "estimator"  # where what is read may be kept
 TASK = face_files.MODELS / "face_landmarker.task"
 CLIP = "single_face.mp4"

@@ -1,7 +1,7 @@
 """The face reader beside mediapipe 0.10.14: differences and CPU time on the same pictures.
 
-Photos from .cache/photos/, renders from tests/data/rendered and, where there are more, from
-runs/render/heldout. Both run on one thread of their own; CPU time is counted, not the clock's.
+Photos from .cache/photos/, renders from au_adapter/data/samples/rendered and, where there are more,
+from runs/render/heldout. Both run on one thread of their own; CPU time is counted, not the clock's.
 
     python -m benchmarks face_reader
 """
@@ -22,9 +22,9 @@ from au_adapter.faces import Face, FaceLandmarker
 from tools import face_files
 
 from .landmarker import RESULTS, ROOT
-from .landmarker_reference import PHOTOS, RENDERED, read
+from .landmarker_reference import PHOTOS, SAMPLE, read
 
-FOLDERS = (RENDERED, ROOT / "runs" / "render" / "heldout")
+FOLDERS = (SAMPLE, ROOT / "runs" / "render" / "heldout")
 MOST = 500
 TASK = face_files.MODELS / "face_landmarker.task"
 

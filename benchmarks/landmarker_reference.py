@@ -1,7 +1,8 @@
 """Makes the reference numbers of the face tests: what mediapipe 0.10.14 reads in the same pictures.
 
-Photos lie in .cache/photos/ (tools/face_files.py), renders in tests/data/rendered. Writes
-tests/data/faces/reference.json; the tests compare au_adapter.faces with it, without mediapipe.
+Photos lie in .cache/photos/ (tools/face_files.py), renders in au_adapter/data/samples/rendered.
+Writes tests/data/faces/reference.json; the tests compare au_adapter.faces with it, without
+mediapipe.
 
     python -m benchmarks.landmarker_reference
 """
@@ -15,13 +16,12 @@ from pathlib import Path
 
 from PIL import Image
 
-from au_adapter.data.rendered import iterate
+from au_adapter.data.rendered import SAMPLE, iterate
 from tools import face_files
 
 from .landmarker import ROOT, environment
 
 REFERENCE = ROOT / "tests" / "data" / "faces" / "reference.json"
-RENDERED = ROOT / "tests" / "data" / "rendered"
 READER = Path(__file__).with_name("landmarker_reference_reader.py")
 PHOTOS = (
     "astronaut.png",
@@ -51,7 +51,7 @@ def main() -> None:
 def save_renders(folder: Path, step: int) -> list[Path]:
     """Write one render in `step` as NUMBER.png into a folder."""
     files = []
-    for number, sample in enumerate(iterate(RENDERED)):
+    for number, sample in enumerate(iterate(SAMPLE)):
         if number % step == 0:
             files.append(folder / f"{number}.png")
             Image.fromarray(sample["image"]).save(files[-1])

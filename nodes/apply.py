@@ -13,7 +13,7 @@ from au_adapter.models.adapter import AUAdapter, check_layers
 from au_adapter.weights.adapter_files import adapter_files, adapter_hash
 
 from .adapter_lora import add_lora
-from .attention import AppliedAdapter
+from .attention import AdapterWrappers
 from .base_check import base_warning
 from .compat import ModelPatcher, WrappersMP, io, show_text
 from .conditioning import Conditioning, with_conds
@@ -122,7 +122,7 @@ class ApplyAUAdapter(Node):
         _check_tokens(au_adapter, au_tokens)
         patched = model.clone()
         earlier = _applied_before(model, au_adapter)
-        applied = AppliedAdapter(
+        applied = AdapterWrappers(
             key=_free_key(au_adapter, len(earlier)),
             adapter=au_adapter,
             blocks=unet.blocks,
@@ -145,7 +145,7 @@ class ApplyAUAdapter(Node):
 
 def _weights(graph: QueuedGraph, key: str) -> dict[str, Any]:
     """The hash of the AU-Adapter and the strength of its LoRA, null where the graph does not tell.
-    A node on the way that leaves the weights alone is looked through."""
+    Nodes in between that keep the weights are skipped."""
     kind = loader = None
     for loader in graph.upstream(key, "au_adapter"):
         kind = graph.kind(loader)
@@ -161,30 +161,30 @@ def _weights(graph: QueuedGraph, key: str) -> dict[str, Any]:
 
 @lru_cache(maxsize=16)
 def _hash(path: Path, changed: tuple[int, ...]) -> str:
-    """Of an adapter as its files were when they `changed`."""
+    """Hash of an adapter; `changed` are its files' times, for the cache."""
     return adapter_hash(path)
 
 
-def _applied_before(model: ModelPatcher, adapter: AUAdapter) -> list[AppliedAdapter]:
-    """What earlier nodes have put of this adapter on the MODEL, for another mask say."""
-    applied: list[AppliedAdapter] = []
+def _applied_before(model: ModelPatcher, adapter: AUAdapter) -> list[AdapterWrappers]:
+    """The same adapter on this MODEL by earlier nodes, for example with another mask."""
+    applied: list[AdapterWrappers] = []
     while found := model.get_wrappers(WrappersMP.DIFFUSION_MODEL, _free_key(adapter, len(applied))):
         applied += [wrapper.__self__ for wrapper in found]
     return applied
 
 
 def _free_key(adapter: AUAdapter, earlier: int) -> str:
-    """The adapter's name in CONDITIONING; a second time on the same MODEL it takes another one.
+    """The adapter's key in CONDITIONING; each further time on the same MODEL it gets another one.
 
-    It follows from the adapter, not from the node: CONDITIONING made by several of our nodes, for
-    regions say, works on a MODEL made by any of them.
+    It follows from the adapter, not from the node, so CONDITIONING of several of our nodes, for
+    example for regions, works on the MODEL of any of them.
     """
     return f"au_adapter.{adapter.instance}" + (f".{earlier + 1}" if earlier else "")
 
 
 def _lora_to_add(strength: float, earlier: list[float]) -> float:
-    """What brings the adapter's LoRA to the strongest of its nodes: it has no region, so two
-    regions may not double it."""
+    """The strength missing to the strongest of the adapter's nodes. A LoRA has no region, so two
+    regions must not apply it twice."""
     there = max(earlier, key=abs, default=0.0)
     return strength - there if abs(strength) > abs(there) else 0.0
 

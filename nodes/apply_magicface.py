@@ -17,11 +17,11 @@ from au_adapter.facs import AUVector
 from au_adapter.models.magicface import (
     ID_TIMESTEP,
     LATENT_CHANNELS,
+    MAGICFACE_UNITS,
     PROMPT,
-    UNITS,
     collect_features,
 )
-from au_adapter.weights.magicface_files import DENOISING, ID_ENCODER, magicface_hash, read_part
+from au_adapter.weights.magicface_files import DENOISING, ID_ENCODER, magicface_hash, read_unet_file
 
 from .compat import (
     VAE,
@@ -33,7 +33,7 @@ from .compat import (
     model_management,
 )
 from .conditioning import Conditioning, with_conds
-from .magicface_identity import CHANGE, KEY, PHOTO, AppliedIdentity, Identity, PerPicture
+from .magicface_identity import CHANGE, KEY, PHOTO, Identity, IdentityWrappers, PerPicture
 from .magicface_model import MagicFaceUNet, load_unet
 from .node import Node
 from .queued_graph import QueuedGraph
@@ -45,8 +45,8 @@ from .sockets import (
     MagicFaceIDSocket,
 )
 
-FOLDER = "magicface"
-DEMO_WIDTH = 128  # numbers of a token in the bundled model's text
+MAGICFACE_FOLDER = "magicface"
+DEMO_WIDTH = 128  # text width of the bundled model
 VAE_TOOLTIP = "Of the base: Load Demo Model for the bundled MagicFace, else Stable Diffusion 1.5."
 ALIASES = ["MagicFace", "expression", "face edit", "FACS", "action units"]
 
@@ -206,7 +206,7 @@ class ApplyMagicFace(Node):
         latents = magicface_id.background(vae, background)
         batch = _batch(magicface_id, latents, len(change))
         patched = model.clone()
-        AppliedIdentity(magicface_id).attach(patched)
+        IdentityWrappers(magicface_id).attach(patched)
         shared = {PHOTO: PerPicture(torch.arange(magicface_id.photos)[:, None])}
         return io.NodeOutput(
             patched,
@@ -217,8 +217,8 @@ class ApplyMagicFace(Node):
 
 
 def _weights_hash(graph: QueuedGraph, key: str) -> str | None:
-    """Of the Load MagicFace that a node's MODEL comes from, beyond LoRAs and the like on it; None
-    for another pack's loader and for files that the graph does not name."""
+    """Hash of the Load MagicFace that a node's MODEL comes from, past LoRAs and the like; None for
+    another pack's loader and for files that the graph does not name."""
     before = graph.upstream(key, "model")
     loader = next((node for node in before if graph.kind(node) is LoadMagicFace), None)
     widgets = graph.widgets(loader) if loader else {}
@@ -230,8 +230,10 @@ def _weights_hash(graph: QueuedGraph, key: str) -> str | None:
 
 @lru_cache(maxsize=16)
 def _hash(denoising: Path, id_encoder: Path, changed: tuple[int, ...]) -> str:
-    """Of a MagicFace as its files were when they `changed`."""
-    return magicface_hash((read_part(denoising, DENOISING), read_part(id_encoder, ID_ENCODER)))
+    """Hash of a MagicFace; `changed` are its files' times, for the cache."""
+    return magicface_hash(
+        (read_unet_file(denoising, DENOISING), read_unet_file(id_encoder, ID_ENCODER))
+    )
 
 
 def _guidance(graph: QueuedGraph, key: str) -> set[float | None]:
@@ -248,7 +250,7 @@ def _guidance(graph: QueuedGraph, key: str) -> set[float | None]:
 
 
 def change_of(vector: AUVector) -> Tensor:
-    """The change [N, 12] that an AU vector asks of MagicFace; ValueError for what it cannot do."""
+    """The change [N, 12] for MagicFace; ValueError where left and right differ."""
     left, right = vector.sides()
     if not torch.equal(left, right):
         raise ValueError(
@@ -256,7 +258,7 @@ def change_of(vector: AUVector) -> Tensor:
             "both sides alike. Write AU12 instead of L12, or make two edits of one photo and join "
             "them by a mask of each half."
         )
-    return vector.dense(UNITS)
+    return vector.dense(MAGICFACE_UNITS)
 
 
 @torch.no_grad()
@@ -278,13 +280,13 @@ def _look(id_encoder: ModelPatcher, photo: Tensor, text: Tensor) -> dict[str, Te
 def _with_background(
     conditioning: Conditioning, latents: Tensor, conds: dict[str, CONDRegular]
 ) -> Conditioning:
-    """CONDITIONING with the background where core looks for it, and with `conds`."""
+    """CONDITIONING with `conds`, and the background where core looks for it."""
     with_latents = [(text, {**more, "concat_latent_image": latents}) for text, more in conditioning]
     return with_conds(with_latents, conds)
 
 
 def _latent(identity: Identity, batch: int, crop: FaceCrop | None) -> dict[str, Tensor]:
-    """An empty LATENT; with a crop one that samplers hold to the photo where nothing will show."""
+    """An empty LATENT; with a crop, samplers keep the photo where the edit will not show."""
     device = model_management.intermediate_device()
     if crop is None:
         return {"samples": torch.zeros(batch, LATENT_CHANNELS, *identity.size, device=device)}
@@ -294,7 +296,7 @@ def _latent(identity: Identity, batch: int, crop: FaceCrop | None) -> dict[str, 
             f"{identity.photos}: connect both to the same Prepare MagicFace."
         )
     drawn = adaptive_avg_pool2d(crop.masks[:, None], identity.size).to(device)
-    # Where the face is drawn the latents are empty: it starts from noise alone, as published.
+    # Empty where the face is drawn: it starts from pure noise, as published.
     held = identity.latents.to(device) * (drawn < 1)
     copies = batch // identity.photos
     return {
@@ -304,7 +306,7 @@ def _latent(identity: Identity, batch: int, crop: FaceCrop | None) -> dict[str, 
 
 
 def _batch(identity: Identity, background: Tensor, changes: int) -> int:
-    """How many pictures come out; ValueError unless photos, backgrounds and changes agree."""
+    """The number of pictures; ValueError unless photos, backgrounds and changes agree."""
     found = (len(background), tuple(background.shape[-2:]))
     if found != (identity.photos, identity.size):
         raise ValueError(
@@ -349,18 +351,18 @@ def _pixels(size: tuple[int, int]) -> str:
 
 
 def _files() -> list[str]:
-    """What can be chosen: the bundled file even where it is missing, for the node to say so."""
-    return [*dict.fromkeys([*folder_paths.get_filename_list(FOLDER), MAGICFACE])]
+    """The choices. The bundled file is among them even if it is missing: the node then says so."""
+    return [*dict.fromkeys([*folder_paths.get_filename_list(MAGICFACE_FOLDER), MAGICFACE])]
 
 
 def magicface_path(file: str) -> Path:
-    """Where a file that Load MagicFace offers lies; FileNotFoundError with what to do."""
-    if path := folder_paths.get_full_path(FOLDER, file):
+    """The path of a file that Load MagicFace offers; FileNotFoundError that says what to do."""
+    if path := folder_paths.get_full_path(MAGICFACE_FOLDER, file):
         return Path(path)
-    advice = f"put it into models/{FOLDER}, or choose another file"
+    advice = f"put it into models/{MAGICFACE_FOLDER}, or choose another file"
     if file == MAGICFACE:
         advice = "it comes with AU-Adapter: install AU-Adapter again, with its weights"
-    places = ", ".join(folder_paths.get_folder_paths(FOLDER))
+    places = ", ".join(folder_paths.get_folder_paths(MAGICFACE_FOLDER))
     raise FileNotFoundError(f"Load MagicFace: there is no {file} in {places}; {advice}.")
 
 

@@ -1,8 +1,8 @@
-"""The AU term inside ComfyUI's UNet: wrappers on one clone of a MODEL that touch no module.
+"""The AU term in ComfyUI's UNet: wrappers on a clone of a MODEL that change no module.
 
-At every call of the UNet each cross-attention gets a replacement that calls whatever replacement it
-finds there (another pack's, another adapter's), or core's attention, and adds the AU term to the
-result before the output projection. Composing at call time makes the order of the nodes irrelevant.
+At every call of the UNet, each cross-attention gets a replacement that calls the one it finds there
+(another pack's, another adapter's) or core's attention, and adds the AU term before the output
+projection. Because this happens at call time, the order of the nodes does not matter.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from .conditioning import AUMaskCond, AUTokensCond, check_count
 from .sd_unet import BlockKey
 
 Replacement = Callable[[Tensor, Tensor, Tensor, dict], Tensor]
-REMEMBERED = 8  # compositions of a batch in one run: a few regions, with and without guidance
+REMEMBERED = 8  # batches whose terms are kept in a run: a few regions, with and without guidance
 
 
 @dataclass
 class AUTerm:
-    """What the AU tokens of one batch add to one cross-attention, strength included.
+    """The AU term of one batch in one cross-attention, strength included.
 
     value: [N, T, C]. key: [N, T, C], or None with one token, where the softmax over one key is 1.
     """
@@ -42,7 +42,7 @@ class AUTerm:
 
 @dataclass
 class AddAUTerm:
-    """A replacement of one cross-attention: the one that was there before, plus the AU term."""
+    """A replacement of one cross-attention: the previous one, plus the AU term."""
 
     previous: Replacement
     term: AUTerm
@@ -58,12 +58,12 @@ class AddAUTerm:
 
 
 @dataclass(eq=False)
-class AppliedAdapter:
-    """One adapter on one MODEL.
+class AdapterWrappers:
+    """The wrappers of one adapter on one MODEL.
 
-    key: the name of its AUs in CONDITIONING. blocks: diffusers path -> ComfyUI's key of the block.
-    strength: factor of the AU term. start_sigma >= sigma >= end_sigma: where in sampling it acts.
-    mask: [N, 1, H, W], for conditioning that brings no AUs of its own.
+    key: of its AUs in CONDITIONING. blocks: diffusers path -> ComfyUI's key of the block.
+    strength: factor on the AU term. It acts where start_sigma >= sigma >= end_sigma. mask:
+    [N, 1, H, W], for conditioning without AUs of its own.
     """
 
     key: str
@@ -80,12 +80,12 @@ class AppliedAdapter:
         self._neutral = self.conds(self.adapter.encode_zero())
 
     def conds(self, tokens: Tensor) -> dict[str, Any]:
-        """What a CONDITIONING carries for this adapter."""
+        """The entries of CONDITIONING for this adapter."""
         conds: dict[str, Any] = {self.key: AUTokensCond(tokens)}
         return conds if self.mask is None else {**conds, self.mask_key: AUMaskCond(self.mask)}
 
     def attach(self, model: ModelPatcher) -> None:
-        """Register the wrappers on `model`, which must be a clone of the caller's own."""
+        """Register the wrappers on `model`, which must be a clone."""
         model.add_wrapper_with_key(WrappersMP.SAMPLER_SAMPLE, self.key, self.check_counts)
         model.add_wrapper_with_key(WrappersMP.CALC_COND_BATCH, self.key, self.complete_conds)
         model.add_wrapper_with_key(WrappersMP.DIFFUSION_MODEL, self.key, self.run_unet)
@@ -95,7 +95,7 @@ class AppliedAdapter:
         self, executor: Callable, guider: Any, sigmas: Tensor, extra_args: dict[str, Any],
         callback: Any, noise: Tensor, *args: Any, **kwargs: Any,
     ) -> Any:  # fmt: skip
-        """Compare the AUs and masks with the whole batch, before context windows cut it."""
+        """Check the AUs and masks against the whole batch, before context windows split it."""
         for entry in (entry for entries in guider.conds.values() for entry in entries):
             for key, what in ((self.key, "AU vectors"), (self.mask_key, "masks")):
                 if key in entry["model_conds"]:
@@ -105,7 +105,7 @@ class AppliedAdapter:
     def complete_conds(
         self, executor: Callable, model: Any, conds: list, x_in: Tensor, *args: Any, **kwargs: Any
     ) -> Any:
-        """Give the encoded zero vector where AUs are absent, and every mask the latent's size."""
+        """Add the encoded zero vector where AUs are absent, and resize every mask to the latent."""
         size = x_in.shape[-2:]
         conds = [entries and [self._complete(e, *size) for e in entries] for entries in conds]
         return executor(model, conds, x_in, *args, **kwargs)
@@ -141,12 +141,12 @@ class AppliedAdapter:
         return terms
 
     def forget(self, *_: Any) -> None:
-        """The run is over, whichever way: keep nothing of it."""
+        """The run has ended or failed: keep nothing of it."""
         self._known = []
 
     @torch.no_grad()
     def _compute(self, tokens: Tensor) -> dict[str, AUTerm]:
-        """A few small products, done where the weights are: on the processor, in float32."""
+        """A few small products, computed where the weights are: on the CPU in float32."""
         project, attends = self.adapter.projection, tokens.shape[1] > 1
         source = tokens.to("cpu", torch.float32)
         return {
@@ -184,7 +184,7 @@ class AppliedAdapter:
 
 
 def _check_call(x: Tensor, tokens: Tensor, mask: Tensor | None) -> None:
-    """ValueError when another node runs the model on parts of what the AUs and the mask are for."""
+    """ValueError when another node runs the model on parts of the batch or the latent."""
     if len(tokens) not in (1, len(x)):
         raise ValueError(
             f"Apply AU-Adapter: the model was run on {len(x)} pictures or tiles with {len(tokens)} "
@@ -204,7 +204,7 @@ def _same(a: Tensor, b: Tensor) -> bool:
 
 
 def plain_attention(q: Tensor, k: Tensor, v: Tensor, extra_options: dict[str, Any]) -> Tensor:
-    """What the block would have computed without a replacement, other packs' overrides included."""
+    """Core's attention of the block, with other packs' overrides."""
     return optimized_attention(
         q,
         k,

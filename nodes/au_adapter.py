@@ -13,7 +13,7 @@ from .compat import folder_paths, io, show_text, ui
 from .node import Node
 from .sockets import CATEGORY, AUAdapterSocket, AUTokensSocket, AUVectorSocket
 
-FOLDER = "au_adapter"
+ADAPTER_FOLDER = "au_adapter"
 BOTH_ALIKE = (
     "This adapter moves both sides of a face alike: an AU counts as the mean of left and right. "
     "AU Sides and Face Half Masks part them."
@@ -71,7 +71,7 @@ class LoadAUAdapter(Node):
             inputs=[
                 io.Combo.Input(
                     "file",
-                    options=folder_paths.get_filename_list(FOLDER),
+                    options=folder_paths.get_filename_list(ADAPTER_FOLDER),
                     tooltip="An adapter in one file, or any one of FineFace's published files; the "
                     "others of its set (attention processors, AU encoder, LoRA) are taken from the "
                     "same folder.",
@@ -137,12 +137,12 @@ class SaveAUAdapter(Node):
 
 def adapter_path(file: str) -> Path:
     """The path of a file that Load AU-Adapter offers; FileNotFoundError without it."""
-    return Path(folder_paths.get_full_path_or_raise(FOLDER, file))
+    return Path(folder_paths.get_full_path_or_raise(ADAPTER_FOLDER, file))
 
 
 def _free_path(name: str) -> Path:
     """A path inside the model folder that no file has yet."""
-    folder = Path(folder_paths.get_folder_paths(FOLDER)[0]).resolve()
+    folder = Path(folder_paths.get_folder_paths(ADAPTER_FOLDER)[0]).resolve()
     wanted = (folder / name.strip()).resolve()
     if not name.strip() or folder not in wanted.parents:
         raise ValueError(

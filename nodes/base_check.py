@@ -1,4 +1,4 @@
-"""Does a MODEL look like the base that an AU-Adapter was trained on? Said in a sentence if not."""
+"""Warns where a MODEL does not look like the base that an AU-Adapter was trained on."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .sd_unet import SDUNet
 
 logger = logging.getLogger("au_adapter")
 
-# What the classes of ComfyUI's samplings predict. The first that fits: the others build on EPS.
+# The prediction of ComfyUI's sampling classes; the first match counts, as the others extend EPS.
 PREDICTIONS = (
     (model_sampling.X0, "x0"),
     (model_sampling.V_PREDICTION, "v_prediction"),
@@ -23,7 +23,7 @@ UNRELATED = 0.5  # cosine of the keys; on its own base an adapter has nearly 1, 
 
 
 def base_warning(model: ModelPatcher, unet: SDUNet, adapter: AUAdapter) -> str:
-    """What speaks against this pair although the shapes fit; empty if nothing does."""
+    """A warning about this pair although the shapes fit; empty without one."""
     warning = " ".join(
         s for s in (_prediction(model, adapter), _weights(model, unet, adapter)) if s
     )
@@ -33,7 +33,7 @@ def base_warning(model: ModelPatcher, unet: SDUNet, adapter: AUAdapter) -> str:
 
 
 def _prediction(model: ModelPatcher, adapter: AUAdapter) -> str:
-    # Not the checkpoint's own type: ModelSamplingDiscrete may have put it right.
+    # Not the checkpoint's own type, which ModelSamplingDiscrete may have corrected.
     sampling = model.get_model_object("model_sampling")
     kinds = (name for kind, name in PREDICTIONS if isinstance(sampling, kind))
     found = next(kinds, type(sampling).__name__)

@@ -1,4 +1,4 @@
-"""What these nodes use of ComfyUI and what may move between its releases, in one place."""
+"""Everything that the nodes use of ComfyUI, in one place, because releases move it."""
 
 from __future__ import annotations
 
@@ -29,55 +29,14 @@ from server import PromptServer
 
 from .older_comfyui import with_later_words
 
-__all__ = [
-    "BaseModel",
-    "CFGGuider",
-    "CLIP",
-    "CLIPTextModel",
-    "ClipVisionModel",
-    "CONDNoiseShape",
-    "CONDRegular",
-    "CallbacksMP",
-    "ClipTarget",
-    "IP2P",
-    "ModelPatcher",
-    "ModelType",
-    "ProgressBar",
-    "PromptServer",
-    "SD1ClipModel",
-    "SD1Tokenizer",
-    "SD15",
-    "SD20",
-    "SDXL",
-    "SDClipModel",
-    "SDTokenizer",
-    "TAESD",
-    "UNetModel",
-    "VAE",
-    "WrappersMP",
-    "command_line",
-    "dynamic_patcher",
-    "folder_paths",
-    "io",
-    "load_lora",
-    "model_management",
-    "model_sampling",
-    "optimized_attention",
-    "show_text",
-    "tokenizer_folder",
-    "ui",
-    "unet_to_diffusers",
-]
-
 io = with_later_words(core_io)
 
 
 def show_text(node: type[io.ComfyNode], text: str) -> ui.PreviewText | None:
     """Show a text on the node in the page; its schema must ask for the hidden unique_id.
 
-    Returns it as what a NodeOutput's `ui` takes, for the history that headless runs read; None for
-    an empty text. Nothing is shown where no server runs the node: in a script, or when a picture's
-    record is made.
+    Returns the `ui` of a NodeOutput, which puts the text into the history; None for an empty text.
+    Nothing is shown without a server: in a script, or while a picture's record is made.
     """
     if not text:
         return None

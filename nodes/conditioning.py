@@ -22,7 +22,7 @@ class AUTokensCond(CONDRegular):
 
 
 class AUMaskCond(CONDNoiseShape):
-    """A mask [N, 1, H, W]; core crops it with areas once it has the size of the latent."""
+    """A mask [N, 1, H, W]; core crops it with areas once it has the latent's size."""
 
     def process_cond(self, batch_size: int, area: Any, **kwargs: Any) -> CONDNoiseShape:
         check_count(len(self.cond), batch_size, "masks")
@@ -36,7 +36,7 @@ class AUMaskCond(CONDNoiseShape):
 
 
 def check_count(found: int, batch: int, what: str) -> None:
-    """Core would repeat or cut what does not match the batch, silently; here it is a ValueError."""
+    """ValueError for a number that does not match the batch: core would silently repeat or cut."""
     if found not in (1, batch):
         raise ValueError(
             f"Apply AU-Adapter: {found} {what} for a latent batch of {batch} pictures. Give one "
@@ -45,7 +45,7 @@ def check_count(found: int, batch: int, what: str) -> None:
 
 
 def with_conds(conditioning: Conditioning, conds: dict[str, CONDRegular]) -> Conditioning:
-    """A copy of CONDITIONING whose every entry carries `conds` as well."""
+    """A copy of CONDITIONING with `conds` added to every entry."""
     return [
         (text, {**extra, "model_conds": {**extra.get("model_conds", {}), **conds}})
         for text, extra in conditioning
@@ -53,7 +53,7 @@ def with_conds(conditioning: Conditioning, conds: dict[str, CONDRegular]) -> Con
 
 
 def without_tokens(conditioning: Conditioning) -> Conditioning:
-    """A copy of CONDITIONING that lacks AUs, and so gets the neutral face; its masks stay."""
+    """A copy of CONDITIONING without AUs, which then gets the neutral face; masks stay."""
     return [(text, {**extra, "model_conds": _others(extra)}) for text, extra in conditioning]
 
 

@@ -67,7 +67,7 @@ def load_clip(folder: Path) -> CLIP:
 def load_vae(folder: Path) -> VAE:
     """The VAE of a folder with vae.json and vae.safetensors."""
     network = load_autoencoder(folder)
-    # Core's VAE knows only networks of its own: it starts as the smallest, which ours replaces.
+    # Core's VAE builds only its own networks: start with the smallest and replace it.
     vae = VAE(sd=TAESD().state_dict(), dtype=torch.float32)
     vae.first_stage_model = network
     vae.patcher = ModelPatcher(network, vae.device, model_management.vae_offload_device())

@@ -1,4 +1,4 @@
-"""A ComfyUI CLIP from a small text encoder of transformers with a tokenizer of its own."""
+"""A ComfyUI CLIP from a small transformers text encoder with its own tokenizer."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PREFIX = "text_model."  # in core's names, and in those of older transformers
 
 
 class OwnVocabularyTextModel(CLIPTextModel):
-    """Core's text model, which takes CLIP's vocabulary for granted, with one of any size."""
+    """Core's text model, which assumes CLIP's vocabulary, with a vocabulary of any size."""
 
     def __init__(
         self, config: dict[str, Any], dtype: torch.dtype, device: Any, operations: Any
@@ -57,6 +57,6 @@ def build_clip(config: dict[str, Any], weights: dict[str, Tensor], tokenizer: Pa
     )
     size = sum(tensor.numel() for tensor in weights.values())
     named = {PREFIX + name.removeprefix(PREFIX): tensor for name, tensor in weights.items()}
-    # Nothing reads the projection of the pooled state, but its memory must not hold NaN.
+    # The projection of the pooled state is unused, but must not be NaN.
     named["text_projection.weight"] = torch.eye(config["hidden_size"])
     return CLIP(target, parameters=size, state_dict=[named], model_options={"dtype": torch.float32})

@@ -21,6 +21,7 @@ from au_adapter.faces import (
     locate,
 )
 from au_adapter.faces.jaw_background import RULES, prepare_faces
+from au_adapter.faces.locate import MODEL_FOLDER
 from au_adapter.faces.squares import FaceCrop, paste_square
 from au_adapter.facs import AUVector
 
@@ -28,13 +29,12 @@ from .compat import folder_paths, io, show_text
 from .node import Node
 from .sockets import CATEGORY, AUVectorSocket, FaceCropSocket, FaceLandmarksSocket
 
-MODEL_FOLDER = "face_analysis"
 ALIASES = ["MagicFace", "expression", "face edit", "crop face", "FACS"]
 ORDERS = ("largest first", "left to right", "surest first")
 GOOGLE = "selfie segmenter"
 PARSER_ENDINGS = (".pth", ".safetensors")
-LEVELS = 3  # faces down to about a twentieth of the picture's longer side
-EVERY = -1
+SEARCH_LEVELS = 3  # faces down to about a twentieth of the picture's longer side
+ALL_FACES = -1
 PROFILE = 50  # degrees of yaw beyond which half of the face is a guess
 SMALL = 0.5  # a face that has to be enlarged to more than twice its size
 
@@ -65,7 +65,7 @@ class PrepareMagicFace(Node):
                 io.Int.Input(
                     "face",
                     default=0,
-                    min=EVERY,
+                    min=ALL_FACES,
                     max=99,
                     tooltip="Which face of each photo, counted from 0 in the order below; -1 is "
                     "all of them.",
@@ -171,7 +171,7 @@ class PasteFace(Node):
 
     @classmethod
     def check_lazy_status(cls, au_vector: AUVector | None = None, **_: Any) -> list[str]:
-        return ["edited"] if au_vector is None or changes(au_vector).any() else []
+        return ["edited"] if au_vector is None or changed_faces(au_vector).any() else []
 
     @classmethod
     def execute(
@@ -183,7 +183,7 @@ class PasteFace(Node):
         edited: Tensor | None = None,
     ) -> io.NodeOutput:
         _check_photo(image, face_crop)
-        moved = changes(au_vector)
+        moved = changed_faces(au_vector)
         count = _edits(face_crop, moved, edited)
         moved = moved.expand(count)
         if len(face_crop) == 1 and count > 1:
@@ -199,30 +199,22 @@ class PasteFace(Node):
         return io.NodeOutput(torch.stack(result))
 
 
-def changes(vector: AUVector) -> Tensor:
-    """Which faces of a vector change at all, bool [N]."""
+def changed_faces(vector: AUVector) -> Tensor:
+    """Which faces of a vector have a nonzero AU, bool [N]."""
     return torch.stack(vector.sides()).ne(0).any(-1).any(0)
 
 
 def _in_colour(image: Tensor) -> Tensor:
-    """Pictures [N, H, W, C] as [N, H, W, 3]: grey becomes three equal channels, alpha is left."""
+    """Pictures [N, H, W, C] -> [N, H, W, 3]: grey is repeated to three channels, alpha dropped."""
     return image.expand(-1, -1, -1, 3) if image.shape[-1] == 1 else image[..., :3]
 
 
 def _faces(pictures: Tensor, landmarks: dict[str, Any] | None) -> list[list[Face]]:
     """The faces of each picture."""
-    if landmarks is None:
-        path = locate(FACE_LANDMARKER, folders=folder_paths.get_folder_paths(MODEL_FOLDER))
-        return FaceLandmarker(path).detect(pictures, levels=LEVELS)
-    frames = from_face_landmarks(landmarks)
-    found = (len(frames), tuple(landmarks.get("image_size", pictures.shape[1:3])))
-    if found != (len(pictures), tuple(pictures.shape[1:3])):
-        raise ValueError(
-            f"the FACE_LANDMARKS are of {found[0]} picture(s) of "
-            f"{found[1][1]} x {found[1][0]} pixels, the IMAGE is {len(pictures)} of "
-            f"{pictures.shape[2]} x {pictures.shape[1]}: connect the same photo to both."
-        )
-    return frames
+    if landmarks is not None:
+        return from_face_landmarks(landmarks, pictures)
+    path = locate(FACE_LANDMARKER, folders=folder_paths.get_folder_paths(MODEL_FOLDER))
+    return FaceLandmarker(path).detect(pictures, levels=SEARCH_LEVELS)
 
 
 def _segmenters() -> list[str]:
@@ -232,7 +224,7 @@ def _segmenters() -> list[str]:
 
 
 def _black(segmenter: str, mask_rule: str) -> Callable[[Tensor], Tensor] | None:
-    """What finds the pixels that become black in the background; None: the mesh's outline."""
+    """The mask of what becomes black in the background; None for the outline of the mesh."""
     whole = mask_rule == RULES[0]
     if segmenter != GOOGLE:
         parser = FaceParser(folder_paths.get_full_path_or_raise(MODEL_FOLDER, segmenter))
@@ -272,7 +264,7 @@ def _choose(
         ORDERS[2]: lambda face: -face.score,
     }
     ordered = sorted(faces, key=keys[order])
-    if number == EVERY:
+    if number == ALL_FACES:
         return ordered
     if number >= len(ordered):
         raise ValueError(
@@ -300,7 +292,7 @@ def _in_mask(faces: list[Face], picture: int, mask: Tensor) -> Face:
 
 
 def _notes(chosen: list[tuple[int, Face]], crop: FaceCrop, size: int) -> list[str]:
-    """What speaks against good results."""
+    """Warnings about faces on which the edit will be poor."""
     notes = []
     for (picture, face), square in zip(chosen, crop.squares, strict=True):
         yaw = abs(float(head_angles(face.pose)[0]))
@@ -328,7 +320,7 @@ def _check_photo(image: Tensor, crop: FaceCrop) -> None:
 
 
 def _edits(crop: FaceCrop, moved: Tensor, edited: Tensor | None) -> int:
-    """How many edits there are; ValueError unless vectors, faces and pictures agree."""
+    """The number of edits; ValueError unless vectors, faces and pictures agree."""
     counts = {"AU vectors": len(moved), "faces": len(crop)}
     if edited is not None:
         counts["edited pictures"] = len(edited)

@@ -1,4 +1,4 @@
-"""AU Guider: how strongly the AUs guide, apart from how strongly the prompt does."""
+"""AU Guider: separate guidance scales for the AUs and the prompt."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from .node import Node
 from .sockets import CATEGORY
 
 BEFORE, AFTER = "sampler_pre_cfg_function", "sampler_post_cfg_function"
-GUIDANCE = (BEFORE, AFTER, "sampler_cfg_function", "disable_cfg1_optimization")
+GUIDANCE = (BEFORE, AFTER, "sampler_cfg_function", "disable_cfg1_optimization")  # options
 
 
 class AUGuidance(CFGGuider):
     """null + s_text (text - null) + s_AU (text with AUs - text), each a prediction of the UNet.
 
-    null is the negative, text the positive with the neutral face in place of its AUs. With both
-    scales equal this is FineFace's guidance, null + s (text with AUs - null), in two predictions;
-    a prediction that the scales cancel is not made.
+    null is the negative, text the positive with the neutral face in place of its AUs. Equal scales
+    give FineFace's guidance, null + s (text with AUs - null), in two predictions; a prediction that
+    the scales cancel is skipped.
     """
 
     def set_conds(self, positive: Conditioning, negative: Conditioning) -> None:
@@ -44,20 +44,21 @@ class AUGuidance(CFGGuider):
         if not self.apart or math.isclose(self.au_cfg, self.cfg):
             return super().predict_noise(x, timestep, options, seed)
         text: list[Tensor] = []
-        # The prompt's part is core's own, so that other nodes find what they expect: of two
-        # predictions the positive first. That of the AUs runs apart, as a positive too.
+        # Core's guider makes the prompt's two predictions, the positive first, as other nodes
+        # expect. That of the AUs runs by itself, as a positive too.
         prompt = self._plain(self.conds["text"], self.conds["negative"], self.cfg)
         guided = prompt.predict_noise(x, timestep, _noting(options, text), seed)
         if self.au_cfg == 0:
             return guided
         with_aus: list[Tensor] = []
         alone = self._plain(self.conds["positive"], None, 1.0)
-        alone.predict_noise(x, timestep, _noting(_unguided(options), with_aus), seed)
+        unguided = {key: value for key, value in options.items() if key not in GUIDANCE}
+        alone.predict_noise(x, timestep, _noting(unguided, with_aus), seed)
         return guided + self.au_cfg * (with_aus[0] - text[0])
 
     def _plain(self, positive: list, negative: list | None, cfg: float) -> CFGGuider:
-        """Core's guider on the same run. What it calls to predict is core's, or what a pack has put
-        in its place: AnimateDiff Evolved does while it samples, and needs it for its windows."""
+        """Core's guider on the same run. It predicts by core's function or a pack's replacement:
+        AnimateDiff Evolved needs its own for context windows."""
         guider = CFGGuider(self.model_patcher)
         guider.inner_model = self.inner_model
         guider.conds = {"positive": positive, "negative": negative}
@@ -66,7 +67,7 @@ class AUGuidance(CFGGuider):
 
 
 def _noting(options: dict[str, Any], positive: list[Tensor]) -> dict[str, Any]:
-    """Options by which `positive` gets that prediction, before anything else changes it."""
+    """Options that store the positive prediction in `positive`, before anything changes it."""
 
     def before(args: dict[str, Any]) -> list[Tensor]:
         positive.append(args["conds_out"][0])
@@ -76,14 +77,9 @@ def _noting(options: dict[str, Any], positive: list[Tensor]) -> dict[str, Any]:
         positive.append(args["cond_denoised"])
         return args["denoised"]
 
-    # AnimateDiff Evolved calls no functions before the guidance, only those after it.
+    # AnimateDiff Evolved calls only the functions after the guidance, none before it.
     others = {place: options.get(place, []) for place in (BEFORE, AFTER)}
     return {**options, BEFORE: [before, *others[BEFORE]], AFTER: [after, *others[AFTER]]}
-
-
-def _unguided(options: dict[str, Any]) -> dict[str, Any]:
-    """Options without all that acts on guidance."""
-    return {key: value for key, value in options.items() if key not in GUIDANCE}
 
 
 class AUGuider(Node):

@@ -1,8 +1,8 @@
-"""The identity of a photo inside ComfyUI's UNet: wrappers on one clone of a MODEL.
+"""The identity of a photo in ComfyUI's UNet: wrappers on a clone of a MODEL.
 
-The ID encoder's features travel on MODEL, what differs from picture to picture in CONDITIONING: the
-change of AUs, which photo a picture is of, and the background. So guidance, batches and any guider
-work with no code of ours.
+The ID encoder's features travel on MODEL. What differs between pictures travels in CONDITIONING:
+the change of AUs, the index of the photo, and the background. So guidance, batches and any guider
+work without code of ours.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from au_adapter.models.magicface import UNITS, Features, KeysAndValues, project_identity
+from au_adapter.models.magicface import MAGICFACE_UNITS, Features, KeysAndValues, project_identity
 
 from .attention import Replacement, plain_attention
 from .compat import CallbacksMP, CONDRegular, ModelPatcher, UNetModel, WrappersMP
@@ -39,11 +39,11 @@ class PerPicture(CONDRegular):
 
 @dataclass(eq=False)
 class Identity:
-    """What the ID encoder saw in P photos, and what was made of it: MAGICFACE_ID.
+    """MAGICFACE_ID: the ID encoder's features of P photos, and what is computed from them once.
 
     features: path of a transformer block in ComfyUI's UNet -> [P, L, C]. latents: of the photos,
-    [P, 4, H, W]. Keys, values and the background's latents are kept here, so that a second edit
-    finds them; they live as long as ComfyUI keeps the output of MagicFace ID Encoder.
+    [P, 4, H, W]. Keys, values and the background's latents are kept here for further edits, as long
+    as ComfyUI keeps the output of MagicFace ID Encoder.
     """
 
     features: Features
@@ -53,7 +53,7 @@ class Identity:
 
     @property
     def photos(self) -> int:
-        """How many photos."""
+        """Number of photos."""
         return len(self.latents)
 
     @property
@@ -62,9 +62,9 @@ class Identity:
         return tuple(self.latents.shape[-2:])
 
     def keys_and_values(self, network: UNetModel, version: tuple, like: Tensor) -> KeysAndValues:
-        """Projected by the denoising UNet, once for all steps and edits while its weights stay.
+        """Keys and values of the denoising UNet, computed once until its weights change.
 
-        version names those weights; `like` is where and how the UNet computes.
+        version: of those weights. like: a tensor with the UNet's device and dtype.
         """
         wanted = (id(network), *version, like.device, like.dtype)
         if self._projected is None or self._projected[0] != wanted:
@@ -73,7 +73,7 @@ class Identity:
         return self._projected[1]
 
     def background(self, vae: Any, image: Tensor) -> Tensor:
-        """Latents [P, 4, H, W] of the background pictures, encoded once while both stay."""
+        """Latents [P, 4, H, W] of the background pictures, encoded once per VAE and image."""
         known = self._background
         if known is None or known[0] is not vae or known[1] is not image:
             self._background = vae, image, vae.encode(image[..., :3])
@@ -82,7 +82,7 @@ class Identity:
 
 @dataclass
 class AttendIdentity:
-    """A replacement of one self-attention: what was there before, asked about the identity too."""
+    """A replacement of one self-attention: the previous one, with the identity's keys too."""
 
     previous: Replacement
     key: Tensor
@@ -93,29 +93,29 @@ class AttendIdentity:
             torch.cat([own, seen.expand(len(own), -1, -1)], 1)
             for own, seen in ((k, self.key), (v, self.value))
         )
-        # Perturbed-Attention Guidance gives the values back, of which the first are the own ones.
+        # Perturbed-Attention Guidance returns the values, of which the first are its own.
         return self.previous(q, k, v, extra_options)[:, : q.shape[1]]
 
 
 @dataclass(eq=False)
-class AppliedIdentity:
-    """An identity on one MODEL."""
+class IdentityWrappers:
+    """The wrapper of an identity on one MODEL."""
 
     identity: Identity
     _model: ModelPatcher | None = None
 
     def attach(self, model: ModelPatcher) -> None:
-        """Register the wrapper on `model`, which must be a clone of the caller's own."""
+        """Register the wrapper on `model`, which must be a clone."""
         model.add_wrapper_with_key(WrappersMP.DIFFUSION_MODEL, KEY, self.run_unet)
         model.add_callback_with_key(CallbacksMP.ON_PRE_RUN, KEY, self.begin)
         model.add_callback_with_key(CallbacksMP.ON_CLEANUP, KEY, self.end)
 
     def begin(self, model: ModelPatcher) -> None:
-        """A run begins on `model`, whose weights may have been patched since."""
+        """A run starts on `model`, whose weights may have been patched since."""
         self._model = model
 
     def end(self, *_: Any) -> None:
-        """The run is over, whichever way: the identity stays, the model may go."""
+        """The run has ended or failed: keep the identity, but not the model."""
         self._model = None
 
     def run_unet(
@@ -133,7 +133,7 @@ class AppliedIdentity:
         network, options = executor.class_obj, transformer_options or {}
         change, photo = kwargs.pop(CHANGE, None), kwargs.pop(PHOTO, None)
         if change is None:  # a conditioning that did not pass Apply MagicFace: no change
-            change = x.new_zeros(len(x), len(UNITS))
+            change = x.new_zeros(len(x), len(MAGICFACE_UNITS))
         options = _with_time_term(options, network.au_aug_mlp(change.to(x)))
         options = self._with_identity(options, network, self._rows(photo, len(x)), x)
         return executor(x, timesteps, context, y, control, options, **kwargs)
@@ -164,7 +164,7 @@ class AppliedIdentity:
         return {**options, "patches_replace": {**replaces, "attn1": {**found, **ours}}}
 
     def _version(self) -> tuple:
-        """Which weights the UNet has: they change with LoRAs and with hooks in the middle."""
+        """Identifies the UNet's weights, which LoRAs change, and hooks during a run."""
         if self._model is None:
             return ()
         hooks = self._model.current_hooks
@@ -173,7 +173,7 @@ class AppliedIdentity:
 
 
 def _with_time_term(options: dict[str, Any], term: Tensor) -> dict[str, Any]:
-    """Options by which `term` [N, E] is added to the time embedding, after what others do to it."""
+    """Options that add `term` [N, E] to the time embedding, after other patches."""
 
     def add(emb: Tensor, model_channels: int, transformer_options: dict[str, Any]) -> Tensor:
         return emb + term.to(emb)

@@ -1,7 +1,7 @@
 """A ComfyUI MODEL from one of MagicFace's two UNets.
 
-Core recognises a UNet of eight input channels in diffusers' layout only for SDXL, and knows nothing
-of the Linear that brings AUs into the time embedding.
+Core recognises a UNet with eight input channels in diffusers' layout only for SDXL, and does not
+know the Linear that adds AUs to the time embedding.
 """
 
 from __future__ import annotations
@@ -12,9 +12,15 @@ from typing import Any
 
 from torch import Tensor
 
-from au_adapter.models.magicface import UNITS
-from au_adapter.weights.fineface_files import some
-from au_adapter.weights.magicface_files import AU_LINEAR, DENOISING, RELEASED, TITLES, read_part
+from au_adapter.models.magicface import MAGICFACE_UNITS
+from au_adapter.weights.magicface_files import (
+    AU_LINEAR,
+    DENOISING,
+    RELEASED,
+    TITLES,
+    read_unet_file,
+)
+from au_adapter.weights.tensors import some
 
 from .compat import (
     IP2P,
@@ -32,12 +38,12 @@ logger = logging.getLogger("au_adapter")
 
 
 class MagicFaceUNet(UNetModel):
-    """Core's UNet that owns the AU encoder too, so that it is loaded, cast and freed with it."""
+    """Core's UNet with the AU encoder, which is loaded, cast and freed with it."""
 
     def __init__(self, *, model_channels: int, operations: Any, **config: Any) -> None:
         super().__init__(model_channels=model_channels, operations=operations, **config)
         kind = {name: config.get(name) for name in ("dtype", "device")}
-        self.au_aug_mlp = operations.Linear(len(UNITS), 4 * model_channels, **kind)
+        self.au_aug_mlp = operations.Linear(len(MAGICFACE_UNITS), 4 * model_channels, **kind)
 
 
 class MagicFaceModel(IP2P, BaseModel):
@@ -60,7 +66,7 @@ def load_unet(path: Path, name: str, disable_dynamic: bool = False) -> ModelPatc
     name: "denoising_unet" or "ID_enc". ValueError when the file holds another one, is incomplete,
     or is of a variant that only the library runs.
     """
-    part = read_part(path, name)
+    part = read_unet_file(path, name)
     if part.options != RELEASED:
         raise ValueError(
             f"{path} was trained with {part.options}, and the nodes run the "
@@ -78,7 +84,7 @@ def load_unet(path: Path, name: str, disable_dynamic: bool = False) -> ModelPatc
 
 
 def _description(config: dict[str, Any], weights: dict[str, Tensor]) -> MagicFaceConfig:
-    """Core's description of the network, with the precision it would choose for these weights."""
+    """Core's description of the network, with the precision that core chooses for the weights."""
     description = MagicFaceConfig(unet_config(config))
     kinds = list(description.supported_inference_dtypes)
     numbers = sum(tensor.numel() for tensor in weights.values())

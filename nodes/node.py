@@ -1,4 +1,4 @@
-"""What all our nodes share: errors that begin with the node's name, and what a node emits."""
+"""The base class of our nodes: errors begin with the node's name, nodes declare what they emit."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from .queued_graph import QueuedGraph
 
 
 class Node(io.ComfyNode):
-    """A node of ours. An error of `execute` that a person can mend begins with the node's name.
+    """A node of ours. Errors of `execute` that a person can fix begin with the node's name.
 
-    The attributes and methods below say what the node emits, for the record in pictures.
+    The attributes and methods below declare what the node emits, for the record in pictures.
     """
 
     emits_vectors = False  # its AU vectors follow from its widgets and other AU vectors alone
@@ -27,7 +27,7 @@ class Node(io.ComfyNode):
 
     @classmethod
     def record(cls, graph: QueuedGraph, key: str) -> dict[str, Any]:
-        """What the node `key` of a graph does to pictures, JSON; empty if nothing is told."""
+        """What the node `key` of a graph does to pictures, as JSON; empty for nothing."""
         return {}
 
     def __init_subclass__(cls, **options: Any) -> None:
@@ -53,8 +53,8 @@ def _with_name(execute: Callable) -> Callable:
 
 
 def _kind(error: Exception) -> type[Exception] | None:
-    """The class of an error that takes a sentence; None for one that core knows by its class, such
-    as those of a full memory."""
+    """The class to raise an error as; None for one that core handles by its class, such as
+    exhausted memory."""
     kinds = (FileNotFoundError, OSError, ValueError)
     found = next((kind for kind in kinds if isinstance(error, kind)), None)
     return RuntimeError if type(error) is RuntimeError else found

@@ -1,7 +1,7 @@
-"""What pictures say about themselves: AUs, weights and their strengths, beside the workflow.
+"""The record in a picture's metadata: AUs, weights and strengths, beside the workflow.
 
-A node that is cached does not run again, so the record is read off the graph when it is queued.
-Each node says itself what it does to pictures (`Node.record`) and what it emits.
+It is read from the graph when it is queued, because a cached node does not run again. Each node
+declares what it does to pictures (`Node.record`) and what it emits.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ PRIMITIVES = (
 class QueuedGraph:
     """The nodes of a graph by their keys. kinds: our node classes by id.
 
-    Nobody has checked the graph yet: a ValueError, KeyError or TypeError says that it cannot run.
+    The graph is unchecked: a ValueError, KeyError or TypeError means that it cannot run.
     """
 
     def __init__(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -37,8 +38,8 @@ LOGGER = logging.getLogger("au_adapter")
 ALIASES = ["FACS", "action units", "expression", "face", "LibreFace", "OpenFace", "emotion"]
 LANDMARKER, DEMO = FACE_LANDMARKER.names[0], "demo regressor"
 METHODS = {"trained on renders": "mesh", "blendshape table": "blendshapes"}
-UNITS = {"12 (set A)": SET_A, "17 (sets A and B)": ALL_UNITS, "all that it reads": None}
-CHUNK = 8  # pictures between two looks at whether the run was stopped
+UNIT_SETS = {"12 (set A)": SET_A, "17 (sets A and B)": ALL_UNITS, "all that it reads": None}
+CHUNK = 8  # pictures between two checks for interruption
 
 
 class LoadFaceReader(Node):
@@ -102,8 +103,8 @@ def _open(file: str, name: str = "mesh", levels: int = 1) -> Estimator:
 
 
 def _files() -> list[str]:
-    """What can be chosen: the landmarker's usual name even while it is missing, so that the node
-    can say how to get it."""
+    """The choices. The landmarker is among them even if it is missing: the node then says how to
+    get it."""
     found = [n for n in folder_paths.get_filename_list(MODEL_FOLDER) if n.endswith(".task")]
     return [*dict.fromkeys([LANDMARKER, *found]), DEMO]
 
@@ -140,8 +141,8 @@ class AUEstimator(Node):
                 ),
                 io.Combo.Input(
                     "units",
-                    options=list(UNITS),
-                    default=next(iter(UNITS)),
+                    options=list(UNIT_SETS),
+                    default=next(iter(UNIT_SETS)),
                     optional=True,
                     tooltip="Which Action Units AU_VECTOR holds. An AU-Adapter takes only those "
                     "that it was trained on. AU_READING always holds all.",
@@ -179,7 +180,7 @@ class AUEstimator(Node):
             reader = relative_to(reader, neutral)
         readings, frames = _read(reader, image, face_landmarks)
         seen = ReadingSet(reader.name, len(image), tuple(readings))
-        chosen = UNITS[units] or reader.units
+        chosen = UNIT_SETS[units] or reader.units
         summary = _summary(seen, face) + _unused(reader, face_landmarks)
         show_text(cls, summary)
         return io.NodeOutput(
@@ -203,7 +204,7 @@ class ShownReadings(ui.PreviewText):
 
 
 def _default_reader(landmarks: dict[str, Any] | None, neutral: Tensor | None) -> LandmarkEstimator:
-    """The network trained on renders. Faces that were found before need no file."""
+    """The network trained on renders; with faces already found it needs no file."""
     if landmarks is not None and neutral is None:
         return LandmarkEstimator(MeshMeasure(), None)
     return _open(LANDMARKER)
@@ -212,45 +213,29 @@ def _default_reader(landmarks: dict[str, Any] | None, neutral: Tensor | None) ->
 def _read(
     reader: Estimator, images: Tensor, landmarks: dict[str, Any] | None
 ) -> tuple[list[Reading], list[list[Face]]]:
-    """Readings, and the faces by picture, none where the reader has no points."""
+    """Readings, and the faces by picture; no faces where the reader has no landmarks."""
     if not abilities(reader).landmarks:
-        return _read_plain(reader, images), [[] for _ in images]
-    frames = _detect(reader, images) if landmarks is None else _given(images, landmarks)
+        readings = [
+            replace(reading, image=start + reading.image)
+            for start, part in _parts(images)
+            for reading in reader.estimate(part)
+        ]
+        return readings, [[] for _ in images]
+    if landmarks is None:
+        frames = [faces for _, part in _parts(images) for faces in reader.detect(part)]
+    else:
+        frames = from_face_landmarks(landmarks, images)
     return reader.read(frames), frames
 
 
-def _detect(reader: LandmarkEstimator, images: Tensor) -> list[list[Face]]:
-    progress, frames = ProgressBar(len(images)), []
-    for part in images.split(CHUNK):
-        model_management.throw_exception_if_processing_interrupted()
-        frames += reader.detect(part)
-        progress.update(len(part))
-    return frames
-
-
-def _read_plain(reader: Estimator, images: Tensor) -> list[Reading]:
-    progress, readings = ProgressBar(len(images)), []
+def _parts(images: Tensor) -> Iterator[tuple[int, Tensor]]:
+    """Parts of the pictures, each with the index of its first, with progress and interruption."""
+    progress = ProgressBar(len(images))
     for start in range(0, len(images), CHUNK):
         model_management.throw_exception_if_processing_interrupted()
         part = images[start : start + CHUNK]
-        readings += [
-            replace(reading, image=start + reading.image) for reading in reader.estimate(part)
-        ]
+        yield start, part
         progress.update(len(part))
-    return readings
-
-
-def _given(images: Tensor, landmarks: dict[str, Any]) -> list[list[Face]]:
-    frames = from_face_landmarks(landmarks)
-    size = tuple(images.shape[1:3])
-    found = (len(frames), tuple(landmarks.get("image_size", size)))
-    if found != (len(images), size):
-        raise ValueError(
-            f"FACE_LANDMARKS are of {found[0]} pictures of {found[1][1]} x "
-            f"{found[1][0]} pixels, IMAGE has {len(images)} of {size[1]} x {size[0]}; connect the "
-            "pictures in which they were found, or leave them out"
-        )
-    return frames
 
 
 def _landmarks(reader: Estimator, frames: list[list[Face]], images: Tensor) -> dict[str, Any]:
@@ -271,7 +256,7 @@ def _vector(seen: ReadingSet, units: tuple[int, ...], face: int) -> AUVector:
 
 
 def _summary(seen: ReadingSet, face: int) -> str:
-    """How many faces were read, which pictures are without, and which faces are a guess."""
+    """How many faces were read, which pictures have none, and which readings are guesses."""
     without = [n + 1 for n in range(seen.pictures) if len(seen.of(n)) <= face]
     text = f"{seen.estimator}: {len(seen.readings)} faces in {seen.pictures} pictures"
     if without:
@@ -286,7 +271,7 @@ def _summary(seen: ReadingSet, face: int) -> str:
 
 
 def _unused(reader: Estimator, landmarks: dict[str, Any] | None) -> str:
-    """That landmarks are connected to a reader that looks at pixels alone."""
+    """A warning where landmarks are connected to a reader that does not use them."""
     if landmarks is None or abilities(reader).landmarks:
         return ""
     text = (

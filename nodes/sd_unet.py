@@ -1,4 +1,4 @@
-"""What an AU-Adapter must know of a UNet in ComfyUI: its cross-attentions and weight names."""
+"""The cross-attentions and weight names of a UNet in ComfyUI, as an AU-Adapter needs them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class SDUNet:
 
 
 def read_unet(model: ModelPatcher) -> SDUNet:
-    """Look at the UNet of a MODEL; ValueError when it is no UNet with text cross-attention."""
+    """Describe the UNet of a MODEL; ValueError for any other network."""
     network = model.model.diffusion_model
     if not isinstance(network, UNetModel):
         raise _not_a_unet(f"a {type(network).__name__}")

@@ -1,4 +1,4 @@
-"""Train AU-Adapter: a training as a process of its own, followed from the graph."""
+"""Train AU-Adapter: training as a subprocess, followed from the graph."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from torch import Tensor
 
 from au_adapter.data.pictures import read_picture
 from au_adapter.evaluation.plots import sentence_picture
-from au_adapter.training.follow import LOCK, LOG, LOOK, Training, TrainingError
+from au_adapter.training.follow import LOCK, LOG, POLL_INTERVAL, Training, TrainingError
 from au_adapter.training.results import find_result, read_losses, training_report
 from au_adapter.weights.adapter_files import load_adapter
 
-from .au_adapter import ALIASES, FOLDER
+from .au_adapter import ADAPTER_FOLDER, ALIASES
 from .compat import ProgressBar, folder_paths, io, model_management, ui
 from .node import Node
 from .sockets import CATEGORY, AUAdapterSocket, LossMapSocket
 from .train_changes import fingerprint
 from .train_files import save_numbered, saved_as
-from .train_request import BASES, DATA, DTYPES, ENCODERS, RUNS, UNITS, Request
+from .train_request import BASES, DATA, ENCODERS, PRECISIONS, RUNS, UNIT_CHOICES, Request
 
 PREVIEW = 512  # pixels of the longer side, sent to the page
 SHEET = "pictures.png"
-# What a person can turn on this node when memory does not suffice.
+# What to change on this node when memory runs out in a step, or in validation, which draws several
+# faces at once, whatever batch_size is.
 LOWER = (
     "lower batch_size (and raise grad_accumulation_steps by as much for the same result), switch "
     "gradient_checkpointing on, or choose training_dtype bf16"
 )
-# The same in a check, which draws several faces at once, whatever batch_size is.
-LOWER_A_CHECK = (
+LOWER_VALIDATION = (
     "set validate_every to 0, which keeps the last adapter and draws nothing, or learn fewer units "
     "under another name: fewer faces are held in memory"
 )
@@ -112,7 +112,7 @@ def _subject_inputs() -> list[io.Input]:
 
 
 def _core_inputs() -> list[io.Input]:
-    """Those of core's Train LoRA that the recipe obeys, by the same names."""
+    """The inputs of core's Train LoRA that the recipe has too, under the same names."""
     return [
         io.Int.Input(
             "batch_size", default=8, min=1, max=10000,
@@ -141,7 +141,7 @@ def _core_inputs() -> list[io.Input]:
             tooltip="Of the first weights, the noise and the order of faces.",
         ),
         io.Combo.Input(
-            "training_dtype", options=list(DTYPES), default="bf16",
+            "training_dtype", options=list(PRECISIONS), default="bf16",
             tooltip="What the networks compute in. The adapter itself is kept in fp32.",
         ),
         io.Boolean.Input(
@@ -156,8 +156,8 @@ def _own_inputs() -> list[io.Input]:
     return [
         io.Combo.Input(
             "units",
-            options=list(UNITS),
-            default=next(iter(UNITS)),
+            options=list(UNIT_CHOICES),
+            default=next(iter(UNIT_CHOICES)),
             tooltip="The Action Units that are learnt. An AU that the labels do not name is 0. "
             "Left and right apart needs labels that tell them apart, as rendered faces have. "
             "Checks read no side apart, and 17 AUs by Google's face landmarker.",
@@ -193,16 +193,15 @@ def _own_inputs() -> list[io.Input]:
 
 
 def _forget(folder: Path) -> None:
-    """Delete the state of an earlier run, once it is surely no longer being written. What it wrote
-    for people stays, and so do runs whose names begin with its own, such as people/anna of people.
-    """
+    """Delete the state of an earlier run, once no process writes it any more. Its log stays, and so
+    do runs inside its folder, such as people/anna in people."""
     if not folder.is_dir():
         return
     lock = FileLock(folder / LOCK)
     while not lock.is_locked:
         model_management.throw_exception_if_processing_interrupted()
         with suppress(Timeout):
-            lock.acquire(timeout=LOOK)
+            lock.acquire(timeout=POLL_INTERVAL)
     try:
         for path in folder.iterdir():
             if path.name not in (LOCK, LOG) and not any(path.rglob(LOG)):
@@ -213,8 +212,8 @@ def _forget(folder: Path) -> None:
 
 
 def _follow(request: Request) -> int:
-    """Train, show it, and return how many steps were done. Interruption leaves at once; the
-    process saves what it has."""
+    """Train, show progress, and return the number of steps done. An interruption leaves at once,
+    and the process saves."""
     bar, done = ProgressBar(request.steps), 0
     with Training(request.arguments(), request.folder, request.environment()) as training:
         for event in training.events():
@@ -234,32 +233,29 @@ def _show(bar: ProgressBar, event: Mapping[str, Any]) -> None:
 
 
 def _output(request: Request, trained: int) -> io.NodeOutput:
-    """The adapter that answered best, else the last; in a new file unless it lies in one already.
+    """The best adapter, else the last, in a new file unless one holds it already.
 
-    trained: steps that were heard of; a run that was left alone may have done others since.
+    trained: steps that were followed; an interrupted run may have done more by itself.
     """
-    result = find_result(request.folder, judged=request.validate_every > 0)
+    result = find_result(request.folder, validated=request.validate_every > 0)
     adapter = load_adapter(result / "adapter.safetensors").requires_grad_(False).eval()
     report = training_report(request.folder, result)
     if file := saved_as(request.folder, adapter):
-        report += f"\n\n{_idle(request, trained)}, and no new file: it is {file}"
+        # Why the best adapter is still the one that was saved before.
+        why = f"Nothing left to train up to step {request.steps}"
+        if trained:
+            why = f"None of {trained} more steps made an adapter that answers better"
+        report += f"\n\n{why}, and no new file: it is {file}"
     else:
         file = save_numbered(request.folder, adapter, request.name)
         report += f"\n\nSaved as {file}"
-    report += f" in models/{FOLDER}"
+    report += f" in models/{ADAPTER_FOLDER}"
     losses = {"loss": read_losses(request.folder)}
     return io.NodeOutput(adapter, losses, report, _pictures(request), ui=ui.PreviewText(report))
 
 
-def _idle(request: Request, trained: int) -> str:
-    """Why the adapter to keep is still the one that was saved before."""
-    if trained:
-        return f"None of {trained} more steps made an adapter that answers better"
-    return f"Nothing left to train up to step {request.steps}"
-
-
 def _pictures(request: Request) -> Tensor:
-    """The latest sheet of validation, or a sentence that there is none."""
+    """The latest sheet of validation, or a picture of a sentence that there is none."""
     sheets = sorted((request.folder / "validation").glob(f"*/{SHEET}"))
     if not sheets:
         every = request.validate_every
@@ -269,13 +265,13 @@ def _pictures(request: Request) -> Tensor:
 
 @contextmanager
 def _explained(folder: Path) -> Iterator[None]:
-    """A failure of the other process as one sentence that says what to do here."""
+    """Turn a failure of the training process into one sentence that says what to do here."""
     try:
         yield
     except TrainingError as error:
         text = str(error)
         if error.kind in ("MemoryError", "CheckMemoryError", "killed"):
-            where, lower = (" in a check", LOWER_A_CHECK) if error.checking else ("", LOWER)
+            where, lower = (" in a check", LOWER_VALIDATION) if error.checking else ("", LOWER)
             text = (
                 f"the memory is used up{where}. {lower[0].upper()}{lower[1:]}. What was saved "
                 "before is whole, and the same name goes on from there"

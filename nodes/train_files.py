@@ -1,7 +1,7 @@
-"""The files of a training in the model folder, and its note of what was last written there.
+"""Adapters that Train AU-Adapter saves in the model folder, and a note of the last one.
 
-A run may end while nobody follows it any more, and a file may fail to be written: whether there is
-something to write is told by comparing what the run keeps with the note, not by the steps heard.
+A run may go on after its node was interrupted, and saving may fail. So the node compares the run's
+adapter with the note to decide whether to save, and does not count steps.
 """
 
 from __future__ import annotations
@@ -12,39 +12,45 @@ from pathlib import Path
 
 from au_adapter.disk import replacing
 from au_adapter.models.adapter import AUAdapter
-from au_adapter.training.trouble import explained
+from au_adapter.training.errors import explained
 from au_adapter.weights.adapter_files import adapter_hash, save_adapter
 
-from .au_adapter import FOLDER
+from .au_adapter import ADAPTER_FOLDER
 from .compat import folder_paths
 
 NOTE = "saved.json"  # in the folder of the run
 
 
 def saved_as(run: Path, adapter: AUAdapter) -> str | None:
-    """The file that a run wrote of this adapter, as models/au_adapter names it; None where what it
-    wrote last is another one, or is gone."""
+    """The file in models/au_adapter that holds this adapter; None where the run's last file holds
+    another one or is gone."""
     note = _read(run)
     same = note.get("weights") == adapter_hash(adapter)
     return note["file"] if same and missing_file(run) is None else None
 
 
 def missing_file(run: Path) -> str | None:
-    """The file that a run wrote last, where nobody finds it any more."""
+    """The run's last file, if it is gone; else None."""
     file = _read(run).get("file")
-    gone = file is not None and folder_paths.get_full_path(FOLDER, file) is None
+    gone = file is not None and folder_paths.get_full_path(ADAPTER_FOLDER, file) is None
     return file if gone else None
 
 
 def save_numbered(run: Path, adapter: AUAdapter, name: str) -> str:
-    """Write an adapter under the next number of a name, and note it in the run; the new file, as
-    models/au_adapter names it. An OSError where it cannot be written."""
+    """Save an adapter under the next number of a name, note it in the run, and return the file's
+    name in models/au_adapter. An OSError where it cannot be written.
+
+    A crash between the two leaves the old note, and at worst a second file of the same adapter.
+    """
     path = numbered(name)
     with explained(path.parent):
         save_adapter(adapter, path)
-    with explained(run):
-        _note(run, adapter, path)
-    return path.relative_to(_models()).as_posix()
+    file = path.relative_to(_models()).as_posix()
+    step = (adapter.provenance or {}).get("step")
+    note = {"file": file, "step": step, "weights": adapter_hash(adapter)}
+    with explained(run), replacing(run / NOTE) as partial:
+        partial.write_text(json.dumps(note), encoding="utf-8")
+    return file
 
 
 def numbered(name: str) -> Path:
@@ -56,21 +62,11 @@ def numbered(name: str) -> Path:
     return path.with_name(f"{path.name}_{max(taken, default=0) + 1:05d}.safetensors")
 
 
-def _note(run: Path, adapter: AUAdapter, path: Path) -> None:
-    """Which adapter of the run lies in which file. A cut leaves the note of before, and at worst a
-    second file of one adapter."""
-    file = path.relative_to(_models()).as_posix()
-    step = (adapter.provenance or {}).get("step")
-    note = {"file": file, "step": step, "weights": adapter_hash(adapter)}
-    with replacing(run / NOTE) as partial:
-        partial.write_text(json.dumps(note), encoding="utf-8")
-
-
 def _read(run: Path) -> dict:
-    """The note of a run; empty where it wrote no file yet."""
+    """The note of a run; empty before its first file."""
     path = run / NOTE
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
 
 def _models() -> Path:
-    return Path(folder_paths.get_folder_paths(FOLDER)[0])
+    return Path(folder_paths.get_folder_paths(ADAPTER_FOLDER)[0])

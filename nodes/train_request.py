@@ -1,4 +1,4 @@
-"""What Train AU-Adapter is asked for, as arguments of `au-adapter train`."""
+"""The widgets of Train AU-Adapter as arguments of `au-adapter train`."""
 
 from __future__ import annotations
 
@@ -10,34 +10,34 @@ from au_adapter.data.rendered import SAMPLE
 from au_adapter.data.shards import PATTERN
 from au_adapter.faces.locate import FACE_LANDMARKER, MODEL_FOLDER, find, locate
 from au_adapter.facs import ALL_UNITS, SET_A
-from au_adapter.models.encoders import AU_ENCODERS
+from au_adapter.models.encoders import TOKEN_ENCODERS
 
 from .compat import command_line, folder_paths, tokenizer_folder
 
-BASES = ("AU-Adapter demo model",)  # and the checkpoints
-DATA = ("rendered sample",)  # and the folders of the input folder
+BASES = ("AU-Adapter demo model",)  # beside the checkpoints
+DATA = ("rendered sample",)  # beside the folders in the input folder
 RUNS = ("go on", "begin again")
-DTYPES = {"bf16": "bf16", "fp16": "fp16", "fp32": "no"}
-UNITS = {  # each with whether left and right are apart
+PRECISIONS = {"bf16": "bf16", "fp16": "fp16", "fp32": "no"}
+UNIT_CHOICES = {  # choice -> AUs, whether left and right are apart
     "12 (set A)": (SET_A, False),
     "17 (sets A and B)": (ALL_UNITS, False),
     "12, left and right apart": (SET_A, True),
     "17, left and right apart": (ALL_UNITS, True),
 }
-# Folders of a run, and so no names of runs inside another one's.
+# Folders inside a run's folder, which no run inside that folder may be called.
 TAKEN = frozenset(
     name + ending
     for name in ("best", "result", "validation", "cache")
     for ending in ("", ".partial", ".previous")
 )
-ENCODERS = ("FineFace's", *AU_ENCODERS)  # the first is the recipe's own
+ENCODERS = ("FineFace's", *TOKEN_ENCODERS)  # the first is the recipe's own
 RUN_FOLDER = "au_adapter"  # of the output folder
 SAVE_EVERY = 250  # steps; an interruption saves anyway
 
 
 @dataclass(frozen=True)
 class Request:
-    """The widgets of the node. ValueError for a name that is none."""
+    """The widgets of the node. ValueError for a name that cannot be used."""
 
     base: str
     data: str
@@ -70,7 +70,7 @@ class Request:
 
     @property
     def folder(self) -> Path:
-        """Where the state of the run is kept."""
+        """The folder of the run's state."""
         return run_folder(self.name)
 
     @property
@@ -81,7 +81,7 @@ class Request:
         return Path(folder_paths.get_full_path_or_raise("checkpoints", self.base))
 
     def arguments(self) -> list[str]:
-        """Of `au-adapter train`."""
+        """The arguments of `au-adapter train`."""
         settings = [f"{name}={value}" for name, value in self._settings().items()]
         return [
             *("--recipe", self._recipe(), "--data", str(self._faces()), "--steps", str(self.steps)),
@@ -91,7 +91,7 @@ class Request:
         ]
 
     def environment(self) -> dict[str, str]:
-        """Variables that the training needs besides."""
+        """Environment variables for the training process."""
         found = {"ACCELERATE_USE_CPU": "true"} if command_line.cpu else {}
         if landmarker := self._landmarker():
             found[FACE_LANDMARKER.variable] = str(landmarker)
@@ -104,7 +104,7 @@ class Request:
 
     def _settings(self) -> dict[str, object]:
         base = {"base": self.checkpoint, "tokenizer": tokenizer_folder()}
-        units, sides = UNITS[self.units]
+        units, sides = UNIT_CHOICES[self.units]
         return {
             **(base if self.checkpoint else {}),
             "batch_size": self.batch_size * self.grad_accumulation_steps,
@@ -112,10 +112,10 @@ class Request:
             "learning_rate": self.learning_rate,
             "warmup_steps": min(200, self.steps // 20),
             "decay_steps": self.steps // 4,
-            **({"encoder": self.encoder} if self.encoder in AU_ENCODERS else {}),
+            **({"encoder": self.encoder} if self.encoder in TOKEN_ENCODERS else {}),
             "lora_rank": self.rank,
             "seed": self.seed,
-            "mixed_precision": DTYPES[self.training_dtype],
+            "mixed_precision": PRECISIONS[self.training_dtype],
             "gradient_checkpointing": str(self.gradient_checkpointing).lower(),
             "units": "[" + ",".join(map(str, units)) + "]",
             **({"sides": "true"} if sides else {}),
@@ -134,9 +134,9 @@ class Request:
         return folder
 
     def _landmarker(self) -> Path | None:
-        """The file with which `mesh` reads the faces of the checks. None without checks, and where
-        the bundled model's own regressor reads them: it knows 12 AUs, and stands in for more."""
-        wide = set(UNITS[self.units][0]) > set(SET_A)
+        """The file with which the estimator `mesh` validates. None without validation, and where
+        the bundled model's regressor suffices: it reads 12 AUs."""
+        wide = set(UNIT_CHOICES[self.units][0]) > set(SET_A)
         if not self.validate_every or not (self.checkpoint or wide):
             return None
         look = locate if self.checkpoint else find
@@ -150,11 +150,11 @@ class Request:
 
 
 def faces_folder(data: str) -> Path:
-    """The labelled faces that a choice of data stands for. The sample, and not what
-    `--data rendered` of the command line finds: that may be other renders tomorrow."""
+    """The folder of labelled faces for a choice of `data`. "rendered sample" is always the sample;
+    `--data rendered` on the command line may find other renders."""
     return SAMPLE if data in DATA else Path(folder_paths.get_input_directory()) / data
 
 
 def run_folder(name: str) -> Path:
-    """Where the state of the run of a name is kept."""
+    """The folder of the state of a run."""
     return Path(folder_paths.get_output_directory()) / RUN_FOLDER / name

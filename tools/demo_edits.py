@@ -20,7 +20,7 @@ from PIL import Image
 from torch import Tensor
 
 from au_adapter.bundled import MAGICFACE, demo_folder, magicface_folder
-from au_adapter.data.rendered import iterate
+from au_adapter.data.rendered import SAMPLE, iterate
 from au_adapter.estimators.bundled_regressor import ESTIMATOR, load_regressor, read_files
 from au_adapter.evaluation.appearance import MEASURE
 from au_adapter.evaluation.comparison import Comparison, comparison
@@ -32,7 +32,6 @@ from au_adapter.models.regressor import AURegressor
 
 from .demo_graphs import DRAWN, PASTED, edit_graph
 
-SAMPLE = Path(__file__).parents[1] / "tests" / "data" / "rendered"
 PEOPLE = (52, 140, 224, 108)  # pictures of the sample, each the relaxed one of a person
 CHANGES = ("6B+12D", "1C+2C+5B", "4D", "15D+17C", "25C+26C")
 SAMPLER = {"seed": 424, "steps": 10}

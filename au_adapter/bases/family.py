@@ -42,7 +42,7 @@ class BaseFamily:
     Attributes:
         name: in the names of recipes. title: for people.
         parts: the pipeline's networks by name.
-        au_encoder: the AU encoder of a new adapter, a name in AU_ENCODERS.
+        au_encoder: the AU encoder of a new adapter, a name in TOKEN_ENCODERS.
         plain_loss: whether recipes train on the plain mean squared error, as FineFace does.
         holds_latents: whether renders are encoded once and their latents held in memory.
         recipe_defaults: recipe -> the settings and options that it takes on this family.

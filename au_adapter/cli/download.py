@@ -21,7 +21,7 @@ def download(name: str | None, output: Path | None, files: bool, manual: bool) -
     Resumes where it stopped and checks every file's SHA-256.
     """
     downloads = load("weights.downloads")
-    chosen = [downloads.find(name)] if name else list(downloads.DOWNLOADS.values())
+    chosen = [downloads.find_download(name)] if name else list(downloads.DOWNLOADS.values())
     for entry in chosen:
         click.echo(entry.description(files))
         if manual:

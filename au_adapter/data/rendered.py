@@ -22,8 +22,8 @@ from .shards import (
     read_shard,
 )
 
-# Comes along with a clone of the repository, not with the wheel.
-SAMPLE = Path(__file__).parents[2] / "tests" / "data" / "rendered"
+# 240 renders that come with the library.
+SAMPLE = Path(__file__).parent / "samples" / "rendered"
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class RenderedSet:
 
 def find_renders() -> Path:
     """Renders to train on where none are named: those in the downloads' folder `rendered`, else the
-    sample that a clone of the repository holds.
+    sample that comes with the library.
 
     Raises FileNotFoundError, saying how to make some, where there are neither.
     """

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ..faces.blendshapes import NAMES
+from ..faces.blendshapes import BLENDSHAPE_NAMES
 from ..facs import SET_A, AUVector
 
 # Points of the mesh on the subject's right and left side.
@@ -50,7 +50,7 @@ def _measure(points: Tensor, blendshapes: Tensor) -> AUVector:
 
 def _side(points: Tensor, blendshapes: Tensor, side: str) -> dict[int, Tensor]:
     """Intensities [F] of one side, in the order of set A; lengths are centimetres."""
-    columns = dict(zip(NAMES, blendshapes.unbind(-1), strict=True))
+    columns = dict(zip(BLENDSHAPE_NAMES, blendshapes.unbind(-1), strict=True))
 
     def score(name: str) -> Tensor:
         return columns.get(name + side, columns.get(name))

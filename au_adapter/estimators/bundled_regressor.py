@@ -13,7 +13,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
-from ..faces.picture_checks import checked
+from ..faces.picture_checks import finite_pictures
 from ..facs import AUVector
 from ..models.regressor import AURegressor
 from .estimator import Abilities
@@ -42,7 +42,7 @@ class BundledRegressor:
 
     def estimate(self, images: Tensor) -> list[Reading]:
         """One Reading for each of images [N, H, W, 3] in 0..1; see Estimator."""
-        images, groups = checked(images)
+        images, groups = finite_pictures(images)
         height, width = images.shape[1:3]
         box = (0.0, 0.0, float(width), float(height))
         return [

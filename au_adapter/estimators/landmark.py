@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..faces import Face, FaceLandmarker
 from ..faces.alignment import align
-from ..faces.blendshapes import NAMES
+from ..faces.blendshapes import BLENDSHAPE_NAMES
 from ..faces.pose import head_angles
 from ..facs import AUVector
 from .estimator import Abilities
@@ -125,8 +125,8 @@ def _turn(face: Face) -> float:
 
 
 def seen(faces: Sequence[Face]) -> Seen:
-    """Aligned points [F, 478, 3] in centimetres, and blendshapes [F, 52] in the order of NAMES."""
-    scores = [[face.blendshapes[name] for name in NAMES] for face in faces]
+    """Aligned points [F, 478, 3] in centimetres, and their blendshapes [F, 52]."""
+    scores = [[face.blendshapes[name] for name in BLENDSHAPE_NAMES] for face in faces]
     return align(torch.stack([face.points for face in faces]))[0], torch.tensor(scores)
 
 

@@ -9,7 +9,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from ..facs import AUVector
-from ..models.mesh_regressor import AUEstimator, AUEstimatorConfig
+from ..models.mesh_regressor import MeshRegressor, MeshRegressorConfig
 
 RELIABLE = 0.4  # ICC(3,1) below which the mesh hardly shows an AU
 SHIPPED = Path(__file__).with_name("au_estimator.safetensors")
@@ -28,7 +28,7 @@ class MeshMeasure:
     def __init__(self, path: str | Path = SHIPPED):
         """Open a file that the recipe `estimator` made. ValueError for another kind of file."""
         metadata, tensors = _read(Path(path))
-        self.network = AUEstimator(AUEstimatorConfig.from_dict(json.loads(metadata)["network"]))
+        self.network = MeshRegressor(MeshRegressorConfig.from_dict(json.loads(metadata)["network"]))
         self.network.load_state_dict(tensors)
         self.network.eval().requires_grad_(False)
         self.units = self.network.config.units

@@ -1,7 +1,7 @@
-"""Faces in pictures: 478 points, 52 expression scores, head pose and the mask of people.
+"""Faces in pictures: 478 points, 52 blendshape scores, head pose and a person mask.
 
-Google's published models, read straight from their files and run by torch: nothing of MediaPipe is
-installed, and nothing is sent anywhere.
+Torch runs Google's published model files directly: MediaPipe is not installed, and nothing is sent
+anywhere.
 """
 
 from __future__ import annotations

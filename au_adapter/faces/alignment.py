@@ -1,7 +1,7 @@
-"""Lays points over other points: by rotation, translation and one scale, in least squares.
+"""Least-squares alignment of points by rotation, translation and one scale.
 
-So a face is seen from straight ahead and at one size, whatever the pose, and its expression can be
-measured in centimetres of the canonical face.
+It removes pose and size from a face, so that its expression is measured in centimetres of the
+canonical face.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-# Points that no expression moves much: canthi, bridge of the nose, temples, sides and top of the
-# forehead. Their places are those of MediaPipe's canonical face, in centimetres: x to the
+# Points that expressions hardly move: canthi, bridge of the nose, temples, sides and top of the
+# forehead. The coordinates are those of MediaPipe's canonical face, in centimetres: x to the
 # subject's left, y up, z forward.
 STEADY_POINTS = {
     33: (-4.4459, 2.6640, 3.1734),
@@ -33,10 +33,10 @@ DOWN_TO_UP = (1.0, -1.0, -1.0)  # a picture's y goes down, and its depth away fr
 
 
 def similarity(source: Tensor, target: Tensor, weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """What brings source [..., P, 3] nearest to target [..., P, 3], weights [P] (Umeyama 1991).
+    """The transform of source [..., P, 3] to target [..., P, 3], weights [P] (Umeyama 1991).
 
     Returns rotation [..., 3, 3], scale [...] and translation [..., 3], so that
-    target = scale * rotation @ source + translation; reflections are left out.
+    target = scale * rotation @ source + translation, without reflections.
     """
     weights = (weights / weights.sum())[:, None]
     source_mean, target_mean = (source * weights).sum(-2), (target * weights).sum(-2)
@@ -53,9 +53,9 @@ def similarity(source: Tensor, target: Tensor, weights: Tensor) -> tuple[Tensor,
 
 
 def align(points: Tensor) -> tuple[Tensor, Tensor]:
-    """Points [F, 478, 3] of faces, in any one unit (see Face.points) -> the same places on faces
-    that look straight ahead, float32 [F, 478, 3] in centimetres of the canonical face, and the
-    rotations [F, 3, 3] that were applied to the upright points."""
+    """Points [F, 478, 3] of faces in any unit (see Face.points) -> points of the same faces seen
+    from the front, float32 [F, 478, 3] in centimetres of the canonical face, and the rotations
+    [F, 3, 3] applied to the upright points."""
     upright = points.double() * points.new_tensor(DOWN_TO_UP).double()
     steady = torch.tensor(list(STEADY_POINTS.values()), dtype=torch.float64)
     rotation, scale, translation = similarity(
@@ -67,5 +67,5 @@ def align(points: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def turned_back(points: Tensor, rotation: Tensor) -> Tensor:
-    """Aligned points [F, 478, 3] as they lie in a picture, in centimetres from its corner."""
+    """Undo the rotation of aligned points [F, 478, 3]: centimetres in the picture's axes."""
     return (points @ rotation) * points.new_tensor(DOWN_TO_UP)

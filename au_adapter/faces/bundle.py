@@ -5,7 +5,7 @@ from __future__ import annotations
 import zipfile
 from pathlib import Path
 
-from .executor import Network
+from .executor import TFLiteNetwork
 from .tflite import read_graph
 
 DETECTOR = "face_detector.tflite"
@@ -16,7 +16,7 @@ MEMBERS = (DETECTOR, MESH, BLENDSHAPES, GEOMETRY)
 
 
 def read_task(path: str | Path) -> dict[str, bytes]:
-    """The files in a face landmarker's .task, by name. ValueError when it is not one."""
+    """The files in a face landmarker's .task, by name; ValueError for any other file."""
     path = Path(path)
     try:
         with zipfile.ZipFile(path) as archive:
@@ -35,7 +35,7 @@ def read_task(path: str | Path) -> dict[str, bytes]:
     )
 
 
-def read_network(path: str | Path) -> Network:
-    """The network of a .tflite file. ValueError when it is not one."""
+def read_network(path: str | Path) -> TFLiteNetwork:
+    """The network of a .tflite file; ValueError for any other file."""
     path = Path(path)
-    return Network(read_graph(path.read_bytes(), str(path)))
+    return TFLiteNetwork(read_graph(path.read_bytes(), str(path)))

@@ -1,9 +1,9 @@
-"""Turned boxes in a picture: cut them out as squares, and bring points back.
+"""Rotated boxes in a picture: crop them to squares, and map points back.
 
 A box is [centre x, centre y, width, height, angle]: pixels, and radians clockwise on the screen.
 The sampling is MediaPipe's (image_to_tensor with OpenCV's warpPerspective on 8-bit pictures):
-bilinear without smoothing, the crop's pixel (0, 0) on the box's corner, places counted in 1/32
-pixel and values in 1/255. Where a picture is made much smaller, the rounding shows in the points.
+bilinear without antialiasing, the crop's pixel (0, 0) on the box's corner, positions rounded to
+1/32 pixel and values to 1/255. In strong downscaling the rounding shows in the points.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ from torch import Tensor
 
 PLACES = 32
 VALUES = 255
-HALF = 0.5004  # halves go up; float32 leaves them a little below
+HALF = 0.5004  # rounds halves up, which float32 leaves slightly below
 
 
 def whole(height: int, width: int) -> Tensor:
-    """The box [5] of a whole picture; cut out, it is stretched to a square."""
+    """The box [5] of a whole picture; its crop is stretched to a square."""
     return torch.tensor([width / 2, height / 2, width, height, 0.0])
 
 
 def cut(images: Tensor, chosen: list[int], boxes: Tensor, size: int, border: str) -> Tensor:
-    """Cut box i of boxes [K, 5] out of picture chosen[i] of images [N, H, W, 3].
+    """Crop box i of boxes [K, 5] from picture chosen[i] of images [N, H, W, 3].
 
-    Returns [K, size, size, 3] in 0..1. Outside a picture there is its nearest pixel (border
-    "edge") or black ("black"). Pictures may be large, so none of them is copied.
+    Returns [K, size, size, 3] in 0..1. border: what lies outside the picture, its nearest pixel
+    ("edge") or black ("black"). Pictures may be large, so none is copied.
     """
     count, height, width, _ = images.shape
     x, y = (place.to(images.device) for place in _places(boxes, size))
@@ -43,7 +43,7 @@ def cut(images: Tensor, chosen: list[int], boxes: Tensor, size: int, border: str
 
 
 def _places(boxes: Tensor, size: int) -> tuple[Tensor, Tensor]:
-    """Where in its picture each pixel of a crop lies, in 1/32 pixel: x and y, [K, size, size]."""
+    """Position in the picture of each pixel of a crop, in 1/32 pixel: x and y, [K, size, size]."""
     x, y, width, height = (boxes[:, :4, None, None].double() * PLACES).unbind(1)
     angle = boxes[:, 4, None, None].double()
     line = torch.arange(size, dtype=torch.float64) / size - 0.5
@@ -55,7 +55,7 @@ def _places(boxes: Tensor, size: int) -> tuple[Tensor, Tensor]:
 
 
 def _neighbour(place: Tensor, step: int, length: int, border: str) -> tuple[Tensor, Tensor]:
-    """The pixel before (step 0) or after (1) a place in 1/32 pixel, and how much it counts."""
+    """The pixel before (step 0) or after (1) a position in 1/32 pixel, and its weight."""
     pixel, part = (place >> 5) + step, (place & 31).float() / PLACES
     nearest = pixel.clamp(0, length - 1)
     weight = part if step else 1 - part
@@ -63,9 +63,9 @@ def _neighbour(place: Tensor, step: int, length: int, border: str) -> tuple[Tens
 
 
 def to_picture(points: Tensor, boxes: Tensor) -> Tensor:
-    """Points [N, P, 2] with 0..1 across a box -> pixels of the picture, for boxes [N, 5].
+    """Points [N, P, 2] in 0..1 across boxes [N, 5] -> pixels of the picture.
 
-    A depth as third coordinate comes out in pixels too: it is scaled like x.
+    A depth as third coordinate is scaled like x.
     """
     centre, size, angle = boxes[:, None, :2], boxes[:, None, 2:4], boxes[:, None, 4:]
     x, y = ((points[..., :2] - 0.5) * size).split(1, -1)

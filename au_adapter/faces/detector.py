@@ -12,20 +12,20 @@ import torch
 from torch import Tensor, nn
 
 from .crop import cut, to_picture
-from .executor import Network
+from .executor import TFLiteNetwork
 
-# By the network's input size: (pixels between anchors, anchors at each place), and the overlap
-# from which two boxes are one face.
+# By the network's input size: (pixels between anchors, anchors at each position), and the overlap
+# above which two boxes are one face.
 ANCHORS = {128: ((8, 2), (16, 6)), 192: ((4, 1),)}
-OVERLAP = {128: 0.5, 192: 0.3}
+OVERLAP_IN_WINDOW = {128: 0.5, 192: 0.3}
 LOGIT_LIMIT = 100.0
 KEYPOINTS = ("right eye", "left eye", "nose tip", "mouth", "right ear", "left ear")
 
 
 @dataclass(frozen=True, eq=False)
 class Detections:
-    """K faces of one picture, the surest first. boxes [K, 4] = x0 y0 x1 y1 and keypoints [K, 6, 2]
-    (KEYPOINTS; right is the subject's) in pixels, scores [K] in 0..1."""
+    """K faces of one picture, most confident first. In pixels: boxes [K, 4] = x0 y0 x1 y1 and
+    keypoints [K, 6, 2] (KEYPOINTS; right is the subject's). scores [K] in 0..1."""
 
     boxes: Tensor
     keypoints: Tensor
@@ -35,14 +35,14 @@ class Detections:
         return len(self.scores)
 
     def only(self, which: Tensor) -> Detections:
-        """Those that an index or mask [K] names."""
+        """The faces that an index or mask [K] selects."""
         return Detections(self.boxes[which], self.keypoints[which], self.scores[which])
 
 
 class FaceDetector(nn.Module):
     """Boxes of the faces in pictures."""
 
-    def __init__(self, network: Network):
+    def __init__(self, network: TFLiteNetwork):
         super().__init__()
         size = network.input_size
         if size not in ANCHORS or len(network.graph.outputs) != 2:
@@ -65,7 +65,8 @@ class FaceDetector(nn.Module):
         points = to_picture(self._decode(values.cpu()).flatten(1, 2), windows)
         points = points.reshape(len(chosen), -1, 8, 2)
         return [
-            _separate(*pair, minimum, OVERLAP[size]) for pair in zip(points, scores, strict=True)
+            _separate(*pair, minimum, OVERLAP_IN_WINDOW[size])
+            for pair in zip(points, scores, strict=True)
         ]
 
     def _decode(self, values: Tensor) -> Tensor:
@@ -89,7 +90,7 @@ def anchors(size: int) -> Tensor:
 
 
 def _separate(points: Tensor, scores: Tensor, minimum: float, overlap: float) -> Detections:
-    """Keep what is sure enough, [A, 8, 2] and [A], and merge what shows the same face.
+    """Drop what scores below `minimum`, [A, 8, 2] and [A], and merge boxes of the same face.
 
     A merged face is the mean, weighted by score, of all boxes that overlap its best one.
     """

@@ -1,7 +1,7 @@
-"""Runs a TFLite graph on torch: any device, any number of pictures at once.
+"""Runs a TFLite graph in torch, on any device and in batches.
 
-Tensors keep TFLite's layout [N, H, W, C]; what torch wants as [N, C, H, W] is a view, so that
-convolutions run on torch's channels-last memory without a copy.
+Tensors keep TFLite's layout [N, H, W, C]; torch's [N, C, H, W] is a view, so convolutions run on
+channels-last memory without a copy.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor, nn
 
-from .tflite import Graph, Operation
+from .tflite import Operation, TFLiteGraph
 
-VALID = 1  # TFLite's padding without padding; the other, 0, keeps ceil(size / stride)
+VALID = 1  # TFLite's code for no padding; 0 pads to ceil(size / stride)
 Argument = Tensor | list[int] | None
 
 
-class Network(nn.Module):
+class TFLiteNetwork(nn.Module):
     """A graph as a module: [N, ...] float32 in, one tensor [N, ...] for each output of the graph.
 
-    The files are made for one picture; every operation here leaves the first axis alone.
+    The files are made for one picture; no operation here touches the first axis.
     """
 
-    def __init__(self, graph: Graph):
+    def __init__(self, graph: TFLiteGraph):
         super().__init__()
         self.graph = graph
         self._lists: dict[int, list[int]] = {}
@@ -42,7 +42,7 @@ class Network(nn.Module):
 
     @property
     def input_size(self) -> int:
-        """Pixels of a side of the square picture that the network takes."""
+        """Side of the network's square input picture, in pixels."""
         return self.graph.shapes[self.graph.inputs[0]][1]
 
     @property
@@ -60,7 +60,7 @@ class Network(nn.Module):
         return [values[index] for index in self.graph.outputs]
 
     def _argument(self, index: int, values: dict[int, Tensor]) -> Argument:
-        if index < 0:  # an input that may be left out, such as a bias
+        if index < 0:  # an absent optional input, such as a bias
             return None
         if index in values:
             return values[index]

@@ -1,4 +1,4 @@
-"""One face that was read in a picture, and the layout in which ComfyUI's core nodes pass it on."""
+"""A face read in a picture, and the FACE_LANDMARKS layout of ComfyUI's core nodes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from .topology import connection_sets
 
-CORE_CROP = 192  # core's landmarks_3d count the crop's side as so many units
+CORE_CROP = 192  # units along the crop's side in core's landmarks_3d
 KEYS = ("landmarks_xy", "landmarks_3d", "blendshapes", "presence", "score", "transformation_matrix")
 
 
@@ -22,10 +22,10 @@ class Face:
     """A face. Left and right are the subject's.
 
     points [478, 3]: pixels of the picture, x to the right, y down, and a depth in the same unit
-    that grows away from the camera; the last ten are the irises. crop_points [478, 3]: the same
-    with 0..1 across the turned crop that the mesh looked at. score, presence: 0..1, of the
-    detector and of the mesh. blendshapes: 52 scores in 0..1 by ARKit's names. pose [4, 4]: puts
-    the canonical face, in centimetres, before the camera (see pose.head_angles).
+    that grows away from the camera; the last ten are the irises. crop_points [478, 3]: the same in
+    0..1 across the rotated crop that the mesh read. score, presence: 0..1, of the detector and of
+    the mesh. blendshapes: 52 scores in 0..1 by ARKit's names. pose [4, 4]: moves the canonical
+    face, in centimetres, in front of the camera (see pose.head_angles).
     """
 
     points: Tensor
@@ -47,7 +47,7 @@ def to_face_landmarks(
 ) -> dict[str, Any]:
     """Faces by picture -> core's FACE_LANDMARKS, for pictures of `size` (height, width).
 
-    triangles [T, 3]: those of the landmarker's geometry, for the net that core can draw.
+    triangles [T, 3]: of the landmarker's geometry, for the net that core can draw.
     """
     return {
         "frames": [[_to_core(face) for face in faces] for faces in frames],
@@ -68,16 +68,31 @@ def _to_core(face: Face) -> dict[str, Any]:
     }
 
 
-def from_face_landmarks(landmarks: dict[str, Any]) -> list[list[Face]]:
-    """Core's FACE_LANDMARKS -> faces by picture. ValueError naming what it lacks."""
+def from_face_landmarks(
+    landmarks: dict[str, Any], images: Tensor | None = None
+) -> list[list[Face]]:
+    """Core's FACE_LANDMARKS -> faces by picture. ValueError naming what is missing.
+
+    images [N, H, W, C]: pictures whose number and size the landmarks must have.
+    """
     if not isinstance(landmarks, dict) or "frames" not in landmarks:
         raise ValueError(
             "These are not FACE_LANDMARKS: expected a dictionary with 'frames'. Connect Detect "
             "Face Landmarks (MediaPipe) or AU Estimator"
         )
+    frames = landmarks["frames"]
+    if images is not None:
+        count, (height, width) = len(images), images.shape[1:3]
+        size = tuple(landmarks.get("image_size", (height, width)))
+        if (len(frames), size) != (count, (height, width)):
+            raise ValueError(
+                f"the FACE_LANDMARKS are of {len(frames)} picture(s) of {size[1]} x {size[0]} "
+                f"pixels, the IMAGE is {count} of {width} x {height}: connect the same pictures to "
+                "both, or leave the landmarks out"
+            )
     return [
         [_from_core(face, f"Face {j} of picture {i}") for j, face in enumerate(faces)]
-        for i, faces in enumerate(landmarks["frames"])
+        for i, faces in enumerate(frames)
     ]
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from .face import Face
 
-# Down the middle of the face. Not the tip of the nose: it stands out, so a turned head moves it.
+# Down the middle of the face, without the tip of the nose, which a turned head moves sideways.
 MIDLINE = (10, 151, 9, 8, 168, 6, 0, 13, 14, 17, 152)
 LEFT_EAR, RIGHT_EAR = 454, 234
 
@@ -23,11 +23,11 @@ def half_masks(
     """Left and right, each [N, H, W] in 0..1, adding up to 1; sides are the subject's.
 
     Args:
-        frames: the faces of each of N pictures. Every pixel belongs to the nearest face's halves.
+        frames: the faces of each of N pictures. Every pixel belongs to the nearest face.
         size: (H, W).
-        softness: over which share of the face's longer side one half passes into the other.
-        midline: where a vertical line parts a picture without a face, as a share of its width;
-            the viewer's right of it is left, and `softness` counts in widths of the picture.
+        softness: width of the transition between the halves, as a share of the face's longer side.
+        midline: the vertical line that divides a picture without a face, as a share of its width;
+            the viewer's right of it is left, and `softness` is a share of the picture's width.
     """
     left = torch.stack([_left_half(faces, size, softness, midline) for faces in frames])
     return left, 1 - left
@@ -48,9 +48,10 @@ def _left_half(
 
 
 def _half_of(face: Face, pixels: Tensor, softness: float) -> Tensor:
-    """How far each pixel [H, W, 2] lies to the left of the face's midline, as 0..1."""
+    """How far each pixel [H, W, 2] lies to the left of the face's midline, in 0..1."""
     middle = _middle(face)
-    across = _across(middle)
+    # The unit vector square to the straight line that fits the midline best.
+    across = torch.linalg.svd(middle - middle.mean(0)).Vh[1]
     if (face.points[LEFT_EAR, :2] - face.points[RIGHT_EAR, :2]) @ across < 0:
         across = -across
     longer_side = float((face.box[2:] - face.box[:2]).max())
@@ -61,11 +62,6 @@ def _middle(face: Face) -> Tensor:
     return face.points[list(MIDLINE), :2]
 
 
-def _across(points: Tensor) -> Tensor:
-    """The unit vector [2] square to the straight line that fits `points` [P, 2] best."""
-    return torch.linalg.svd(points - points.mean(0)).Vh[1]
-
-
 def _ramp(distance: Tensor, width: float) -> Tensor:
-    """0 to 1 over `width` pixels, and over one at least, with 0.5 where the distance is 0."""
+    """0 to 1 over `width` pixels, at least one, with 0.5 at distance 0."""
     return (0.5 + distance / max(width, 1.0)).clamp(0, 1)

@@ -1,7 +1,7 @@
 """MagicFace's condition picture: the background, the person black, the jaw line drawn on it.
 
-The jaw says how the head stands. As released it comes from a 3D fit whose expression is set to
-rest, so an open mouth does not move it; here the mesh's jaw is closed instead.
+The jaw line gives the head's pose. In the released code it comes from a 3D fit with a neutral
+expression, so an open mouth does not move it; here the mesh's jaw is closed instead.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from .topology import FACE_OVAL, JAW
 
 JAW_POINTS = 17
 UPPER_LIP, LOWER_LIP = 13, 14  # inner edges, in the middle
-JAW_OPEN = 0.5  # score from which the gap between the lips is all the jaw's
-PERSON = 0.1  # where the segmenter is this sure; nearest to the released masks
+JAW_OPEN = 0.5  # score from which only the jaw explains the gap between the lips
+PERSON = 0.1  # least confidence of the segmenter; closest to the released masks
 DOT_RADIUS = 3 / 512  # of the picture's side
-GROWTH = 0.15  # widths of the face by which an edit may reach beyond its outline
+GROWTH = 0.15  # how far an edit may reach beyond the outline, in widths of the face
 RULES = ("whole person", "face only")
 
 
@@ -34,13 +34,14 @@ def prepare_faces(
     size: int,
     person_mask: Callable[[Tensor], Tensor] | None,
 ) -> tuple[FaceCrop, Tensor, Tensor]:
-    """Cut faces out of pictures for an edit by MagicFace.
+    """Crop faces for an edit by MagicFace.
 
-    images: [N, H, W, 3 or 4] of 0..1. chosen: the faces and the index of their picture. size: side
-    of the results in pixels. person_mask: cut-out faces [F, S, S, 3] -> [F, S, S], as
-    PersonSegmenter.mask; the whole person becomes black, as the released weights were trained. None
-    blackens the face alone, as the later version of the released script does. Returns where they
-    were, the faces and the backgrounds with jaw, both [F, S, S, 3]. ValueError naming the picture.
+    images: [N, H, W, 3 or 4] in 0..1. chosen: the faces and the index of their picture. size: side
+    of the results in pixels. person_mask: cropped faces [F, S, S, 3] -> [F, S, S], as
+    PersonSegmenter.mask; the whole person becomes black, as in the training of the released
+    weights. None blackens only the face, as the later version of the released script does. Returns
+    the crops' positions, and faces and backgrounds with jaw, both [F, S, S, 3]. ValueError naming
+    the picture.
     """
     squares = torch.stack([_square(images, index, face) for index, face in chosen])
     pairs = list(zip(chosen, squares, strict=True))
@@ -59,11 +60,11 @@ def prepare_faces(
 
 
 def jaw_line(face: Face) -> Tensor:
-    """17 points [17, 2] along the jaw in pixels, the picture's left side first, mouth closed."""
+    """17 points [17, 2] along the closed jaw in pixels, from the picture's left side."""
     line = _resampled(face.points[list(JAW), :2], JAW_POINTS)
     opened = min(max(face.blendshapes["jawOpen"] / JAW_OPEN, 0.0), 1.0)
     drop = opened * (face.points[LOWER_LIP, :2] - face.points[UPPER_LIP, :2])
-    # The jaw turns around the ears: the chin moves most, the ends not at all.
+    # The jaw rotates around the ears: the chin moves most, the ends not at all.
     share = 1 - torch.linspace(-1, 1, JAW_POINTS).abs()
     return line - share[:, None] * drop
 
@@ -85,7 +86,7 @@ def dots(points: Tensor, size: int) -> Tensor:
 
 
 def fill(outline: Tensor, size: int) -> Tensor:
-    """Where a polygon [P, 2] in pixels is, bool [size, size]."""
+    """The inside of a polygon [P, 2] in pixels, bool [size, size]."""
     canvas = Image.new("L", (size, size))
     ImageDraw.Draw(canvas).polygon([tuple(point) for point in outline.tolist()], fill=255)
     return torch.from_numpy(np.array(canvas) > 0)
@@ -110,7 +111,7 @@ def _resampled(line: Tensor, count: int) -> Tensor:
 
 
 def _grown(mask: Tensor, pixels: float) -> Tensor:
-    """A mask [S, S] that reaches so much further on every side."""
+    """The mask [S, S] grown by `pixels` on every side."""
     radius = max(1, round(pixels))
     square = 2 * radius + 1
     wide = max_pool2d(mask[None, None].float(), (1, square), 1, (0, radius))

@@ -1,4 +1,4 @@
-"""Faces in pictures: detector, mesh, expression scores and pose, from Google's .task file."""
+"""The face landmarker: detector, mesh, blendshapes and pose, from Google's .task file."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import torch
 from torch import Tensor, nn
 
 from . import bundle
-from .blendshapes import NAMES, Blendshapes
+from .blendshapes import BLENDSHAPE_NAMES, Blendshapes
 from .crop import to_picture
 from .detector import Detections, FaceDetector
-from .executor import Network
+from .executor import TFLiteNetwork
 from .face import Face
 from .mesh import FaceMesh, face_boxes
-from .picture_checks import BATCH, checked
+from .picture_checks import BATCH, finite_pictures
 from .pose import head_pose, read_geometry
 from .search import distinct, search
 from .tflite import read_graph
@@ -26,7 +26,7 @@ SAME_FACE = 0.4  # overlap of the boxes around the points
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
-    """A face that the detector saw: the picture's index, its turned box [5] and its score."""
+    """A detected face: the picture's index, its rotated box [5] and its score."""
 
     picture: int
     box: Tensor
@@ -36,7 +36,7 @@ class Candidate:
 class FaceLandmarker(nn.Module):
     """Reads the faces of pictures, as MediaPipe's FaceLandmarker does for single pictures.
 
-    One thing differs: a face to which two boxes of the detector lead comes out once.
+    Unlike there, a face that two boxes of the detector lead to is returned once.
 
     `.to(device)` moves the networks; pictures may stay where they are.
     """
@@ -47,18 +47,18 @@ class FaceLandmarker(nn.Module):
         full_range: str | Path | None = None,
         fallback: str | Path | None = None,
     ):
-        """Open face_landmarker.task; see locate.py for where it may be.
+        """Open face_landmarker.task; locate.py finds it.
 
         full_range: face_detection_full_range_sparse.tflite, which also finds faces smaller than
-        about a fifth of the picture; it then takes the place of the detector in the .task.
-        fallback: the same file, which then looks only at pictures in which that one found no face.
-        Raises ValueError when a file is damaged or another one.
+        about a fifth of the picture; it replaces the detector in the .task. fallback: the same
+        file, used only for pictures in which the other detector found no face. ValueError when a
+        file is damaged or another one.
         """
         super().__init__()
         parts = bundle.read_task(path)
 
-        def network(name: str) -> Network:
-            return Network(read_graph(parts[name], f"{name} in {path}"))
+        def network(name: str) -> TFLiteNetwork:
+            return TFLiteNetwork(read_graph(parts[name], f"{name} in {path}"))
 
         near = network(bundle.DETECTOR)
         self.detector = FaceDetector(bundle.read_network(full_range) if full_range else near)
@@ -76,21 +76,22 @@ class FaceLandmarker(nn.Module):
         minimum_presence: float = 0.5,
         levels: int = 1,
     ) -> list[list[Face]]:
-        """The faces of each picture, the surest first, none being an empty list.
+        """The faces of each picture, most confident first; an empty list where there are none.
 
         images: [N, H, W, 3], 0..1, on any device. maximum_faces: per picture, of those that the
-        mesh sees as well; None is all.
-        minimum_confidence, minimum_presence: 0..1, of the detector and of the mesh. levels: 1
-        looks at the whole picture as MediaPipe does and finds faces down to about a fifth of its
-        longer side; each further level halves that, at about four times the time. From a picture
-        with NaN or infinity no face is read; the log names it.
+        mesh confirms; None for all. minimum_confidence, minimum_presence: 0..1, of the detector and
+        of the mesh. levels: 1 searches the whole picture as MediaPipe does and finds faces down to
+        about a fifth of its longer side; each further level halves that and takes four times as
+        long. A picture with NaN or infinity has no faces; the log names it.
         """
-        images, groups = checked(images)
+        images, groups = finite_pictures(images)
         found: list[list[Face]] = [[] for _ in images]
         for detector, group in product(filter(None, (self.detector, self.fallback)), groups):
             if pictures := [picture for picture in group if not found[picture]]:
                 faces = search(detector, images, pictures, minimum_confidence, levels)
-                for batch in _batches(_candidates(pictures, faces)):
+                candidates = _candidates(pictures, faces)
+                for start in range(0, len(candidates), BATCH):
+                    batch = candidates[start : start + BATCH]
                     self._read(images, batch, minimum_presence, found)
         return [_without_doubles(faces)[:maximum_faces] for faces in found]
 
@@ -114,7 +115,7 @@ class FaceLandmarker(nn.Module):
                     crop_points=crop_points[i],
                     score=candidate.score,
                     presence=float(presence[i]),
-                    blendshapes=dict(zip(NAMES, scores[i].tolist(), strict=True)),
+                    blendshapes=dict(zip(BLENDSHAPE_NAMES, scores[i].tolist(), strict=True)),
                     pose=poses[i],
                 )
                 found[candidate.picture].append(face)
@@ -128,12 +129,8 @@ def _candidates(pictures: list[int], detections: list[Detections]) -> list[Candi
     ]
 
 
-def _batches(candidates: list[Candidate]) -> list[list[Candidate]]:
-    return [candidates[start : start + BATCH] for start in range(0, len(candidates), BATCH)]
-
-
 def _without_doubles(faces: list[Face]) -> list[Face]:
-    """Two boxes of the detector may lead the mesh to one face: the surest of them stays."""
+    """Two boxes of the detector may lead the mesh to one face: the most confident stays."""
     if len(faces) < 2:
         return faces
     boxes = torch.stack([face.box for face in faces])

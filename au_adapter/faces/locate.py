@@ -1,6 +1,6 @@
-"""Where the model files of this package lie, and what to do when they do not.
+"""Finds the model files of this package, or says how to get them.
 
-Looked at in this order: the path given, an environment variable, the folders given (ComfyUI's
+In this order: the path given, an environment variable, the folders given (ComfyUI's
 models/face_analysis), the cache that `au-adapter download` fills.
 """
 
@@ -18,8 +18,7 @@ MODEL_FOLDER = "face_analysis"  # under ComfyUI's models
 
 @dataclass(frozen=True)
 class ModelFile:
-    """One model: what it is, the names its file goes by, the variable that may name it, and the
-    download that brings it."""
+    """A model: its title, its possible file names, its environment variable and its download."""
 
     title: str
     names: tuple[str, ...]
@@ -54,7 +53,7 @@ PERSON_SEGMENTER = ModelFile(
 def locate(
     model: ModelFile, path: str | Path | None = None, folders: Iterable[str | Path] = ()
 ) -> Path:
-    """The file of a model. FileNotFoundError says where it was looked for and how to get it."""
+    """The file of a model. FileNotFoundError naming the folders searched and how to get it."""
     folders = list(folders)
     place = find(model, path, folders)
     if place is None:
@@ -66,8 +65,8 @@ def locate(
 def find(
     model: ModelFile, path: str | Path | None = None, folders: Iterable[str | Path] = ()
 ) -> Path | None:
-    """The file of a model, None where nobody has it. FileNotFoundError where the path given or the
-    environment variable names a file that is not there."""
+    """The file of a model, or None. FileNotFoundError when the path given or the environment
+    variable names a missing file."""
     named = {"The path given": path, model.variable: os.environ.get(model.variable)}
     for who, place in named.items():
         if place and Path(place).is_file():

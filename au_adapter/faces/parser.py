@@ -1,7 +1,7 @@
-"""The parts of a face in a picture: BiSeNet, which MagicFace's own preparation uses, from a file.
+"""Parts of a face by BiSeNet, which MagicFace's own preparation uses.
 
-The network is that of BiSeNet (Yu et al., 2018) on a ResNet-18, in the form whose weights are
-published as 79999_iter.pth: 19 classes of CelebAMask-HQ. Module names are those of that file.
+BiSeNet (Yu et al., 2018) on a ResNet-18, as published in 79999_iter.pth: 19 classes of
+CelebAMask-HQ. Module names are those of that file.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate, relu
 
 from ..weights.tensors import read_tensors
-from .picture_checks import checked
+from .picture_checks import finite_pictures
 
-SIDE = 512  # pixels of a side that the published weights were trained with
+SIDE = 512  # pixels; the size that the published weights were trained with
 CLASSES = 19
 BACKGROUND = (0,)
 # What the later version of MagicFace's script blackens: skin, brows, eyes, glasses, nose, mouth,
@@ -25,10 +25,10 @@ MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet
 
 
 class FaceParser(nn.Module):
-    """Which part of a face each pixel belongs to."""
+    """Classifies each pixel as a part of a face."""
 
     def __init__(self, path: str | Path):
-        """Open weights of BiSeNet. ValueError when the file holds something else."""
+        """Open BiSeNet's weights; ValueError for any other file."""
         super().__init__()
         self.network = BiSeNet()
         tensors = read_tensors(path)
@@ -43,11 +43,11 @@ class FaceParser(nn.Module):
 
     @torch.no_grad()
     def classes(self, images: Tensor) -> Tensor:
-        """Pictures [N, H, W, 3] of 0..1 -> the class 0..18 of each pixel, [N, H, W].
+        """Pictures [N, H, W, 3] in 0..1 -> the class 0..18 of each pixel, [N, H, W].
 
         A picture with values that are not finite is all background; the log names it.
         """
-        images, groups = checked(images)
+        images, groups = finite_pictures(images)
         found = torch.zeros(images.shape[:3], dtype=torch.long)
         for chosen in groups:
             pictures = images[chosen].movedim(-1, 1).float().cpu()
@@ -75,7 +75,7 @@ class BiSeNet(nn.Module):
         self.cp = ContextPath()
         self.ffm = FeatureFusion(256)
         self.conv_out = Classifier(256, 256)
-        self.conv_out16 = Classifier(128, 64)  # both only helped the training
+        self.conv_out16 = Classifier(128, 64)  # both are for training only
         self.conv_out32 = Classifier(128, 64)
 
     def forward(self, pictures: Tensor) -> Tensor:
@@ -84,7 +84,7 @@ class BiSeNet(nn.Module):
 
 
 class ContextPath(nn.Module):
-    """What a pixel's surroundings say: coarse features, refined and brought to 1/8 of the size."""
+    """Context of each pixel: coarse features, refined and upsampled to 1/8 of the size."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -121,7 +121,7 @@ class ResNet18(nn.Module):
 
 
 class BasicBlock(nn.Module):
-    """Two convolutions beside a shortcut."""
+    """Two convolutions and a shortcut."""
 
     def __init__(self, inner: int, outer: int, stride: int) -> None:
         super().__init__()
@@ -139,7 +139,7 @@ class BasicBlock(nn.Module):
 
 
 class AttentionRefinement(nn.Module):
-    """Features weighed by channel, from their mean over the picture."""
+    """Features weighted by channel, from their mean over the picture."""
 
     def __init__(self, inner: int, outer: int = 128) -> None:
         super().__init__()
@@ -153,7 +153,7 @@ class AttentionRefinement(nn.Module):
 
 
 class FeatureFusion(nn.Module):
-    """Detail and context in one, then weighed by channel."""
+    """Detail and context combined, then weighted by channel."""
 
     def __init__(self, width: int) -> None:
         super().__init__()

@@ -10,7 +10,7 @@ LOGGER = logging.getLogger("au_adapter")
 BATCH = 16  # pictures or faces that go through a network together
 
 
-def checked(images: Tensor) -> tuple[Tensor, list[list[int]]]:
+def finite_pictures(images: Tensor) -> tuple[Tensor, list[list[int]]]:
     """Pictures [N, H, W, 3] of pictures with 1 (grey), 3 or 4 channels (alpha is left out), and the
     indices of those that are finite, in groups that go through a network together.
 

@@ -1,7 +1,7 @@
-"""How a head stands before the camera: a 4x4 matrix from the mesh, and its angles.
+"""Head pose: a 4x4 matrix from the mesh, and its angles.
 
-The method is MediaPipe's face geometry: the canonical face is laid on the mesh by the weighted
-orthogonal Procrustes solution with scale, the mesh being un-projected for a camera of 63 degrees.
+The method is MediaPipe's face geometry: weighted orthogonal Procrustes with scale fits the
+canonical face to the mesh, which is un-projected for a camera of 63 degrees.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from .alignment import similarity
 
 FIELD_OF_VIEW = math.radians(63)  # vertical
 NEAR = 1.0  # centimetres from the camera to the plane on which the picture lies
-VERTEX = 5  # numbers of a vertex: x, y, z and its place on a texture
+VERTEX = 5  # numbers of a vertex: x, y, z, u, v
 
 
 @dataclass(frozen=True, eq=False)
 class Geometry:
     """The canonical face. vertices [468, 3] in centimetres, x to the subject's left, y up, z
-    forward; triangles [898, 3]; basis [33] and weights [33]: the points that say where it is."""
+    forward; triangles [898, 3]; basis [33] and weights [33]: the points used for the fit."""
 
     vertices: Tensor
     triangles: Tensor
@@ -33,7 +33,7 @@ class Geometry:
 
 
 def read_geometry(data: bytes, name: str) -> Geometry:
-    """The canonical face of a .task file's metadata. ValueError when it is not that."""
+    """The canonical face from a .task file's metadata; ValueError for other data."""
     try:
         mesh, references = {}, []
         for number, value in _fields(data):
@@ -63,7 +63,7 @@ def _grouped(data: bytes) -> dict[int, list]:
 
 
 def _fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
-    """(field number, value) of a protocol buffer: whole numbers as int, all else as bytes."""
+    """(field number, value) pairs of a protocol buffer: integers as int, all else as bytes."""
     position = 0
     while position < len(data):
         key, position = _variable_integer(data, position)
@@ -77,7 +77,7 @@ def _fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
 
 
 def _variable_integer(data: bytes, position: int) -> tuple[int, int]:
-    """Seven bits a byte, the lowest first, and where the next value begins."""
+    """An integer of seven bits a byte, lowest first, and the position after it."""
     result, shift = 0, 0
     while True:
         byte = data[position]
@@ -88,7 +88,7 @@ def _variable_integer(data: bytes, position: int) -> tuple[int, int]:
 
 
 def head_pose(points: Tensor, size: tuple[int, int], geometry: Geometry) -> Tensor:
-    """The matrices [F, 4, 4] that put the canonical face, in centimetres, before the camera.
+    """The matrices [F, 4, 4] that move the canonical face, in centimetres, in front of the camera.
 
     points [F, 478, 3] in pixels of pictures of `size` (height, width). The camera looks along -z,
     x to the right of the picture, y up.
@@ -105,7 +105,7 @@ def head_pose(points: Tensor, size: tuple[int, int], geometry: Geometry) -> Tens
 
 
 def _unproject(screen: Tensor, offset: Tensor, scale: Tensor) -> Tensor:
-    """Move points from the picture's plane to where a head of that scale would be."""
+    """Move points from the picture's plane to the depth of a head of that scale."""
     depth = (screen[..., 2] - offset[:, None] + NEAR) / scale[:, None]
     flat = screen[..., :2] * depth[..., None] / NEAR
     return torch.cat([flat, -depth[..., None]], -1)
@@ -116,8 +116,8 @@ def _scale(points: Tensor, geometry: Geometry) -> Tensor:
 
 
 def _procrustes(points: Tensor, geometry: Geometry) -> Tensor:
-    """The matrix [F, 4, 4] = (scale x rotation, translation) that brings the canonical face
-    nearest to points [F, 468, 3] in weighted least squares."""
+    """The matrix [F, 4, 4] = (scale x rotation, translation) that fits the canonical face to
+    points [F, 468, 3] in weighted least squares."""
     source, target = geometry.vertices[geometry.basis], points[:, geometry.basis]
     rotation, scale, translation = similarity(source, target, geometry.weights)
     matrix = torch.eye(4, dtype=points.dtype).repeat(len(points), 1, 1)
@@ -129,8 +129,8 @@ def _procrustes(points: Tensor, geometry: Geometry) -> Tensor:
 def head_angles(pose: Tensor) -> Tensor:
     """Yaw, pitch and roll [..., 3] in degrees of poses [..., 4, 4], by R = Ry Rx Rz.
 
-    A face turned to the picture's right has a yaw above 0, a lowered chin a pitch above 0, a head
-    turned counter-clockwise a roll above 0.
+    Positive yaw turns the face to the picture's right, positive pitch lowers the chin, positive
+    roll turns the head counter-clockwise.
     """
     rotation = pose[..., :3, :3] / pose[..., :3, :1].norm(dim=-2, keepdim=True)
     yaw = torch.atan2(rotation[..., 0, 2], rotation[..., 2, 2])

@@ -1,8 +1,8 @@
-"""Where in a picture the detector looks: the whole, then smaller windows for smaller faces.
+"""Windows in which the detector looks: the whole picture, then smaller ones for smaller faces.
 
 The detector sees a picture at 128 or 192 pixels, so a face must fill about a fifth or a tenth of
-it. Each further level looks through windows of half the side, which overlap by half: whatever is
-smaller than half a window lies whole in one of them.
+it. Each further level uses windows of half the side that overlap by half, so a face smaller than
+half a window lies completely in one of them.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from torch import Tensor
 from .detector import Detections, FaceDetector, overlaps
 from .picture_checks import BATCH
 
-OVERLAP = 0.3  # from which two boxes of different windows are one face
+OVERLAP_OF_WINDOWS = 0.3  # above which two boxes of different windows are one face
 
 
 def search(
     detector: FaceDetector, images: Tensor, chosen: list[int], minimum: float, levels: int
 ) -> list[Detections]:
-    """The faces in each chosen picture of images [N, H, W, 3], 0..1, the surest first.
+    """The faces in each chosen picture of images [N, H, W, 3], 0..1, most confident first.
 
     With one level this is what the detector finds in the whole picture, as MediaPipe does.
     """
@@ -62,7 +62,7 @@ def _centres(length: int, side: float) -> list[float]:
 
 
 def _whole_faces(faces: Detections, window: Tensor, height: int, width: int) -> Detections:
-    """Without those that a window's edge may have cut; the picture's own edge does not count."""
+    """Drop faces that a window's edge may have cut; the picture's own edge does not count."""
     low, high = window[:2] - window[2] / 2, window[:2] + window[2] / 2
     at_start, at_end = low < 1, high > window.new_tensor([width, height]) - 1
     starts_inside = (faces.boxes[:, :2] > low) | at_start
@@ -71,18 +71,18 @@ def _whole_faces(faces: Detections, window: Tensor, height: int, width: int) -> 
 
 
 def _merge(parts: list[Detections]) -> Detections:
-    """One list of faces from all windows; of those that overlap, the surest stays."""
+    """The faces of all windows; of overlapping ones the most confident stays."""
     faces = Detections(
         torch.cat([part.boxes for part in parts]),
         torch.cat([part.keypoints for part in parts]),
         torch.cat([part.scores for part in parts]),
     )
     faces = faces.only(faces.scores.argsort(descending=True, stable=True))
-    return faces.only(torch.tensor(distinct(faces.boxes, OVERLAP), dtype=torch.long))
+    return faces.only(torch.tensor(distinct(faces.boxes, OVERLAP_OF_WINDOWS), dtype=torch.long))
 
 
 def distinct(boxes: Tensor, overlap: float) -> list[int]:
-    """Which of boxes [K, 4], the surest first, overlap none before them by more than that."""
+    """Indices of boxes [K, 4], most confident first, that overlap no earlier kept one by more."""
     kept: list[int] = []
     for index, box in enumerate(boxes):
         if not (overlaps(box, boxes[kept]) > overlap).any():

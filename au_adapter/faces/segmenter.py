@@ -1,4 +1,4 @@
-"""Where people are in a picture: MediaPipe's selfie segmenter (256 pixels)."""
+"""Person masks by MediaPipe's selfie segmenter (256 pixels)."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from torch import Tensor, nn
 
 from .bundle import read_network
 from .crop import cut, whole
-from .picture_checks import checked
+from .picture_checks import finite_pictures
 
 
 class PersonSegmenter(nn.Module):
-    """Masks of the people in pictures: hair, neck, clothes and what they hold, all in one."""
+    """Masks people with hair, neck, clothes and what they hold."""
 
     def __init__(self, path: str | Path):
-        """Open selfie_segmenter.tflite. ValueError when the file is another one."""
+        """Open selfie_segmenter.tflite; ValueError for any other file."""
         super().__init__()
         self.network = read_network(path)
         shapes = self.network.graph.shapes
@@ -27,11 +27,11 @@ class PersonSegmenter(nn.Module):
 
     @torch.no_grad()
     def mask(self, images: Tensor) -> Tensor:
-        """Pictures [N, H, W, 3] of 0..1 -> how sure a person is at each pixel, [N, H, W] in 0..1.
+        """Pictures [N, H, W, 3] in 0..1 -> confidence in a person at each pixel, [N, H, W] in 0..1.
 
-        The mask of a picture with values that are not finite is 0; the log names it.
+        A picture with values that are not finite has a mask of 0; the log names it.
         """
-        images, groups = checked(images)
+        images, groups = finite_pictures(images)
         masks = torch.zeros(images.shape[:3])
         box = whole(*images.shape[1:3])
         for chosen in groups:

@@ -1,8 +1,8 @@
-"""Upright squares around faces: cut them out of photos for an edit, and paste the edit back.
+"""Upright squares around faces: crop them from photos for an edit, and paste the edit back.
 
-The square is MagicFace's: 2.18 times as wide as the face, so that hair and shoulders are in it.
-Where the photo is too small for that it gets tighter, and beyond the photo's edge the edge's pixels
-are repeated: a black border would be drawn as one.
+The square is MagicFace's: 2.18 times as wide as the face, to include hair and shoulders. It is
+tighter where the photo is too small. Beyond the photo's edge the edge pixels repeat, because
+MagicFace would draw a black border as one.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d, interpolate, pad
 
 SPAN = 512 / (432 - 80) * 1.5  # sides of the square in widths of the face, as released
-TIGHTEST = 1.15  # the same, of the face's longer side, where the photo has no room
-VISIBLE = 0.6  # of a face's box that must lie in the photo
+TIGHTEST = 1.15  # least side in lengths of the face's longer side, in small photos
+VISIBLE = 0.6  # share of a face's box that must lie in the photo
 
 
 @dataclass(frozen=True, eq=False)
 class FaceCrop:
-    """Where F faces were cut out of photos, and where an edit may show.
+    """The squares of F faces in their photos, and where an edit may show.
 
     pictures: index of each face's photo. squares: int64 [F, 4] = x0 y0 x1 y1 in pixels, which may
-    reach beyond the photo. masks: [F, S, S], 0..1, in the pixels of the cut-out face. size: height
+    reach beyond the photo. masks: [F, S, S], 0..1, in the pixels of the cropped face. size: height
     and width of the photos.
     """
 
@@ -75,18 +75,18 @@ def cut_square(picture: Tensor, square: Tensor, size: int) -> Tensor:
 
 
 def to_square(points: Tensor, square: Tensor, size: int) -> Tensor:
-    """Points [P, 2] in pixels of the photo -> pixels of the cut-out square of `size`."""
+    """Points [P, 2] in pixels of the photo -> pixels of the cropped square of `size`."""
     return (points - square[:2]) * (size / float(square[2] - square[0]))
 
 
 def paste_square(
     photo: Tensor, edited: Tensor, square: Tensor, mask: Tensor, feather: float
 ) -> Tensor:
-    """A copy of a photo [H, W, C] with an edit [S, S, 3] of its square where the mask [S, S] is.
+    """A copy of a photo [H, W, C] with an edit [S, S, 3] of its square inside the mask [S, S].
 
-    The photo keeps its size and channels (an alpha channel is not touched, a grey photo gets the
-    edit's grey), and every pixel outside the mask to the bit. feather: width of the soft edge
-    inside the mask, in parts of the square's side.
+    Size, channels and every pixel outside the mask stay the same to the bit; alpha is not touched,
+    and a grey photo gets the edit's grey. feather: width of the soft edge inside the mask, as a
+    share of the square's side.
     """
     height, width, channels = photo.shape
     x0, y0, x1, y1 = square.tolist()
@@ -104,17 +104,17 @@ def paste_square(
 
 
 def _weights(mask: Tensor, feather: float, side: int) -> Tensor:
-    """How much of the edit shows, [side, side]: 1 deep in the mask, 0 on its outside to the bit."""
+    """Opacity of the edit, [side, side]: 1 deep inside the mask, exactly 0 outside."""
     inside = (mask > 0.5).float()[None, None]
     radius = round(feather * len(mask))
-    # The mean over a window is half on a straight edge, whole where the edge is a radius away.
+    # The mean over a window is 0.5 on a straight edge and 1 a radius away from it.
     around = avg_pool2d(inside, 2 * radius + 1, stride=1, padding=radius)
     soft = _resized((2 * around - 1).clamp(0, 1), side)
     return (soft * interpolate(inside, (side, side)))[0, 0]
 
 
 def _resized(images: Tensor, size: int) -> Tensor:
-    """[N, C, H, W] -> [N, C, size, size]; the same numbers where that is their size already."""
+    """[N, C, H, W] -> [N, C, size, size]; unchanged where that is the size already."""
     if tuple(images.shape[-2:]) == (size, size):
         return images
     return interpolate(images.float(), (size, size), mode="bilinear", antialias=True)

@@ -1,7 +1,7 @@
-"""Reads a TFLite file with numpy alone: a graph of operations with its constants.
+"""Reads a TFLite file, a graph of operations with its constants, with numpy only.
 
-A TFLite file is a flatbuffer: tables whose fields are found through a list of offsets. Field
-numbers and codes are those of TensorFlow Lite's schema, version 3 (schema.fbs).
+A TFLite file is a flatbuffer: tables with a list of offsets to their fields. Field numbers and
+codes are those of TensorFlow Lite's schema, version 3 (schema.fbs).
 """
 
 from __future__ import annotations
@@ -15,34 +15,12 @@ IDENTIFIER = b"TFL3"
 DTYPES = {0: "<f4", 1: "<f2", 2: "<i4", 3: "|u1", 4: "<i8", 9: "|i1"}
 CUSTOM = 32
 OPERATIONS = {
-    0: "add",
-    1: "average_pool_2d",
-    2: "concatenation",
-    3: "conv_2d",
-    4: "depthwise_conv_2d",
-    5: "depth_to_space",
-    6: "dequantize",
-    14: "logistic",
-    17: "max_pool_2d",
-    18: "mul",
-    19: "relu",
-    22: "reshape",
-    23: "resize_bilinear",
-    34: "pad",
-    39: "transpose",
-    40: "mean",
-    41: "sub",
-    42: "div",
-    45: "strided_slice",
-    54: "prelu",
-    59: "neg",
-    74: "sum",
-    75: "sqrt",
-    76: "rsqrt",
-    99: "squared_difference",
-    117: "hard_swish",
-    124: "densify",
-}
+    0: "add", 1: "average_pool_2d", 2: "concatenation", 3: "conv_2d", 4: "depthwise_conv_2d",
+    5: "depth_to_space", 6: "dequantize", 14: "logistic", 17: "max_pool_2d", 18: "mul", 19: "relu",
+    22: "reshape", 23: "resize_bilinear", 34: "pad", 39: "transpose", 40: "mean", 41: "sub",
+    42: "div", 45: "strided_slice", 54: "prelu", 59: "neg", 74: "sum", 75: "sqrt", 76: "rsqrt",
+    99: "squared_difference", 117: "hard_swish", 124: "densify",
+}  # fmt: skip
 # Options in the order of their field numbers: name, struct format, value when absent.
 _STRIDES = [("padding", "b", 0), ("stride_x", "i", 1), ("stride_y", "i", 1)]
 _DILATION = [("dilation_x", "i", 1), ("dilation_y", "i", 1)]
@@ -74,7 +52,7 @@ OPTIONS = {
 
 @dataclass(frozen=True)
 class Operation:
-    """One step: tensors of these numbers in, tensors of those numbers out."""
+    """One step of the graph; inputs and outputs are numbers of tensors."""
 
     name: str
     inputs: tuple[int, ...]
@@ -83,9 +61,9 @@ class Operation:
 
 
 @dataclass(frozen=True)
-class Graph:
-    """Operations in the order to run them. Constants are float32, or integers where they are
-    shapes and axes; `shapes` holds every tensor's shape in TFLite's layout [1, H, W, C]."""
+class TFLiteGraph:
+    """Operations in order of execution. Constants are float32, or integers for shapes and axes;
+    `shapes` holds every tensor's shape in TFLite's layout [1, H, W, C]."""
 
     operations: list[Operation]
     constants: dict[int, np.ndarray]
@@ -95,7 +73,7 @@ class Graph:
 
 
 class Table:
-    """One table of a flatbuffer. Fields are asked for by number; an absent one is the default."""
+    """A table of a flatbuffer. Fields have numbers; an absent one has its default."""
 
     def __init__(self, data: bytes, position: int):
         self.data = data
@@ -142,10 +120,10 @@ class Table:
         return [Table(self.data, self._follow(place)) for place in places]
 
 
-def read_graph(data: bytes, name: str) -> Graph:
+def read_graph(data: bytes, name: str) -> TFLiteGraph:
     """The graph of a TFLite file's bytes; `name` is what errors call it.
 
-    Raises ValueError when it is another kind of file, incomplete, or beyond what is read here.
+    Raises ValueError for another kind of file, an incomplete one, or an unsupported operation.
     """
     if data[4:8] != IDENTIFIER:
         raise ValueError(f"{name} is not a TFLite model: it does not begin with the mark TFL3")
@@ -159,7 +137,7 @@ def read_graph(data: bytes, name: str) -> Graph:
         ) from error
 
 
-def _graph(model: Table) -> Graph:
+def _graph(model: Table) -> TFLiteGraph:
     graph, buffers = model.tables(2)[0], model.tables(4)
     tensors = graph.tables(0)
     codes = [_operation_name(code) for code in model.tables(1)]
@@ -171,7 +149,7 @@ def _graph(model: Table) -> Graph:
     operations = [_operation(step, codes) for step in graph.tables(3)]
     operations = [step for step in operations if not _is_folded(step, constants)]
     used = {index for step in operations for index in step.inputs}
-    return Graph(
+    return TFLiteGraph(
         operations=operations,
         constants={index: array for index, array in constants.items() if index in used},
         shapes={index: tuple(tensor.vector(0).tolist()) for index, tensor in enumerate(tensors)},
@@ -207,7 +185,7 @@ def _options(table: Table | None, name: str) -> dict[str, int]:
 
 
 def _is_folded(step: Operation, constants: dict[int, np.ndarray]) -> bool:
-    """Whether a step only unpacks a constant; then its output is a constant from here on."""
+    """Whether a step only unpacks a constant; if so, its output becomes a constant."""
     if step.name not in ("dequantize", "densify"):
         return False
     if step.inputs[0] not in constants:
@@ -230,9 +208,9 @@ def _constant(tensor: Table, content: np.ndarray) -> np.ndarray:
 
 
 def _dense(sparsity: Table, values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """Spread the stored values of a sparse tensor over zeros.
+    """A dense array of a sparse tensor's values.
 
-    Each axis is either whole or lists, per place reached so far, which of its positions are kept.
+    Each axis is either dense or lists, for every place reached so far, the positions it keeps.
     """
     order, blocks = sparsity.vector(0).tolist(), sparsity.vector(1)
     if order != list(range(len(shape))) or len(blocks):

@@ -1,6 +1,6 @@
-"""Which points of the mesh follow each other along eyes, brows, lips, irises, nose and outline.
+"""Lines of the mesh along eyes, brows, lips, irises, nose and outline.
 
-The lines are MediaPipe's (face_mesh_connections); left and right are the subject's.
+They are MediaPipe's (face_mesh_connections); left and right are the subject's.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ CONTOURS = ("face_oval", "left_eye", "right_eye", "left_eyebrow", "right_eyebrow
 def connection_sets(triangles: Tensor) -> dict[str, Edges]:
     """The sets of edges that ComfyUI's FACE_LANDMARKS carry, by name.
 
-    triangles [T, 3] of the canonical face give the net, "tesselation".
+    triangles [T, 3]: of the canonical face, for the net "tesselation".
     """
     sets = {name: _edges(lines) for name, lines in LINES.items()}
     sets["contours"] = frozenset().union(*(sets[name] for name in CONTOURS))

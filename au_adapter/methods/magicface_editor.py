@@ -35,7 +35,7 @@ from ..faces.jaw_background import RULES, prepare_faces
 from ..faces.squares import FaceCrop, paste_square
 from ..facs import AUVector
 from ..models import magicface
-from ..weights.magicface_files import find_parts, load_magicface, magicface_hash
+from ..weights.magicface_files import find_unets, load_magicface, magicface_hash
 from .base_generator import batches, named, open_pipeline
 from .method import OnStep, settings_of
 from .sampling import (
@@ -262,7 +262,7 @@ def open_magicface(
         person=_person(mask_rule, segmenter),
         mask_rule=mask_rule,
         base=named(model),
-        weights=magicface_hash(find_parts(files)),
+        weights=magicface_hash(find_unets(files)),
         **settings,
     )
 

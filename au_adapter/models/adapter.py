@@ -1,8 +1,8 @@
-"""The AU-Adapter of FineFace (arXiv 2407.20175): one set of weights for any form of the UNet.
+"""The AU-Adapter of FineFace (arXiv 2407.20175), for diffusers' and ComfyUI's UNets.
 
-In every cross-attention the AU tokens get keys and values of their own, and their attention is
-added to the text's before the output projection (Eq. 5). With one token the softmax over one key is
-1, so the AU attention is exactly `to_v(token)` at every position: no query, no key.
+Every cross-attention gets keys and values for the AU tokens; their attention is added to the text's
+before the output projection (Eq. 5). With one token the softmax over one key is 1, so the AU
+attention is exactly `to_v(token)` at every position, without query or key.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from .calibration import Calibration
 from .encoders import build_encoder
 
 LORA_TARGETS = ("to_q", "to_k", "to_v", "to_out.0")
-FINEFACE_ALPHA = 8.0  # peft's default, which trained the published LoRA of rank 32: scale 0.25
+FINEFACE_ALPHA = 8.0  # peft's default; with the published rank of 32 the scale is 0.25
 LoRA = dict[str, tuple[Tensor, Tensor]]
 
 
 @dataclass(frozen=True)
 class AUAdapterConfig:
-    """What an adapter is made of; written into the metadata of its file.
+    """The architecture of an adapter; written into the metadata of its file.
 
     units: AU numbers in the order of the encoder's inputs.
-    sides: whether left and right are apart, in tokens of their own (`encoders.SidedEncoder`).
-    encoder: a name in AU_ENCODERS.
+    sides: whether left and right have separate tokens (`encoders.SidedEncoder`).
+    encoder: a name in TOKEN_ENCODERS.
     width: width of the text embedding, which the AU tokens share.
     layers: diffusers path of each cross-attention ("...attn2") -> its inner channels C.
     lora_rank, lora_alpha: 0 without LoRA; the trained scale is alpha / rank, alpha None meaning 8.
@@ -53,17 +53,17 @@ class AUAdapterConfig:
     sides: bool = False
 
     def rows(self, vector: AUVector) -> Tensor:
-        """What the encoder reads of N faces, [N, K] or [N, 2 K]: an AU that it does not know is an
-        error, and without sides an AU counts as the mean of its two."""
+        """The encoder's input for N faces, [N, K] or, with sides, [N, 2 K]. An unknown AU is a
+        ValueError; without sides an AU is the mean of left and right."""
         return vector.select(self.units).columns(self.sides)
 
     def known_sides(self, vector: AUVector) -> AUVector:
-        """The vector as this adapter understands it: without sides, the mean of left and right."""
+        """The vector as the adapter reads it: without sides, the mean of left and right."""
         return vector if self.sides else AUVector(vector.units, vector.values)
 
     @property
     def lora_scale(self) -> float:
-        """alpha / rank, the factor on B A in training; 0 without LoRA."""
+        """alpha / rank, the factor on B A; 0 without LoRA."""
         alpha = FINEFACE_ALPHA if self.lora_alpha is None else self.lora_alpha
         return alpha / self.lora_rank if self.lora_rank else 0.0
 
@@ -75,7 +75,7 @@ class AUAdapterConfig:
             )
 
     def to_dict(self) -> dict:
-        """Plain values for JSON. Without sides it is as older versions write and read it."""
+        """Plain values for JSON. Without sides the entry is left out, as in older versions."""
         values = dataclasses.asdict(self)
         return values if self.sides else {k: v for k, v in values.items() if k != "sides"}
 
@@ -99,17 +99,16 @@ class AUAdapter(nn.Module):
         to_k, to_v: diffusers attn2 path with "-" for "." -> Linear(width -> C) without bias.
         lora: diffusers module path ("...attn1.to_q") -> (A [rank, in], B [out, rank]);
             delta = scale B A.
-        lora_strength: how much of the LoRA is applied by default, 1 as trained.
+        lora_strength: default factor on the LoRA, 1 as trained.
         calibration: the response curves of this adapter on its base, or None.
-        provenance: how it was trained, on which data and how its faces answered, for people; plain
-            values for JSON, or None.
-        instance: distinguishes the adapters of one graph.
+        provenance: its training settings, data and validation, plain values for JSON, or None.
+        instance: unique in a graph.
     """
 
     def __init__(
         self, config: AUAdapterConfig, linear: Callable[..., nn.Module] = nn.Linear
     ) -> None:
-        """`linear` makes the projections, so that a host may bring Linears of its own."""
+        """linear: the class of the projections, for hosts with a Linear of their own."""
         super().__init__()
         self.config = config
         self.encoder = build_encoder(config.encoder, len(config.units), config.width, config.sides)
@@ -138,7 +137,7 @@ class AUAdapter(nn.Module):
         prediction: str = "epsilon",
         sides: bool = False,
     ) -> AUAdapter:
-        """A fresh adapter for a diffusers UNet; keys and values start as copies of the text's."""
+        """A new adapter for a diffusers UNet; keys and values start as copies of the text's."""
         attentions = cross_attentions(unet)
         units = tuple(units)
         width = next(iter(attentions.values())).to_v.in_features
@@ -168,9 +167,8 @@ class AUAdapter(nn.Module):
     def encode(self, vector: AUVector, calibrated: bool = False) -> Tensor:
         """Tokens [N, T, width] of N AU vectors.
 
-        calibrated: ask for what will measure these intensities, by the adapter's `calibration`. A
-        nonzero AU that the adapter does not know is a ValueError that names it, and so is a missing
-        calibration.
+        calibrated: correct the request by the adapter's `calibration`, so that these intensities
+        are measured. ValueError for an unknown nonzero AU and for a missing calibration.
         """
         if calibrated:
             if self.calibration is None:
@@ -183,7 +181,7 @@ class AUAdapter(nn.Module):
         return self.encoder(self.config.rows(vector).to(weight))
 
     def with_calibration(self, calibration: Calibration | None) -> AUAdapter:
-        """The same adapter, weights shared, with this calibration instead of its own."""
+        """The same adapter with another calibration; the weights are shared."""
         other = copy.copy(self)
         other.calibration = calibration
         return other
@@ -195,7 +193,7 @@ class AUAdapter(nn.Module):
     def au_term(
         self, path: str, tokens: Tensor, query: Tensor | None = None, heads: int | None = None
     ) -> Tensor:
-        """What the AU tokens add to the cross-attention at `path`, before its output projection.
+        """The AU attention added to the cross-attention at `path`, before its output projection.
 
         tokens [N, T, width]. T = 1: [N, 1, C], the same at every position (one key: softmax is 1).
         T > 1: [N, L, C], attention of the layer's `query` [N, L, C] with its number of `heads`.
@@ -208,16 +206,16 @@ class AUAdapter(nn.Module):
         return attend(query, self.projection("k", path)(tokens), value, heads)
 
     def lora_delta(self, path: str) -> Tensor:
-        """The change [out, in] of the weight at `path` at the trained scale alpha / rank."""
+        """The change [out, in] of the weight at `path`, at the trained scale alpha / rank."""
         down, up = self.lora[path]
         return self.config.lora_scale * (up @ down)
 
     def key_similarity(self, path: str, keys: Tensor) -> float | None:
         """Cosine of this adapter's keys and a base's text keys [C, width] at `path`, -1..1.
 
-        FineFace's keys start as a copy of the base's. With one token they get no gradient, and
-        weight decay only shortens them: nearly 1 tells the base that the adapter was trained on.
-        None with several tokens, where keys are trained.
+        FineFace's keys start as copies of the base's. With one token they get no gradient, and
+        weight decay only shortens them, so a cosine near 1 identifies the base of the training.
+        None with several tokens, whose keys are trained.
         """
         if self.config.tokens > 1:
             return None
@@ -225,7 +223,7 @@ class AUAdapter(nn.Module):
         return float(cosine_similarity(own, keys.detach().to(own).flatten(), dim=0))
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> AUAdapter:
-        """`.to()` and friends also move the LoRA, which is no parameter of this module."""
+        """`.to()` and the like also move the LoRA, which is not a parameter."""
         super()._apply(fn, recurse)
         self.lora = {path: (fn(down), fn(up)) for path, (down, up) in self.lora.items()}
         return self
@@ -250,7 +248,7 @@ def module_key(path: str) -> str:
 
 
 def lora_paths(layers: Iterable[str]) -> set[str]:
-    """Modules that a LoRA changes: the four projections of both attentions in each block."""
+    """Paths that a LoRA changes: the four projections of both attentions in each block."""
     blocks = [path.removesuffix("attn2") for path in layers]
     return {f"{b}{a}.{t}" for b in blocks for a in ("attn1", "attn2") for t in LORA_TARGETS}
 
@@ -279,7 +277,7 @@ def cross_attentions(unet: nn.Module) -> dict[str, nn.Module]:
 
 
 def describe_adapter(adapter: AUAdapter) -> str:
-    """What an adapter is for and made of, in one line."""
+    """Base, AUs, layers and LoRA of an adapter in one line."""
     config = adapter.config
     lora = f"LoRA of rank {config.lora_rank}, scale {config.lora_scale:g} as trained"
     return (
@@ -290,13 +288,13 @@ def describe_adapter(adapter: AUAdapter) -> str:
 
 
 def describe_layers(layers: dict[str, int], width: int) -> str:
-    """A set of cross-attention layers in one line, for messages about a base that does not fit."""
+    """A set of cross-attention layers in one line, for messages."""
     channels = "/".join(str(c) for c in sorted(set(layers.values())))
     return f"{len(layers)} cross-attention layers of {channels} channels, text width {width}"
 
 
 def check_layers(config: AUAdapterConfig, layers: dict[str, int], width: int) -> None:
-    """A ValueError naming both unless the adapter fits a UNet of these layers and text width."""
+    """ValueError unless the adapter fits a UNet of these layers and text width."""
     if config.layers != layers or config.width != width:
         raise ValueError(
             f"this AU-Adapter was made for {config.base or 'another base'} "

@@ -1,9 +1,8 @@
-"""What to ask an adapter for, so that a face measures what was meant: one response curve an AU.
+"""Calibration: one response curve per AU, so that a face measures what was requested.
 
-A slider at 3 rarely measures 3, and on one face it measures more than on another; and what moves
-the AU changes the rest of the picture too. A sweep over some faces says how much of each; the
-request that is least wrong over all of them says where the slider must stand.
-`evaluation.calibration` makes the curves, an adapter's file carries them.
+A request of 3 rarely measures 3, the measure varies between faces, and the rest of the picture
+changes too. A sweep over several faces measures all three; the calibrated request has the least
+expected error. `evaluation.fit_calibration` fits the curves, an adapter's file carries them.
 """
 
 from __future__ import annotations
@@ -21,17 +20,17 @@ from ..facs import AUVector
 
 SCHEMA = 2
 KNOWN_SCHEMAS = (1, 2)  # 1 has no spread; either may lack the cost
-EQUAL = 1e-9  # squared intensities: requests that differ by less in their error are as good
-RESPONDS = 0.5  # intensity: an AU that rises by less over the whole sweep does not answer
+EQUAL = 1e-9  # squared intensities: requests whose errors differ by less are equally good
+RESPONDS = 0.5  # intensity: an AU that rises by less over the whole sweep does not respond
 
 
 @dataclass(frozen=True)
 class ResponseCurve:
     """Requested -> measured intensity of one AU, straight between the points.
 
-    requested: rising, two or more. measured: the mean over faces, never falling, as many. spread:
-    the standard deviation between faces; cost: in intensities, how bad it is that the picture
-    changes so much. As many, and all 0 where nothing is known of them. ValueError otherwise.
+    requested: rising, two or more. measured: the mean over faces, never falling. spread: the
+    standard deviation between faces. cost: the change of the rest of the picture, in intensities.
+    All of one length; spread and cost are 0 where unknown. ValueError otherwise.
     """
 
     requested: tuple[float, ...]
@@ -61,19 +60,19 @@ class ResponseCurve:
 
     @property
     def responds(self) -> bool:
-        """Whether the AU answers its slider at all."""
+        """Whether the AU responds to requests at all."""
         return self.measured[-1] - self.measured[0] >= RESPONDS
 
     def request(self, wanted: Tensor) -> Tensor:
-        """What to ask for so that the expected squared error is least, for `wanted` of any shape:
+        """The request with the least expected squared error, for `wanted` of any shape:
 
             argmin over r of (measured(r) - wanted)^2 + spread(r)^2 + cost(r)^2
 
-        The smallest of equals. Where faces agree and nothing costs, that is the smallest request
-        that measures `wanted`, or the most where nothing measures so much; nothing is extrapolated.
-        Where they differ, it is on the side on which they agree more. Never falls as `wanted`
-        rises. 0 and negative values stay as they are, since an estimator sees nothing there, and so
-        does everything where the AU does not respond.
+        The smallest of equally good ones. Without spread and cost it is the smallest request that
+        measures `wanted`, or the largest request of the sweep where none does; nothing is
+        extrapolated. With spread it moves to where faces agree more. It never falls as `wanted`
+        rises. Values of 0 and below stay, because an estimator cannot see them, and so do all
+        values of an AU that does not respond.
         """
         if not self.responds:
             return wanted
@@ -81,7 +80,7 @@ class ResponseCurve:
         (low, *starts), (step, *slopes) = points[:, :-1], points.diff(dim=1)
         seen, *wrong = starts
         wrong = [seen - wanted.to("cpu", torch.float64)[..., None], *wrong]
-        # On each straight piece the error is a parabola, least at this part of the way.
+        # On each straight segment the error is a parabola with its minimum at this part of the way.
         part = -sum(w * slope for w, slope in zip(wrong, slopes, strict=True))
         part = (part / sum(slope**2 for slope in slopes).clamp(min=1e-12)).clamp(0, 1)
         error = sum((w + part * slope) ** 2 for w, slope in zip(wrong, slopes, strict=True))
@@ -94,8 +93,8 @@ class ResponseCurve:
 class Calibration:
     """The response curves of an adapter by AU number.
 
-    estimator: whose intensities they are. conditions: how the pictures were made (base, guidance,
-    steps), for people: at another guidance the curves are others.
+    estimator: the one that measured. conditions: base, guidance and steps of the pictures, as text:
+    another guidance has other curves.
     """
 
     estimator: str
@@ -103,32 +102,30 @@ class Calibration:
     conditions: str = ""
 
     def requests(self, wanted: AUVector) -> AUVector:
-        """What to ask for so that `wanted` is measured; AUs without a curve stay as they are.
-        Sides are looked up apart. See `ResponseCurve.request` for what lies outside a curve."""
+        """What to request so that `wanted` is measured, each side by itself; see
+        `ResponseCurve.request`. AUs without a curve stay as they are."""
 
         def change(values: Tensor) -> Tensor:
-            columns = [self._column(values[:, i], unit) for i, unit in enumerate(wanted.units)]
+            pairs = zip(wanted.units, values.unbind(1), strict=True)
+            columns = [self.curves[u].request(v) if u in self.curves else v for u, v in pairs]
             return torch.stack(columns, 1)
 
         sides = () if wanted.left is None else map(change, wanted.sides())
         return AUVector(wanted.units, change(wanted.values), *sides)
 
-    def _column(self, values: Tensor, unit: int) -> Tensor:
-        return self.curves[unit].request(values) if unit in self.curves else values
-
     def joined(self, newer: Calibration) -> Calibration:
-        """These curves with those of `newer` added or replaced. The numbers of two estimators do
-        not mix: with another one only `newer` stays."""
+        """These curves, with those of `newer` added or replaced. Curves of different estimators do
+        not mix: then only `newer` stays."""
         if newer.estimator != self.estimator:
             return newer
         return Calibration(newer.estimator, {**self.curves, **newer.curves}, newer.conditions)
 
     def unresponsive(self) -> list[int]:
-        """AUs that do not answer their slider and therefore stay as they are asked for."""
+        """AUs that do not respond; their requests stay as they are."""
         return [unit for unit, curve in self.curves.items() if not curve.responds]
 
     def name(self) -> str:
-        """16 hex digits: two calibrations with the same ones ask for the same."""
+        """16 hex digits, equal for equal calibrations."""
         return hashlib.sha256(self.to_json().encode()).hexdigest()[:16]
 
     def to_json(self) -> str:

@@ -24,17 +24,17 @@ PEFT_NAME = "au_adapter"
 
 
 class AUAttention:
-    """An attention processor after which strength * AU term is added, FineFace Eq. 5.
+    """An attention processor that adds strength * AU term to another one's result, FineFace Eq. 5.
 
     Reads `au_tokens` [N, T, width] and optionally `au_mask` [N, 1, H, W] (H x W of the latent) from
     diffusers' `cross_attention_kwargs`; N is 1 or the batch. Without tokens, or at strength 0
-    (every self-attention), it is the processor alone. Holds no state of a run.
+    (every self-attention), only the other processor runs. Keeps no state of a run.
     """
 
     def __init__(self, processor: object, adapter: AUAdapter, path: str, strength: float) -> None:
         self.processor, self.adapter, self.path, self.strength = processor, adapter, path, strength
 
-    # Every argument by name: diffusers hands over only what it finds in this signature.
+    # diffusers passes only the arguments that this signature names.
     def __call__(
         self,
         attn: nn.Module,
@@ -80,20 +80,20 @@ def _project(linear: nn.Module, term: Tensor) -> Tensor:
 
 @dataclass
 class AppliedAdapter:
-    """What `apply_to_unet` changed, so that `remove` can put it back exactly."""
+    """What `apply_to_unet` changed in a UNet; `remove` restores it exactly."""
 
     unet: nn.Module
     processors: dict[str, object] = field(default_factory=dict)
     weights: dict[str, Tensor] = field(default_factory=dict)
 
     def switch(self, strength: float) -> None:
-        """From now on the AU term has this strength. The LoRA stays as it is."""
+        """Set the strength of the AU term. The LoRA stays as it is."""
         for path in self.processors:
             if path.endswith("attn2"):
                 self.unet.get_submodule(path).processor.strength = strength
 
     def remove(self) -> None:
-        """Give the UNet its processors and weights back; a second call does nothing."""
+        """Restore the UNet's processors and weights; a second call does nothing."""
         with torch.no_grad():
             for path, weight in self.weights.items():
                 self.unet.get_submodule(path).weight.copy_(weight)
@@ -108,12 +108,11 @@ def apply_to_unet(
     strength: float = 1.0,
     lora_strength: float | None = None,
 ) -> AppliedAdapter:
-    """Put the adapter on a diffusers UNet, which then reads `au_tokens` (see the module's example).
+    """Apply the adapter to a diffusers UNet, which then reads `au_tokens` (see the example above).
 
-    strength multiplies the AU term and the LoRA; 0 leaves the UNet as it is. lora_strength is 1 for
+    strength multiplies the AU term and the LoRA; 0 leaves the UNet as it is. lora_strength: 1 for
     the LoRA as trained (alpha / rank), 0 for none, None for the adapter's own. Both can be any real
-    number. A UNet of other layers than the adapter's, or one that carries an adapter already, is a
-    ValueError.
+    number. ValueError for a UNet of other layers, or one that has an adapter already.
     """
     attentions = cross_attentions(unet)
     layers = {path: attn.to_v.out_features for path, attn in attentions.items()}
@@ -130,7 +129,7 @@ def apply_to_unet(
 
 @dataclass
 class TrainedAdapter:
-    """An adapter and a UNet in training together, made by `train_on_unet`."""
+    """An adapter in training on a UNet, made by `train_on_unet`."""
 
     adapter: AUAdapter
     applied: AppliedAdapter
@@ -141,12 +140,12 @@ class TrainedAdapter:
         yield from (p for p in self.applied.unet.parameters() if p.requires_grad)
 
     def collect(self) -> AUAdapter:
-        """The adapter with the LoRA in its present state copied out of the UNet."""
+        """The adapter, with the current LoRA copied from the UNet."""
         self.adapter.lora = collect_lora(self.applied.unet)
         return self.adapter
 
     def remove(self) -> None:
-        """Collect the LoRA into the adapter and leave the UNet as it was before."""
+        """Collect the LoRA into the adapter and restore the UNet."""
         self.collect()
         if self.adapter.config.lora_rank:
             self.applied.unet.delete_adapters(PEFT_NAME)
@@ -157,13 +156,12 @@ class TrainedAdapter:
 def train_on_unet(unet: nn.Module, adapter: AUAdapter) -> TrainedAdapter:
     """Freeze the UNet and make the adapter trainable on it: encoder, values, LoRA.
 
-    Keys train only where they have an effect, with more than one token. The LoRA starts from
-    `adapter.lora` where that is filled, else from FineFace's start: Gaussian A, zero B. Its scale
-    is alpha / rank.
+    Keys train only with more than one token, where they have an effect. The LoRA starts from
+    `adapter.lora`, if any, else as in FineFace: Gaussian A, zero B. Its scale is alpha / rank.
     """
     unet.requires_grad_(False)
     adapter.requires_grad_(True)
-    # With one token the keys have no effect: weight decay would be all that ever moved them.
+    # With one token the keys have no effect, and only weight decay would change them.
     adapter.to_k.requires_grad_(adapter.config.tokens > 1)
     applied = apply_to_unet(unet, adapter, lora_strength=0.0)
     if adapter.config.lora_rank:
@@ -180,7 +178,7 @@ def collect_lora(unet: nn.Module) -> LoRA:
 
 
 def _install_processors(handle: AppliedAdapter, adapter: AUAdapter, strength: float) -> None:
-    """On self-attentions too, because diffusers hands the AU tokens to every attention."""
+    """On self-attentions too, because diffusers passes the AU tokens to every attention."""
     for path, module in handle.unet.named_modules():
         if path.endswith(("attn1", "attn2")):
             handle.processors[path] = module.processor

@@ -1,8 +1,8 @@
-"""AU encoders: a vector of AU intensities becomes tokens in the width of the text embedding.
+"""AU encoders: AU intensities become tokens of the text embedding's width.
 
 The six encoders compared in FineFace (arXiv 2407.20175) Table 2, defined in its supplement under
 "AU Encoders". `res_mlp64` is the published one; its "MLP" is a single Linear without a
-nonlinearity, and so it is here. Left and right apart are ours: `SidedEncoder`.
+nonlinearity, and so it is here. `SidedEncoder`, for left and right apart, is ours.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 
-class AUEncoder(nn.Module):
+class TokenEncoder(nn.Module):
     """Maps AU intensities float [N, K] (usually 0..5) to tokens float [N, T, width]."""
 
     def __init__(self, unit_count: int, width: int) -> None:
@@ -25,7 +25,7 @@ class AUEncoder(nn.Module):
         return 1
 
     def _one_token(self, *parts: Tensor) -> Tensor:
-        """Parts [N, *] side by side, zeros after them, as one token [N, 1, width]."""
+        """Parts [N, *] concatenated and padded with zeros to one token [N, 1, width]."""
         row = torch.cat(parts, dim=-1)
         return pad(row, (0, self.width - row.shape[-1])).unsqueeze(1)
 
@@ -38,7 +38,7 @@ class AUEncoder(nn.Module):
             )
 
 
-class NoEncoding(AUEncoder):
+class NoEncoding(TokenEncoder):
     """The raw values, then zeros."""
 
     def __init__(self, unit_count: int, width: int) -> None:
@@ -49,8 +49,8 @@ class NoEncoding(AUEncoder):
         return self._one_token(values)
 
 
-class MLPEncoder(AUEncoder):
-    """The values lifted to the whole width; no raw values."""
+class MLPEncoder(TokenEncoder):
+    """A Linear to the whole width, without the raw values."""
 
     def __init__(self, unit_count: int, width: int) -> None:
         super().__init__(unit_count, width)
@@ -60,8 +60,8 @@ class MLPEncoder(AUEncoder):
         return self._one_token(self.mlp(values))
 
 
-class ResidualEncoder(AUEncoder):
-    """The raw values, then what an MLP makes of them, then zeros."""
+class ResidualEncoder(TokenEncoder):
+    """The raw values, then their MLP, then zeros."""
 
     def __init__(self, unit_count: int, width: int, mlp: nn.Module, columns: int) -> None:
         super().__init__(unit_count, width)
@@ -90,7 +90,7 @@ class ResMLP64Encoder(ResidualEncoder):
 class Res3MLPEncoder(ResidualEncoder):
     """The raw values, a three layer MLP with normalisation and leaky ReLUs, zeros.
 
-    The supplement leaves the widths open; 64 throughout, as in the encoder that it extends.
+    The supplement leaves the widths open; here 64 throughout, as in the encoder that it extends.
     """
 
     def __init__(self, unit_count: int, width: int) -> None:
@@ -102,7 +102,7 @@ class Res3MLPEncoder(ResidualEncoder):
         super().__init__(unit_count, width, mlp, 64)
 
 
-class IndividualEncoder(AUEncoder):
+class IndividualEncoder(TokenEncoder):
     """One MLP for each AU and one for their interactions: K + 1 tokens, the interactions last."""
 
     def __init__(self, unit_count: int, width: int) -> None:
@@ -119,19 +119,18 @@ class IndividualEncoder(AUEncoder):
         return torch.stack([*each, self.interactions(values)], dim=1)
 
 
-class SidedEncoder(AUEncoder):
-    """Tokens of the left side, then of the right, by one encoder for both.
+class SidedEncoder(TokenEncoder):
+    """Tokens of the left side, then of the right, by one encoder for both. Not in the paper.
 
-    FineFace's one token adds the same to every place of the picture, and sides learnt from it
-    hardly come apart. With a token for each side, every place attends to its own by its query. The
-    last column tells the keys of the two apart where the intensities do not. Beyond the paper.
+    FineFace's single token adds the same at every position, so left and right can hardly be
+    learned apart. With one token per side, the query of each position attends to its own side. The
+    last column marks the side, so that keys differ where the intensities do not.
     """
 
-    MARK = 4.0  # + left, - right: as large as an intensity, so that keys learn it as fast
+    MARK = 4.0  # + left, - right: the size of an intensity, so that keys learn it as fast
 
-    def __init__(self, one_side: AUEncoder) -> None:
-        """one_side: an encoder of K AUs; the values [N, 2 K] are the left of every AU, then the
-        right."""
+    def __init__(self, one_side: TokenEncoder) -> None:
+        """one_side: an encoder of K AUs. Values are [N, 2 K]: left of every AU, then right."""
         super().__init__(2 * one_side.unit_count, one_side.width)
         self.one_side = one_side
 
@@ -145,7 +144,7 @@ class SidedEncoder(AUEncoder):
         return torch.cat([left + mark, right - mark], dim=1)
 
 
-AU_ENCODERS: dict[str, type[AUEncoder]] = {
+TOKEN_ENCODERS: dict[str, type[TokenEncoder]] = {
     "none": NoEncoding,
     "mlp": MLPEncoder,
     "res_mlp": ResMLPEncoder,
@@ -155,10 +154,12 @@ AU_ENCODERS: dict[str, type[AUEncoder]] = {
 }
 
 
-def build_encoder(name: str, unit_count: int, width: int, sides: bool = False) -> AUEncoder:
-    """The encoder called `name` in AU_ENCODERS, for `unit_count` AUs and tokens of `width`; with
-    `sides` one that reads the left of every AU and then the right."""
-    if name not in AU_ENCODERS:
-        raise ValueError(f"unknown AU encoder {name!r}, expected one of {', '.join(AU_ENCODERS)}")
-    encoder = AU_ENCODERS[name](unit_count, width)
+def build_encoder(name: str, unit_count: int, width: int, sides: bool = False) -> TokenEncoder:
+    """The encoder `name` of TOKEN_ENCODERS, for `unit_count` AUs and tokens of `width`; with
+    `sides`, its inputs are the left of every AU, then the right."""
+    if name not in TOKEN_ENCODERS:
+        raise ValueError(
+            f"unknown AU encoder {name!r}, expected one of {', '.join(TOKEN_ENCODERS)}"
+        )
+    encoder = TOKEN_ENCODERS[name](unit_count, width)
     return SidedEncoder(encoder) if sides else encoder

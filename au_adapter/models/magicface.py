@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from ..facs import SET_A
 from .adapter import attend
 
-UNITS = SET_A  # the columns of a change of AUs, in the order of the released weights
+MAGICFACE_UNITS = SET_A  # the columns of a change of AUs, in the order of the released weights
 PROMPT = "A close up of a person."  # the only text that the released weights were trained with
 GUIDANCE = 3.0  # the paper's scale of Eq. 4; useful up to 3.5
 IDENTITY = "encoder"  # where the published form knows the person from, among Table II's ways
@@ -109,7 +109,7 @@ class LinearTime(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.linear = nn.Linear(len(UNITS), width)
+        self.linear = nn.Linear(len(MAGICFACE_UNITS), width)
 
     def forward(self, change: Tensor) -> Tensor:
         return self.linear(change)
@@ -138,7 +138,7 @@ class MLPConv(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
         self.layers = nn.Sequential(
-            nn.Linear(len(UNITS), 64), nn.SiLU(), nn.Linear(64, self.channels)
+            nn.Linear(len(MAGICFACE_UNITS), 64), nn.SiLU(), nn.Linear(64, self.channels)
         )
 
     def forward(self, change: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Where in the picture the AU term acts: masks at the resolution of a UNet block."""
+"""Masks of the AU term at the resolution of a UNet block."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def mask_for_block(mask: Tensor, height: int, width: int) -> Tensor:
 def block_size(height: int, width: int, tokens: int) -> tuple[int, int]:
     """The (height, width) of a block with `tokens` positions in a UNet on a latent of that size.
 
-    Every level halves both sides, rounding up; a number that is no level is a ValueError.
+    Every level halves both sides, rounding up. ValueError if no level has that many.
     """
     h, w = height, width
     while h * w > tokens:

@@ -1,4 +1,4 @@
-"""A small network that reads AU intensities off a face's points and expression scores."""
+"""A small network that reads AU intensities from a face's points and blendshape scores."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from torch import Tensor, nn
 
 
 @dataclass(frozen=True)
-class AUEstimatorConfig:
-    """units: AUs in the order of the output. middle: those of them that have no sides.
-    points: how many of the mesh's points are looked at. scores: how many blendshapes.
-    components: how many ways in which the points move together. hidden: the layers' widths."""
+class MeshRegressorConfig:
+    """units: AUs in the order of the output. middle: those without sides. points: number of mesh
+    points used. scores: number of blendshapes. components: number of principal components of the
+    points. hidden: widths of the layers."""
 
     units: tuple[int, ...]
     middle: tuple[int, ...]
@@ -27,23 +27,23 @@ class AUEstimatorConfig:
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> AUEstimatorConfig:
+    def from_dict(cls, values: dict[str, Any]) -> MeshRegressorConfig:
         """Read what `to_dict` wrote."""
         return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
 
 
-class AUEstimator(nn.Module):
+class MeshRegressor(nn.Module):
     """Aligned points and blendshapes of faces -> intensities of both sides, about 0..5.
 
-    It knows the subject's left side alone: the right side is the left one of the mirrored face, so
-    a mirrored picture gets exactly the mirrored answer.
+    It reads only the subject's left side; the right side is the left of the mirrored face, so a
+    mirrored picture gives exactly the mirrored result.
 
-    Its buffers, fitted to data before training: chosen [P], the points it looks at; mirror [P] and
-    mirror_scores [S], which of them, and of the blendshapes, lies on the other side; centre and
-    basis, the components of the points; shift and scale of the features.
+    Buffers, fitted to data before training: chosen [P], the points used; mirror [P] and
+    mirror_scores [S], the counterparts of points and blendshapes on the other side; centre and
+    basis, the principal components of the points; shift and scale of the features.
     """
 
-    def __init__(self, config: AUEstimatorConfig):
+    def __init__(self, config: MeshRegressorConfig):
         super().__init__()
         self.config = config
         features = config.components + config.scores
@@ -63,16 +63,16 @@ class AUEstimator(nn.Module):
             width = wide
         self.layers = nn.Sequential(*layers, nn.Linear(width, len(config.units)))
 
-    def forward(self, face: Tensor, resting: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
-        """Left and right, [F, K] each, of the features [F, 2, C] of faces and of their relaxed
-        selves. known [F]: 1 where the relaxed one is given; where 0, it is not looked at."""
+    def forward(self, face: Tensor, neutral: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
+        """Left and right, [F, K] each, from features [F, 2, C] of faces and of the same people's
+        neutral faces. known [F]: 1 where the neutral face is given; where 0, it is ignored."""
         known = known[:, None, None].expand(-1, 2, 1)
-        left, right = self.layers(torch.cat([face, (face - resting) * known, known], -1)).unbind(1)
+        left, right = self.layers(torch.cat([face, (face - neutral) * known, known], -1)).unbind(1)
         both = (left + right) / 2
         return torch.where(self.middle, both, left), torch.where(self.middle, both, right)
 
     def features(self, points: Tensor, scores: Tensor) -> Tensor:
-        """Features [F, 2, components + S] of the face and of the face in a mirror.
+        """Features [F, 2, components + S] of the face and of the mirrored face.
 
         points: [F, 478, 3] in centimetres, see faces.alignment; scores: [F, S] in 0..1.
         """
@@ -85,19 +85,19 @@ class AUEstimator(nn.Module):
 
     @torch.no_grad()
     def read(
-        self, points: Tensor, scores: Tensor, resting: tuple[Tensor, Tensor] | None = None
+        self, points: Tensor, scores: Tensor, neutral: tuple[Tensor, Tensor] | None = None
     ) -> tuple[Tensor, Tensor]:
         """Left and right, [F, K] each, within 0..5; points and scores as `features` takes them.
 
-        resting: points [1 or F, 478, 3] and scores [1 or F, S] of the person's relaxed face, if
-        given. What the network still sees in that face beside itself is taken away, so that no
-        change at all is exactly 0.
+        neutral: points [1 or F, 478, 3] and scores [1 or F, S] of the person's neutral face, if
+        given. The reading of the neutral face relative to itself is subtracted, so that no change
+        reads exactly 0.
         """
         face = self.features(points, scores)
-        if resting is None:
+        if neutral is None:
             left, right = self(face, face, torch.zeros(len(face)))
         else:
-            reference, known = self.features(*resting).expand_as(face), torch.ones(len(face))
-            sides, still = self(face, reference, known), self(reference, reference, known)
-            left, right = (a - b.clamp(min=0) for a, b in zip(sides, still, strict=True))
+            reference, known = self.features(*neutral).expand_as(face), torch.ones(len(face))
+            sides, bias = self(face, reference, known), self(reference, reference, known)
+            left, right = (a - b.clamp(min=0) for a, b in zip(sides, bias, strict=True))
         return left.clamp(0, 5), right.clamp(0, 5)

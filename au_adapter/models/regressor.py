@@ -1,4 +1,4 @@
-"""A small network that reads AU intensities off a picture of one rendered head."""
+"""A small network that reads AU intensities from a picture of one rendered head."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""An AU-Adapter that goes on with more AUs than it knows, or with left and right apart.
+"""Extends an AU-Adapter to more AUs, or to left and right apart, for further training.
 
-The wider adapter draws at first what the narrow one draws: a new AU does nothing yet, and every
-place of the picture takes the mean of both sides, until the keys learn which side it is on.
+The wider adapter first draws what the narrow one draws: a new AU does nothing, and every position
+takes the mean of both sides until the keys learn the sides.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from .adapter import AUAdapter
 from .encoders import SidedEncoder, build_encoder
 
 
-def widened(adapter: AUAdapter, units: Sequence[int], sides: bool) -> AUAdapter:
-    """`adapter` for these AUs, in this order; itself where they are its own.
+def widen_adapter(adapter: AUAdapter, units: Sequence[int], sides: bool) -> AUAdapter:
+    """`adapter` for these AUs, in this order; the adapter itself if they are its own.
 
-    ValueError for AUs that it would lose, sides that it would lose, or an encoder other than
-    res_mlp64 (arXiv 2407.20175, Table 2, "Ours").
+    ValueError if it would lose AUs or sides, or has another encoder than res_mlp64 (arXiv
+    2407.20175, Table 2, "Ours").
     """
     old, units = adapter.config, tuple(units)
     if (old.units, old.sides) == (units, sides):
@@ -35,7 +35,8 @@ def widened(adapter: AUAdapter, units: Sequence[int], sides: bool) -> AUAdapter:
     tokens = build_encoder(old.encoder, len(units), old.width, sides).tokens
     wide = AUAdapter(dataclasses.replace(old, units=units, sides=sides, tokens=tokens))
     wide.lora, wide.lora_strength = dict(adapter.lora), adapter.lora_strength
-    places = _places(old.units, units)
+    # [old, new]: 1 where a new AU is an old one.
+    places = torch.tensor([[float(unit == other) for other in units] for unit in old.units])
     with torch.no_grad():
         ours, theirs = _mlp(wide), _mlp(adapter)
         ours.weight.copy_(theirs.weight @ places)
@@ -43,7 +44,7 @@ def widened(adapter: AUAdapter, units: Sequence[int], sides: bool) -> AUAdapter:
         for kind, path in product("kv", old.layers):
             weight = wide.projection(kind, path).weight
             weight.copy_(_moved(adapter.projection(kind, path).weight, places))
-            if sides > old.sides:  # attend to both sides alike; a side is worth nothing by itself
+            if sides > old.sides:  # attend to both sides equally, and ignore their marks
                 weight[:, slice(None) if kind == "k" else -1] = 0.0
     return wide
 
@@ -53,14 +54,9 @@ def _mlp(adapter: AUAdapter) -> nn.Linear:
     return (encoder.one_side if isinstance(encoder, SidedEncoder) else encoder).mlp
 
 
-def _places(old: Sequence[int], new: Sequence[int]) -> Tensor:
-    """[len(old), len(new)]: 1 where a new AU is an old one."""
-    return torch.tensor([[float(unit == other) for other in new] for unit in old])
-
-
 def _moved(weight: Tensor, places: Tensor) -> Tensor:
-    """A projection [C, width] that reads the wider token: raw values, the Linear's, zeros, and the
-    mark of the side. What met the zeros gives way to the new raw values."""
+    """A projection [C, width] for the wider token: raw values, the Linear's outputs, zeros and the
+    side's mark. The new raw values replace columns that read zeros."""
     old, new = places.shape
     raw, behind, mark = weight.split([old, weight.shape[1] - old - 1, 1], dim=1)
     return torch.cat([raw @ places, behind[:, : weight.shape[1] - new - 1], mark], dim=1)

@@ -1,7 +1,6 @@
-"""`au-adapter train` as a process of its own, followed from another program.
+"""Run `au-adapter train` as a subprocess and follow its events.
 
-What happens to it, out of memory or a crash, happens to nobody else. Needs nothing that a training
-needs: the program that follows has no use for it.
+Exhausted memory or a crash ends only that process. Imports nothing that only training needs.
 """
 
 from __future__ import annotations
@@ -21,8 +20,8 @@ from typing import Any
 
 logger = logging.getLogger("au_adapter")
 ROOT = Path(__file__).resolve().parents[2]
-# As `python -m au_adapter train`, of this copy of the library. The Python of ComfyUI's portable
-# version for Windows heeds neither PYTHONPATH nor the folder it is started in.
+# `python -m au_adapter train` with this copy of the library. The Python of ComfyUI's portable
+# version for Windows ignores PYTHONPATH and the working directory.
 START = (
     "import runpy, sys; sys.path.insert(0, sys.argv.pop(1)); "
     "runpy.run_module(sys.argv.pop(1), run_name='__main__', alter_sys=True)"
@@ -30,16 +29,16 @@ START = (
 COMMAND = (sys.executable, "-c", START, str(ROOT), "au_adapter", "train")
 LOG = "training.log"
 LOCK = ".lock"  # held by the run that works in the folder
-LOOK = 0.1  # seconds without an event after which the follower gets the word
+POLL_INTERVAL = 0.1  # seconds without an event after which `events` yields None
 LAST_LINES = 5
-KILLED = (-9, 128 + 9)  # by the system, as POSIX and shells count it
+KILLED = (-9, 128 + 9)  # exit codes after SIGKILL, of POSIX and of shells
 
 
 class TrainingError(RuntimeError):
-    """A training that failed; the text says why, `kind` is the name of its exception or "killed".
+    """A training that failed. kind: the name of its exception, "killed" or "crash".
 
-    Killed is what the system does to a process, mostly for want of memory. checking: in the middle
-    of a check, which draws faces, not of a step.
+    The system kills a process mostly because memory runs out. checking: it failed during
+    validation, which draws faces, and not during a step.
     """
 
     def __init__(self, text: str, kind: str, checking: bool = False):
@@ -48,12 +47,12 @@ class TrainingError(RuntimeError):
 
 
 class Training:
-    """A training in another process; as a context manager, which asks it to stop where its user
-    ends early. It saves then, on its own time.
+    """A training in another process. As a context manager it asks the process to stop on exit; the
+    process then saves, and nobody waits for it.
 
     arguments: of `au-adapter train`, without --output and --progress. output: the folder of the
-    run, where what it writes for people is kept in training.log. environment: variables in addition
-    to this process's.
+    run, which also keeps its log, training.log. environment: variables in addition to this
+    process's.
     """
 
     def __init__(
@@ -72,7 +71,12 @@ class Training:
                 stderr=log,
                 encoding="utf-8",
                 errors="replace",
-                env=_environment(environment or {}),
+                env={
+                    **os.environ,
+                    "PYTHONIOENCODING": "utf-8",
+                    "HF_HUB_OFFLINE": "1",
+                    **(environment or {}),
+                },
                 creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
             )
         threading.Thread(target=self._listen, daemon=True).start()
@@ -84,14 +88,14 @@ class Training:
         self.stop()
 
     def events(self) -> Iterator[Mapping[str, Any] | None]:
-        """What happens, see `progress`; None whenever nothing has for a tenth of a second.
+        """Events, see `progress`; None after every POLL_INTERVAL without one.
 
         TrainingError when the process fails.
         """
         failed: Mapping[str, Any] = {}
         while True:
             try:
-                line = self._lines.get(timeout=LOOK)
+                line = self._lines.get(timeout=POLL_INTERVAL)
             except queue.Empty:
                 yield None
                 continue
@@ -108,16 +112,16 @@ class Training:
         self._check(failed)
 
     def stop(self) -> None:
-        """Ask for the end; returns at once. What was trained is saved after the step that runs."""
+        """Ask the process to stop and return at once. It saves after its current step."""
         self._stopped = True
         if self.process.poll() is None:
-            # Windows has no gentler way than Ctrl-Break, and not even that without a console; then
-            # it is the closed pipe that ends the run, see `JSONLines`.
+            # Windows has nothing gentler than Ctrl-Break, and without a console not even that; then
+            # the closed pipe ends the run, see `JSONLines`.
             with suppress(OSError):
                 self.process.send_signal(getattr(signal, "CTRL_BREAK_EVENT", signal.SIGTERM))
 
     def _listen(self) -> None:
-        with self.process:  # at its end the pipe is closed and the process gone from the system
+        with self.process:  # closes the pipe and reaps the process
             for line in self.process.stdout:
                 self._lines.put(line)
                 if self._stopped:
@@ -136,28 +140,20 @@ class Training:
                 self._checking,
             )
         if code:
+            with (self.output / LOG).open("rb") as log:
+                log.seek(self._log_start)
+                lines = log.read().decode(errors="replace").splitlines()
             raise TrainingError(
                 f"the training process ended with code {code}. The end of {self.output / LOG}: "
-                + self._last_lines(),
+                + " / ".join(lines[-LAST_LINES:]),
                 "crash",
             )
 
-    def _last_lines(self) -> str:
-        with (self.output / LOG).open("rb") as log:
-            log.seek(self._log_start)
-            lines = log.read().decode(errors="replace").splitlines()
-        return " / ".join(lines[-LAST_LINES:])
-
 
 def _read_event(line: str) -> Mapping[str, Any] | None:
-    """What a run says in a line; None where some library wrote to standard output too."""
+    """The event in a line; None where a library wrote to standard output too."""
     try:
         event = json.loads(line)
     except json.JSONDecodeError:
         return None
     return event if isinstance(event, dict) and "event" in event else None
-
-
-def _environment(more: Mapping[str, str]) -> dict[str, str]:
-    """Text in UTF-8, and nothing by way of the network."""
-    return {**os.environ, "PYTHONIOENCODING": "utf-8", "HF_HUB_OFFLINE": "1", **more}

@@ -18,7 +18,7 @@ from ..data.rendering.coding import coded
 from ..data.shards import find_shards
 from ..disk import replacing
 from ..faces import FaceLandmarker
-from ..faces.blendshapes import NAMES
+from ..faces.blendshapes import BLENDSHAPE_NAMES
 from ..weights.downloads import sha256
 
 LOGGER = logging.getLogger("au_adapter")
@@ -30,7 +30,7 @@ KEPT = ("identity", "left", "right", "pose", "appearance")  # of a render's labe
 class LandmarkedSet:
     """N renders in which the landmarker found a face, of `pictures` looked at.
 
-    points [N, 478, 3] in pixels, see faces.Face; blendshapes [N, 52] in the order of NAMES;
+    points [N, 478, 3] in pixels, see faces.Face; blendshapes [N, 52], by BLENDSHAPE_NAMES;
     labels: what was rendered, see data.rendering.dataset.label.
     """
 
@@ -96,9 +96,9 @@ def _read_shard(shard: Path, landmarker: FaceLandmarker) -> LandmarkedSet:
             labels += [{name: sample["label"][name] for name in KEPT}] * len(face)
     return LandmarkedSet(
         torch.stack([face.points for face in faces]) if faces else torch.empty(0, 478, 3),
-        torch.tensor([[face.blendshapes[name] for name in NAMES] for face in faces]).reshape(
-            -1, len(NAMES)
-        ),
+        torch.tensor(
+            [[face.blendshapes[name] for name in BLENDSHAPE_NAMES] for face in faces]
+        ).reshape(-1, len(BLENDSHAPE_NAMES)),
         labels,
         len(samples),
     )

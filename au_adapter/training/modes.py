@@ -1,4 +1,4 @@
-"""Modes of a module: computing activations twice, and at rest for use in the middle of a run."""
+"""Modes of a module: gradient checkpointing, and evaluation in the middle of a run."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ def checkpoint_gradients(module: nn.Module) -> None:
 
 
 @contextmanager
-def at_rest(module: nn.Module) -> Iterator[None]:
-    """A module for use: no dropout, no gradients, and no trace in the random numbers."""
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """Evaluation mode: no dropout, no gradients, and the random state is restored afterwards."""
     modes = [(part, part.training) for part in module.modules()]
     try:
         with torch.random.fork_rng(), torch.no_grad():

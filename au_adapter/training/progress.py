@@ -1,13 +1,13 @@
-"""What a run says while it trains, as lines of JSON for whoever started it.
+"""The events of a run, which `--progress json` prints as lines of JSON.
 
-{"event": "data", "folder", "faces", "steps", ...}   of the data card, for each source of faces
+{"event": "data", "folder", "faces", "steps", ...}   the data card of each source of faces
 {"event": "waiting"}                            another run is still at work in the folder
-{"event": "start", "step", "steps"}             step: where it goes on, 0 at first
-{"event": "step", "step", "loss", "seconds"}    after each step; of the step alone
-{"event": "check"}                              faces are drawn and read, which may take minutes
+{"event": "start", "step", "steps"}             step: where the run resumes, 0 for a new one
+{"event": "step", "step", "loss", "seconds"}    after each step
+{"event": "check"}                              validation begins, which may take minutes
 {"event": "validation", "step", "pictures", "best", "au_error", "response", ...}
 {"event": "saved", "step", "folder"}
-{"event": "end", "step", "result"}              also after a stop: the step tells
+{"event": "end", "step", "result"}              also after a stop, at an earlier step
 {"event": "error", "kind", "message"}           the last line of a failed run; its exception
 """
 
@@ -21,14 +21,14 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-GONE = (errno.EPIPE, errno.EINVAL)  # how systems, and Windows, say that nobody reads a pipe
+GONE = (errno.EPIPE, errno.EINVAL)  # nobody reads the pipe, on POSIX and on Windows
 
 
 class JSONLines:
     """Writes each event as a line to standard output.
 
-    When nobody reads them any more, whoever started the run is gone: it is asked to stop, which
-    saves it.
+    When nobody reads the pipe any more, the program that started the run has ended: the run is
+    asked to stop, and saves.
     """
 
     def __call__(self, event: Mapping[str, Any]) -> None:
@@ -38,13 +38,13 @@ class JSONLines:
         except OSError as error:
             if error.errno not in GONE:
                 raise
-            # Python writes once more when it ends, which must not fail as well.
+            # Python flushes standard output again on exit, which must not fail too.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             signal.raise_signal(signal.SIGTERM)
 
 
 def quiet(event: Mapping[str, Any]) -> None:
-    """Nobody listens."""
+    """Ignore the event."""
 
 
-REPORTS = {"text": quiet, "json": JSONLines()}  # text: the log says what happens
+REPORTS = {"text": quiet, "json": JSONLines()}  # with text, the log tells the progress

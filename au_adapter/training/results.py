@@ -1,87 +1,73 @@
-"""What a run left in its folder, read by others: the adapter to take, its losses, a report.
+"""Reads the results of a run from its folder: the adapter to use, losses, hours, a report.
 
-Needs nothing that a training needs.
+Imports neither torch nor anything else that training needs.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from .run_files import DESCRIPTION, read_description, read_rows
 
-def find_result(folder: Path, judged: bool = True) -> Path:
-    """The folder of the adapter to take: the best by the AUs of its faces, else the last.
 
-    judged: off, always the last: a best from before the checks were turned off is left out.
+def find_result(folder: Path, validated: bool = True) -> Path:
+    """The folder of the adapter to use: the best by validation, else the last.
+
+    validated: False for always the last, whatever an earlier validation found best.
     FileNotFoundError where the run has saved none.
     """
-    for name in ("best", "result") if judged else ("result",):
-        if (folder / name / "training.json").is_file():
+    for name in ("best", "result") if validated else ("result",):
+        if (folder / name / DESCRIPTION).is_file():
             return folder / name
     raise FileNotFoundError(f"{folder} holds no result of a training yet")
 
 
 def read_losses(folder: Path) -> list[float]:
-    """The mean losses that a run noted, by step; of steps that were done twice, the later."""
-    return [row["loss"] for row in _rows(folder / "log.jsonl")]
+    """The mean losses in a run's log by step; of steps that were done twice, the later."""
+    return [row["loss"] for row in read_rows(folder / "log.jsonl")]
 
 
 def training_hours(folder: Path) -> float:
-    """What a run's steps took, over all its stops: up to the last that it noted, checks included,
-    and those that were done twice once."""
-    rows = _rows(folder / "log.jsonl")
+    """Hours up to the last logged step over all resumes, validation included; steps that were done
+    twice count once."""
+    rows = read_rows(folder / "log.jsonl")
     steps = pairwise((0, *(row["step"] for row in rows)))
     times = [row["seconds_per_step"] * (b - a) for row, (a, b) in zip(rows, steps, strict=True)]
     return sum(times) / 3600
 
 
 def training_report(folder: Path, result: Path) -> str:
-    """A run in Markdown: its faces, its losses, the checks on the way, the measured response."""
-    described = json.loads((result / "training.json").read_text(encoding="utf-8"))
-    losses, checks = read_losses(folder), _rows(folder / "validation.jsonl")
-    parts = [[f"# {folder.name}, step {described['step']}"], _data(described.get("data", ()))]
+    """A run in Markdown: its faces, losses, validations and measured response."""
+    described = read_description(result)
+    losses, validations = read_losses(folder), read_rows(folder / "validation.jsonl")
+    parts = [[f"# {folder.name}, step {described['step']}"]]
+    parts.append([_data_line(card) for card in described.get("data", ())])
     if losses:
         tenth = max(1, len(losses) // 10)
         first, last = sum(losses[:tenth]) / tenth, sum(losses[-tenth:]) / tenth
         parts.append([f"Loss {first:.4f} at first, {last:.4f} at last, a tenth of the run each."])
-    if checks:
-        parts.append(_checks(checks, described["step"]))
+    if validations:
+        parts.append(_validation_table(validations, described["step"]))
     if "measures" in described:
         parts.append(_response(described["measures"]))
     return "\n\n".join("\n".join(part) for part in parts)
 
 
-def _rows(path: Path) -> list[dict[str, Any]]:
-    """The rows of a log by step; none where there is no log."""
-    if not path.is_file():
-        return []
-    text = path.read_text(encoding="utf-8")
-    rows = map(json.loads, text[: text.rfind("\n") + 1].splitlines())  # the last may be cut off
-    by_step = {row["step"]: row for row in rows}
-    return [by_step[step] for step in sorted(by_step)]
+def _data_line(card: dict[str, Any]) -> str:
+    dropped = [f"{s['dropped']} {s['step']}" for s in card["steps"] if s["dropped"]]
+    left_out = f"; left out: {', '.join(dropped)}" if dropped else ""
+    return f"{card['faces']} faces of {card['folder']}{left_out}."
 
 
-def _data(cards: list[dict[str, Any]]) -> list[str]:
-    lines = []
-    for card in cards:
-        left_out = [f"{s['dropped']} {s['step']}" for s in card["steps"] if s["dropped"]]
-        lines.append(
-            f"{card['faces']} faces of {card['folder']}"
-            + (f"; left out: {', '.join(left_out)}" if left_out else "")
-            + "."
-        )
-    return lines
-
-
-def _checks(checks: list[dict[str, Any]], chosen: int) -> list[str]:
+def _validation_table(rows: list[dict[str, Any]], chosen: int) -> list[str]:
     lines = ["| Step | AU error, AUs asked for | all AUs | |", "|---|---|---|---|"]
-    for row in checks:
+    for row in rows:
         mark = "kept" if row["step"] == chosen else ""
-        cells = (str(row["step"]), f"{row['au_error']:.2f}", f"{row['full_error']:.2f}", mark)
-        lines.append("| " + " | ".join(cells) + " |")
+        errors = f"{row['au_error']:.2f} | {row['full_error']:.2f}"
+        lines.append(f"| {row['step']} | {errors} | {mark} |")
     return lines
 
 

@@ -13,13 +13,13 @@ from filelock import FileLock, Timeout
 from ..estimators import Estimator
 from ..evaluation.evaluation_run import estimator_of
 from ..processes import launched_processes
+from .errors import checked, explained
 from .follow import LOCK
 from .loop import Trainer
 from .progress import quiet
 from .recipe import Report
 from .recipes import choose
 from .sources import data_card, find_faces
-from .trouble import checked, explained
 from .validation import Estimate, validation_for
 
 WAIT = 120  # seconds for another run in the same folder to end

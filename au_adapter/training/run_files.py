@@ -1,4 +1,4 @@
-"""Files of a run that a cut may not harm: rows of a log, folders that replace one another."""
+"""Files of a run, written so that a crash loses nothing: logs line by line, folders by renaming."""
 
 from __future__ import annotations
 
@@ -6,30 +6,43 @@ import json
 import os
 import shutil
 from pathlib import Path
+from typing import Any
+
+DESCRIPTION = "training.json"  # in a result folder: step, settings, data, measures
 
 
 def append_row(path: Path, row: dict) -> None:
-    """Add a line of JSON to a file, in the place of a last one that was cut off."""
-    _drop_cut_line(path)
-    with path.open("a", encoding="utf-8") as log:
-        log.write(json.dumps(row) + "\n")
+    """Append a line of JSON to a file, and drop a last line that a full disk or a kill cut off."""
+    with path.open("ab+") as log:
+        if log.tell():
+            log.seek(-1, os.SEEK_END)
+            if log.read() != b"\n":
+                log.seek(0)
+                log.truncate(log.read().rfind(b"\n") + 1)
+        log.write(json.dumps(row).encode() + b"\n")
 
 
-def _drop_cut_line(path: Path) -> None:
-    """Take away what stands after the last end of a line: a full disk or a kill left it."""
-    if not path.exists() or not path.stat().st_size:
-        return
-    with path.open("rb+") as log:
-        log.seek(-1, os.SEEK_END)
-        if log.read() != b"\n":
-            log.seek(0)
-            log.truncate(log.read().rfind(b"\n") + 1)
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """The rows of a log in the order of their steps; of a step written twice, the later.
+
+    A last line that was cut off is left out. No file: no rows.
+    """
+    text = path.read_text(encoding="utf-8") if path.is_file() else ""
+    rows = map(json.loads, text[: text.rfind("\n") + 1].splitlines())
+    by_step = {row["step"]: row for row in rows}
+    return [by_step[step] for step in sorted(by_step)]
+
+
+def read_description(folder: Path) -> dict[str, Any]:
+    """What is written about the weights in a result folder; empty where there are none."""
+    path = folder / DESCRIPTION
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
 
 def replace_folder(fresh: Path, folder: Path) -> None:
-    """Put fresh in the place of folder. At every moment one of the two is whole on the disk.
+    """Put `fresh` in the place of `folder`. At every moment one of the two is whole on the disk.
 
-    A cut between the two renames leaves the old one as <name>.previous; see restore_folder.
+    A crash between the two renames leaves the old one as <name>.previous; see restore_folder.
     """
     previous = _previous(folder)
     if folder.exists():

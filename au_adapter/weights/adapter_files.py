@@ -1,6 +1,6 @@
-"""AU-Adapters in files: written as one safetensors with its config, read also as FineFace's are.
+"""AU-Adapter files: one safetensors with its config; FineFace's published files are read too.
 
-Tensors keep the names of FineFace's published files, so that a file can be read by eye:
+Tensors have the names of FineFace's published files:
 `au_encoder.*`, `<attn2 path>.processor.au_to_{k,v}.weight`, `unet.<module path>.lora_{A,B}.weight`.
 """
 
@@ -18,10 +18,10 @@ from ..disk import replacing
 from ..facs.units import SET_A
 from ..models.adapter import AUAdapter, AUAdapterConfig, LoRA, lora_shapes
 from ..models.calibration import Calibration
-from .fineface_files import find_parts, read_published, some
-from .tensors import METADATA_KEY, read_metadata, read_tensors
+from .fineface_files import find_parts, read_published
+from .tensors import METADATA_KEY, read_metadata, read_tensors, some
 
-# Beside the config, not in it: what knows no calibration still reads the adapter.
+# Beside the config, not in it, so that versions without calibration read the adapter.
 CALIBRATION_KEY = "au_adapter_calibration"
 TRAINING_KEY = "au_adapter_training"
 FORMAT = 1
@@ -30,9 +30,9 @@ FORMAT = 1
 def save_adapter(
     adapter: AUAdapter, path: str | Path, metadata: dict[str, str] | None = None
 ) -> Path:
-    """Write `adapter` to a safetensors file, whole or not at all.
+    """Write `adapter` to a safetensors file, whole or not at all, and return the path.
 
-    `metadata` is kept beside the config. Returns the path. Parent folders are made.
+    metadata: more entries beside the config. Parent folders are created.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -47,10 +47,10 @@ def save_adapter(
 
 
 def load_adapter(path: str | Path) -> AUAdapter:
-    """Read an AU-Adapter, on the CPU: a file of `save_adapter`, or FineFace's weights as published.
+    """Load an AU-Adapter on the CPU: a file of `save_adapter`, or FineFace's published weights.
 
-    Those lie in several files; `path` is their folder or any one of them. FileNotFoundError without
-    the file; ValueError when it is truncated, incomplete or something else.
+    FineFace's lie in several files; `path` is their folder or any one of them. FileNotFoundError
+    without the file; ValueError when it is truncated, incomplete or something else.
     """
     path = Path(path)
     if _is_described(path):
@@ -59,7 +59,7 @@ def load_adapter(path: str | Path) -> AUAdapter:
         training = _training(metadata, path)
     else:
         (config, tensors), calibration, training = read_published(path), None, None
-    with torch.device("meta"):  # no numbers are drawn that the file's replace anyway
+    with torch.device("meta"):  # skip the initialisation, which the file replaces
         adapter = AUAdapter(config)
     adapter.to_empty(device="cpu")
     _fill(adapter, tensors, path)
@@ -87,10 +87,10 @@ def adapter_files(path: str | Path) -> list[Path]:
 
 
 def adapter_hash(adapter: AUAdapter | str | Path) -> str:
-    """16 hex digits that name the weights and the config of an adapter, in memory or in a file.
+    """16 hex digits of the weights and the config of an adapter, in memory or in a file.
 
-    A calibration does not change them: it changes what the weights are asked for, not the weights,
-    and has a name of its own (`Calibration.name`).
+    A calibration does not count: it changes the request, not the weights, and has a hash of its own
+    (`Calibration.name`).
     """
     if not isinstance(adapter, AUAdapter):
         adapter = load_adapter(adapter)
@@ -117,7 +117,7 @@ def _config_json(adapter: AUAdapter) -> str:
 
 
 def _is_described(path: Path) -> bool:
-    """Whether the file says itself what it is, in the metadata that `save_adapter` writes."""
+    """Whether the file has the metadata that `save_adapter` writes."""
     return not path.is_dir() and METADATA_KEY in read_metadata(path)
 
 
@@ -192,7 +192,7 @@ def _take_lora(tensors: dict[str, Tensor]) -> LoRA:
 
 
 def _check_lora(adapter: AUAdapter, lora: LoRA, path: str | Path) -> None:
-    """No LoRA at all is an untrained one; a part of one, or other shapes, is a ValueError."""
+    """Without any LoRA it is untrained; an incomplete one or other shapes are a ValueError."""
     expected = lora_shapes(adapter.config) if lora else {}
     if missing := sorted(set(expected) - set(lora)):
         raise ValueError(f"{path} lacks the LoRA of {len(missing)} layers: {some(missing)}")

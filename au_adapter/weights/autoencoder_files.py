@@ -1,4 +1,4 @@
-"""The demo model's autoencoder in a folder: vae.json, its config, and vae.safetensors."""
+"""The bundled model's autoencoder in a folder: vae.json, its config, and vae.safetensors."""
 
 from __future__ import annotations
 

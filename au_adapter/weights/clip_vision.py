@@ -1,4 +1,4 @@
-"""CLIP's image encoder from a folder as transformers saves it, for MagicFace's CLIP identity."""
+"""CLIP's image encoder from a transformers folder, for MagicFace's CLIP identity."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ class ImageEncoder:
 
     @property
     def width(self) -> int:
-        """Numbers of a token."""
+        """Width of a token."""
         return self.network.config.hidden_size
 
     @torch.no_grad()
     def tokens(self, images: Tensor) -> Tensor:
-        """Tokens [N, 1 + patches, width] of pictures [N, H, W, 3] in 0..1, by its last layer.
+        """Last-layer tokens [N, 1 + patches, width] of pictures [N, H, W, 3] in 0..1.
 
-        The picture's middle square is resized to what the encoder sees, mostly 224 pixels.
+        The central square is resized to the encoder's input, mostly 224 pixels.
         """
         pictures = images.movedim(-1, 1)
         seen = self.processor(pictures, do_rescale=False, return_tensors="pt").pixel_values

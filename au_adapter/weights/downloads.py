@@ -1,7 +1,7 @@
-"""What can be fetched from the network: where from, under which licence, how large, with hashes.
+"""Downloads: source, licence, size and SHA-256 of every file, and how to fetch them.
 
-Nothing is fetched unless `fetch` is called. A file is resumed where it stopped, and kept only when
-its SHA-256 is the one in the table or, where the table has none, the one that its publisher names.
+Nothing is fetched unless `fetch` is called. A partial file is resumed. A file is kept only when its
+SHA-256 matches the table or, where the table has none, the one that its publisher names.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Download:
-    """One thing to fetch. `manifest` is a JSON file beside this one, {path: [bytes, SHA-256]};
-    every path is fetched from `files` + path.
+    """A set of files to fetch, each from `files` + path.
 
-    A SHA-256 of null stands for a file that this project could not get hold of itself: its size is
-    about right, and both are asked of Hugging Face, which names them, before it is fetched.
+    manifest: a JSON file in this folder, {path: [bytes, SHA-256]}; by default it has the download's
+    name. A SHA-256 of null marks a file that this project has not seen: its size is approximate,
+    and Hugging Face is asked for both before it is fetched.
     """
 
     name: str
@@ -40,24 +40,25 @@ class Download:
     licence: str
     source: str
     files: str
-    manifest: str
+    manifest: str = ""
 
     def table(self) -> dict[str, tuple[int, str | None]]:
         """{path: (size in bytes, SHA-256 or None)} of every file."""
-        text = _manifest_path(self.manifest).read_text(encoding="utf-8")
+        manifest = self.manifest or f"{self.name.replace('-', '_')}.json"
+        text = (Path(__file__).parent / manifest).read_text(encoding="utf-8")
         return {path: (size, digest) for path, (size, digest) in json.loads(text).items()}
 
     @property
     def pinned(self) -> bool:
-        """Whether the table knows every SHA-256."""
+        """Whether the table has every SHA-256."""
         return all(digest for _, digest in self.table().values())
 
     def size(self) -> int:
-        """Bytes in all; about so many, unless pinned."""
+        """Bytes in total; approximate unless pinned."""
         return sum(size for size, _ in self.table().values())
 
     def description(self, files: bool = False) -> str:
-        """What a person decides by: title, licence, size and source; on request, every file."""
+        """Title, licence, size and source; with `files`, every file too."""
         table = self.table()
         about, hashes = ("", "--files") if self.pinned else ("about ", "as Hugging Face names it")
         lines = [
@@ -89,7 +90,6 @@ DOWNLOADS: dict[str, Download] = {
             licence="MIT",
             source=f"https://github.com/ICT-VGL/ICT-FaceKit/tree/{_ICT_COMMIT}",
             files=f"https://raw.githubusercontent.com/ICT-VGL/ICT-FaceKit/{_ICT_COMMIT}/",
-            manifest="ict_facekit.json",
         ),
         Download(
             name="face-landmarker",
@@ -97,7 +97,6 @@ DOWNLOADS: dict[str, Download] = {
             licence="Apache-2.0",
             source="https://ai.google.dev/edge/mediapipe/solutions/vision/face_landmarker",
             files=f"{_MEDIAPIPE}/mediapipe-models/face_landmarker/face_landmarker/float16/1/",
-            manifest="face_landmarker.json",
         ),
         Download(
             name="full-range-face-detector",
@@ -105,7 +104,6 @@ DOWNLOADS: dict[str, Download] = {
             licence="Apache-2.0",
             source="https://ai.google.dev/edge/mediapipe/solutions/vision/face_detector",
             files=f"{_MEDIAPIPE}/mediapipe-assets/",
-            manifest="full_range_face_detector.json",
         ),
         Download(
             name="person-segmenter",
@@ -113,7 +111,6 @@ DOWNLOADS: dict[str, Download] = {
             licence="Apache-2.0",
             source="https://ai.google.dev/edge/mediapipe/solutions/vision/image_segmenter",
             files=f"{_MEDIAPIPE}/mediapipe-models/image_segmenter/selfie_segmenter/float16/1/",
-            manifest="person_segmenter.json",
         ),
         Download(
             name="fineface-sd21",
@@ -121,7 +118,6 @@ DOWNLOADS: dict[str, Download] = {
             licence="Apache-2.0",
             source=f"{_FINEFACE}/tree/main",
             files=f"{_FINEFACE}/resolve/main/",
-            manifest="fineface_sd21.json",
         ),
         Download(
             name="fineface-sd15",
@@ -129,7 +125,6 @@ DOWNLOADS: dict[str, Download] = {
             licence="Apache-2.0",
             source=f"{_FINEFACE}/tree/main",
             files=f"{_FINEFACE}/resolve/main/",
-            manifest="fineface_sd15.json",
         ),
         Download(
             name="magicface",
@@ -137,14 +132,13 @@ DOWNLOADS: dict[str, Download] = {
             licence="Apache-2.0",
             source=f"{_MAGICFACE}/tree/main",
             files=f"{_MAGICFACE}/resolve/main/",
-            manifest="magicface.json",
         ),
     )
 }
 
 
-def find(name: str) -> Download:
-    """The entry of a name. ValueError naming those that exist."""
+def find_download(name: str) -> Download:
+    """The download of this name. ValueError naming those that exist."""
     if name not in DOWNLOADS:
         raise ValueError(f"There is no download '{name}'; known are {', '.join(DOWNLOADS)}")
     return DOWNLOADS[name]
@@ -157,15 +151,15 @@ def cache_folder(name: str = "") -> Path:
 
 
 def face_model() -> Path:
-    """Where ICT-FaceKit lies once it is downloaded and packed, as `au-adapter render` takes it."""
+    """The packed ICT-FaceKit model, once it is downloaded; `au-adapter render` takes it."""
     return cache_folder("ict-facekit") / "ict_facekit_light.npz"
 
 
 def fetch(download: Download, folder: str | Path | None = None) -> Path:
-    """Fetch every file of a download that is not there yet, and return its folder.
+    """Fetch every missing file of a download and return its folder.
 
-    Raises ConnectionError, saying what to copy where by hand, when the source does not answer, and
-    ValueError when a file is not the one in the table.
+    Raises ConnectionError, which says how to copy the files by hand, when the source does not
+    answer, and ValueError when a file is not the one in the table.
     """
     folder = Path(folder) if folder else cache_folder(download.name)
     table = {
@@ -183,7 +177,7 @@ def fetch(download: Download, folder: str | Path | None = None) -> Path:
 
 
 def by_hand(download: Download, folder: str | Path | None = None) -> str:
-    """What to get from where, and where to put it, for a machine without a network."""
+    """Addresses and target paths of every file, for a machine without a network."""
     folder = Path(folder) if folder else cache_folder(download.name)
     return "\n".join(
         f"  {download.files}{path}\n    -> {folder / path}" for path in download.table()
@@ -199,10 +193,6 @@ def sha256(path: str | Path) -> str:
     return digest.hexdigest()
 
 
-def _manifest_path(name: str) -> Path:
-    return Path(__file__).parent / name
-
-
 def _complete(path: Path, facts: tuple[int, str]) -> bool:
     size, digest = facts
     return path.is_file() and path.stat().st_size == size and sha256(path) == digest
@@ -211,7 +201,7 @@ def _complete(path: Path, facts: tuple[int, str]) -> bool:
 def _reached(
     download: Download, path: str, folder: Path, ask: Callable[..., T], *arguments: object
 ) -> T:
-    """`ask` of a file's address; ConnectionError with the way by hand when nobody answers."""
+    """Call `ask` with a file's address; ConnectionError that says what to do when it fails."""
     try:
         return ask(download.files + path, *arguments)
     except requests.RequestException as error:
@@ -219,7 +209,7 @@ def _reached(
 
 
 def _named_by_publisher(url: str) -> tuple[int, str]:
-    """Size and SHA-256 as Hugging Face names them, where it sends on to its storage."""
+    """Size and SHA-256 from the headers with which Hugging Face redirects to its storage."""
     answer = requests.head(url, allow_redirects=True, timeout=TIMEOUT)
     for hop in (*answer.history, answer):
         digest = hop.headers.get("X-Linked-Etag", "").strip('"')
@@ -247,12 +237,12 @@ def _fetch_file(url: str, path: Path, facts: tuple[int, str], progress: tqdm) ->
 
 
 def _append(url: str, partial: Path, progress: tqdm) -> None:
-    """Go on with a partial file, or begin again where the server sends the whole."""
+    """Resume a partial file, or start over where the server sends the whole."""
     start = partial.stat().st_size if partial.is_file() else 0
     headers = {"Range": f"bytes={start}-"} if start else {}
     with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT) as answer:
         if answer.status_code == requests.codes.requested_range_not_satisfiable:
-            return  # nothing is left to fetch; the hash decides
+            return  # nothing left to fetch; the hash decides
         answer.raise_for_status()
         resumed = answer.status_code == requests.codes.partial_content
         progress.update(start if resumed else 0)

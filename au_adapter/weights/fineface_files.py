@@ -1,8 +1,8 @@
-"""FineFace's published weights, as published: attention processors, AU encoder and LoRA.
+"""FineFace's weights as published: attention processors, AU encoder and LoRA.
 
-The three lie in files of their own, for Stable Diffusion 2.1 and (without LoRA) 1.5, or in one file
-that somebody joined. What a file holds is told by the names and shapes of its tensors, never by the
-name of the file. Source: https://huggingface.co/Tvaranka/fineface (Apache-2.0).
+Each is a file of its own, for Stable Diffusion 2.1 and (without LoRA) 1.5; one joined file works
+too. Tensor names and shapes tell what a file holds, never its name.
+Source: https://huggingface.co/Tvaranka/fineface (Apache-2.0).
 """
 
 from __future__ import annotations
@@ -17,18 +17,17 @@ from torch import Tensor
 
 from ..facs import SET_A
 from ..models.adapter import AUAdapterConfig, describe_layers
-from .tensors import ENDINGS, METADATA_KEY, read_metadata, read_shapes, read_tensors
+from .tensors import ENDINGS, METADATA_KEY, Shapes, read_metadata, read_shapes, read_tensors, some
 
 LOGGER = logging.getLogger("au_adapter")
-Shapes = dict[str, tuple[int, ...]]
 PROJECTIONS, ENCODER, LORA = "attention processors", "AU encoder", "LoRA"
 
 
 @dataclass(frozen=True)
-class Family:
-    """A base that FineFace published weights for.
+class PublishedBase:
+    """A base for which FineFace has published weights.
 
-    width: of the text embedding. encoder: a name in AU_ENCODERS. outputs: of the encoder's Linear.
+    width: of the text embedding. encoder: one of TOKEN_ENCODERS. outputs: of the encoder's Linear.
     """
 
     name: str
@@ -37,9 +36,9 @@ class Family:
     outputs: int
 
 
-FAMILIES = (
-    Family("Stable Diffusion 2.1", 1024, "res_mlp64", 64),
-    Family("Stable Diffusion 1.5", 768, "res_mlp", 756),
+PUBLISHED_BASES = (
+    PublishedBase("Stable Diffusion 2.1", 1024, "res_mlp64", 64),
+    PublishedBase("Stable Diffusion 1.5", 768, "res_mlp", 756),
 )
 CHANNELS = (320, 640, 1280)  # of the three levels that have cross-attention
 
@@ -55,8 +54,8 @@ def _layers() -> dict[str, int]:
 LAYERS = _layers()
 _PROJECTION = re.compile(r"(.+\.attn2)\.processor\.au_to_([kv])\.weight")
 _IP_ADAPTER = re.compile(r".+\.attn2\.processor\.to_[kv]_ip(\.\d+)?\.weight")
-# Four spellings that diffusers and peft have had: to_k.lora_A, to_k.lora.down, to_k_lora.down, and
-# each of them behind `.processor`.
+# The spellings of diffusers and peft: to_k.lora_A, to_k.lora.down, to_k_lora.down, and each of them
+# after `.processor`.
 _LORA = re.compile(
     r"(?:unet\.)?(?P<attention>.+\.attn[12])\.(?:processor\.)?(?P<target>to_q|to_k|to_v|to_out)"
     r"(?:\.0)?(?:[._]lora[._](?P<side>A|B|down|up)\.weight|(?:[._]lora)?\.(?P<alpha>alpha))"
@@ -65,35 +64,35 @@ _LORA = re.compile(
 
 @dataclass(frozen=True)
 class Part:
-    """What one file brings to an adapter: its kinds of weights, of one base family."""
+    """One file of an adapter: its kinds of weights, and the text widths they are for."""
 
     path: Path
     kinds: frozenset[str]
     widths: frozenset[int]
 
     @property
-    def family(self) -> Family:
-        """Of the one text width that it is for. ValueError for several, or for an unknown one."""
-        known = {family.width: family for family in FAMILIES}
+    def family(self) -> PublishedBase:
+        """The base of its text width. ValueError for several widths or an unknown one."""
+        known = {family.width: family for family in PUBLISHED_BASES}
         if len(self.widths) == 1 and self.widths <= set(known):
             return known[next(iter(self.widths))]
         raise ValueError(
             f"{self.path} is for a text width of {', '.join(map(str, sorted(self.widths)))}; "
             "FineFace was published for "
-            + " and ".join(f"{family.width} ({family.name})" for family in FAMILIES)
+            + " and ".join(f"{family.width} ({family.name})" for family in PUBLISHED_BASES)
         )
 
     @property
     def whole(self) -> bool:
-        """Whether it is an adapter by itself; a LoRA may be absent."""
+        """Whether it is a complete adapter; the LoRA is optional."""
         return {PROJECTIONS, ENCODER} <= self.kinds
 
 
 def find_parts(path: str | Path) -> list[Part]:
-    """The files that make the adapter named by `path`: a folder, or any one of its files.
+    """The files of the adapter at `path`: a folder, or any one of its files.
 
-    What a file lacks is looked for beside it. ValueError when something is missing, there twice,
-    of both families, or not FineFace's.
+    What a file lacks is taken from its folder. ValueError when something is missing, there twice,
+    for both bases, or not FineFace's.
     """
     path = Path(path)
     if path.is_dir():
@@ -108,9 +107,9 @@ def find_parts(path: str | Path) -> list[Part]:
 
 
 def read_published(path: str | Path) -> tuple[AUAdapterConfig, dict[str, Tensor]]:
-    """The config and the tensors, named as `save_adapter` names them, of published weights.
+    """Config and tensors of published weights, under the names of `save_adapter`.
 
-    Errors as `find_parts`; ValueError too unless there are 16 K and 16 V of the family's shapes.
+    Errors as `find_parts`; also ValueError unless there are 16 K and 16 V of the base's shapes.
     """
     parts = find_parts(path)
     tensors = {name: t for part in parts for name, t in read_tensors(part.path).items()}
@@ -124,7 +123,7 @@ def read_published(path: str | Path) -> tuple[AUAdapterConfig, dict[str, Tensor]
         encoder=family.encoder,
         width=family.width,
         layers=dict(LAYERS),
-        lora_rank=_rank(lora),
+        lora_rank=next((len(t) for name, t in lora.items() if name.endswith("A.weight")), 0),
         lora_alpha=alpha,
         base=family.name,
     )
@@ -133,13 +132,13 @@ def read_published(path: str | Path) -> tuple[AUAdapterConfig, dict[str, Tensor]
 
 
 def describe_parts(parts: Iterable[Part]) -> str:
-    """Which file brings what, for people."""
+    """Which file holds what, for the log and messages."""
     named = [f"{' and '.join(sorted(part.kinds))} from {part.path.name}" for part in parts]
     return ", ".join(named)
 
 
 def read_part(path: Path) -> Part | None:
-    """What a file brings to an adapter of FineFace, or None; ValueError if it cannot be read."""
+    """FineFace's weights in a file, or None without any; ValueError if it cannot be read."""
     shapes = read_shapes(path)
     encoder = shapes.get("au_encoder.weight")
     widths = {
@@ -152,13 +151,13 @@ def read_part(path: Path) -> Part | None:
 
 
 def _encoder_width(shape: tuple[int, ...]) -> int:
-    """The text width that an encoder's Linear is for: of 64 outputs 1024, else 12 more."""
-    known = {family.outputs: family.width for family in FAMILIES}
+    """The text width for an encoder's Linear: with 64 outputs 1024, else 12 more than outputs."""
+    known = {family.outputs: family.width for family in PUBLISHED_BASES}
     return known.get(shape[0], shape[0] + len(SET_A))
 
 
 def _reads_text(name: str) -> bool:
-    """Whether it is the A of a LoRA on keys or values of the text, which tells the text width."""
+    """Whether it is the A of a LoRA on the text's keys or values: its inputs are the text width."""
     found = _LORA.fullmatch(name)
     return bool(
         found
@@ -169,11 +168,11 @@ def _reads_text(name: str) -> bool:
 
 
 def _parts_of(folder: Path, *without: Path) -> list[Part]:
-    """The parts in a folder; whole adapters and files for other bases there need nobody."""
+    """The parts in a folder, without complete adapters and files for other bases."""
     files = [f for f in sorted(folder.iterdir()) if f.suffix.lower() in ENDINGS and f.is_file()]
     files = [f for f in files if f not in without and METADATA_KEY not in read_metadata(f)]
     parts = [part for part in map(read_part, files) if part is not None and not part.whole]
-    known = {family.width for family in FAMILIES}
+    known = {family.width for family in PUBLISHED_BASES}
     return [part for part in parts if part.widths <= known]
 
 
@@ -194,7 +193,7 @@ def _parts_of_folder(folder: Path) -> list[Part]:
 
 
 def _complete(parts: list[Part], source: Path) -> list[Part]:
-    """The parts of the first one's family; ValueError unless they make one adapter."""
+    """The parts for the first one's base; ValueError unless they make one adapter."""
     family = parts[0].family
     own = [part for part in parts if part.family == family]
     for kind in (PROJECTIONS, ENCODER, LORA):
@@ -210,7 +209,7 @@ def _complete(parts: list[Part], source: Path) -> list[Part]:
     return own
 
 
-def _missing(kind: str, family: Family, parts: list[Part], source: Path) -> str:
+def _missing(kind: str, family: PublishedBase, parts: list[Part], source: Path) -> str:
     folder = source if source.is_dir() else source.parent
     others = [part for part in parts if kind in part.kinds]
     shape = {
@@ -224,15 +223,10 @@ def _missing(kind: str, family: Family, parts: list[Part], source: Path) -> str:
     )
 
 
-def _rank(lora: dict[str, Tensor]) -> int:
-    """Rows of the first A; 0 without a LoRA."""
-    return next((len(t) for name, t in lora.items() if name.endswith(".lora_A.weight")), 0)
-
-
 def _take_lora(
     tensors: dict[str, Tensor], path: str | Path
 ) -> tuple[dict[str, Tensor], float | None]:
-    """Move the LoRA out of `tensors`, under the names of `save_adapter`; and its alpha or None."""
+    """Move the LoRA out of `tensors`, under the names of `save_adapter`; also its alpha or None."""
     lora, alphas = {}, set()
     for name in [name for name in tensors if _LORA.fullmatch(name)]:
         found, tensor = _LORA.fullmatch(name), tensors.pop(name)
@@ -247,7 +241,7 @@ def _take_lora(
     return lora, alphas.pop() if alphas else None
 
 
-def _check(tensors: dict[str, Tensor], family: Family, path: str | Path) -> None:
+def _check(tensors: dict[str, Tensor], family: PublishedBase, path: str | Path) -> None:
     """ValueError unless the tensors are 16 K, 16 V and the encoder in the family's shapes."""
     expected = _expected(family)
     counts = {
@@ -270,7 +264,7 @@ def _check(tensors: dict[str, Tensor], family: Family, path: str | Path) -> None
             )
 
 
-def _expected(family: Family) -> Shapes:
+def _expected(family: PublishedBase) -> Shapes:
     projections = {
         f"{path}.processor.au_to_{kind}.weight": (channels, family.width)
         for path, channels in LAYERS.items()
@@ -295,8 +289,3 @@ def _not_an_adapter(path: Path) -> str:
         f"{path} is not an AU-Adapter ({found}): choose a file written by Save AU-Adapter or by "
         "`au-adapter convert`, or one of FineFace's published files"
     )
-
-
-def some(names: list[str]) -> str:
-    """The first few of many names."""
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

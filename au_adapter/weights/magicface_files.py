@@ -1,9 +1,8 @@
-"""MagicFace's weights: two UNets in diffusers' layout, as published in two folders or in one file.
+"""MagicFace's weights: two UNets in diffusers' layout, in two folders as published or in one file.
 
-Published are `denoising_unet/diffusion_pytorch_model.safetensors` and the same in `ID_enc/`. The
-one file has both, their names behind `denoising_unet.` and `ID_enc.`. What a file holds is told by
-the names and shapes of its tensors. Source: https://huggingface.co/mengtingwei/magicface
-(Apache-2.0).
+Published are `denoising_unet/diffusion_pytorch_model.safetensors` and the same in `ID_enc/`. One
+file with both prefixes the names with `denoising_unet.` and `ID_enc.`. Tensor names and shapes tell
+what a file holds. Source: https://huggingface.co/mengtingwei/magicface (Apache-2.0).
 """
 
 from __future__ import annotations
@@ -20,20 +19,19 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ..disk import replacing
-from ..models.magicface import IDENTITY, LATENT_CHANNELS, UNITS, MagicFace
+from ..models.magicface import IDENTITY, LATENT_CHANNELS, MAGICFACE_UNITS, MagicFace
 from ..models.magicface_ablations import IDENTITIES, Ablation
-from .fineface_files import some
-from .tensors import ENDINGS, read_metadata, read_shapes, read_tensors
+from .tensors import ENDINGS, Shapes, read_metadata, read_shapes, read_tensors, some
 
 DENOISING, ID_ENCODER = "denoising_unet", "ID_enc"
 TITLES = {DENOISING: "denoising UNet", ID_ENCODER: "ID encoder"}
-METADATA_KEY = "magicface"
+MAGICFACE_KEY = "magicface"
 FORMAT = 1
-AU_LINEAR = "au_aug_mlp"  # the released name of the Linear that turns AUs into a time term
-HEADS = 8  # of every attention of Stable Diffusion 1.5; shapes do not tell it
+AU_LINEAR = "au_aug_mlp"  # the released name of the AU encoder's Linear
+HEADS = 8  # of every attention of Stable Diffusion 1.5; the shapes do not show it
 # Channels of the first convolution and units of the AU encoder, as released.
-LAYOUTS = {DENOISING: (2 * LATENT_CHANNELS, len(UNITS)), ID_ENCODER: (LATENT_CHANNELS, 0)}
-# The choices that a file leaves out are these.
+LAYOUTS = {DENOISING: (2 * LATENT_CHANNELS, len(MAGICFACE_UNITS)), ID_ENCODER: (LATENT_CHANNELS, 0)}
+# Defaults for options that a file leaves out.
 RELEASED = {"identity": IDENTITY, "au_encoder": "linear_time", "controller": "released"}
 
 CONFIG = (
@@ -42,15 +40,14 @@ CONFIG = (
     "attention_head_dim",
 )
 
-NAMING = 64  # numbers of a tensor that its MagicFace's name depends on
-Shapes = dict[str, tuple[int, ...]]
+HASHED = 64  # numbers of each tensor in `magicface_hash`
 
 
 @dataclass(frozen=True)
-class Part:
-    """One of the two UNets in a file. config: what `UNet2DConditionModel.from_config` takes;
-    options: "identity", which of models.magicface_ablations.IDENTITIES it is part of, and the
-    others that this one takes; prefix: of its names there."""
+class UNetFile:
+    """One of the two UNets in a file. prefix: of its tensor names. config: for
+    `UNet2DConditionModel.from_config`. options: "identity", one of
+    models.magicface_ablations.IDENTITIES, and that network's other options."""
 
     path: Path
     name: str
@@ -59,18 +56,18 @@ class Part:
     options: dict[str, Any]
 
     def tensors(self) -> dict[str, Tensor]:
-        """The weights by their diffusers names, the AU encoder's and controller's among them."""
+        """The weights by diffusers' names, with those of the AU encoder and controller."""
         return _read(self.path, self.prefix)
 
     def beginnings(self) -> dict[str, Tensor]:
-        """The first rows of every weight, by the same names; the rest stays unread if it may."""
+        """The first row of every weight; of a safetensors file nothing else is read."""
         if self.path.suffix != ".safetensors":
             return {name: tensor[:1] for name, tensor in self.tensors().items()}
         return _read(self.path, self.prefix, slice(1))
 
 
-def read_part(path: str | Path, name: str) -> Part:
-    """Find the denoising UNet or the ID encoder in a file, without reading its numbers.
+def read_unet_file(path: str | Path, name: str) -> UNetFile:
+    """Find the denoising UNet or the ID encoder in a file, without reading the weights.
 
     FileNotFoundError without the file; ValueError when it holds something else, saying what.
     """
@@ -81,39 +78,40 @@ def read_part(path: str | Path, name: str) -> Part:
     described = _described(path)
     if prefix and name in described.get("config", {}):
         options = {**RELEASED, **described["options"]}
-        return Part(path, name, prefix, described["config"][name], options)
+        return UNetFile(path, name, prefix, described["config"][name], options)
     if (found := _kind(own)) != TITLES[name]:
+        article = "MagicFace's" if found in TITLES.values() else "a"
         raise ValueError(
-            f"{path} holds {_article(found)}, not MagicFace's {TITLES[name]}: choose "
+            f"{path} holds {article} {found}, not MagicFace's {TITLES[name]}: choose "
             f"{name}/diffusion_pytorch_model.safetensors as published, or the file that "
             "`au-adapter convert` made of both"
         )
-    return Part(path, name, prefix, describe_unet(own, path), RELEASED)
+    return UNetFile(path, name, prefix, describe_unet(own, path), RELEASED)
 
 
-def find_parts(source: str | Path) -> tuple[Part, ...]:
-    """Denoising UNet and ID encoder of a folder as published, or of one file with both; the former
-    alone of a file that has another identity than "encoder"."""
+def find_unets(source: str | Path) -> tuple[UNetFile, ...]:
+    """Denoising UNet and ID encoder of a published folder or of one file with both; only the former
+    where the identity is not "encoder"."""
     source = Path(source)
     if source.is_file():
-        denoising = read_part(source, DENOISING)
+        denoising = read_unet_file(source, DENOISING)
         if denoising.options["identity"] != IDENTITY:
             return (denoising,)
-        return denoising, read_part(source, ID_ENCODER)
-    return tuple(read_part(_file_in(source / name), name) for name in TITLES)
+        return denoising, read_unet_file(source, ID_ENCODER)
+    return tuple(read_unet_file(_file_in(source / name), name) for name in TITLES)
 
 
-def magicface_hash(parts: tuple[Part, ...]) -> str:
-    """16 hex digits that name the weights of both networks, the same for every form of their files.
+def magicface_hash(parts: tuple[UNetFile, ...]) -> str:
+    """16 hex digits of the weights of both networks, equal for one file and for two.
 
-    They depend on the names and the first numbers of every weight: to read 7 GB takes too long
-    where a picture only wants to say what drew it.
+    They depend on the names and first numbers of every weight: reading all 7 GB would take too long
+    for a picture's metadata.
     """
     digest = hashlib.sha256()
     for part in parts:
         for name, rows in sorted(part.beginnings().items()):
             digest.update(f"{part.name}.{name}".encode())
-            digest.update(rows.flatten()[:NAMING].float().numpy().tobytes())
+            digest.update(rows.flatten()[:HASHED].float().numpy().tobytes())
     return digest.hexdigest()[:16]
 
 
@@ -126,8 +124,8 @@ def is_magicface(source: str | Path) -> bool:
 
 
 def convert_magicface(source: str | Path, output: str | Path) -> Path:
-    """Write both UNets of `source` (see `find_parts`) into one safetensors file, as they are."""
-    parts = find_parts(source)
+    """Write both UNets of `source` (see `find_unets`) into one safetensors file, as they are."""
+    parts = find_unets(source)
     tensors = {f"{part.name}.{name}": t for part in parts for name, t in part.tensors().items()}
     configs = {part.name: part.config for part in parts}
     return save_magicface(tensors, configs, parts[0].options, output)
@@ -142,21 +140,21 @@ def save_magicface(
     """Write a file of both UNets, whole or not at all; names carry the prefix of their UNet."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Without the usual identity, which older versions do not know, they read the file too.
-    said = {k: v for k, v in options.items() if (k, v) != ("identity", IDENTITY)}
-    described = json.dumps({"format": FORMAT, "config": configs, "options": said})
+    # Older versions do not know the option identity: they read the file if the default is left out.
+    kept = {k: v for k, v in options.items() if (k, v) != ("identity", IDENTITY)}
+    described = json.dumps({"format": FORMAT, "config": configs, "options": kept})
     whole = {name: tensor.contiguous() for name, tensor in tensors.items()}
     with replacing(path) as partial:
-        save_file(whole, partial, metadata={METADATA_KEY: described})
+        save_file(whole, partial, metadata={MAGICFACE_KEY: described})
     return path
 
 
 def load_magicface(source: str | Path) -> MagicFace | Ablation:
-    """All networks, for diffusers, from what `find_parts` takes; float32, on the CPU."""
-    from diffusers import UNet2DConditionModel  # ComfyUI, which brings UNets of its own, lacks it
+    """All networks as diffusers models, float32 on the CPU; source as in `find_unets`."""
+    from diffusers import UNet2DConditionModel  # not in ComfyUI
 
-    parts = find_parts(source)
-    with torch.device("meta"):  # no numbers are drawn that the file's replace anyway
+    parts = find_unets(source)
+    with torch.device("meta"):  # skip the initialisation, which the file replaces
         unets = [UNet2DConditionModel.from_config(part.config) for part in parts]
         options = dict(parts[0].options)
         network = IDENTITIES[options.pop("identity")](*unets, **options)
@@ -168,18 +166,18 @@ def load_magicface(source: str | Path) -> MagicFace | Ablation:
 
 
 def save_networks(network: MagicFace | Ablation, path: str | Path) -> Path:
-    """Write all networks into one file that `load_magicface` reads, and in the released form Load
-    MagicFace."""
+    """Write all networks into one file for `load_magicface`; Load MagicFace reads the released
+    form."""
     tensors = {_file_name(name): t.detach().cpu() for name, t in network.state_dict().items()}
     unets = {DENOISING: network.unet, ID_ENCODER: getattr(network, "id_encoder", None)}
-    configs = {name: _config(unet) for name, unet in unets.items() if unet is not None}
+    configs = {n: {key: u.config[key] for key in CONFIG} for n, u in unets.items() if u is not None}
     return save_magicface(tensors, configs, network.options, path)
 
 
 def describe_unet(shapes: Shapes, path: Path) -> dict[str, Any]:
-    """diffusers' config of a UNet of Stable Diffusion 1's kind, read off its shapes.
+    """diffusers' config of a Stable Diffusion 1 UNet, from the shapes of its weights.
 
-    ValueError naming the file when weights are missing that would say it.
+    ValueError naming the file when weights are missing.
     """
     try:
         levels = _count(shapes, "down_blocks.{}.resnets.0.conv1.weight")
@@ -205,9 +203,9 @@ def describe_unet(shapes: Shapes, path: Path) -> dict[str, Any]:
 
 
 def _read(path: Path, prefix: str, rows: slice | None = None) -> dict[str, Tensor]:
-    """The tensors of a file whose names begin with `prefix`, without it; the others stay unread.
+    """The tensors whose names begin with `prefix`, which is removed; no others are read.
 
-    rows: which of each tensor are read, of a safetensors file; all if None.
+    rows: the rows to read of each tensor of a safetensors file; None for all.
     """
     if not prefix and rows is None:
         return read_tensors(path)
@@ -221,18 +219,13 @@ def _read(path: Path, prefix: str, rows: slice | None = None) -> dict[str, Tenso
 
 
 def _file_name(name: str) -> str:
-    """The name in a file of one of MagicFace's weights, such as denoising_unet.conv_in.bias."""
+    """The name in a file of one of the network's weights, such as denoising_unet.conv_in.bias."""
     module, rest = name.split(".", 1)
     if module in ("unet", "id_encoder"):
         return f"{DENOISING if module == 'unet' else ID_ENCODER}.{rest}"
     if rest.startswith("linear."):
         return f"{DENOISING}.{AU_LINEAR}.{rest.removeprefix('linear.')}"
     return f"{DENOISING}.{name}"
-
-
-def _config(unet: torch.nn.Module) -> dict[str, Any]:
-    """What of a UNet's config its file must say."""
-    return {key: unet.config[key] for key in CONFIG}
 
 
 def _check_complete(source: str | Path, found: dict[str, Tensor], expected: set[str]) -> None:
@@ -245,7 +238,7 @@ def _check_complete(source: str | Path, found: dict[str, Tensor], expected: set[
 
 
 def _kind(shapes: Shapes) -> str:
-    """What a state dict is, in words."""
+    """What a state dict holds, in words."""
     first = shapes.get("conv_in.weight")
     if any("diffusion_model." in name or name.startswith("input_blocks.") for name in shapes):
         return "checkpoint in Stable Diffusion's own layout"
@@ -266,12 +259,8 @@ def _prefixed(shapes: Shapes) -> bool:
     return all(any(key.startswith(f"{name}.") for key in shapes) for name in TITLES)
 
 
-def _article(kind: str) -> str:
-    return f"MagicFace's {kind}" if kind in TITLES.values() else f"a {kind}"
-
-
 def _described(path: Path) -> dict[str, Any]:
-    text = read_metadata(path).get(METADATA_KEY)
+    text = read_metadata(path).get(MAGICFACE_KEY)
     described = json.loads(text) if text else {"format": FORMAT}
     if described.get("format") != FORMAT:
         raise ValueError(

@@ -1,4 +1,4 @@
-"""Named tensors out of a file that somebody else made: told apart by content, no code run."""
+"""Named tensors from weight files of any origin: recognised by content, no code run."""
 
 from __future__ import annotations
 
@@ -12,25 +12,26 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 ENDINGS = (".safetensors", ".ckpt", ".pt", ".pth", ".bin")
-PEEK = 512  # bytes that tell a web page or a pointer from weights
-PEEKED = 64  # numbers of a weight that name it
-METADATA_KEY = "au_adapter"  # what a file written by this project has in its metadata
+PEEK = 512  # bytes at the start that tell a web page or a Git LFS pointer from weights
+HASHED = 64  # numbers of each weight in `weights_name`
+METADATA_KEY = "au_adapter"  # in the metadata of files that this project writes
+Shapes = dict[str, tuple[int, ...]]  # name of a tensor -> its shape
 DAMAGED = "it is truncated or of another kind; copy or download it again"
 
 
 def weights_name(*modules: nn.Module) -> str:
-    """16 hex digits that tell networks of the same shape apart, by the first numbers of each weight
-    as float32: quick on networks of any size, the same wherever they lie."""
+    """16 hex digits that tell networks of the same shape apart, from the first numbers of each
+    weight as float32: fast on networks of any size, independent of the device."""
     digest = hashlib.sha256()
     for module in modules:
         for name, tensor in module.state_dict().items():
             digest.update(name.encode())
-            digest.update(tensor.flatten()[:PEEKED].float().cpu().numpy().tobytes())
+            digest.update(tensor.flatten()[:HASHED].float().cpu().numpy().tobytes())
     return digest.hexdigest()[:16]
 
 
 def read_tensors(path: str | Path) -> dict[str, Tensor]:
-    """Every named tensor of a safetensors file or of a pickle of tensors, on the CPU.
+    """Every named tensor of a safetensors file or a pickle of tensors, on the CPU.
 
     FileNotFoundError without the file; ValueError when it is truncated, a web page, a Git LFS
     pointer, or a pickle of more than tensors, which is refused before anything in it runs.
@@ -42,7 +43,7 @@ def read_tensors(path: str | Path) -> dict[str, Tensor]:
         return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
 
 
-def read_shapes(path: str | Path) -> dict[str, tuple[int, ...]]:
+def read_shapes(path: str | Path) -> Shapes:
     """The shape of every named tensor, without reading the numbers. Errors as `read_tensors`."""
     path = _checked(path)
     if _is_pickle(path):
@@ -62,7 +63,7 @@ def read_metadata(path: str | Path) -> dict[str, str]:
 
 
 def _checked(path: str | Path) -> Path:
-    """The path of a file that may hold weights."""
+    """The path; FileNotFoundError or ValueError for what cannot be weights."""
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"no file of weights {path}")
@@ -86,9 +87,9 @@ def _start(path: Path) -> bytes:
 
 
 def _is_pickle(path: Path) -> bool:
-    """torch.save writes a zip archive, before 2020 a bare pickle.
+    """torch.save writes a zip archive, and before 2020 wrote a bare pickle.
 
-    A safetensors file begins with a number of 8 bytes, which may look like either, and then "{".
+    A safetensors file begins with an 8-byte number, which may look like either, and then "{".
     """
     start = _start(path)
     return start.startswith((b"PK\x03\x04", b"\x80\x02")) and start[8:9] != b"{"
@@ -109,7 +110,7 @@ def _unpickle(path: Path, mmap: bool) -> object:
 
 
 def _named(content: object) -> dict[str, Tensor]:
-    """The tensors by name; a single tensor has none, a training checkpoint keeps them deeper."""
+    """The tensors by name; a checkpoint of a training keeps them under state_dict."""
     if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
         content = content["state_dict"]
     named = content.items() if isinstance(content, dict) else ()
@@ -126,3 +127,8 @@ def _safetensors(path: Path) -> safe_open:
 def _damaged(path: Path) -> ValueError:
     size = path.stat().st_size
     return ValueError(f"{path} ({size} bytes) is not a whole file of weights: {DAMAGED}")
+
+
+def some(names: list[str]) -> str:
+    """The first three of many names, and how many more there are."""
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

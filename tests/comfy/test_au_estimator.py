@@ -107,7 +107,7 @@ def test_landmarks_that_were_found_before_need_no_file(monkeypatch: pytest.Monke
     assert passed is landmarks and (again.values - first.values).abs().max() < 0.05
     photo = picture(ASTRONAUT)
     for other in (photo.repeat(2, 1, 1, 1), photo[:, ::2, ::2]):
-        with pytest.raises(ValueError, match="are of 1 pictures of .*; connect the pictures"):
+        with pytest.raises(ValueError, match=r"are of 1 picture\(s\) of .*: connect the same"):
             read(other, face_landmarks=landmarks)
     with pytest.raises(FileNotFoundError, match="gone.task, but there is no such file"):
         read(picture(ASTRONAUT))

@@ -13,7 +13,7 @@ from tiny_magicface import random_unets, write_published
 
 from au_adapter import AUVector
 from au_adapter.cli.convert import convert_files as convert
-from au_adapter.weights.magicface_files import find_parts, magicface_hash
+from au_adapter.weights.magicface_files import find_unets, magicface_hash
 
 FILE = "diffusion_pytorch_model.safetensors"
 PUBLISHED = {"denoising_file": f"denoising_unet/{FILE}", "id_encoder_file": f"ID_enc/{FILE}"}
@@ -45,7 +45,7 @@ def graph(**files: str) -> Graph:
 def test_the_change_the_weights_and_the_guidance(models: Path) -> None:
     (record,) = describe(graph())
     assert AUVector.from_json(record.pop("change")).dict() == {"4": -2.0, "12": 4.0}
-    name = magicface_hash(find_parts(models))
+    name = magicface_hash(find_unets(models))
     assert record == {"node": "8", "magicface": name, "guidance": 2.5}
     request = add_record({"prompt": graph()})
     assert request["extra_data"]["extra_pnginfo"]["au_adapter"][0]["magicface"] == name
@@ -62,12 +62,12 @@ def test_the_published_files_are_the_converted_one_and_no_other(models: Path) ->
 
 
 def test_a_pickle_of_the_same_weights_has_the_same_name(models: Path) -> None:
-    parts = find_parts(models)
+    parts = find_unets(models)
     for part in parts:
         torch.save(part.tensors(), part.path.with_suffix(".bin"))
         part.path.unlink()
-    assert magicface_hash(find_parts(models)) == magicface_hash(
-        find_parts(models / "magicface.safetensors")
+    assert magicface_hash(find_unets(models)) == magicface_hash(
+        find_unets(models / "magicface.safetensors")
     )
 
 

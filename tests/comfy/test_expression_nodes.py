@@ -13,7 +13,7 @@ from sampling import NODE, Scene, demo_scene, run
 from au_adapter import AUVector
 from au_adapter.faces import to_face_landmarks
 from au_adapter.facs import ALL_UNITS, PRESETS, Keyframes
-from au_adapter.models.widening import widened
+from au_adapter.models.widening import widen_adapter
 
 
 def expressed(name: str, strength: float = 1.0, units: str = "set A", **inputs: object) -> tuple:
@@ -163,7 +163,7 @@ def test_one_side_moves_more_than_the_other(scene: Scene) -> None:
 
 
 def test_an_adapter_with_sides_follows_them_and_another_says_that_it_does_not(scene: Scene) -> None:
-    sided = replace(scene, adapter=widened(scene.adapter, ALL_UNITS, True))
+    sided = replace(scene, adapter=widen_adapter(scene.adapter, ALL_UNITS, True))
     smile, crooked = AUVector.parse("12C"), AUVector.parse("L12E+R12A")
     both = scene.apply(smile).sample()
     assert torch.allclose(sided.apply(smile).sample(), both, atol=1e-3)

@@ -16,7 +16,7 @@ from sampling import run
 from au_adapter import AUVector
 from au_adapter.data.rendered import load
 from au_adapter.estimators import open_estimator
-from au_adapter.evaluation import shell
+from au_adapter.evaluation.evaluation_run import evaluate
 from au_adapter.evaluation.records import Edit
 from tools import face_files
 from tools.demo_edits import MEASURES, SAMPLE, Edits, au_error, measured_edits
@@ -64,9 +64,7 @@ def by_the_shell(photo: Path, edited: list[Path], output: Path) -> dict:
     table = photo.with_suffix(".csv")
     lines = [f"{p.name},{change},{photo.name}" for p, change in zip(edited, CHANGES, strict=True)]
     table.write_text("\n".join(["file,aus,source", *lines]) + "\n")
-    shell.evaluate(
-        str(photo.parent), output, subject={}, estimator="demo", requested=table, changes=True
-    )
+    evaluate(str(photo.parent), output, subject={}, estimator="demo", requested=table, changes=True)
     return json.loads((output / "report.json").read_text())
 
 

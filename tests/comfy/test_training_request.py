@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 
 from au_adapter.data.rendered import SAMPLE, find_renders
 from au_adapter.faces.locate import FACE_LANDMARKER, MODEL_FOLDER
-from au_adapter.models.encoders import AU_ENCODERS
+from au_adapter.models.encoders import TOKEN_ENCODERS
 from au_adapter.training.follow import LOCK, LOG, ROOT, TrainingError
 
 WIDGETS = {
@@ -77,7 +77,7 @@ def test_sides_are_asked_for_by_the_units(units: str, count: int, sides: bool) -
 def test_any_encoder_of_the_paper_can_be_chosen(folders: Path) -> None:
     """FineFace's own is the recipe's choice: another on Stable Diffusion 1.5 than elsewhere."""
     (widget,) = [i for i in TrainAUAdapter.define_schema().inputs if i.id == "encoder"]
-    assert widget.options == [widget.default, *AU_ENCODERS]
+    assert widget.options == [widget.default, *TOKEN_ENCODERS]
     for own in ({}, {"encoder": widget.default}):
         assert not any("encoder=" in word for word in request("anna", **own).arguments())
     assert "encoder=individual" in request("anna", encoder="individual").arguments()

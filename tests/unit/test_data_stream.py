@@ -17,11 +17,10 @@ import pytest
 from labelled_faces import write_faces
 
 from au_adapter.data.card import describe_folder, shard_counts
-from au_adapter.data.rendered import load
+from au_adapter.data.rendered import SAMPLE, load
 from au_adapter.data.shards import count_faces, find_shards, make_label, read_shard, write_shard
 from au_adapter.data.stream import FaceStream, Lane, Piece
 
-SAMPLE = Path(__file__).parents[1] / "data" / "rendered"
 COUNTS = (5, 7, 6, 4, 8, 3)
 FACES = sum(COUNTS)
 

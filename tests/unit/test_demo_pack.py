@@ -21,7 +21,7 @@ from au_adapter.bundled import (
 )
 from au_adapter.facs import ALL_UNITS, SET_A
 from au_adapter.weights.adapter_files import load_adapter
-from au_adapter.weights.magicface_files import find_parts, load_magicface
+from au_adapter.weights.magicface_files import find_unets, load_magicface
 from tools.pack_bundled import main, pack
 
 LIMIT = 30e6  # bytes of both networks in git
@@ -50,7 +50,7 @@ def test_magicface_is_packed_by_itself(
     assert whole.keys() == half.keys()
     for name, tensor in whole.items():
         assert_close(half[name], tensor, atol=1e-3, rtol=1e-3)
-    assert [part.config for part in find_parts(packed)] == [p.config for p in find_parts(source)]
+    assert [part.config for part in find_unets(packed)] == [p.config for p in find_unets(source)]
 
 
 def test_what_is_not_named_stays(results: Path, tmp_path: Path) -> None:

@@ -14,13 +14,11 @@ import torch
 from little_room import largest_file
 from safetensors import SafetensorError
 
-from au_adapter.data.rendered import load
+from au_adapter.data.rendered import SAMPLE, load
 from au_adapter.disk import full_disk_said, read_json, replacing, write_json, write_text
 from au_adapter.models.autoencoder import DemoAutoencoder
 from au_adapter.training import face_tensors, landmark_cache
 from au_adapter.training.landmark_cache import LandmarkedSet
-
-SAMPLE = Path(__file__).parents[1] / "data" / "rendered"
 
 
 def test_half_a_file_never_stays(tmp_path: Path) -> None:

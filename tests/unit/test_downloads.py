@@ -13,7 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from au_adapter.weights.downloads import DOWNLOADS, Download, by_hand, cache_folder, fetch, find
+from au_adapter.weights.downloads import (
+    DOWNLOADS,
+    Download,
+    by_hand,
+    cache_folder,
+    fetch,
+    find_download,
+)
 
 FILES = {"mesh/a.obj": b"vertices " * 1000, "LICENSE": b"as you like"}
 
@@ -179,13 +186,15 @@ def test_an_unpinned_download_without_a_network(
 
 def test_the_table_is_complete() -> None:
     for name, entry in DOWNLOADS.items():
-        assert find(name) is entry and entry.licence and entry.source.startswith("https://")
+        assert (
+            find_download(name) is entry and entry.licence and entry.source.startswith("https://")
+        )
         for path, (size, digest) in entry.table().items():
             assert size > 0 and re.fullmatch("[0-9a-f]{64}", digest or "0" * 64), path
         assert entry.pinned or entry.source.startswith("https://huggingface.co/")
-    assert find("ict-facekit").size() > 400e6
+    assert find_download("ict-facekit").size() > 400e6
     with pytest.raises(ValueError, match="no download 'faces'; known are ict-facekit"):
-        find("faces")
+        find_download("faces")
 
 
 def test_the_cache_is_in_the_home_unless_told(monkeypatch: pytest.MonkeyPatch) -> None:

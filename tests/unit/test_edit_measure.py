@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import functools
 import math
-from pathlib import Path
 
 import pytest
 import torch
 from face_pictures import SEGMENTER, TASK, landmarker, segmenter
 from torch import Tensor
 
-from au_adapter.data.rendered import RenderedSet, load
+from au_adapter.data.rendered import SAMPLE, RenderedSet, load
 from au_adapter.evaluation.appearance import WIDTH
 from au_adapter.evaluation.comparison import Comparison, comparison
 from au_adapter.evaluation.observed import Observed
 
-SAMPLE = Path(__file__).parents[1] / "data" / "rendered"
 MEASURES = ("background_rmse", "person_rmse", "head_pose_rmse", "look")
 PEOPLE = 8  # four pictures of each
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 import torch
 
-from au_adapter.models.encoders import AU_ENCODERS, AUEncoder, build_encoder
+from au_adapter.models.encoders import TOKEN_ENCODERS, TokenEncoder, build_encoder
 
 UNITS, WIDTH = 12, 1024
 VALUES = torch.tensor([[0.5, 0, 3, 0, 0, 1, 5, 0, 0, 2, 0, 4], [0.0] * 12])
 
 
-def encoder_of(name: str) -> AUEncoder:
+def encoder_of(name: str) -> TokenEncoder:
     torch.manual_seed(0)
     return build_encoder(name, UNITS, WIDTH)
 
@@ -24,7 +24,7 @@ def parameters(name: str) -> int:
     return sum(p.numel() for p in build_encoder(name, UNITS, WIDTH).parameters())
 
 
-@pytest.mark.parametrize("name", AU_ENCODERS)
+@pytest.mark.parametrize("name", TOKEN_ENCODERS)
 def test_tokens_have_the_width_of_the_text(name: str) -> None:
     tokens = build_encoder(name, UNITS, WIDTH).tokens
     assert tokens == (13 if name == "individual" else 1)
@@ -79,7 +79,7 @@ def test_individual_tokens_see_one_unit_and_the_last_sees_all() -> None:
     assert parameters("individual") == 12 * 2 * 1024 + 12 * 1024 + 1024
 
 
-@pytest.mark.parametrize("name", AU_ENCODERS)
+@pytest.mark.parametrize("name", TOKEN_ENCODERS)
 def test_sides_are_tokens_by_one_encoder_and_a_mark(name: str) -> None:
     one, both = encode(name), build_encoder(name, UNITS, WIDTH, sides=True)
     both.one_side.load_state_dict(encoder_of(name).state_dict())

@@ -12,16 +12,15 @@ import pytest
 import torch
 from face_pictures import TASK, landmarker
 
+from au_adapter.data.rendered import SAMPLE
 from au_adapter.data.rendering.coding import coded
 from au_adapter.data.rendering.head import MIDDLE_UNITS, UNITS
 from au_adapter.data.rendering.natural import natural_sides
 from au_adapter.estimators import LandmarkEstimator, MeshMeasure
-from au_adapter.faces.blendshapes import NAMES
+from au_adapter.faces.blendshapes import BLENDSHAPE_NAMES
 from au_adapter.training.landmark_cache import LandmarkedSet, read_renders
 from au_adapter.training.recipes.estimator_recipe import EstimatorOptions, EstimatorRecipe
 from au_adapter.training.resting import RestingFaces, resting_rows, same_person
-
-SAMPLE = Path(__file__).parents[1] / "data" / "rendered"
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +124,10 @@ def test_a_variant_gives_all_pictures_of_a_person_one_other_resting_face(
 ) -> None:
     people = RestingFaces(faces, landmarker())
     points, scores = people.variant(torch.Generator().manual_seed(3))
-    assert scores.shape == (len(faces), len(NAMES)) and 0 <= scores.min() <= scores.max() <= 1
+    assert (
+        scores.shape == (len(faces), len(BLENDSHAPE_NAMES))
+        and 0 <= scores.min() <= scores.max() <= 1
+    )
     change = points - people.points
     persons = faces.identities()
     for person in persons.unique():

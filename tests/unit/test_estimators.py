@@ -30,7 +30,7 @@ from au_adapter.estimators.overlay import draw_readings
 from au_adapter.estimators.reading import ReadingSet
 from au_adapter.faces import FULL_RANGE_DETECTOR
 from au_adapter.faces.alignment import STEADY_POINTS, align, similarity, turned_back
-from au_adapter.faces.blendshapes import NAMES
+from au_adapter.faces.blendshapes import BLENDSHAPE_NAMES
 from au_adapter.facs import SET_A
 from au_adapter.metrics.agreement import linearity
 from au_adapter.weights.downloads import cache_folder
@@ -49,7 +49,7 @@ def canonical() -> Tensor:
 
 def scores(**values: float) -> Tensor:
     """Blendshapes [1, 52], 0 but for those named."""
-    return torch.tensor([[values.get(name, 0.0) for name in NAMES]])
+    return torch.tensor([[values.get(name, 0.0) for name in BLENDSHAPE_NAMES]])
 
 
 def photo_estimator(name: str = "mesh", **settings: int) -> LandmarkEstimator:
@@ -145,8 +145,8 @@ def test_it_reads_both_sets_and_more_with_sides() -> None:
 def test_a_mirrored_face_gets_the_mirrored_answer() -> None:
     measure = MeshMeasure()
     points, values = seen(landmarker().detect(picture(HAPPY))[0])
-    other_side = [name.replace("Left", "?").replace("Right", "Left") for name in NAMES]
-    order = [NAMES.index(name.replace("?", "Right")) for name in other_side]
+    other_side = [name.replace("Left", "?").replace("Right", "Left") for name in BLENDSHAPE_NAMES]
+    order = [BLENDSHAPE_NAMES.index(name.replace("?", "Right")) for name in other_side]
     vertices = canonical()[0, :468]
     mirror = torch.cdist(vertices * torch.tensor([-1.0, 1, 1]), vertices).argmin(-1).tolist()
     irises = [*range(473, 478), *range(468, 473)]

@@ -16,6 +16,7 @@ from au_adapter import AUVector, load_adapter
 from au_adapter.bundled import FOLDER_VARIABLE
 from au_adapter.cli import main
 from au_adapter.data.pictures import read_picture
+from au_adapter.data.rendered import SAMPLE
 from au_adapter.estimators.reading import Reading
 from au_adapter.evaluation.calibration_run import calibrate
 from au_adapter.evaluation.evaluate_protocol import _labels, limited
@@ -32,7 +33,6 @@ from au_adapter.methods.adapter_generator import AdapterGenerator
 from au_adapter.methods.adapter_sdedit import AdapterSDEdit
 from au_adapter.models.calibration import Calibration, ResponseCurve
 
-RENDERED = Path(__file__).parents[1] / "data" / "rendered"
 SMALL = {
     "schema": 1, "name": "small", "title": "Small", "scale": "absolute", "units": [4, 12],
     "levels": [3], "seed": 7, "prompts": ["a young man", "an old woman"],
@@ -290,7 +290,7 @@ def test_a_render_of_one_side_is_asked_for_on_that_side() -> None:
 def test_labelled_frames(tmp_path: Path, photos: Path, kind: str) -> None:
     table = photos / "frames.csv"
     table.write_text("file,subject,aus\nperson0.png,anna,12C\nperson1.png,anna,4B\n")
-    frames = RENDERED if kind == "renders" else table
+    frames = SAMPLE if kind == "renders" else table
     output = tmp_path / "run"
     result = run("evaluate", "aueditnet", "--frames", frames, "--output", output, "--limit", 2)
     assert result.exit_code == 0, result.output

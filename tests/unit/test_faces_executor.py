@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from au_adapter.faces.executor import Network
-from au_adapter.faces.tflite import Graph, Operation
+from au_adapter.faces.executor import TFLiteNetwork
+from au_adapter.faces.tflite import Operation, TFLiteGraph
 
 STRIDED = {"stride_x": 2, "stride_y": 2, "dilation_x": 1, "dilation_y": 1, "padding": 0}
 
@@ -22,8 +22,8 @@ def _run(
         numbered[i] = constant.astype("f4") if constant.dtype.kind == "f" else constant
     out = len(numbered) + 1
     step = Operation(name, tuple(range(out)), (out,), options)
-    graph = Graph([step], numbered, {0: tuple(x.shape), out: shape}, (0,), (out,))
-    return Network(graph)(x)[0]
+    graph = TFLiteGraph([step], numbered, {0: tuple(x.shape), out: shape}, (0,), (out,))
+    return TFLiteNetwork(graph)(x)[0]
 
 
 def test_same_padding_goes_right_and_below() -> None:

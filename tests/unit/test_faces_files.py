@@ -20,7 +20,7 @@ from au_adapter.faces import (
 from au_adapter.faces.bundle import BLENDSHAPES, DETECTOR, GEOMETRY, MEMBERS, MESH, read_task
 from au_adapter.faces.pose import read_geometry
 from au_adapter.faces.tflite import Table, read_graph
-from au_adapter.weights.downloads import cache_folder, find, sha256
+from au_adapter.weights.downloads import cache_folder, find_download, sha256
 
 MODELS = {FACE_LANDMARKER: TASK, FULL_RANGE_DETECTOR: FULL_RANGE, PERSON_SEGMENTER: SEGMENTER}
 
@@ -37,10 +37,10 @@ def _task(path: Path, **changed: bytes) -> Path:
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model.download)
 def test_the_downloads_are_these_files(model: object) -> None:
-    table = find(model.download).table()
+    table = find_download(model.download).table()
     path = MODELS[model]
     assert table == {model.names[0]: (path.stat().st_size, sha256(path))}
-    assert find(model.download).licence == "Apache-2.0"
+    assert find_download(model.download).licence == "Apache-2.0"
 
 
 def test_where_it_is_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ import torch
 from face_pictures import landmarker, picture
 
 from au_adapter.faces import Face, from_face_landmarks, to_face_landmarks
-from au_adapter.faces.blendshapes import NAMES, POINTS
+from au_adapter.faces.blendshapes import BLENDSHAPE_NAMES, MESH_POINTS
 from au_adapter.faces.topology import CONTOURS, JAW
 
 CORE_SETS = {*CONTOURS, "irises", "nose", "contours", "all", "tesselation"}
@@ -34,7 +34,7 @@ def test_the_layout_is_that_of_core(frames: list[list[Face]]) -> None:
     shapes = [(4,), (478, 2), (478, 3), (4, 4)]
     assert [face[name].shape for name in arrays] == shapes
     assert all(face[name].dtype == "float32" for name in arrays)
-    assert tuple(face["blendshapes"]) == NAMES and len(NAMES) == 52
+    assert tuple(face["blendshapes"]) == BLENDSHAPE_NAMES and len(BLENDSHAPE_NAMES) == 52
     assert face["presence"] > 5  # a logit
     assert face["landmarks_3d"][:, :2].min() > 0 and face["landmarks_3d"][:, :2].max() < 192
     assert face["bbox_xyxy"].tolist() == [
@@ -77,7 +77,7 @@ def test_the_lines_run_along_the_face(frames: list[list[Face]]) -> None:
     sets = _to_core(frames)["connection_sets"]
     points = frames[2][0].points
     assert len(sets["all"]) == 157 and len(sets["lips"]) == 40
-    assert max(max(edge) for edge in sets["all"]) < 478 and len(set(POINTS)) == 146
+    assert max(max(edge) for edge in sets["all"]) < 478 and len(set(MESH_POINTS)) == 146
     left, right = ({i for edge in sets[f"{side}_eye"] for i in edge} for side in ("left", "right"))
     # The subject's left eye is on the right of the picture.
     assert points[list(left), 0].min() > points[list(right), 0].max()

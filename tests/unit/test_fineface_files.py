@@ -35,7 +35,7 @@ from au_adapter.weights.adapter_files import (
     save_adapter,
 )
 
-FAMILIES = pytest.mark.parametrize("family", [SD21, SD15], ids=["sd21", "sd15"])
+PUBLISHED_BASES = pytest.mark.parametrize("family", [SD21, SD15], ids=["sd21", "sd15"])
 MIDDLE = "mid_block.attentions.0.transformer_blocks.0"
 
 
@@ -118,7 +118,7 @@ def test_one_joined_file_and_a_converted_one_are_the_same_adapter(
     assert adapter_hash(converted) == adapter_hash(adapter) == adapter_hash(folder)
 
 
-@FAMILIES
+@PUBLISHED_BASES
 def test_it_fits_its_family_and_no_other(tmp_path: Path, family: Published) -> None:
     adapter = load_adapter(write_published(tmp_path, family))
     other = SD15 if family is SD21 else SD21
@@ -209,7 +209,7 @@ def rewritten(path: Path, tensors: dict[str, Tensor]) -> Path:
     return path
 
 
-@FAMILIES
+@PUBLISHED_BASES
 @pytest.mark.parametrize("kind", ["k", "v"])
 def test_one_missing_layer_is_counted_and_named(
     tmp_path: Path, family: Published, kind: str
@@ -222,7 +222,7 @@ def test_one_missing_layer_is_counted_and_named(
         load_adapter(rewritten(path, tensors))
 
 
-@FAMILIES
+@PUBLISHED_BASES
 def test_one_wrong_key_is_named(tmp_path: Path, family: Published) -> None:
     path, tensors = write_published(tmp_path, family), projections(family, light)
     name = f"{MIDDLE}.attn2.processor.au_to_v.weight"
@@ -231,14 +231,14 @@ def test_one_wrong_key_is_named(tmp_path: Path, family: Published) -> None:
         load_adapter(rewritten(path, tensors))
 
 
-@FAMILIES
+@PUBLISHED_BASES
 def test_a_key_too_many_is_named(tmp_path: Path, family: Published) -> None:
     path, tensors = write_published(tmp_path, family), projections(family, light)
     with pytest.raises(ValueError, match="not FineFace as published; unknown: au_scale"):
         load_adapter(rewritten(path, {**tensors, "au_scale": torch.ones(1)}))
 
 
-@FAMILIES
+@PUBLISHED_BASES
 def test_a_wrong_shape_is_named_with_both(tmp_path: Path, family: Published) -> None:
     path, tensors = write_published(tmp_path, family), projections(family, light)
     name = f"{MIDDLE}.attn2.processor.au_to_v.weight"

@@ -23,6 +23,7 @@ BENCHMARKS = sorted((ROOT / "benchmarks").rglob("*.py"))
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
 ENTRY = ROOT / "__init__.py"
 OURS = [ENTRY, *LIBRARY, *NODES, *TOOLS, *TESTS]
+CACHES = {"__pycache__", "cache"}  # what Python and a training keep beside their files
 # ComfyUI's top-level modules, which exist in its own process only.
 COMFYUI = (
     "comfy",
@@ -243,7 +244,7 @@ def test_the_entry_does_nothing_outside_comfyui() -> None:
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
     """The wheel, built from a copy of what belongs to it."""
     copy = tmp_path_factory.mktemp("project")
-    ignore = shutil.ignore_patterns("__pycache__")
+    ignore = shutil.ignore_patterns(*CACHES)
     shutil.copytree(ROOT / "au_adapter", copy / "au_adapter", ignore=ignore)
     for name in ("pyproject.toml", "README.md", "LICENSE", "NOTICE"):
         shutil.copy(ROOT / name, copy)
@@ -257,7 +258,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
 
 def test_the_wheel_holds_every_file_of_the_library(wheel: zipfile.ZipFile) -> None:
     files = (path for path in (ROOT / "au_adapter").rglob("*") if path.is_file())
-    expected = {_name(path) for path in files if "__pycache__" not in path.parts}
+    expected = {_name(path) for path in files if not CACHES & {*path.parts}}
     assert expected - {*wheel.namelist()} == set()
 
 

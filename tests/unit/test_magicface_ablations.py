@@ -18,10 +18,10 @@ from au_adapter.models.magicface_ablations import ABLATIONS, Ablation
 from au_adapter.weights.magicface_files import (
     ID_ENCODER,
     RELEASED,
-    find_parts,
+    find_unets,
     is_magicface,
     load_magicface,
-    read_part,
+    read_unet_file,
     save_networks,
 )
 
@@ -228,12 +228,12 @@ def test_each_is_written_and_read_the_same(
 
 def test_a_file_without_an_id_encoder_says_so(tmp_path: Path) -> None:
     path = save_networks(begun("conv"), tmp_path / "m.safetensors")
-    (part,) = find_parts(path)
+    (part,) = find_unets(path)
     assert part.options["identity"] == "conv" and not is_magicface(path)
     with pytest.raises(
         ValueError, match="holds a MagicFace without an ID encoder, not MagicFace's"
     ):
-        read_part(path, ID_ENCODER)
+        read_unet_file(path, ID_ENCODER)
 
 
 def test_the_published_form_and_its_files_stay_as_they_were(tmp_path: Path) -> None:

@@ -19,10 +19,10 @@ from au_adapter.weights.magicface_files import (
     ID_ENCODER,
     RELEASED,
     describe_unet,
-    find_parts,
+    find_unets,
     is_magicface,
     load_magicface,
-    read_part,
+    read_unet_file,
 )
 
 FILE = "diffusion_pytorch_model.safetensors"
@@ -54,7 +54,7 @@ def test_the_published_shape_is_read_off_its_tensors() -> None:
 
 def test_both_parts_are_found_in_folder_and_file(published: Path, converted: Path) -> None:
     for source in (published, converted):
-        denoising, id_encoder = find_parts(source)
+        denoising, id_encoder = find_unets(source)
         assert (denoising.name, id_encoder.name) == (DENOISING, ID_ENCODER)
         assert (denoising.config["in_channels"], id_encoder.config["in_channels"]) == (8, 4)
         assert denoising.options == RELEASED
@@ -68,7 +68,7 @@ def test_the_converted_file_says_what_it_is(converted: Path) -> None:
     names = load_file(converted)
     assert f"{DENOISING}.au_aug_mlp.weight" in names and f"{ID_ENCODER}.conv_in.weight" in names
     assert is_magicface(converted) and not list(converted.parent.glob(".*"))
-    assert read_part(converted, DENOISING).config["block_out_channels"] == [64, 128]
+    assert read_unet_file(converted, DENOISING).config["block_out_channels"] == [64, 128]
 
 
 def test_the_command_line_converts(published: Path, tmp_path: Path) -> None:
@@ -82,10 +82,10 @@ def test_a_pickle_of_tensors_is_read_and_one_of_code_is_not(tmp_path: Path) -> N
     for name, tensors in random_unets().items():
         (tmp_path / name).mkdir()
         torch.save(tensors, tmp_path / name / "diffusion_pytorch_model.bin")
-    assert len(find_parts(tmp_path)[0].tensors()) == len(random_unets()[DENOISING])
+    assert len(find_unets(tmp_path)[0].tensors()) == len(random_unets()[DENOISING])
     torch.save({"weights": Path}, tmp_path / DENOISING / "diffusion_pytorch_model.bin")
     with pytest.raises(ValueError, match="more than tensors and could run code"):
-        find_parts(tmp_path)
+        find_unets(tmp_path)
 
 
 def save(path: Path, tensors: dict, metadata: dict | None = None) -> Path:
@@ -108,27 +108,27 @@ def test_wrong_files_are_named(published: Path, tmp_path: Path) -> None:
     }
     for path, sentence in cases.items():
         with pytest.raises(ValueError, match=sentence):
-            read_part(path, DENOISING)
+            read_unet_file(path, DENOISING)
     with pytest.raises(
         ValueError, match="denoising UNet, not MagicFace's ID encoder: choose ID_enc"
     ):
-        read_part(denoising, ID_ENCODER)
+        read_unet_file(denoising, ID_ENCODER)
 
 
 def test_missing_and_damaged_files_are_sentences(published: Path, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="give the folder that holds denoising_unet/"):
-        find_parts(tmp_path)
+        find_unets(tmp_path)
     (tmp_path / "cut.safetensors").write_bytes((published / DENOISING / FILE).read_bytes()[:5000])
     with pytest.raises(ValueError, match="truncated"):
-        read_part(tmp_path / "cut.safetensors", DENOISING)
+        read_unet_file(tmp_path / "cut.safetensors", DENOISING)
     tensors = random_unets()[DENOISING]
     headless = {k: v for k, v in tensors.items() if not k.startswith("down_blocks.0")}
     path = save(tmp_path / "part.safetensors", headless)
     with pytest.raises(ValueError, match="part.safetensors: the UNet is incomplete"):
-        read_part(path, DENOISING)
+        read_unet_file(path, DENOISING)
     newer = save(tmp_path / "new.safetensors", tensors, {"magicface": json.dumps({"format": 9})})
     with pytest.raises(ValueError, match="MagicFace format 9, known is 1"):
-        read_part(newer, DENOISING)
+        read_unet_file(newer, DENOISING)
 
 
 def test_weights_too_many_or_too_few_are_counted(tmp_path: Path) -> None:

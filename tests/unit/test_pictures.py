@@ -20,7 +20,7 @@ from au_adapter.data.pictures import PictureError, PictureFolder, read_picture, 
 from au_adapter.data.prepare_shards import prepare
 from au_adapter.data.shards import decode, find_shards, read_shard
 from au_adapter.data.stream import FaceStream
-from au_adapter.faces.picture_checks import checked
+from au_adapter.faces.picture_checks import finite_pictures
 
 
 def write_deep_grey(file: Path, level: int) -> Path:
@@ -181,6 +181,6 @@ def test_text_among_numbers_refuses_the_table(tmp_path: Path) -> None:
 
 
 def test_grey_tensors_are_pictures_too() -> None:
-    images, groups = checked(torch.rand(2, 8, 9, 1))
+    images, groups = finite_pictures(torch.rand(2, 8, 9, 1))
     assert images.shape == (2, 8, 9, 3) and groups == [[0, 1]]
     assert torch.equal(images[..., 0], images[..., 2])

@@ -367,7 +367,7 @@ def test_without_opengl_one_sentence_names_the_packages(monkeypatch):
 
 
 def test_committed_sample_pairs_pictures_by_identity():
-    loaded = rendered.load(Path(__file__).parents[1] / "data" / "rendered", units=tuple(AU_SHAPES))
+    loaded = rendered.load(rendered.SAMPLE, units=tuple(AU_SHAPES))
     assert loaded.images.shape == (240, 128, 128, 3)
     assert set(np.unique(loaded.identity, return_counts=True)[1]) == {4}
     assert loaded.aus[::4].max() <= 0.5 and (loaded.aus.max(0) > 2).all()

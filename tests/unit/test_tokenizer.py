@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from transformers import CLIPTokenizer
 
 from au_adapter.bases.family import pad_and_tokenize
+from au_adapter.data.rendered import SAMPLE
 from au_adapter.data.rendering.captions import vocabulary
 from au_adapter.training.tokenizer import END, MAX_LENGTH, START, write_tokenizer
 
-SAMPLE = Path(__file__).parents[1] / "data" / "rendered"
 FILES = ("vocab.json", "merges.txt", "tokenizer_config.json")
 
 

@@ -11,8 +11,8 @@ from tiny_demo import write_demo
 from torch import nn
 
 from au_adapter.data.rendered import SAMPLE
+from au_adapter.training.errors import checked, explained
 from au_adapter.training.follow import Training, TrainingError
-from au_adapter.training.trouble import checked, explained
 
 # Estimators of AUs that anybody may bring as MODULE:FUNCTION, and that end the process they are in.
 READERS = """

@@ -16,7 +16,7 @@ from tiny_unet import SD21, tiny_unet
 from transformers import CLIPVisionModel
 
 from au_adapter.bundled import load_diffusers_pipeline
-from au_adapter.data.rendered import load
+from au_adapter.data.rendered import SAMPLE, load
 from au_adapter.methods.magicface_editor import edit_latents
 from au_adapter.models.magicface import MagicFace, widened
 from au_adapter.models.magicface_ablations import ABLATIONS, IDENTITIES
@@ -27,7 +27,6 @@ from au_adapter.weights.autoencoder_files import load_autoencoder
 from au_adapter.weights.clip_vision import load_image_encoder
 from au_adapter.weights.magicface_files import load_magicface
 
-SAMPLE = Path(__file__).parents[1] / "data" / "rendered"
 TINY = {"steps": 2, "batch_size": 2, "learning_rate": 1e-3, "log_every": 1}
 CONTROLNETS = ("controlnet", "controlnet_all")
 LEARNS = {  # of each, what looks at the photo

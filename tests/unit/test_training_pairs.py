@@ -10,14 +10,13 @@ import pytest
 import torch
 from tiny_demo import demo_unet, write_demo
 
-from au_adapter.data.rendered import RenderedSet, load
+from au_adapter.data.rendered import SAMPLE, RenderedSet, load
 from au_adapter.models.magicface import AU_ENCODERS, MagicFace, widened
 from au_adapter.training.pairs import FacePairs, draw_change, find_partners, with_jaw
 from au_adapter.training.run import train
 from au_adapter.weights.autoencoder_files import load_autoencoder
 from au_adapter.weights.magicface_files import load_magicface, save_networks
 
-SAMPLE = Path(__file__).parents[1] / "data" / "rendered"
 TINY = {"steps": 2, "batch_size": 2, "learning_rate": 1e-3, "log_every": 1}
 
 

@@ -23,16 +23,15 @@ from tiny_demo import write_demo
 from toy_training import SETTINGS, ToyRecipe
 
 from au_adapter import load_adapter
-from au_adapter.data.rendered import find_renders
+from au_adapter.data.rendered import SAMPLE, find_renders
 from au_adapter.training import follow, run
+from au_adapter.training.errors import explained
 from au_adapter.training.follow import LOCK, START, Training, TrainingError
 from au_adapter.training.loop import Trainer
 from au_adapter.training.sources import data_card, find_faces
-from au_adapter.training.trouble import explained
 from au_adapter.weights.adapter_files import adapter_tensors
 
 ROOT = Path(__file__).parents[2]
-SAMPLE = ROOT / "tests" / "data" / "rendered"
 PHOTOS = 9
 
 

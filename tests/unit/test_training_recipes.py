@@ -19,7 +19,7 @@ from tiny_stable_diffusion import write_stable_diffusion
 
 from au_adapter import AUVector, apply_to_unet, load_adapter
 from au_adapter.bundled import load_diffusers_pipeline
-from au_adapter.data.rendered import RenderedSet, find_renders, load
+from au_adapter.data.rendered import SAMPLE, RenderedSet, find_renders, load
 from au_adapter.estimators.bundled_regressor import load_regressor, read_files
 from au_adapter.facs import SET_A
 from au_adapter.models.calibration import Calibration, ResponseCurve
@@ -40,7 +40,6 @@ from au_adapter.training.run import train
 from au_adapter.weights.adapter_files import adapter_hash, save_adapter
 from au_adapter.weights.autoencoder_files import load_autoencoder
 
-SAMPLE = Path(__file__).parents[1] / "data" / "rendered"
 FACES = 6  # of each shard
 TINY = {
     "steps": 2,

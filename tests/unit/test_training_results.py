@@ -27,7 +27,7 @@ def test_the_best_is_taken_and_without_checks_the_last(tmp_path: Path) -> None:
     assert find_result(tmp_path).name == "result"
     write_result(tmp_path, "best", 500)
     assert find_result(tmp_path).name == "best"
-    assert find_result(tmp_path, judged=False).name == "result"
+    assert find_result(tmp_path, validated=False).name == "result"
 
 
 def test_losses_are_by_step_and_a_row_that_is_cut_off_is_none(tmp_path: Path) -> None:

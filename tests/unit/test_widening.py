@@ -10,7 +10,7 @@ import torch
 from au_adapter.bundled import demo_folder
 from au_adapter.facs import ALL_UNITS, SET_A, AUVector
 from au_adapter.models.adapter import AUAdapter, describe_adapter
-from au_adapter.models.widening import widened
+from au_adapter.models.widening import widen_adapter
 from au_adapter.weights.adapter_files import adapter_hash, load_adapter, save_adapter
 
 LOPSIDED = "L1B+R2D+12C"
@@ -38,7 +38,7 @@ def terms(adapter: AUAdapter, vector: AUVector) -> dict[str, torch.Tensor]:
 @pytest.mark.parametrize("units", [SET_A, ALL_UNITS, SET_A[::-1]])
 @pytest.mark.parametrize("sides", [False, True])
 def test_a_wider_adapter_first_says_the_same(narrow: AUAdapter, units, sides: bool) -> None:
-    wide = widened(narrow, units, sides).requires_grad_(False)
+    wide = widen_adapter(narrow, units, sides).requires_grad_(False)
     vector = AUVector.stack(
         [AUVector.zeros(SET_A), AUVector.parse("6C+12D", SET_A), AUVector.parse(LOPSIDED, SET_A)]
     )
@@ -50,15 +50,15 @@ def test_a_wider_adapter_first_says_the_same(narrow: AUAdapter, units, sides: bo
 
 def test_wider_twice_is_wider_once(narrow: AUAdapter) -> None:
     vector = AUVector.parse(LOPSIDED, ALL_UNITS)
-    once = terms(widened(narrow, ALL_UNITS, True).requires_grad_(False), vector)
-    for first in (widened(narrow, ALL_UNITS, False), widened(narrow, SET_A, True)):
-        twice = terms(widened(first, ALL_UNITS, True).requires_grad_(False), vector)
+    once = terms(widen_adapter(narrow, ALL_UNITS, True).requires_grad_(False), vector)
+    for first in (widen_adapter(narrow, ALL_UNITS, False), widen_adapter(narrow, SET_A, True)):
+        twice = terms(widen_adapter(first, ALL_UNITS, True).requires_grad_(False), vector)
         for path, term in once.items():
             assert torch.allclose(term, twice[path], atol=1e-4 * float(term.abs().max()))
 
 
 def test_new_inputs_can_learn(narrow: AUAdapter) -> None:
-    wide = widened(narrow, ALL_UNITS, True).requires_grad_(True)
+    wide = widen_adapter(narrow, ALL_UNITS, True).requires_grad_(True)
     terms_of = terms(wide, AUVector.parse("L10C+L12C", ALL_UNITS))
     torch.stack([term.square().sum() for term in terms_of.values()]).sum().backward()
     for path in wide.config.layers:
@@ -67,15 +67,15 @@ def test_new_inputs_can_learn(narrow: AUAdapter) -> None:
 
 
 def test_what_would_be_lost_is_refused(narrow: AUAdapter) -> None:
-    assert widened(narrow, SET_A, False) is narrow
+    assert widen_adapter(narrow, SET_A, False) is narrow
     with pytest.raises(ValueError, match="this run learns .*name at least those units"):
-        widened(narrow, (1, 2), False)
+        widen_adapter(narrow, (1, 2), False)
     with pytest.raises(ValueError, match="sides apart"):
-        widened(widened(narrow, SET_A, True), SET_A, False)
+        widen_adapter(widen_adapter(narrow, SET_A, True), SET_A, False)
 
 
 def test_sides_are_kept_in_the_file(narrow: AUAdapter, tmp_path: Path) -> None:
-    wide = widened(narrow, ALL_UNITS, True)
+    wide = widen_adapter(narrow, ALL_UNITS, True)
     again = load_adapter(save_adapter(wide, tmp_path / "sided.safetensors"))
     assert again.config == wide.config and again.config.sides
     assert "17 AUs with left and right apart" in describe_adapter(again)

@@ -17,9 +17,9 @@ from torch import Tensor, nn
 
 from ...data.rendering.head import MIDDLE_UNITS, UNITS
 from ...faces import FACE_LANDMARKER, FaceLandmarker, locate
-from ...faces.blendshapes import NAMES
+from ...faces.blendshapes import BLENDSHAPE_NAMES
 from ...metrics import icc_3_1
-from ...models.mesh_regressor import AUEstimator, AUEstimatorConfig
+from ...models.mesh_regressor import MeshRegressor, MeshRegressorConfig
 from ..landmark_cache import read_renders
 from ..resting import RestingFaces, same_person
 from ..settings import Settings
@@ -46,7 +46,7 @@ IRISES = (468, 473)  # the right and the left centre; the rings around them are 
 class EstimatorLoss(nn.Module):
     """Huber's error of both sides, in intensity units; from 1 on it is linear."""
 
-    def __init__(self, estimator: AUEstimator):
+    def __init__(self, estimator: MeshRegressor):
         super().__init__()
         self.estimator = estimator
 
@@ -82,8 +82,8 @@ class EstimatorRecipe:
         # Each face as it was rendered, and with other resting faces under it.
         generator = torch.Generator().manual_seed(0)
         variants = [people.variant(generator) for _ in range(VARIANTS)]
-        estimator = AUEstimator(
-            AUEstimatorConfig(UNITS, MIDDLE_UNITS, len(network.geometry.vertices) + len(IRISES))
+        estimator = MeshRegressor(
+            MeshRegressorConfig(UNITS, MIDDLE_UNITS, len(network.geometry.vertices) + len(IRISES))
         )
         prepare(estimator, network.geometry.vertices.float(), *variants[0])
         variants.append((people.points, people.scores))
@@ -125,7 +125,7 @@ class EstimatorRecipe:
         )
 
     @torch.no_grad()
-    def reliability(self, estimator: AUEstimator) -> dict[int, float]:
+    def reliability(self, estimator: MeshRegressor) -> dict[int, float]:
         """ICC(3,1) of each AU over both sides of the people held out, without a resting face; none
         of an AU that they do not show."""
         device = next(estimator.parameters()).device
@@ -139,14 +139,16 @@ class EstimatorRecipe:
         return {unit: round(icc_3_1(pair), 3) for unit, pair in pairs if pair[:, 0].any()}
 
 
-def prepare(estimator: AUEstimator, canonical: Tensor, points: Tensor, scores: Tensor) -> None:
+def prepare(estimator: MeshRegressor, canonical: Tensor, points: Tensor, scores: Tensor) -> None:
     """Fill the buffers: which points, what mirrors what, components, shift and scale."""
     count = len(canonical)
     mirrored = canonical * canonical.new_tensor([-1.0, 1.0, 1.0])
     other_side = torch.cdist(mirrored, canonical).argmin(-1).tolist()
     estimator.chosen.copy_(torch.tensor([*range(count), *IRISES]))
     estimator.mirror.copy_(torch.tensor([*other_side, count + 1, count]))
-    estimator.mirror_scores.copy_(torch.tensor([NAMES.index(_mirrored_name(n)) for n in NAMES]))
+    estimator.mirror_scores.copy_(
+        torch.tensor([BLENDSHAPE_NAMES.index(_mirrored_name(n)) for n in BLENDSHAPE_NAMES])
+    )
     chosen = points[:, estimator.chosen].flatten(1)
     estimator.centre.copy_(chosen.mean(0))
     width = estimator.config.components
@@ -154,7 +156,7 @@ def prepare(estimator: AUEstimator, canonical: Tensor, points: Tensor, scores: T
     features = estimator.features(points, scores).flatten(0, 1)
     estimator.shift.copy_(features.mean(0))
     # A feature that hardly varies is noise: dividing by little would make it loud.
-    floor = torch.tensor([0.1] * width + [0.05] * len(NAMES))
+    floor = torch.tensor([0.1] * width + [0.05] * len(BLENDSHAPE_NAMES))
     estimator.scale.copy_(features.std(0).maximum(floor))
 
 
@@ -171,7 +173,7 @@ def _mirrored_name(name: str) -> str:
     return name
 
 
-def save_estimator(estimator: AUEstimator, reliability: dict[int, float], path: Path) -> None:
+def save_estimator(estimator: MeshRegressor, reliability: dict[int, float], path: Path) -> None:
     """Write the network, with its config and reliability as metadata, for estimators."""
     tensors = {k: v.detach().contiguous() for k, v in estimator.state_dict().items()}
     metadata = {"network": estimator.config.to_dict(), "reliability": reliability}

@@ -17,8 +17,8 @@ from ...bases import BaseFamily, EncodedText
 from ...methods.adapter_generator import AdapterGenerator
 from ...models.adapter import AUAdapter
 from ...models.diffusers_unet import collect_lora, train_on_unet
-from ...models.encoders import AU_ENCODERS
-from ...models.widening import widened
+from ...models.encoders import TOKEN_ENCODERS
+from ...models.widening import widen_adapter
 from ...weights.adapter_files import load_adapter, save_adapter
 from ..settings import require_number, require_switch
 from ..side_loss import SideLoss
@@ -32,7 +32,7 @@ SIDE_WEIGHT = 0.05  # of `SideLoss` beside the noise error
 class FineFaceOptions(ConditionedOptions):
     """Options of FineFace.
 
-    encoder: a name in AU_ENCODERS; None: the start's, else the base family's.
+    encoder: a name in TOKEN_ENCODERS; None: the start's, else the base family's.
     lora_rank: 0 for no LoRA; None: the start's, else 32.
     start: an adapter file of the same base to continue from; it may know fewer AUs, and both sides
         alike. Its response curves are dropped: they belong to its weights.
@@ -49,8 +49,8 @@ class FineFaceOptions(ConditionedOptions):
         if self.lora_rank is not None:
             require_number("lora_rank", self.lora_rank, 0)
         require_switch("sides", self.sides)
-        if self.encoder not in (None, *AU_ENCODERS):
-            known = ", ".join(AU_ENCODERS)
+        if self.encoder not in (None, *TOKEN_ENCODERS):
+            known = ", ".join(TOKEN_ENCODERS)
             raise ValueError(f"encoder is one of {known}, not {self.encoder!r}")
 
 
@@ -117,7 +117,7 @@ class FineFaceRecipe(AdaptedRecipe):
             if asked not in (None, found):
                 raise ValueError(f"{options.start} has the {name} {found}: ask for it, or for none")
         try:
-            adapter = widened(known, self.units, self.sides).with_calibration(None)
+            adapter = widen_adapter(known, self.units, self.sides).with_calibration(None)
         except ValueError as error:
             raise ValueError(f"{options.start}: {error}") from error
         adapter.config = replace(adapter.config, **base)

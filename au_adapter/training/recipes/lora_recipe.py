@@ -24,7 +24,7 @@ from ...methods.base_generator import BaseGenerator
 from ...methods.sampling import Predict, guided, told
 from ...methods.words_generator import WordsGenerator, au_text
 from ...models.adapter import FINEFACE_ALPHA, LORA_TARGETS
-from ...models.encoders import AU_ENCODERS, build_encoder
+from ...models.encoders import TOKEN_ENCODERS, build_encoder
 from ..settings import require_number
 from .conditioned import AdaptedRecipe, ConditionedLoss, ConditionedOptions
 
@@ -44,14 +44,14 @@ class LoRATextOptions(ConditionedOptions):
 
 @dataclass(frozen=True)
 class LoRAAUOptions(LoRATextOptions):
-    """Options of LoRA-AU. encoder: a name in AU_ENCODERS."""
+    """Options of LoRA-AU. encoder: a name in TOKEN_ENCODERS."""
 
     encoder: str = "mlp"
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.encoder not in AU_ENCODERS:
-            raise ValueError(f"encoder is one of {', '.join(AU_ENCODERS)}, not {self.encoder!r}")
+        if self.encoder not in TOKEN_ENCODERS:
+            raise ValueError(f"encoder is one of {', '.join(TOKEN_ENCODERS)}, not {self.encoder!r}")
 
 
 class LoRALoss(ConditionedLoss):
