@@ -83,7 +83,7 @@ class MagicFaceEditor:
 
     name: ClassVar[str] = "MagicFace"
     scale: ClassVar[str] = "change"
-    units: ClassVar[tuple[int, ...]] = magicface.UNITS
+    units: ClassVar[tuple[int, ...]] = magicface.MAGICFACE_UNITS
     sides: ClassVar[bool] = False
 
     def changed(self, **settings: Any) -> MagicFaceEditor:
@@ -212,7 +212,7 @@ def change_of(aus: AUVector) -> Tensor:
             "The AUs move left and right apart, and MagicFace knows only both sides alike: write "
             "AU12 instead of L12"
         )
-    return aus.dense(magicface.UNITS)
+    return aus.dense(magicface.MAGICFACE_UNITS)
 
 
 def stable_diffusion_ddim(**settings: Any) -> DDIMScheduler:

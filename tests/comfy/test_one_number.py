@@ -64,7 +64,7 @@ def by_the_shell(photo: Path, edited: list[Path], output: Path) -> dict:
     table = photo.with_suffix(".csv")
     lines = [f"{p.name},{change},{photo.name}" for p, change in zip(edited, CHANGES, strict=True)]
     table.write_text("\n".join(["file,aus,source", *lines]) + "\n")
-    evaluate(str(photo.parent), output, subject={}, estimator="demo", requested=table, changes=True)
+    evaluate(str(photo.parent), output, estimator="demo", requested=table, changes=True)
     return json.loads((output / "report.json").read_text())
 
 
