@@ -14,7 +14,6 @@ from au_adapter.faces.squares import FaceCrop
 from au_adapter.facs import AUVector
 from au_adapter.models.magicface import (
     ID_TIMESTEP,
-    LATENT_CHANNELS,
     PROMPT,
     UNITS,
     collect_features,
@@ -242,7 +241,7 @@ def _latent(identity: Identity, batch: int, crop: FaceCrop | None) -> dict[str, 
     """An empty LATENT; with a crop one that samplers hold to the photo where nothing will show."""
     device = model_management.intermediate_device()
     if crop is None:
-        return {"samples": torch.zeros(batch, LATENT_CHANNELS, *identity.size, device=device)}
+        return {"samples": torch.zeros(batch, *identity.latents.shape[1:], device=device)}
     if len(crop) != identity.photos:
         raise ValueError(
             f"Apply MagicFace: FACE_CROP is of {len(crop)} face(s), MAGICFACE_ID of "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from safetensors.torch import load_file, save_file
 
@@ -20,12 +21,16 @@ def load_autoencoder(folder: str | Path) -> DemoAutoencoder:
                 f"{path} is missing: name a folder with vae.json and vae.safetensors, or install "
                 "AU-Adapter again, with its weights"
             )
-    stages = json.loads(config.read_text(encoding="utf-8"))
-    autoencoder = DemoAutoencoder(
-        AutoencoderConfig(**{name: tuple(value) for name, value in stages.items()})
-    )
+    autoencoder = DemoAutoencoder(read_config(json.loads(config.read_text(encoding="utf-8"))))
     autoencoder.load_state_dict(load_file(weights))  # half precision on disk becomes single
     return autoencoder.eval().requires_grad_(False)
+
+
+def read_config(described: dict[str, Any]) -> AutoencoderConfig:
+    """The config that vae.json describes; JSON makes lists of its tuples."""
+    return AutoencoderConfig(
+        **{k: tuple(v) if isinstance(v, list) else v for k, v in described.items()}
+    )
 
 
 def save_autoencoder(autoencoder: DemoAutoencoder, folder: Path) -> None:

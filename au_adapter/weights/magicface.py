@@ -20,7 +20,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ..disk import replacing
-from ..models.magicface import IDENTITY, LATENT_CHANNELS, UNITS, MagicFace
+from ..models.magicface import IDENTITY, UNITS, MagicFace
 from ..models.magicface_ablations import IDENTITIES, Ablation
 from .fineface import some
 from .tensors import ENDINGS, read_metadata, read_shapes, read_tensors
@@ -31,8 +31,8 @@ METADATA_KEY = "magicface"
 FORMAT = 1
 AU_LINEAR = "au_aug_mlp"  # the released name of the Linear that turns AUs into a time term
 HEADS = 8  # of every attention of Stable Diffusion 1.5; shapes do not tell it
-# Channels of the first convolution and units of the AU encoder, as released.
-LAYOUTS = {DENOISING: (2 * LATENT_CHANNELS, len(UNITS)), ID_ENCODER: (LATENT_CHANNELS, 0)}
+# Channels of the first convolution and units of the AU encoder, as released: latents have 4.
+LAYOUTS = {DENOISING: (8, len(UNITS)), ID_ENCODER: (4, 0)}
 # The choices that a file leaves out are these.
 RELEASED = {"identity": IDENTITY, "au_encoder": "linear_time", "controller": "released"}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -23,6 +24,8 @@ from ..settings import Settings
 from ..tokenizer import END, MAX_LENGTH, START, write_tokenizer
 
 WIDTH = 128  # of the text encoder and so of cross-attention
+WIDTHS = (64, 128, 128)  # of the UNet, from fine to coarse
+HEAD = 32  # channels of an attention head
 CAPTION_DROPOUT = 0.1
 PART_WEIGHT = 2.5
 MIN_SNR_GAMMA = 5.0
@@ -39,18 +42,29 @@ SETTINGS = Settings(
 )
 
 
-def make_unet() -> UNet2DConditionModel:
-    """Stable Diffusion 2.1's layout in small: 7 M parameters, attention at 16, 8 and 4 cells."""
+def make_unet(widths: Sequence[int] = WIDTHS, latent_channels: int = 4) -> UNet2DConditionModel:
+    """Stable Diffusion 2.1's layout in small: attention at 16, 8 and 4 cells a side, each of the
+    given width, a multiple of 32. With (64, 128, 128) it has 7 M parameters."""
     return UNet2DConditionModel(
         sample_size=16,
-        block_out_channels=(64, 128, 128),
+        in_channels=latent_channels,
+        out_channels=latent_channels,
+        block_out_channels=tuple(widths),
         layers_per_block=1,
         cross_attention_dim=WIDTH,
-        attention_head_dim=[2, 4, 4],
+        attention_head_dim=[width // HEAD for width in widths],
         use_linear_projection=True,
         down_block_types=("CrossAttnDownBlock2D",) * 3,
         up_block_types=("CrossAttnUpBlock2D",) * 3,
     )
+
+
+def load_unet(folder: Path) -> UNet2DConditionModel:
+    """The UNet of unet.json and unet.safetensors in a folder, in float32."""
+    config = json.loads((folder / "unet.json").read_text(encoding="utf-8"))
+    unet = UNet2DConditionModel.from_config(config)
+    unet.load_state_dict(load_file(folder / "unet.safetensors"))
+    return unet
 
 
 def make_text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
@@ -103,9 +117,18 @@ class BaseLoss(nn.Module):
 
 
 class BaseRecipe:
-    """Trains UNet and text encoder on the captions and cached latents of folders of renders."""
+    """Trains UNet and text encoder on the captions and cached latents of folders of renders.
 
-    def __init__(self, data: list[Path], autoencoder: str, start: str | None = None):
+    widths: of the UNet, see `make_unet`. start: a trained folder to go on from, whose widths hold.
+    """
+
+    def __init__(
+        self,
+        data: list[Path],
+        autoencoder: str,
+        start: str | None = None,
+        widths: Sequence[int] = WIDTHS,
+    ):
         self.autoencoder, self.autoencoder_folder = load_autoencoder(autoencoder), Path(autoencoder)
         # Weights to start from know the words by the ids of their own tokenizer.
         self.tokenizer, self.tokenizer_files = (
@@ -118,9 +141,10 @@ class BaseRecipe:
             PART_WEIGHT,
             data[0] / "cache",
         )
-        self.module = BaseLoss(make_unet(), make_text_encoder(self.tokenizer))
+        channels = self.autoencoder.config.latent_channels
+        unet = load_unet(Path(start)) if start else make_unet(widths, channels)
+        self.module = BaseLoss(unet, make_text_encoder(self.tokenizer))
         if start:
-            self.module.unet.load_state_dict(load_file(Path(start) / "unet.safetensors"))
             self.module.text_encoder.load_state_dict(
                 load_file(Path(start) / "text_encoder.safetensors")
             )

@@ -26,7 +26,7 @@ from ..diffusion import min_snr_weights, noise_loss, stable_diffusion_schedule
 from ..faces import load_faces
 from ..labelled import tokenize
 from ..pairs import FacePairs
-from ..recipes.base import MIN_SNR_GAMMA, make_text_encoder, make_unet
+from ..recipes.base import MIN_SNR_GAMMA, load_unet, make_text_encoder
 from ..settings import Settings
 
 SETTINGS = Settings(steps=100_000, batch_size=8, learning_rate=1e-5)
@@ -111,8 +111,7 @@ def _start(
     """All UNets as copies of the base's."""
     if identity not in IDENTITIES:
         raise ValueError(f"identity {identity!r} is not known: choose {', '.join(IDENTITIES)}")
-    unet = make_unet()
-    unet.load_state_dict(load_file(base / "unet.safetensors"))
+    unet = load_unet(base)
     if identity == IDENTITY:
         return MagicFace(widened(unet, options["au_encoder"]), unet, **options)
     clip = {"clip": encoder.name, "clip_width": encoder.width} if encoder else {}
