@@ -13,6 +13,7 @@ from torch import Tensor
 from .compat import (
     SD20,
     BaseModel,
+    LatentFormat,
     ModelPatcher,
     ModelType,
     dynamic_patcher,
@@ -30,19 +31,27 @@ class SmallUNetConfig(SD20):
     def model_type(self, state_dict: dict[str, Tensor], prefix: str = "") -> ModelType:
         return self.prediction
 
+    def inpaint_model(self) -> bool:
+        """Whether it takes a mask beside its latents, which core tells by more than 4 channels."""
+        return self.unet_config["in_channels"] > self.unet_config["out_channels"]
+
 
 def build_model(
     config: dict[str, Any],
     weights: dict[str, Tensor],
     prediction: ModelType = ModelType.EPS,
     disable_dynamic: bool = False,
+    latents: LatentFormat | None = None,
 ) -> ModelPatcher:
     """A MODEL, in float32, from a UNet2DConditionModel's config and state dict.
 
-    ValueError when the weights are not those of the config.
+    latents: of what it denoises; default: Stable Diffusion's. ValueError when the weights are not
+    those of the config.
     """
     description = SmallUNetConfig(unet_config(config))
     description.prediction = prediction
+    if latents is not None:
+        description.latent_format = latents
     description.set_inference_dtype(torch.float32, None)
     model = description.get_model({}, device=model_management.unet_offload_device())
     return load_into(model, _rename(weights, description.unet_config), disable_dynamic)

@@ -12,6 +12,7 @@ from typing import Any
 
 from torch import Tensor
 
+from au_adapter.demo import demo_folder
 from au_adapter.models.magicface import UNITS
 from au_adapter.weights.fineface import some
 from au_adapter.weights.magicface import AU_LINEAR, DENOISING, RELEASED, TITLES, read_part
@@ -27,6 +28,7 @@ from .compat import (
     unet_to_diffusers,
 )
 from .diffusers_model import load_into, unet_config
+from .latent_format import latents_of
 
 logger = logging.getLogger("au_adapter")
 
@@ -83,6 +85,7 @@ def load_unet(path: Path, name: str, disable_dynamic: bool = False) -> ModelPatc
 def _description(config: dict[str, Any], weights: dict[str, Tensor]) -> MagicFaceConfig:
     """Core's description of the network, with the precision it would choose for these weights."""
     description = MagicFaceConfig(unet_config(config))
+    description.latent_format = latents_of(config["out_channels"], demo_folder())
     kinds = list(description.supported_inference_dtypes)
     numbers = sum(tensor.numel() for tensor in weights.values())
     stored = next(iter(weights.values())).dtype

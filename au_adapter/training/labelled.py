@@ -89,7 +89,8 @@ class StreamedPictures:
         sides: bool = False,
     ):
         side = picture_size(pipeline)
-        self.shape = (4, side // pipeline.vae_scale_factor, side // pipeline.vae_scale_factor)
+        cells = side // pipeline.vae_scale_factor
+        self.shape = (pipeline.vae.config.latent_channels, cells, cells)
         self.tokenizer, self.units, self.sides = pipeline.tokenizer, units, sides
         # run.train seeds torch with the run's seed before a recipe is made.
         self.stream = FaceStream(folders, side, torch.initial_seed(), lanes, buffer)
