@@ -7,9 +7,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 from au_adapter.disk import replacing
+from au_adapter.faces import FACE_LANDMARKER, FaceLandmarker, locate
+from tools.face_files import MODELS
 
+from .adapter_check import check_adapter
 from .autoencoder_check import check_autoencoder
+from .base_check import check_base
+from .magicface_check import check_magicface
 from .plan import DRAWS, STAGES
+from .regressor_check import check_regressor
 from .work import Workshop, training_seconds
 
 Check = Callable[[Workshop, Path], dict[str, float]]
@@ -20,7 +26,38 @@ def _autoencoder(shop: Workshop, sheet: Path) -> dict[str, float]:
     return check_autoencoder(shop.result("autoencoder"), shop.renders("held_out"), sheet)
 
 
-CHECKS: dict[str, Check] = {"autoencoder": _autoencoder}
+def _base(shop: Workshop, sheet: Path) -> dict[str, float]:
+    landmarker = FaceLandmarker(locate(FACE_LANDMARKER, folders=[MODELS]))
+    return check_base(shop.result("base"), shop.renders("held_out"), landmarker, sheet)
+
+
+def _regressor(shop: Workshop, sheet: Path) -> dict[str, float]:
+    return check_regressor(shop.result("regressor"), shop.renders("held_out"))
+
+
+def _adapter(shop: Workshop, sheet: Path) -> dict[str, float]:
+    file = shop.result("adapter") / "adapter.safetensors"
+    return check_adapter(file, shop.result("base"), shop.result("regressor"), sheet)
+
+
+def _sided(shop: Workshop, sheet: Path) -> dict[str, float]:
+    file = shop.result("sided") / "adapter.safetensors"
+    return check_adapter(file, shop.result("base"), shop.result("regressor"), sheet)
+
+
+def _magicface(shop: Workshop, sheet: Path) -> dict[str, float]:
+    results = (shop.result(name) for name in ("magicface", "base", "regressor"))
+    return check_magicface(*results, shop.renders("held_out_pairs"), sheet)
+
+
+CHECKS: dict[str, Check] = {
+    "autoencoder": _autoencoder,
+    "base": _base,
+    "regressor": _regressor,
+    "adapter": _adapter,
+    "sided": _sided,
+    "magicface": _magicface,
+}
 
 
 def check(name: str, shop: Workshop) -> dict[str, float]:

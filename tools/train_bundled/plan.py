@@ -11,6 +11,7 @@ SET_A_AND_B = (*SET_A, 7, 10, 14, 23, 24)
 POSE_SPREAD = 0.4  # heads that look at the camera, or nearly
 SIZE = 128  # pixels of a side
 LATENT_CHANNELS = 16
+DECODER = (192, 96, 32)  # channels of the autoencoder's stages, from coarse to fine
 WIDTHS = (96, 128, 128)  # of the UNet, from fine to coarse
 
 
@@ -60,10 +61,10 @@ STAGES = {
         "demo-autoencoder",
         draws=("expressive",),
         settings={
-            "steps": 8000, "batch_size": 16, "learning_rate": 1e-3, "warmup_steps": 200,
-            "decay_steps": 3500, "average_decay": 0.998, "seed": 1, "save_every": 250,
+            "steps": 12_000, "batch_size": 8, "learning_rate": 1e-3, "warmup_steps": 200,
+            "decay_steps": 6000, "average_decay": 0.998, "seed": 1, "save_every": 500,
         },
-        options={"latent_channels": LATENT_CHANNELS},
+        options={"latent_channels": LATENT_CHANNELS, "decoder": list(DECODER)},
     ),
     "base": Stage(
         "demo-base",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +16,10 @@ from ..faces import load_faces, part_weights, to_unit_range
 from ..settings import Settings
 
 # Of the latent's deviation: the decoder must bear what the UNet gets slightly wrong.
-LATENT_NOISE = 0.1
+LATENT_NOISE = 0.05
 LATENT_PENALTY = 1e-4
 EDGE_WEIGHT = 2.0  # edges carry lids and lip lines, which a squared error hardly notices
-PART_WEIGHT = 5.0
+PART_WEIGHT = 8.0
 HALVED_WEIGHT = 0.25
 
 SETTINGS = Settings(
@@ -73,13 +74,19 @@ def _edge_error(error: Tensor, weights: Tensor) -> Tensor:
 class AutoencoderRecipe:
     """Reads pictures from one or more folders of renders.
 
-    latent_channels: numbers of a cell. With start, a folder with vae.safetensors, whose channels
-    hold, only its decoder learns on: latents stay what they were, so that a UNet trained on them,
-    or in training, needs nothing new.
+    latent_channels: numbers of a cell. decoder: channels of its stages, see `AutoencoderConfig`.
+    With start, a folder with vae.safetensors, whose shapes hold, only its decoder learns on:
+    latents stay what they were, so that a UNet trained on them, or in training, needs nothing new.
     """
 
-    def __init__(self, data: list[Path], start: str | None = None, latent_channels: int = 4):
-        self.latent_channels = latent_channels
+    def __init__(
+        self,
+        data: list[Path],
+        start: str | None = None,
+        latent_channels: int = 4,
+        decoder: Sequence[int] = AutoencoderConfig.decoder,
+    ):
+        self.config = AutoencoderConfig(decoder=tuple(decoder), latent_channels=latent_channels)
         sets = load_faces(data)
         self.images = torch.from_numpy(np.concatenate([faces.images for faces in sets]))
         self.boxes = np.concatenate([faces.boxes for faces in sets])
@@ -87,7 +94,7 @@ class AutoencoderRecipe:
         self.latents_are_fixed = bool(start)
 
     def _fresh(self) -> DemoAutoencoder:
-        autoencoder = DemoAutoencoder(AutoencoderConfig(latent_channels=self.latent_channels))
+        autoencoder = DemoAutoencoder(self.config)
         every = max(1, len(self.images) // 256)
         autoencoder.start_from_principal_components(to_unit_range(self.images[::every]))
         return autoencoder

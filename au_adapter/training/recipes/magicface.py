@@ -77,7 +77,7 @@ class MagicFaceRecipe:
         encoder = _image_encoder(trained.options["identity"] if trained else identity, clip)
         options = {"au_encoder": au_encoder, "controller": controller}
         network = trained or _start(folder, identity, options, encoder)
-        self.module = MagicFaceLoss(network.train(), _encode(folder, PROMPT), plain_loss)
+        self.module = MagicFaceLoss(network.train(), encode_prompt(folder), plain_loss)
         self.pairs = FacePairs(
             load_faces(data),
             load_autoencoder(folder),
@@ -118,7 +118,8 @@ def _start(
     return ABLATIONS[identity].begin(unet, **options, **clip)
 
 
-def _encode(base: Path, text: str) -> Tensor:
+def encode_prompt(base: Path, text: str = PROMPT) -> Tensor:
+    """What a base's text encoder makes of a text [1, 77, width]."""
     tokenizer = CLIPTokenizer.from_pretrained(base / "tokenizer")
     encoder = make_text_encoder(tokenizer).eval()
     encoder.load_state_dict(load_file(base / "text_encoder.safetensors"))

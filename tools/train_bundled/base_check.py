@@ -1,0 +1,71 @@
+"""What the base draws for captions of people that nothing was trained on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from au_adapter.data.rendered import load
+from au_adapter.demo import load_diffusers_pipeline
+from au_adapter.faces import Face, FaceLandmarker
+from au_adapter.training.sampling import draw_pictures
+
+from .sheets import save_rows
+
+PICTURES = 64
+FIRST_SEED = 500
+STEPS, GUIDANCE = 20, 5.0
+COLUMNS = 8
+# Of the landmarker's mesh, for the subject's right and left eye: upper and lower lid, both corners.
+EYES = ((159, 145, 33, 133), (386, 374, 263, 362))
+
+
+def check_base(
+    result: Path, held_out: Path, landmarker: FaceLandmarker, sheet: Path
+) -> dict[str, float]:
+    """The share of pictures in which Google's landmarker finds a face, and how far left and right
+    eyes differ in opening, as a share of it, beside that of renders. The sheet: both in turn."""
+    renders = load(held_out)
+    chosen = relaxed_rows(renders.captions)[:PICTURES]
+    pictures = draw(result, [renders.captions[row] for row in chosen])
+    shown = torch.from_numpy(renders.images[chosen]).float() / 255
+    rows = zip(shown.split(COLUMNS), pictures.split(COLUMNS), strict=True)
+    save_rows(sheet, [row.movedim(-1, 1) for pair in rows for row in pair])
+    drawn, rendered = (landmarker.detect(p, maximum_faces=1) for p in (pictures, shown))
+    return {
+        "faces_found": sum(map(bool, drawn)) / len(pictures),
+        "faces_found_in_renders": sum(map(bool, rendered)) / len(shown),
+        "eye_difference": eye_difference(drawn),
+        "eye_difference_of_renders": eye_difference(rendered),
+    }
+
+
+def relaxed_rows(captions: list[str]) -> list[int]:
+    """The rows of captions that say nothing of an expression."""
+    moods = ("smiling", "making a face")
+    return [row for row, text in enumerate(captions) if not any(mood in text for mood in moods)]
+
+
+def draw(result: Path, captions: list[str]) -> Tensor:
+    """Pictures [N, H, W, 3] in 0..1 of captions, each from a seed of its own."""
+    pipeline = load_diffusers_pipeline(result)
+    seeds = range(FIRST_SEED, FIRST_SEED + len(captions))
+    return draw_pictures(pipeline, {}, {"prompt": captions}, seeds, STEPS, GUIDANCE)
+
+
+def eye_difference(frames: list[list[Face]]) -> float:
+    """Mean over faces: the difference of the eyes' openings over their mean; nan without faces."""
+    openings = torch.tensor([eye_openings(faces[0].points) for faces in frames if faces])
+    left, right = openings.reshape(-1, 2).unbind(1)
+    return float(((left - right).abs() / ((left + right) / 2)).mean())
+
+
+def eye_openings(points: Tensor) -> list[float]:
+    """Height over width of the right and the left eye of points [478, 3]."""
+    places = points[:, :2]
+    return [
+        float((places[top] - places[bottom]).norm() / (places[inner] - places[outer]).norm())
+        for top, bottom, inner, outer in EYES
+    ]
