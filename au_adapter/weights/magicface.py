@@ -22,6 +22,7 @@ from torch import Tensor
 from ..disk import replacing
 from ..models.magicface import IDENTITY, UNITS, MagicFace
 from ..models.magicface_ablations import IDENTITIES, Ablation
+from .eight_bits import from_eight_bits
 from .fineface import some
 from .tensors import ENDINGS, read_metadata, read_shapes, read_tensors
 
@@ -215,7 +216,8 @@ def _read(path: Path, prefix: str, rows: slice | None = None) -> dict[str, Tenso
         with safe_open(path, framework="pt") as file:
             names = [name for name in file.keys() if name.startswith(prefix)]  # noqa: SIM118
             every = rows or slice(None)
-            return {name.removeprefix(prefix): file.get_slice(name)[every] for name in names}
+            kept = {name.removeprefix(prefix): file.get_slice(name)[every] for name in names}
+            return from_eight_bits(kept)
     except SafetensorError as error:
         raise ValueError(f"{path} is not a whole safetensors file; copy it again") from error
 
