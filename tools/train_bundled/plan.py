@@ -74,7 +74,7 @@ STAGES = {
             "decay_steps": 12_000, "average_decay": 0.9995, "seed": 2, "save_every": 250,
         },
         needs={"autoencoder": "autoencoder"},
-        options={"widths": list(WIDTHS)},
+        options={"widths": list(WIDTHS), "mirror": True},
     ),
     "regressor": Stage(
         "regressor",

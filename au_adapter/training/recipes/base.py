@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
+from ...data.rendered import mirrored
 from ...data.rendering.captions import vocabulary
 from ...weights.autoencoder import load_autoencoder
 from ..diffusion import min_snr_weights, noise_loss, stable_diffusion_schedule
@@ -119,7 +120,8 @@ class BaseLoss(nn.Module):
 class BaseRecipe:
     """Trains UNet and text encoder on the captions and cached latents of folders of renders.
 
-    widths: of the UNet, see `make_unet`. start: a trained folder to go on from, whose widths hold.
+    widths: of the UNet, see `make_unet`. mirror: learn from every render in a mirror too. start: a
+    trained folder to go on from, whose widths hold.
     """
 
     def __init__(
@@ -128,14 +130,16 @@ class BaseRecipe:
         autoencoder: str,
         start: str | None = None,
         widths: Sequence[int] = WIDTHS,
+        mirror: bool = False,
     ):
         self.autoencoder, self.autoencoder_folder = load_autoencoder(autoencoder), Path(autoencoder)
         # Weights to start from know the words by the ids of their own tokenizer.
         self.tokenizer, self.tokenizer_files = (
             read_tokenizer(Path(start) / "tokenizer") if start else make_tokenizer()
         )
+        sets = load_faces(data)
         self.faces = CaptionedLatents(
-            load_faces(data),
+            [*sets, *map(mirrored, sets)] if mirror else sets,
             self.autoencoder,
             partial(tokenize, self.tokenizer),
             PART_WEIGHT,
