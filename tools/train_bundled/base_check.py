@@ -12,12 +12,13 @@ from au_adapter.demo import load_diffusers_pipeline
 from au_adapter.faces import Face, FaceLandmarker
 from au_adapter.training.sampling import draw_pictures
 
+from .distance import kernel_distance
 from .sheets import save_rows
 
-PICTURES = 64
+PICTURES = 1000
 FIRST_SEED = 500
 STEPS, GUIDANCE = 20, 5.0
-COLUMNS = 8
+COLUMNS, ROWS = 12, 4
 # Of the landmarker's mesh, for the subject's right and left eye: upper and lower lid, both corners.
 EYES = ((159, 145, 33, 133), (386, 374, 263, 362))
 
@@ -25,20 +26,22 @@ EYES = ((159, 145, 33, 133), (386, 374, 263, 362))
 def check_base(
     result: Path, held_out: Path, landmarker: FaceLandmarker, sheet: Path
 ) -> dict[str, float]:
-    """The share of pictures in which Google's landmarker finds a face, and how far left and right
-    eyes differ in opening, as a share of it, beside that of renders. The sheet: both in turn."""
-    renders = load(held_out)
-    chosen = relaxed_rows(renders.captions)[:PICTURES]
-    pictures = draw(result, [renders.captions[row] for row in chosen])
-    shown = torch.from_numpy(renders.images[chosen]).float() / 255
-    rows = zip(shown.split(COLUMNS), pictures.split(COLUMNS), strict=True)
-    save_rows(sheet, [row.movedim(-1, 1) for pair in rows for row in pair])
+    """Of the captions of renders: the share of pictures in which Google's landmarker finds a face;
+    how far left and right eyes differ in opening, as a share of it, in relaxed faces; the distance
+    to the renders. The sheet: renders of relaxed faces and what is drawn for them, in turn."""
+    renders = load(held_out, PICTURES)
+    shown = torch.from_numpy(renders.images).float() / 255
+    pictures = draw(result, renders.captions)
+    relaxed = relaxed_rows(renders.captions)
+    rows = zip(shown[relaxed].split(COLUMNS), pictures[relaxed].split(COLUMNS), strict=True)
+    save_rows(sheet, [row.movedim(-1, 1) for pair in list(rows)[:ROWS] for row in pair])
     drawn, rendered = (landmarker.detect(p, maximum_faces=1) for p in (pictures, shown))
     return {
         "faces_found": sum(map(bool, drawn)) / len(pictures),
         "faces_found_in_renders": sum(map(bool, rendered)) / len(shown),
-        "eye_difference": eye_difference(drawn),
-        "eye_difference_of_renders": eye_difference(rendered),
+        "eye_difference": eye_difference([drawn[row] for row in relaxed]),
+        "eye_difference_of_renders": eye_difference([rendered[row] for row in relaxed]),
+        **kernel_distance(pictures.movedim(-1, 1), shown.movedim(-1, 1)),
     }
 
 

@@ -28,7 +28,7 @@ def _autoencoder(shop: Workshop, sheet: Path) -> dict[str, float]:
 
 def _base(shop: Workshop, sheet: Path) -> dict[str, float]:
     landmarker = FaceLandmarker(locate(FACE_LANDMARKER, folders=[MODELS]))
-    return check_base(shop.result("base"), shop.renders("held_out"), landmarker, sheet)
+    return check_base(shop.result("base"), shop.renders("held_out_base"), landmarker, sheet)
 
 
 def _regressor(shop: Workshop, sheet: Path) -> dict[str, float]:

@@ -53,6 +53,7 @@ DRAWS = {
     "regressor": Draw("au", 8000, seed=105, first_identity=2_000_000),
     # Seen by no stage: the checks at the end of each.
     "held_out": Draw("expressive", 500, seed=106, first_identity=3_000_000),
+    "held_out_base": Draw("base", 1000, seed=108, first_identity=3_200_000),
     "held_out_pairs": Draw("au", 400, 107, 3_100_000, images_per_identity=4),
 }
 
@@ -61,8 +62,8 @@ STAGES = {
         "demo-autoencoder",
         draws=("expressive",),
         settings={
-            "steps": 12_000, "batch_size": 8, "learning_rate": 1e-3, "warmup_steps": 200,
-            "decay_steps": 6000, "average_decay": 0.998, "seed": 1, "save_every": 500,
+            "steps": 9000, "batch_size": 8, "learning_rate": 1e-3, "warmup_steps": 200,
+            "decay_steps": 4500, "average_decay": 0.998, "seed": 1, "save_every": 500,
         },
         options={"latent_channels": LATENT_CHANNELS, "decoder": list(DECODER)},
     ),
@@ -75,6 +76,7 @@ STAGES = {
         },
         needs={"autoencoder": "autoencoder"},
         options={"widths": list(WIDTHS), "mirror": True},
+        checked_on=("held_out_base",),
     ),
     "regressor": Stage(
         "regressor",
