@@ -136,10 +136,13 @@ class DemoAutoencoder(nn.Module):
             nn.init.zeros_(last.bias)
 
     @torch.no_grad()
-    def set_latent_statistics(self, raw: Tensor) -> None:
-        """Make encode normalise by the mean and deviation of raw latents [N, C, H, W]."""
+    def set_latent_statistics(self, raw: Tensor, spread: Tensor | None = None) -> None:
+        """Make encode normalise by the mean and deviation of raw latents [N, C, H, W].
+
+        spread [C]: the deviation that each channel comes out with; default 1.
+        """
         self.latent_mean.copy_(raw.mean((0, 2, 3)))
-        self.latent_deviation.copy_(raw.std((0, 2, 3)))
+        self.latent_deviation.copy_(raw.std((0, 2, 3)) / (1 if spread is None else spread))
 
     @staticmethod
     def _channel(values: Tensor) -> Tensor:
