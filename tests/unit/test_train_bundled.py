@@ -133,9 +133,17 @@ def test_the_packed_models_load(shop: Workshop, tmp_path: Path) -> None:
     assert adapter.config.sides and len(adapter.config.units) == 17
     network = load_magicface(tmp_path / "magicface" / "demo_magicface.safetensors")
     assert network.unet.config.in_channels == 2 * channels
-    packed, trained = (load_autoencoder(f) for f in (tmp_path, shop.result("autoencoder")))
-    assert packed.config == trained.config
-    torch.testing.assert_close(packed.latent_mean, trained.latent_mean, atol=1e-3, rtol=1e-3)
+    packed, last, first = (
+        load_autoencoder(f) for f in (tmp_path, shop.result("decoder"), shop.result("autoencoder"))
+    )
+    assert packed.config == first.config
+    for found, wanted in (
+        (packed.latent_deviation, first.latent_deviation),  # latents stay, the decoder is the last
+        (packed.patches_in.weight, first.patches_in.weight),
+        (packed.patches_out.weight, last.patches_out.weight),
+    ):
+        torch.testing.assert_close(found, wanted, atol=1e-3, rtol=1e-3)
+    assert not torch.equal(first.patches_out.weight, last.patches_out.weight)
 
 
 def test_packing_without_a_base_is_refused(tmp_path: Path) -> None:

@@ -26,6 +26,10 @@ def _autoencoder(shop: Workshop, sheet: Path) -> dict[str, float]:
     return check_autoencoder(shop.result("autoencoder"), shop.renders("held_out"), sheet)
 
 
+def _decoder(shop: Workshop, sheet: Path) -> dict[str, float]:
+    return check_autoencoder(shop.result("decoder"), shop.renders("held_out"), sheet)
+
+
 def _base(shop: Workshop, sheet: Path) -> dict[str, float]:
     landmarker = FaceLandmarker(locate(FACE_LANDMARKER, folders=[MODELS]))
     return check_base(shop.result("base"), shop.renders("held_out_base"), landmarker, sheet)
@@ -53,6 +57,7 @@ def _magicface(shop: Workshop, sheet: Path) -> dict[str, float]:
 CHECKS: dict[str, Check] = {
     "autoencoder": _autoencoder,
     "base": _base,
+    "decoder": _decoder,
     "regressor": _regressor,
     "adapter": _adapter,
     "sided": _sided,

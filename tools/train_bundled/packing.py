@@ -12,7 +12,7 @@ from torch.nn.functional import avg_pool2d
 
 from au_adapter.data.rendered import load
 from au_adapter.demo import FOLDER_VARIABLE, SIDED_ADAPTER
-from au_adapter.demo.pack import pack
+from au_adapter.demo.pack import pack, write
 from au_adapter.evaluation.shell import calibrate
 from au_adapter.models.autoencoder import SCALING_FACTOR, DemoAutoencoder
 from au_adapter.training.faces import to_unit_range
@@ -44,10 +44,12 @@ def pack_all(shop: Workshop, folder: Path, calibrated: bool = True) -> None:
     found = {name: shop.result(name) for name in PACKED if trained_steps(shop.result(name))}
     if "base" not in found:
         raise FileNotFoundError(f"{shop.result('base')} holds no base: train that stage first")
-    for name in PACKED:
+    for name in (*PACKED, "decoder"):
         steps = f"{trained_steps(shop.result(name))} of {STAGES[name].settings['steps']} steps"
         LOGGER.info("packing %s: %s", name, steps)
     pack(folder, **{PACKED[name]: result for name, result in found.items()})
+    if trained_steps(decoder := shop.result("decoder")):  # of the latents that the base knows
+        write(decoder / "vae.safetensors", folder / "vae.safetensors")
     pictures = to_unit_range(torch.from_numpy(load(shop.renders("held_out"), COLOURED).images))
     save_colours(folder, *fit_colours(load_autoencoder(folder), pictures))
     if calibrated and "regressor" in found:

@@ -78,6 +78,16 @@ STAGES = {
         options={"widths": list(WIDTHS), "mirror": True},
         checked_on=("held_out_base",),
     ),
+    # Learns on while latents, and so all that was trained on them, stay what they are.
+    "decoder": Stage(
+        "demo-autoencoder",
+        draws=("expressive", "base"),
+        settings={
+            "steps": 12_000, "batch_size": 8, "learning_rate": 7e-4, "warmup_steps": 200,
+            "decay_steps": 8000, "average_decay": 0.998, "seed": 7, "save_every": 500,
+        },
+        needs={"start": "autoencoder"},
+    ),
     "regressor": Stage(
         "regressor",
         draws=("regressor",),
