@@ -8,13 +8,19 @@ import latent_preview
 import pytest
 import torch
 from au_adapter_pack.nodes.demo_model import load_clip, load_model, load_vae
+from au_adapter_pack.nodes.magicface_model import load_unet
 from comfy.cli_args import LatentPreviewMethod
-from tiny_demo import write_base
+from sampling import run
+from tiny_demo import demo_unet, write_base
 from torch import Tensor
 
 import nodes as core
-from au_adapter.demo import load_diffusers_pipeline
+from au_adapter import AUVector
+from au_adapter.demo import MAGICFACE, load_diffusers_pipeline
+from au_adapter.demo.pack import pack
+from au_adapter.models.magicface import MagicFace, widened
 from au_adapter.weights.autoencoder import save_colours
+from au_adapter.weights.magicface import DENOISING, ID_ENCODER, save_networks
 
 CHANNELS = 16
 
@@ -73,3 +79,24 @@ def test_without_colours_there_are_no_previews(
 ) -> None:
     monkeypatch.setattr(latent_preview.args, "preview_method", LatentPreviewMethod.Latent2RGB)
     assert latent_preview.get_previewer("cpu", load_model(folder).model.latent_format) is None
+
+
+def test_a_packed_magicface_of_these_latents_edits(folder: Path) -> None:
+    unet = demo_unet(CHANNELS)
+    save_networks(MagicFace(widened(unet), unet), folder / "magicface.safetensors")
+    pack(folder / "packed", magicface=folder)
+    file = folder / "packed" / "magicface" / MAGICFACE
+    (text,) = core.CLIPTextEncode().encode(load_clip(folder), "a young man")
+    vae, face = load_vae(folder), torch.rand(1, 64, 64, 3)
+    seen = {"vae": vae, "image": face, "conditioning": text}
+    (identity,) = run("AUA_MagicFaceIDEncoder", id_encoder=load_unet(file, ID_ENCODER), **seen)
+    model, positive, negative, latent = run(
+        "AUA_ApplyMagicFace",
+        **{"model": load_unet(file, DENOISING), "positive": text, "negative": text},
+        **{"magicface_id": identity, "vae": vae, "background": face * 0},
+        au_vector=AUVector.parse("12E"),
+    )
+    sampler = (2, 3.0, "euler", "normal")
+    (edited,) = core.KSampler().sample(model, 1, *sampler, positive, negative, latent)
+    assert edited["samples"].shape == (1, CHANNELS, 8, 8)
+    assert torch.isfinite(edited["samples"]).all()
