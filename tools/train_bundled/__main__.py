@@ -19,7 +19,7 @@ def default_output() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / FOLDER
 
 
-@click.command(help=__doc__)
+@click.command()
 @click.option(
     "--model",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -38,7 +38,7 @@ def default_output() -> Path:
     "stages",
     multiple=True,
     type=click.Choice((*STAGES, "pack")),
-    help="One stage alone, and the renders that it needs; may be given more than once. Default: "
+    help="One stage alone, with the renders that it needs; may be given more than once. Default: "
     "all.",
 )
 @click.option("--device", type=click.Choice(("auto", "cpu", "cuda")), default="auto")
@@ -56,7 +56,13 @@ def main(
     workers: int,
     bundled: Path | None,
 ) -> None:
-    """Do the stages that are asked for, in the order of the plan."""
+    """Make the bundled models from nothing: render, train, check, pack.
+
+    The sizes and seeds are in tools/train_bundled/plan.py. On one processor core all stages take
+    about a day, on a GPU a fraction of it. Stop it whenever you like: the same command goes on
+    where it was. OUTPUT then has report.md, which says what each stage cost and what came of it,
+    sheets/ to look at, and bundled/, the folder that AU_ADAPTER_DEMO may name.
+    """
     logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     LOGGER.setLevel(logging.INFO)
     _choose_device(device)
