@@ -110,7 +110,7 @@ STAGES = {
         draws=("sided",),
         settings={
             "steps": 16_000, "batch_size": 32, "learning_rate": 1e-3, "warmup_steps": 200,
-            "decay_steps": 5000, "average_decay": 0.999, "seed": 5, "save_every": 250,
+            "decay_steps": 5000, "average_decay": 0.999, "seed": 5, "save_every": 200,
         },
         needs={"base": "base"},
         options={"encoder": "individual", "sides": True, "units": list(SET_A_AND_B)},
@@ -121,7 +121,7 @@ STAGES = {
         settings={
             "steps": 12_000, "batch_size": 32, "learning_rate": 4e-4, "warmup_steps": 200,
             "decay_steps": 4000, "average_decay": 0.999, "weight_decay": 0.01, "seed": 6,
-            "save_every": 250,
+            "save_every": 150,
         },
         needs={"base": "base"},
         checked_on=("held_out_pairs",),
