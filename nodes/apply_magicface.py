@@ -16,7 +16,6 @@ from au_adapter.faces.squares import FaceCrop
 from au_adapter.facs import AUVector
 from au_adapter.models.magicface import (
     ID_TIMESTEP,
-    LATENT_CHANNELS,
     MAGICFACE_UNITS,
     PROMPT,
     collect_features,
@@ -289,7 +288,7 @@ def _latent(identity: Identity, batch: int, crop: FaceCrop | None) -> dict[str, 
     """An empty LATENT; with a crop, samplers keep the photo where the edit will not show."""
     device = model_management.intermediate_device()
     if crop is None:
-        return {"samples": torch.zeros(batch, LATENT_CHANNELS, *identity.size, device=device)}
+        return {"samples": torch.zeros(batch, *identity.latents.shape[1:], device=device)}
     if len(crop) != identity.photos:
         raise ValueError(
             f"FACE_CROP is of {len(crop)} face(s), MAGICFACE_ID of "

@@ -10,6 +10,8 @@ from comfy.cli_args import args as command_line
 from comfy.clip_model import CLIPTextModel
 from comfy.clip_vision import ClipVisionModel
 from comfy.conds import CONDNoiseShape, CONDRegular
+from comfy.latent_formats import SD15 as StableDiffusionLatents
+from comfy.latent_formats import LatentFormat
 from comfy.ldm.modules.attention import optimized_attention
 from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
 from comfy.lora import load_lora

@@ -17,6 +17,7 @@ from au_adapter.weights.autoencoder_files import load_autoencoder
 from .compat import CLIP, TAESD, VAE, ModelPatcher, ModelType, io, model_management
 from .demo_text import build_clip
 from .diffusers_model import build_model
+from .latent_format import latents_of
 from .node import Node
 from .sockets import CATEGORY, AUAdapterSocket
 
@@ -54,7 +55,8 @@ class LoadDemoModel(Node):
 def load_model(folder: Path, disable_dynamic: bool = False) -> ModelPatcher:
     """The MODEL of a folder with unet.json and unet.safetensors."""
     config, weights = _read(folder, "unet")
-    model = build_model(config, weights, ModelType.EPS, disable_dynamic)
+    latents = latents_of(config["out_channels"], folder)
+    model = build_model(config, weights, ModelType.EPS, disable_dynamic, latents)
     model.cached_patcher_init = (load_model, (folder,))  # how core makes a fresh copy, for training
     return model
 
@@ -71,6 +73,7 @@ def load_vae(folder: Path) -> VAE:
     vae = VAE(sd=TAESD().state_dict(), dtype=torch.float32)
     vae.first_stage_model = network
     vae.patcher = ModelPatcher(network, vae.device, model_management.vae_offload_device())
+    vae.latent_channels = network.config.latent_channels
     vae.size = None
     vae.disable_offload = True
     vae.memory_used_encode = lambda shape, dtype: 1024 * shape[-1] * shape[-2]

@@ -14,6 +14,7 @@ from .compat import (
     SD20,
     SDXL,
     BaseModel,
+    LatentFormat,
     ModelPatcher,
     ModelType,
     dynamic_patcher,
@@ -31,6 +32,10 @@ class AnySize:
     def model_type(self, state_dict: dict[str, Tensor], prefix: str = "") -> ModelType:
         return self.prediction
 
+    def inpaint_model(self) -> bool:
+        """Whether it takes a mask beside its latents, which core tells by more than 4 channels."""
+        return self.unet_config["in_channels"] > self.unet_config["out_channels"]
+
 
 class SmallUNetConfig(AnySize, SD20):
     """Core's description of Stable Diffusion 2, of any size."""
@@ -45,14 +50,18 @@ def build_model(
     weights: dict[str, Tensor],
     prediction: ModelType = ModelType.EPS,
     disable_dynamic: bool = False,
+    latents: LatentFormat | None = None,
 ) -> ModelPatcher:
     """A MODEL, in float32, from a UNet2DConditionModel's config and state dict.
 
-    ValueError when the weights are not those of the config.
+    latents: of what it denoises; default: Stable Diffusion's. ValueError when the weights are not
+    those of the config.
     """
     core = unet_config(config)
     description = (SmallSDXLConfig if core["adm_in_channels"] else SmallUNetConfig)(core)
     description.prediction = prediction
+    if latents is not None:
+        description.latent_format = latents
     description.set_inference_dtype(torch.float32, None)
     model = description.get_model({}, device=model_management.unet_offload_device())
     return load_into(model, _rename(weights, description.unet_config), disable_dynamic)

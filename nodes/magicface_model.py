@@ -12,6 +12,7 @@ from typing import Any
 
 from torch import Tensor
 
+from au_adapter.bundled import demo_folder
 from au_adapter.models.magicface import MAGICFACE_UNITS
 from au_adapter.weights.magicface_files import (
     AU_LINEAR,
@@ -33,6 +34,7 @@ from .compat import (
     unet_to_diffusers,
 )
 from .diffusers_model import load_into, unet_config
+from .latent_format import latents_of
 
 logger = logging.getLogger("au_adapter")
 
@@ -86,6 +88,7 @@ def load_unet(path: Path, name: str, disable_dynamic: bool = False) -> ModelPatc
 def _description(config: dict[str, Any], weights: dict[str, Tensor]) -> MagicFaceConfig:
     """Core's description of the network, with the precision that core chooses for the weights."""
     description = MagicFaceConfig(unet_config(config))
+    description.latent_format = latents_of(config["out_channels"], demo_folder())
     kinds = list(description.supported_inference_dtypes)
     numbers = sum(tensor.numel() for tensor in weights.values())
     stored = next(iter(weights.values())).dtype

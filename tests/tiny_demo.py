@@ -13,7 +13,7 @@ from torch import nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from au_adapter.bundled import MAGICFACE
-from au_adapter.models.autoencoder import DemoAutoencoder
+from au_adapter.models.autoencoder import AutoencoderConfig, DemoAutoencoder
 from au_adapter.models.magicface import MagicFace, widened
 from au_adapter.training.tokenizer import END, START, write_tokenizer
 from au_adapter.weights.adapter_files import save_adapter
@@ -48,10 +48,25 @@ def write_magicface(folder: Path) -> Path:
     return save_networks(network, folder / MAGICFACE)
 
 
-def demo_unet() -> UNet2DConditionModel:
+def write_base(folder: Path, channels: int) -> Path:
+    """Write UNet, text encoder and autoencoder of latents with so many channels into `folder`."""
+    torch.manual_seed(6)
+    write_tokenizer(WORDS, folder / "tokenizer")
+    tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer")
+    _write(folder, "text_encoder", text_encoder(tokenizer))
+    _write(folder, "unet", demo_unet(channels))
+    autoencoder = DemoAutoencoder(AutoencoderConfig(latent_channels=channels))
+    autoencoder.set_latent_statistics(torch.randn(2, channels, 4, 4))
+    save_autoencoder(autoencoder, folder)
+    return folder
+
+
+def demo_unet(channels: int = 4) -> UNet2DConditionModel:
     """The UNet of the bundled model."""
     return UNet2DConditionModel(
         sample_size=16,
+        in_channels=channels,
+        out_channels=channels,
         layers_per_block=1,
         block_out_channels=(64, 128, 128),
         cross_attention_dim=WIDTH,

@@ -1,6 +1,6 @@
-"""Make the bundled model from what training left: half precision, one folder.
+"""Make the bundled model from what training left: half precision, MagicFace in 8 bits, one folder.
 
-    python -m au_adapter.bundled.pack OUTPUT --base RESULT --adapter RESULT --sides RESULT \
+    python -m tools.pack_bundled OUTPUT --base RESULT --adapter RESULT --sides RESULT \
         --regressor RESULT --magicface RESULT
 
 Each RESULT is a result folder of training. What is not named stays as it is in OUTPUT.
@@ -10,12 +10,15 @@ from __future__ import annotations
 
 import argparse
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 from safetensors import safe_open
 from safetensors.torch import load_file, save
+from torch import Tensor
 
 from au_adapter.bundled import MAGICFACE, SIDED_ADAPTER
+from au_adapter.weights.eight_bits import to_eight_bits
 
 NETWORKS = ("unet", "text_encoder", "vae")
 # Option -> the file in its result folder, and where it goes in the bundled model.
@@ -35,23 +38,28 @@ def pack(output: Path, base: Path | None = None, **results: Path | None) -> None
     output.mkdir(parents=True, exist_ok=True)
     if base:
         for name in NETWORKS:
-            write_half(base / f"{name}.safetensors", output / f"{name}.safetensors")
+            write(base / f"{name}.safetensors", output / f"{name}.safetensors")
             shutil.copyfile(base / f"{name}.json", output / f"{name}.json")
         shutil.copytree(base / "tokenizer", output / "tokenizer", dirs_exist_ok=True)
     for name, folder in results.items():
         source, target = FILES[name]
         if folder:
-            write_half(folder / source, output / target)
+            # It has two networks of the base's size, and a clone of the repository every version.
+            write(folder / source, output / target, to_eight_bits if name == "magicface" else half)
 
 
-def write_half(source: Path, target: Path) -> None:
-    """Copy a safetensors file with its metadata, floating point numbers in half precision."""
+def half(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors, floating point numbers in half precision."""
+    return {name: t.half() if t.is_floating_point() else t for name, t in tensors.items()}
+
+
+def write(
+    source: Path, target: Path, shrunk: Callable[[dict[str, Tensor]], dict[str, Tensor]] = half
+) -> None:
+    """Copy a safetensors file with its metadata, its tensors made smaller."""
     with safe_open(source, framework="pt") as file:
         metadata = file.metadata()
-    tensors = {
-        name: tensor.half() if tensor.is_floating_point() else tensor
-        for name, tensor in load_file(source).items()
-    }
+    tensors = shrunk(load_file(source))
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_bytes(save(tensors, metadata=metadata))  # with the usual permissions
 

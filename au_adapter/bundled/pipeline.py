@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from ..models.autoencoder import LATENT_CHANNELS, SCALING_FACTOR, AutoencoderConfig, DemoAutoencoder
+from ..models.autoencoder import SCALING_FACTOR, AutoencoderConfig, DemoAutoencoder
 
 NETWORKS = ("text_encoder", "unet", "vae")
 
@@ -31,18 +31,18 @@ class DiffusersAutoencoder(ModelMixin, ConfigMixin):
         decoder: tuple[int, ...],
         encoder_blocks: tuple[int, ...],
         decoder_blocks: tuple[int, ...],
-        latent_channels: int = LATENT_CHANNELS,
+        latent_channels: int = 4,
         scaling_factor: float = SCALING_FACTOR,
         block_out_channels: tuple[int, ...] = (48, 48, 64, 128),  # diffusers: 2^(length - 1) down
     ) -> None:
         super().__init__()
         stages = (encoder, decoder, encoder_blocks, decoder_blocks)
-        self.network = DemoAutoencoder(AutoencoderConfig(*map(tuple, stages)))
+        self.network = DemoAutoencoder(AutoencoderConfig(*map(tuple, stages), latent_channels))
 
     def encode(
         self, pictures: Tensor, return_dict: bool = True
     ) -> AutoencoderTinyOutput | tuple[Tensor]:
-        """Latents [N, 4, H/8, W/8], not yet times the scaling factor, of pictures [N, 3, H, W]."""
+        """Latents [N, C, H/8, W/8], not yet times the scaling factor, of pictures [N, 3, H, W]."""
         latents = self.network.encode(pictures)
         return AutoencoderTinyOutput(latents=latents) if return_dict else (latents,)
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -124,3 +125,26 @@ def load(
         identity=np.array([label["identity"] for label in labels]),
         labels=labels,
     )
+
+
+def mirrored(faces: RenderedSet) -> RenderedSet:
+    """The same renders seen in a mirror: left and right change places in AUs and captions too.
+
+    Landmarks and labels stay as they are, of the pictures that were mirrored.
+    """
+    side = faces.images.shape[2]
+    x0, y0, x1, y1 = np.moveaxis(faces.boxes, -1, 0)
+    return replace(
+        faces,
+        images=np.ascontiguousarray(faces.images[:, :, ::-1]),
+        masks=np.ascontiguousarray(faces.masks[:, :, ::-1]),
+        left=faces.right,
+        right=faces.left,
+        boxes=np.stack([side - x1, y0, side - x0, y1], -1),
+        box_names=tuple(map(_other_side, faces.box_names)),
+        captions=list(map(_other_side, faces.captions)),
+    )
+
+
+def _other_side(text: str) -> str:
+    return re.sub(r"\b(left|right)", lambda side: {"left": "right", "right": "left"}[side[0]], text)

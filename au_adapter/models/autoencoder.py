@@ -1,4 +1,4 @@
-"""The demo model's autoencoder: pictures of 8 n pixels a side <-> n cells of 4 channels.
+"""The demo model's autoencoder: pictures of 8 n pixels a side <-> n cells of some channels.
 
 A stock autoencoder spends most of its time in convolutions at full resolution. This one folds 4 x 4
 pixels into channels first, so that all its convolutions run at a quarter of the resolution or below
@@ -12,18 +12,21 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-LATENT_CHANNELS = 4
 SCALING_FACTOR = 0.18215  # Stable Diffusion's: latent * factor has unit variance
 
 
 @dataclass(frozen=True)
 class AutoencoderConfig:
-    """Channels and blocks of the stages: encoder from fine to coarse, decoder back to fine."""
+    """Channels and blocks of the stages: encoder from fine to coarse, decoder back to fine.
+
+    latent_channels: numbers of a cell; files that do not say have 4.
+    """
 
     encoder: tuple[int, int] = (64, 128)
     decoder: tuple[int, int, int] = (160, 64, 32)
     encoder_blocks: tuple[int, int] = (1, 2)
     decoder_blocks: tuple[int, int, int] = (2, 3, 2)
+    latent_channels: int = 4
 
 
 class ResidualBlock(nn.Module):
@@ -49,11 +52,12 @@ def _upsample(source: int, target: int) -> list[nn.Module]:
 
 
 class DemoAutoencoder(nn.Module):
-    """8x down, 4 latent channels. Pictures are -1..1; latents follow Stable Diffusion's scale."""
+    """8x down, C latent channels. Pictures are -1..1; latents follow Stable Diffusion's scale."""
 
     def __init__(self, config: AutoencoderConfig | None = None):
         super().__init__()
         self.config = config or AutoencoderConfig()
+        channels = self.config.latent_channels
         fine, coarse = self.config.encoder
         self.encoder = nn.Sequential(
             nn.PixelUnshuffle(4),
@@ -63,11 +67,11 @@ class DemoAutoencoder(nn.Module):
             *_stage(coarse, self.config.encoder_blocks[1]),
             nn.GroupNorm(8, coarse),
             nn.SiLU(),
-            nn.Conv2d(coarse, LATENT_CHANNELS, 3, padding=1),
+            nn.Conv2d(coarse, channels, 3, padding=1),
         )
         low, middle, high = self.config.decoder
         self.decoder = nn.Sequential(
-            nn.Conv2d(LATENT_CHANNELS, low, 3, padding=1),
+            nn.Conv2d(channels, low, 3, padding=1),
             *_stage(low, self.config.decoder_blocks[0]),
             *_upsample(low, middle),
             *_stage(middle, self.config.decoder_blocks[1]),
@@ -79,13 +83,13 @@ class DemoAutoencoder(nn.Module):
         )
         # A linear path beside the networks: it starts as the best linear code of 8 x 8 patches, so
         # that the networks only have to learn what a linear code cannot say.
-        self.patches_in = nn.Conv2d(3, LATENT_CHANNELS, 8, stride=8)
-        self.patches_out = nn.ConvTranspose2d(LATENT_CHANNELS, 3, 8, stride=8)
-        self.register_buffer("latent_mean", torch.zeros(LATENT_CHANNELS))
-        self.register_buffer("latent_deviation", torch.ones(LATENT_CHANNELS))
+        self.patches_in = nn.Conv2d(3, channels, 8, stride=8)
+        self.patches_out = nn.ConvTranspose2d(channels, 3, 8, stride=8)
+        self.register_buffer("latent_mean", torch.zeros(channels))
+        self.register_buffer("latent_deviation", torch.ones(channels))
 
     def encode(self, pictures: Tensor) -> Tensor:
-        """Latents [N, 4, H/8, W/8] of pictures [N, 3, H, W] in -1..1.
+        """Latents [N, C, H/8, W/8] of pictures [N, 3, H, W] in -1..1.
 
         Times SCALING_FACTOR they have unit variance.
         """
@@ -97,7 +101,7 @@ class DemoAutoencoder(nn.Module):
         )
 
     def decode(self, latents: Tensor) -> Tensor:
-        """Pictures [N, 3, 8H, 8W], about -1..1, of latents [N, 4, H, W] as encode returns them."""
+        """Pictures [N, 3, 8H, 8W], about -1..1, of latents [N, C, H, W] as encode returns them."""
         raw = latents * SCALING_FACTOR * self._channel(self.latent_deviation) + self._channel(
             self.latent_mean
         )
@@ -120,8 +124,9 @@ class DemoAutoencoder(nn.Module):
         patches = nn.functional.pixel_unshuffle(pictures, 8).movedim(1, -1).flatten(0, 2)
         mean = patches.mean(0)
         _, deviations, components = torch.linalg.svd(patches - mean, full_matrices=False)
-        deviations = deviations[:LATENT_CHANNELS, None] / len(patches) ** 0.5
-        components = components[:LATENT_CHANNELS]
+        count = self.config.latent_channels
+        deviations = deviations[:count, None] / len(patches) ** 0.5
+        components = components[:count]
         self.patches_in.weight.copy_((components / deviations).reshape(-1, 3, 8, 8))
         self.patches_in.bias.copy_(-(components / deviations) @ mean)
         self.patches_out.weight.copy_((components * deviations).reshape(-1, 3, 8, 8))
@@ -131,10 +136,13 @@ class DemoAutoencoder(nn.Module):
             nn.init.zeros_(last.bias)
 
     @torch.no_grad()
-    def set_latent_statistics(self, raw: Tensor) -> None:
-        """Make encode normalise by the mean and deviation of raw latents [N, 4, H, W]."""
+    def set_latent_statistics(self, raw: Tensor, spread: Tensor | None = None) -> None:
+        """Make encode normalise by the mean and deviation of raw latents [N, C, H, W].
+
+        spread [C]: the deviation that each channel comes out with; default 1.
+        """
         self.latent_mean.copy_(raw.mean((0, 2, 3)))
-        self.latent_deviation.copy_(raw.std((0, 2, 3)))
+        self.latent_deviation.copy_(raw.std((0, 2, 3)) / (1 if spread is None else spread))
 
     @staticmethod
     def _channel(values: Tensor) -> Tensor:

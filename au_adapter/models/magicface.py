@@ -30,7 +30,6 @@ PROMPT = "A close up of a person."  # the only text that the released weights we
 GUIDANCE = 3.0  # the paper's scale of Eq. 4; useful up to 3.5
 IDENTITY = "encoder"  # where the published form knows the person from, among Table II's ways
 ID_TIMESTEP = 0
-LATENT_CHANNELS = 4
 
 Features = dict[str, Tensor]  # path of a transformer block -> [N, L, C]
 KeysAndValues = dict[str, tuple[Tensor, Tensor]]
@@ -149,15 +148,15 @@ AU_ENCODERS = {"linear_time": LinearTime, "zero_append_time": ZeroAppendTime, "m
 
 
 class Strided(nn.Conv2d):
-    """The paper's Attribute Controller: 4 x 4 kernels, stride 2, 4 channels.
+    """The paper's Attribute Controller: 4 x 4 kernels, stride 2, the latents' channels.
 
-    It halves the latents of a background picture of twice the photo's size, [N, 4, 2H, 2W].
+    It halves the latents of a background picture of twice the photo's size, [N, C, 2H, 2W].
     """
 
     scale = 2
 
-    def __init__(self) -> None:
-        super().__init__(LATENT_CHANNELS, LATENT_CHANNELS, kernel_size=4, stride=2, padding=1)
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels, channels, kernel_size=4, stride=2, padding=1)
 
 
 class Concatenated(nn.Identity):
@@ -172,9 +171,10 @@ CONTROLLERS = {"released": Concatenated, "paper": Strided}
 class MagicFace(nn.Module):
     """Both UNets (diffusers' UNet2DConditionModel) with AU encoder and Attribute Controller.
 
-    unet: the denoising one, whose first convolution takes 8 channels (12 with "mlp_conv"), see
-    `widened`. Latents are [N, 4, H, W]; those of the photo and of its background are means of the
-    autoencoder without the scaling factor, those that are denoised have it, as released.
+    unet: the denoising one, whose first convolution takes twice the latents' channels (4 more with
+    "mlp_conv"), see `widened`. Latents are [N, C, H, W], Stable Diffusion's of 4 channels; those of
+    the photo and of its background are means of the autoencoder without the scaling factor, those
+    that are denoised have it, as released.
     """
 
     def __init__(
@@ -188,7 +188,7 @@ class MagicFace(nn.Module):
         self.unet, self.id_encoder = unet, id_encoder
         self.options = {"identity": IDENTITY, "au_encoder": au_encoder, "controller": controller}
         self.au_encoder = AU_ENCODERS[au_encoder](unet.time_embedding.linear_2.out_features)
-        self.controller = CONTROLLERS[controller]()
+        self.controller = CONTROLLERS[controller](latent_channels(unet))
         for module in _unseen(id_encoder):  # nothing to learn, and a step over processes would wait
             module.requires_grad_(False)
         for path, module in unet.named_modules():
@@ -227,6 +227,11 @@ class MagicFace(nn.Module):
                 text,
                 cross_attention_kwargs={"identity": identity},
             ).sample
+
+
+def latent_channels(unet: nn.Module) -> int:
+    """The channels of the latents that a UNet (diffusers) denoises, whatever it takes besides."""
+    return unet.config.out_channels
 
 
 def _unseen(id_encoder: nn.Module) -> list[nn.Module]:
@@ -274,12 +279,13 @@ def widened(unet: nn.Module, au_encoder: str = "linear_time", more: int = 0) -> 
     more: channels that it takes besides. The new input channels start at zero, so that it first
     predicts what the UNet did.
     """
-    channels = 2 * LATENT_CHANNELS + more + AU_ENCODERS[au_encoder].channels
+    latents = latent_channels(unet)
+    channels = 2 * latents + more + AU_ENCODERS[au_encoder].channels
     # Names that begin with "_" say which values were defaults, and would win over ours.
     config: dict[str, Any] = {k: v for k, v in unet.config.items() if not k.startswith("_")}
     wide = type(unet).from_config({**config, "in_channels": channels})
     weights = unet.state_dict()
     first = torch.zeros_like(wide.conv_in.weight)
-    first[:, :LATENT_CHANNELS] = weights["conv_in.weight"]
+    first[:, :latents] = weights["conv_in.weight"]
     wide.load_state_dict({**weights, "conv_in.weight": first})
     return wide

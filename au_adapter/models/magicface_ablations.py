@@ -16,9 +16,9 @@ from .magicface import (
     AU_ENCODERS,
     CONTROLLERS,
     IDENTITY,
-    LATENT_CHANNELS,
     MagicFace,
     encode_change,
+    latent_channels,
     time_term,
     widened,
 )
@@ -31,7 +31,7 @@ class Ablation(nn.Module):
     """
 
     identity: str  # its name among IDENTITIES
-    photo_channels = 0  # of the photo, among the UNet's input channels
+    sees_photo = False  # whether the photo's latents are among the UNet's input channels
 
     def __init__(
         self, unet: nn.Module, au_encoder: str = "linear_time", controller: str = "released"
@@ -44,12 +44,12 @@ class Ablation(nn.Module):
             "controller": controller,
         }
         self.au_encoder = AU_ENCODERS[au_encoder](unet.time_embedding.linear_2.out_features)
-        self.controller = CONTROLLERS[controller]()
+        self.controller = CONTROLLERS[controller](latent_channels(unet))
 
     @classmethod
     def begin(cls, unet: nn.Module, au_encoder: str = "linear_time", **options: Any) -> Ablation:
         """The network to train, from a text-to-image UNet, which may become part of it."""
-        wide = widened(unet, au_encoder, cls.photo_channels)
+        wide = widened(unet, au_encoder, latent_channels(unet) if cls.sees_photo else 0)
         return cls(wide, au_encoder=au_encoder, **options)
 
     def denoise(
@@ -64,19 +64,20 @@ class Ablation(nn.Module):
 class ConvIdentity(Ablation):
     """Conv ID.: one convolution of the photo's latents, beside the background's.
 
-    Ours: 3 x 3 kernels and 4 channels, and the place among the UNet's input channels, where the
-    Attribute Controller has its own.
+    Ours: 3 x 3 kernels, as many channels as latents have, and the place among the UNet's input
+    channels, where the Attribute Controller has its own.
     """
 
     identity = "conv"
-    photo_channels = LATENT_CHANNELS
+    sees_photo = True
 
     def __init__(self, unet: nn.Module, **options: str) -> None:
         super().__init__(unet, **options)
-        self.photo = nn.Conv2d(LATENT_CHANNELS, LATENT_CHANNELS, kernel_size=3, padding=1)
+        channels = latent_channels(unet)
+        self.photo = nn.Conv2d(channels, channels, kernel_size=3, padding=1)
 
     def identify(self, photo: Tensor, text: Tensor) -> Tensor:
-        """Latents [N, 4, H, W] of what the convolution sees. photo: its unscaled latents."""
+        """Latents [N, C, H, W] of what the convolution sees. photo: its unscaled latents."""
         return self.photo(photo)
 
     def forward(
@@ -153,7 +154,7 @@ class ControlNetIdentity(Ablation):
 
         super().__init__(unet.requires_grad_(self.trains_unet), **options)
         self.controlnet = ControlNetModel.from_unet(unet)
-        channels = 2 * LATENT_CHANNELS + self.au_encoder.channels
+        channels = 2 * latent_channels(unet) + self.au_encoder.channels
         embedding = nn.Conv2d(channels, unet.conv_in.out_channels, kernel_size=3, padding=1)
         for parameter in embedding.parameters():
             nn.init.zeros_(parameter)

@@ -5,10 +5,14 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from ..models.autoencoder import AutoencoderConfig, DemoAutoencoder
+
+COLOURS = "latent_colours.json"
 
 
 def load_autoencoder(folder: str | Path) -> DemoAutoencoder:
@@ -20,12 +24,38 @@ def load_autoencoder(folder: str | Path) -> DemoAutoencoder:
                 f"{path} is missing: name a folder with vae.json and vae.safetensors, or install "
                 "AU-Adapter again, with its weights"
             )
-    stages = json.loads(config.read_text(encoding="utf-8"))
-    autoencoder = DemoAutoencoder(
-        AutoencoderConfig(**{name: tuple(value) for name, value in stages.items()})
-    )
+    autoencoder = DemoAutoencoder(read_config(json.loads(config.read_text(encoding="utf-8"))))
     autoencoder.load_state_dict(load_file(weights))  # half precision on disk becomes single
     return autoencoder.eval().requires_grad_(False)
+
+
+def read_config(described: dict[str, Any]) -> AutoencoderConfig:
+    """The config that vae.json describes; JSON makes lists of its tuples."""
+    return AutoencoderConfig(
+        **{k: tuple(v) if isinstance(v, list) else v for k, v in described.items()}
+    )
+
+
+def read_colours(folder: str | Path) -> tuple[list[list[float]], list[float]] | None:
+    """How the latents in a folder's latent_colours.json show as colours, None without the file.
+
+    Factors [C][3] and biases [3] from a cell of scaled latents to red, green and blue in -1..1: a
+    linear preview of a picture that is being drawn.
+    """
+    path = Path(folder) / COLOURS
+    if not path.is_file():
+        return None
+    described = json.loads(path.read_text(encoding="utf-8"))
+    return described["factors"], described["bias"]
+
+
+def save_colours(folder: str | Path, factors: Tensor, bias: Tensor) -> None:
+    """Write what `read_colours` reads; factors [C, 3], bias [3]."""
+    described = {
+        name: values.double().round(decimals=4).tolist()
+        for name, values in (("factors", factors), ("bias", bias))
+    }
+    (Path(folder) / COLOURS).write_text(json.dumps(described), encoding="utf-8")
 
 
 def save_autoencoder(autoencoder: DemoAutoencoder, folder: Path) -> None:

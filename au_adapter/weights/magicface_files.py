@@ -19,8 +19,9 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ..disk import replacing
-from ..models.magicface import IDENTITY, LATENT_CHANNELS, MAGICFACE_UNITS, MagicFace
+from ..models.magicface import IDENTITY, MAGICFACE_UNITS, MagicFace
 from ..models.magicface_ablations import IDENTITIES, Ablation
+from .eight_bits import from_eight_bits
 from .tensors import ENDINGS, Shapes, read_metadata, read_shapes, read_tensors, some
 
 DENOISING, ID_ENCODER = "denoising_unet", "ID_enc"
@@ -29,8 +30,8 @@ MAGICFACE_KEY = "magicface"
 FORMAT = 1
 AU_LINEAR = "au_aug_mlp"  # the released name of the AU encoder's Linear
 HEADS = 8  # of every attention of Stable Diffusion 1.5; the shapes do not show it
-# Channels of the first convolution and units of the AU encoder, as released.
-LAYOUTS = {DENOISING: (2 * LATENT_CHANNELS, len(MAGICFACE_UNITS)), ID_ENCODER: (LATENT_CHANNELS, 0)}
+# Channels of the first convolution and units of the AU encoder, as released: latents have 4.
+LAYOUTS = {DENOISING: (8, len(MAGICFACE_UNITS)), ID_ENCODER: (4, 0)}
 # Defaults for options that a file leaves out.
 RELEASED = {"identity": IDENTITY, "au_encoder": "linear_time", "controller": "released"}
 
@@ -213,7 +214,8 @@ def _read(path: Path, prefix: str, rows: slice | None = None) -> dict[str, Tenso
         with safe_open(path, framework="pt") as file:
             names = [name for name in file.keys() if name.startswith(prefix)]  # noqa: SIM118
             every = rows or slice(None)
-            return {name.removeprefix(prefix): file.get_slice(name)[every] for name in names}
+            kept = {name.removeprefix(prefix): file.get_slice(name)[every] for name in names}
+            return from_eight_bits(kept)
     except SafetensorError as error:
         raise ValueError(f"{path} is not a whole safetensors file; copy it again") from error
 

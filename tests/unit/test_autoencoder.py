@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 import torch
 
 from au_adapter.facs import SET_A
 from au_adapter.models.autoencoder import SCALING_FACTOR, AutoencoderConfig, DemoAutoencoder
 from au_adapter.models.regressor import AURegressor
+from au_adapter.training.recipes.autoencoder_recipe import latent_spread
+from au_adapter.weights.autoencoder_files import (
+    load_autoencoder,
+    read_colours,
+    save_autoencoder,
+    save_colours,
+)
 
 SMALL = AutoencoderConfig(
     encoder=(8, 8), decoder=(16, 8, 8), encoder_blocks=(1, 1), decoder_blocks=(1, 1, 1)
@@ -85,6 +96,41 @@ def test_latents_have_unit_variance_by_their_statistics(
     scaled = autoencoder.encode(pictures) * SCALING_FACTOR
     torch.testing.assert_close(scaled.std((0, 2, 3)), torch.ones(4))
     torch.testing.assert_close(scaled.mean((0, 2, 3)), torch.zeros(4), atol=1e-5, rtol=0)
+
+
+def test_channels_that_matter_more_get_more_deviation(
+    autoencoder: DemoAutoencoder, pictures: torch.Tensor
+) -> None:
+    autoencoder.start_from_principal_components(pictures)  # in the order of what they matter
+    raw = autoencoder.encode_raw(pictures)
+    spread = latent_spread(autoencoder, raw)
+    assert (spread.diff() < 0).all()
+    torch.testing.assert_close(spread.square().mean(), torch.tensor(1.0))
+    autoencoder.set_latent_statistics(raw, spread)
+    scaled = autoencoder.encode(pictures) * SCALING_FACTOR
+    torch.testing.assert_close(scaled.std((0, 2, 3)), spread)
+
+
+def test_latents_have_as_many_channels_as_the_config_and_the_file_say(
+    pictures: torch.Tensor, tmp_path: Path
+) -> None:
+    nine = DemoAutoencoder(replace(SMALL, latent_channels=9))
+    save_autoencoder(nine, tmp_path)
+    assert load_autoencoder(tmp_path).encode(pictures).shape == (6, 9, 6, 4)
+
+
+def test_a_file_that_does_not_say_has_four_channels(tmp_path: Path) -> None:
+    save_autoencoder(DemoAutoencoder(SMALL), tmp_path)
+    described = json.loads((tmp_path / "vae.json").read_text())
+    del described["latent_channels"]
+    (tmp_path / "vae.json").write_text(json.dumps(described))
+    assert load_autoencoder(tmp_path).config == SMALL
+
+
+def test_colours_come_back_as_written(tmp_path: Path) -> None:
+    assert read_colours(tmp_path) is None
+    save_colours(tmp_path, torch.tensor([[0.1, -2.0, 0.5]] * 2), torch.tensor([0.0, 0.25, 1.0]))
+    assert read_colours(tmp_path) == ([[0.1, -2.0, 0.5]] * 2, [0.0, 0.25, 1.0])
 
 
 def test_statistics_do_not_change_the_picture(

@@ -170,6 +170,6 @@ def test_a_widened_unet_starts_as_the_unet_it_was() -> None:
 
 
 def test_the_papers_controller_is_a_strided_convolution() -> None:
-    controller = Strided()
+    controller = Strided(4)
     assert controller.weight.shape == (4, 4, 4, 4) and controller.stride == (2, 2)
     assert controller(torch.zeros(1, 4, 16, 16)).shape == (1, 4, 8, 8)

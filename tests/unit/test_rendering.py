@@ -281,6 +281,20 @@ def test_load_gives_back_what_was_labelled(model_path, tmp_path):
     assert all(set(c.replace(",", " ,").split()) <= words for c in loaded.captions)
 
 
+def test_in_a_mirror_left_is_right(model_path, tmp_path):
+    dataset.render_dataset(model_path, tmp_path, 4, size=32, seed=2, expressions="sided")
+    faces = rendered.load(tmp_path, units=tuple(AU_SHAPES))
+    faces.captions[:2] = ["a man, facing left", "a woman, facing right"]
+    there = rendered.mirrored(faces)
+    assert (there.images[:, :, 0] == faces.images[:, :, -1]).all()
+    assert (there.left == faces.right).all() and (there.aus == faces.aus).all()
+    assert there.captions[:2] == ["a man, facing right", "a woman, facing left"]
+    at, back = there.box_names.index("left_eye"), faces.box_names.index("right_eye")
+    assert np.allclose(there.boxes[:, at, 0] + faces.boxes[:, back, 2], 32)
+    again = rendered.mirrored(there)
+    assert np.allclose(again.boxes, faces.boxes) and again.captions == faces.captions
+
+
 @pytest.mark.parametrize("mode", ["au", "full"])
 def test_only_chosen_units_are_drawn(mode):
     chosen = (1, 5, 17)

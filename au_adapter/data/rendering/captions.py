@@ -26,6 +26,7 @@ HAIR_WORDS = {
     "bob": "a {} bob",
     "fringe": "long {} hair with a fringe",
     "tied": "{} hair tied back",
+    "curly": "short curly {} hair",
     "bald": "a bald head",
 }
 BEARD_WORDS = {"stubble": "stubble", "beard": "a {} beard", "moustache": "a {} moustache"}

@@ -65,12 +65,14 @@ class Style:
     front: float = 0.0  # lowers the hairline over the forehead
     back_flow: bool = False
     rough: float = 1.0
+    curl: float = 0.0  # how far strands swing to both sides
 
 
 STYLES: dict[str, Style] = {
     "cropped": Style(0.35, rough=0.4),
     "short": Style(1.15, rough=0.8),
     "swept": Style(1.7, rough=1.0, back_flow=True),
+    "curly": Style(2.3, rough=1.7, curl=1.0),
     "tied": Style(0.6, rough=0.4, back_flow=True),
     "long": Style(1.3, end=-14.0, edge=56.0),
     "bob": Style(1.5, end=-6.0, edge=55.0),

@@ -130,9 +130,15 @@ class HeadModel:
         direction = jaw + chin + 0.7 * nose - 2.0 * eyes + brow - 0.7 * lips
         return (direction / (np.linalg.norm(direction) + 1e-9)).astype(np.float32)
 
-    def person(self, weights: np.ndarray) -> np.ndarray:
-        """Neutral vertices [V, 3] of standard normal identity weights [up to MODES]."""
+    def person(self, weights: np.ndarray, rest: dict[str, float] | None = None) -> np.ndarray:
+        """Neutral vertices [V, 3] of standard normal identity weights [up to MODES].
+
+        rest: expression shape, with its side -> weight, that stays in the relaxed face.
+        """
         offset = weights.astype(np.float32) @ self.identity[: len(weights)]
+        for name, weight in (rest or {}).items():
+            if name in self.shapes:
+                offset += self.shapes[name] * np.float32(weight)
         return self._close_lips(self.neutral + offset.reshape(-1, 3))
 
     def _close_lips(self, vertices: np.ndarray) -> np.ndarray:

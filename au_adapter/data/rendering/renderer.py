@@ -140,7 +140,7 @@ class Renderer:
     def _prepare(self, person: Person) -> Stage:
         if self._stage is not None and self._stage.person.identity == person.identity:
             return self._stage
-        vertices = self.model.person(person.weights)
+        vertices = self.model.person(person.weights, person.rest)
         stage = Stage(person, vertices, self.model.skin_normals(vertices))
         self.paint.write(self.painter.paint(person).tobytes())
         stage.hair = self._hair(person, vertices)
@@ -212,7 +212,9 @@ class Renderer:
         self._draw_plain(stage, scene)
         if stage.hair:
             _set(self.programs["hair"], "tint", person.hair_tint)
-            _set(self.programs["hair"], "frizz", STYLES[person.hair_style].rough)
+            style = STYLES[person.hair_style]
+            _set(self.programs["hair"], "frizz", style.rough)
+            _set(self.programs["hair"], "curl", style.curl)
             stage.hair[0].render()
 
     def _draw_eyes(self, vertices, landmarks, person: Person) -> None:

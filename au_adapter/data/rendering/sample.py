@@ -32,8 +32,8 @@ HAIR_COLOURS: dict[str, Colour] = {
 }
 EYE_COLOURS: dict[str, Colour] = {
     "brown": (0.26, 0.14, 0.06),
-    "blue": (0.25, 0.45, 0.66),
-    "green": (0.27, 0.42, 0.24),
+    "blue": (0.30, 0.43, 0.56),
+    "green": (0.29, 0.39, 0.27),
     "grey": (0.42, 0.46, 0.50),
 }
 CLOTH_COLOURS: dict[str, Colour] = {
@@ -62,6 +62,7 @@ PLAIN = {
     "pink": (0.90, 0.64, 0.70),
 }
 SCENES = ("park", "sky", "office", "beach", "city", "forest", "sunset", "room")
+RESTING_SHAPES = ("browDown", "browOuterUp", "eyeSquint", "mouthSmile", "mouthFrown")
 EXPRESSIONS = ("neutral", "au", "full", "sided", "base", "expressive", "natural")
 ONE_SIDED = {"full": 0.25, "sided": 0.75}  # how often an AU is on one side alone
 CHOOSING = ("au", *ONE_SIDED)  # the modes that draw from chosen AUs
@@ -99,6 +100,7 @@ class Person:
     cloth: str
     cloth_colour: Colour
     texture_seed: int
+    rest: dict[str, float]  # shape with its side -> weight: how a relaxed face is uneven
 
 
 @dataclass(frozen=True)
@@ -170,9 +172,11 @@ def sample_person(identity: int, masculine: np.ndarray) -> Person:
     hair = _pick(rng, HAIR_COLOURS, shades)
     tint = _jitter(rng, HAIR_COLOURS[hair], 0.14)
     if man:
-        styles, odds = ("bald", "short", "cropped", "swept", "long"), (0.14, 0.34, 0.2, 0.24, 0.08)
+        styles = ("bald", "short", "cropped", "swept", "long", "curly")
+        odds = (0.14, 0.34, 0.2, 0.24, 0.08, 0.1 if tone < 5 else 0.5)
     else:
-        styles, odds = ("long", "fringe", "tied", "bob", "short"), (0.38, 0.16, 0.16, 0.2, 0.1)
+        styles = ("long", "fringe", "tied", "bob", "short", "curly")
+        odds = (0.38, 0.16, 0.16, 0.2, 0.1, 0.15 if tone < 5 else 0.6)
     dark_brow = 0.75 if hair in ("black", "brown") else 0.5
     if hair == "grey" and age != "old":
         dark_brow = 0.5
@@ -180,7 +184,7 @@ def sample_person(identity: int, masculine: np.ndarray) -> Person:
     eye_odds = (0.36, 0.32, 0.2, 0.12) if tone < 3 else (0.9, 0.03, 0.05, 0.02)
     eyes = _pick(rng, EYE_COLOURS, eye_odds)
     makeup = 0.0 if man else float(rng.choice([0.15, 0.5, 0.9]))
-    redder = np.array([0.86, 0.5, 0.5]) if man or makeup < 0.3 else np.array([0.84, 0.43, 0.44])
+    redder = np.array([0.88, 0.6, 0.58]) if man or makeup < 0.3 else np.array([0.85, 0.46, 0.47])
     skin_colour = _jitter(rng, colour, 0.035)
     lip = np.array(skin_colour) * redder * (1.12 if tone > 4 else 1.0) + (0.03, 0.0, 0.01)
     cloth = _pick(rng, CLOTH_COLOURS)
@@ -213,7 +217,18 @@ def sample_person(identity: int, masculine: np.ndarray) -> Person:
         cloth=cloth,
         cloth_colour=_jitter(rng, CLOTH_COLOURS[cloth], 0.08),
         texture_seed=int(rng.integers(2**31)),
+        rest=_resting_face(rng),
     )
+
+
+def _resting_face(rng: np.random.Generator) -> dict[str, float]:
+    """Weights of shapes that a relaxed face keeps: no brow, lid or mouth is quite straight."""
+    rest = {}
+    for shape in RESTING_SHAPES:
+        both = rng.normal(0, 0.07)
+        for side in ("_L", "_R"):
+            rest[shape + side] = float(np.clip(both + rng.normal(0, 0.05), -0.2, 0.2))
+    return rest
 
 
 def sample_scene(rng: np.random.Generator, pose_spread: float = 1.0) -> Scene:

@@ -160,12 +160,13 @@ HAIR_FRAGMENT = (
     _COMMON
     + """
 in vec3 v_position, v_normal, v_tangent; in vec4 v_flow;
-uniform vec3 tint; uniform sampler2D strands; uniform float frizz;
+uniform vec3 tint; uniform sampler2D strands; uniform float frizz, curl;
 out vec4 colour;
 void main() {
   float angle = atan(v_flow.y, v_flow.x) / 6.2831853;
   float bend = 0.012 * sin(v_flow.z * 0.5 + angle * 19.0);
-  vec2 at = vec2(angle + bend * frizz, v_flow.z * 0.03);
+  bend = bend * frizz + 0.014 * curl * sin(v_flow.z * 8.0 + 5.0 * sin(angle * 150.0));
+  vec2 at = vec2(angle + bend, v_flow.z * mix(0.03, 0.16, curl));
   float coarse = texture(strands, at * vec2(2.0, 1.0)).r;
   float fine = texture(strands, at * vec2(5.0, 2.0) + 0.37).r;
   float strand = 0.55 * coarse + 0.45 * fine;

@@ -119,10 +119,10 @@ class SkinPainter:
         for side in (1, -1):
             for hair in _brow_hairs(self.flat, side, spread, rng):
                 ends = canvas.to_texels(hair) * DETAIL
-                draw.line([tuple(e) for e in ends], fill=int(rng.integers(150, 255)), width=2)
+                draw.line([tuple(e) for e in ends], fill=int(rng.integers(110, 235)), width=1)
         hairs = np.asarray(picture, np.float32) / 255
         hairs = hairs.reshape(canvas.HEIGHT, DETAIL, canvas.WIDTH, DETAIL).mean((1, 3))
-        amount = hairs * 0.85 + 0.55 * gaussian_filter(hairs, 1.5)
+        amount = hairs * 0.95 + 0.75 * gaussian_filter(hairs, 1.2)
         amount = (amount * (0.8 + 0.5 * person.brow_strength)).clip(0, 0.95)
         return _mix(colour, np.array(person.brow_tint), amount)
 
@@ -186,13 +186,13 @@ def _brow_hairs(p: np.ndarray, side: int, spread: float, rng: np.random.Generato
     """Short lines [2, 2] that lean outward, upright at the inner end."""
     brow = np.abs(p[22:27]) - (0, 0.35)
     line = canvas.curve(brow * (side, 1), 40)
-    for _ in range(230):
+    for _ in range(420):
         t = rng.beta(1.15, 1.25)
         centre = line[min(int(t * 39), 39)]
         thick = spread * (1 - 0.72 * max(t - 0.45, 0) / 0.55) * (0.75 + 0.5 * min(t / 0.2, 1) / 1)
         root = centre + (0, rng.uniform(-1, 1) * thick)
         angle = 1.25 - 1.35 * min(t / 0.55, 1) + rng.normal(0, 0.22)
-        length = rng.uniform(0.3, 0.6)
+        length = rng.uniform(0.3, 0.55)
         yield np.stack([root, root + length * np.array([side * np.cos(angle), np.sin(angle)])])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,15 +16,18 @@ from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from ...bases.family import pad_and_tokenize
-from ...bundled.pipeline import save_network
+from ...bundled.pipeline import load_unet, save_network
+from ...data.rendered import mirrored
 from ...data.rendering.captions import vocabulary
 from ...weights.autoencoder_files import load_autoencoder
 from ..diffusion import min_snr_weights, noise_loss, stable_diffusion_schedule
 from ..face_tensors import CaptionedLatents, load_faces
-from ..settings import Settings
+from ..settings import Settings, require_switch
 from ..tokenizer import END, MAX_LENGTH, START, write_tokenizer
 
 WIDTH = 128  # of the text encoder and so of cross-attention
+WIDTHS = (64, 128, 128)  # of the UNet, from fine to coarse
+HEAD = 32  # channels of an attention head
 CAPTION_DROPOUT = 0.1
 PART_WEIGHT = 2.5
 MIN_SNR_GAMMA = 5.0
@@ -40,14 +44,17 @@ SETTINGS = Settings(
 )
 
 
-def make_unet() -> UNet2DConditionModel:
-    """Stable Diffusion 2.1's layout in small: 7 M parameters, attention at 16, 8 and 4 cells."""
+def make_unet(widths: Sequence[int] = WIDTHS, latent_channels: int = 4) -> UNet2DConditionModel:
+    """Stable Diffusion 2.1's layout in small: attention at 16, 8 and 4 cells a side, each of the
+    given width, a multiple of 32. With (64, 128, 128) it has 7 M parameters."""
     return UNet2DConditionModel(
         sample_size=16,
-        block_out_channels=(64, 128, 128),
+        in_channels=latent_channels,
+        out_channels=latent_channels,
+        block_out_channels=tuple(widths),
         layers_per_block=1,
         cross_attention_dim=WIDTH,
-        attention_head_dim=[2, 4, 4],
+        attention_head_dim=[width // HEAD for width in widths],
         use_linear_projection=True,
         down_block_types=("CrossAttnDownBlock2D",) * 3,
         up_block_types=("CrossAttnUpBlock2D",) * 3,
@@ -105,11 +112,20 @@ class BaseLoss(nn.Module):
 
 @dataclass(frozen=True)
 class BaseOptions:
-    """Options of the base. autoencoder: the folder of its autoencoder. start: the folder of a base
-    to continue from, with its tokenizer."""
+    """Options of the base.
+
+    autoencoder: the folder of its autoencoder. start: the folder of a base to continue from, with
+    its tokenizer; its widths hold. widths: of the UNet, see `make_unet`. mirror: learn from every
+    render in a mirror too.
+    """
 
     autoencoder: str | Path
     start: str | Path | None = None
+    widths: Sequence[int] = WIDTHS
+    mirror: bool = False
+
+    def __post_init__(self) -> None:
+        require_switch("mirror", self.mirror)
 
 
 class BaseRecipe:
@@ -120,23 +136,26 @@ class BaseRecipe:
 
     def __init__(self, data: list[Path], options: BaseOptions):
         self.autoencoder_folder = Path(options.autoencoder)
+        self.autoencoder = load_autoencoder(self.autoencoder_folder)
         start = Path(options.start) if options.start else None
         # Weights to start from know the words by the ids of their own tokenizer.
         self.tokenizer, self.tokenizer_files = (
             read_tokenizer(start / "tokenizer") if start else make_tokenizer()
         )
+        sets = load_faces(data)
         self.faces = CaptionedLatents(
-            load_faces(data),
-            load_autoencoder(self.autoencoder_folder),
+            [*sets, *map(mirrored, sets)] if options.mirror else sets,
+            self.autoencoder,
             partial(pad_and_tokenize, self.tokenizer),
             PART_WEIGHT,
             data[0] / "cache",
         )
-        self.module = BaseLoss(make_unet(), make_text_encoder(self.tokenizer))
+        channels = self.autoencoder.config.latent_channels
+        unet = load_unet(start) if start else make_unet(options.widths, channels)
+        self.module = BaseLoss(unet, make_text_encoder(self.tokenizer))
         if start:
-            for name in ("unet", "text_encoder"):
-                weights = load_file(start / f"{name}.safetensors")
-                getattr(self.module, name).load_state_dict(weights)
+            weights = load_file(start / "text_encoder.safetensors")
+            self.module.text_encoder.load_state_dict(weights)
         # On a CPU plain attention trains a third faster than the fused one: its backward is slow.
         self.module.unet.set_attn_processor(AttnProcessor())
         self.module.text_encoder.set_attn_implementation("eager")

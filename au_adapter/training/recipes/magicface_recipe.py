@@ -98,10 +98,7 @@ class MagicFaceRecipe:
         identity = trained.options["identity"] if trained else options.identity
         encoder = _image_encoder(identity, options.clip)
         network = trained or _start(folder, options, encoder)
-        text, tokenizer = load_text_encoder(folder)
-        with torch.no_grad():
-            states = text(pad_and_tokenize(tokenizer, [PROMPT])).last_hidden_state
-        self.module = MagicFaceLoss(network.train(), states, options.plain_loss)
+        self.module = MagicFaceLoss(network.train(), encode_prompt(folder), options.plain_loss)
         self.pairs = FacePairs(
             load_faces(data),
             load_autoencoder(folder),
@@ -116,6 +113,13 @@ class MagicFaceRecipe:
 
     def save(self, module: MagicFaceLoss, folder: Path) -> None:
         save_networks(module.network, folder / "magicface.safetensors")
+
+
+@torch.no_grad()
+def encode_prompt(base: Path) -> Tensor:
+    """What a base's text encoder makes of MagicFace's text [1, 77, width]."""
+    text, tokenizer = load_text_encoder(base)
+    return text(pad_and_tokenize(tokenizer, [PROMPT])).last_hidden_state
 
 
 def _image_encoder(identity: str, clip: str | Path | None) -> ImageEncoder | None:

@@ -1,0 +1,129 @@
+"""What is rendered and trained for the bundled models: the one place with sizes and seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+SET_A = (1, 2, 4, 5, 6, 9, 12, 15, 17, 20, 25, 26)
+SET_A_AND_B = (*SET_A, 7, 10, 14, 23, 24)
+POSE_SPREAD = 0.4  # heads that look at the camera, or nearly
+SIZE = 128  # pixels of a side
+LATENT_CHANNELS = 16
+DECODER = (192, 96, 32)  # channels of the autoencoder's stages, from coarse to fine
+WIDTHS = (96, 128, 128)  # of the UNet, from fine to coarse
+
+
+@dataclass(frozen=True)
+class Draw:
+    """One folder of renders. first_identity .. : people that no other draw shows."""
+
+    expressions: str
+    count: int
+    seed: int
+    first_identity: int
+    images_per_identity: int = 1
+    units: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One training. draws: its renders. settings: fields of training's Settings. needs: keyword of
+    the recipe -> the stage whose result it takes. options: keywords of the recipe. checked_on:
+    renders of people that no stage sees."""
+
+    recipe: str
+    draws: tuple[str, ...]
+    settings: Mapping[str, Any]
+    needs: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
+    checked_on: tuple[str, ...] = ("held_out",)
+
+
+DRAWS = {
+    # Any expression, one picture of each person: what the autoencoder keeps, and part of the base.
+    "expressive": Draw("expressive", 5000, seed=101, first_identity=0),
+    # Half relaxed, a fifth smiles, the rest makes a face, which its caption says.
+    "base": Draw("base", 14_000, seed=102, first_identity=10_000, images_per_identity=2),
+    # Pairs of one person, of both sides alike: for the first adapter and MagicFace.
+    "au": Draw("au", 14_000, seed=103, first_identity=20_000, images_per_identity=4),
+    # Left and right apart, of 17 AUs.
+    "sided": Draw("sided", 12_000, 104, 30_000, images_per_identity=2, units=SET_A_AND_B),
+    "regressor": Draw("au", 8000, seed=105, first_identity=2_000_000),
+    # Seen by no stage: the checks at the end of each.
+    "held_out": Draw("expressive", 500, seed=106, first_identity=3_000_000),
+    "held_out_base": Draw("base", 1000, seed=108, first_identity=3_200_000),
+    "held_out_pairs": Draw("au", 400, 107, 3_100_000, images_per_identity=4),
+}
+
+STAGES = {
+    "autoencoder": Stage(
+        "demo-autoencoder",
+        draws=("expressive",),
+        settings={
+            "steps": 9000, "batch_size": 8, "learning_rate": 1e-3, "warmup_steps": 200,
+            "decay_steps": 4500, "average_decay": 0.998, "seed": 1, "save_every": 500,
+        },
+        options={"latent_channels": LATENT_CHANNELS, "decoder": list(DECODER)},
+    ),
+    "base": Stage(
+        "demo-base",
+        draws=("base", "expressive"),
+        settings={
+            "steps": 40_000, "batch_size": 32, "learning_rate": 8e-4, "warmup_steps": 500,
+            "decay_steps": 12_000, "average_decay": 0.9995, "seed": 2, "save_every": 250,
+        },
+        needs={"autoencoder": "autoencoder"},
+        options={"widths": list(WIDTHS), "mirror": True},
+        checked_on=("held_out_base",),
+    ),
+    # Learns on while latents, and so all that was trained on them, stay what they are.
+    "decoder": Stage(
+        "demo-autoencoder",
+        draws=("expressive", "base"),
+        settings={
+            "steps": 12_000, "batch_size": 8, "learning_rate": 7e-4, "warmup_steps": 200,
+            "decay_steps": 8000, "average_decay": 0.998, "seed": 7, "save_every": 500,
+        },
+        needs={"start": "autoencoder"},
+    ),
+    "regressor": Stage(
+        "regressor",
+        draws=("regressor",),
+        settings={
+            "steps": 8000, "batch_size": 32, "learning_rate": 1e-3, "warmup_steps": 100,
+            "decay_steps": 3000, "average_decay": 0.998, "seed": 3, "save_every": 250,
+        },
+    ),
+    "adapter": Stage(
+        "fineface",
+        draws=("au",),
+        settings={
+            "steps": 16_000, "batch_size": 32, "learning_rate": 1e-3, "warmup_steps": 200,
+            "decay_steps": 5000, "average_decay": 0.999, "seed": 4, "save_every": 250,
+        },
+        needs={"base": "base"},
+    ),
+    "sided": Stage(
+        "fineface",
+        draws=("sided",),
+        settings={
+            "steps": 16_000, "batch_size": 32, "learning_rate": 1e-3, "warmup_steps": 200,
+            "decay_steps": 5000, "average_decay": 0.999, "seed": 5, "save_every": 200,
+        },
+        needs={"base": "base"},
+        options={"encoder": "individual", "sides": True, "units": list(SET_A_AND_B)},
+    ),
+    "magicface": Stage(
+        "magicface",
+        draws=("au",),
+        settings={
+            "steps": 12_000, "batch_size": 32, "learning_rate": 4e-4, "warmup_steps": 200,
+            "decay_steps": 4000, "average_decay": 0.999, "weight_decay": 0.01, "seed": 6,
+            "save_every": 150,
+        },
+        needs={"base": "base"},
+        checked_on=("held_out_pairs",),
+    ),
+}  # fmt: skip
