@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from au_adapter.data.rendered import iterate
+from au_adapter.data.rendered import SAMPLE, iterate
 from au_adapter.faces import FaceLandmarker, PersonSegmenter
 from tools import face_files
 
@@ -53,7 +53,7 @@ def picture(name: str) -> Tensor:
 
 @functools.cache
 def _renders() -> dict[str, np.ndarray]:
-    samples = enumerate(iterate(DATA / "rendered"))
+    samples = enumerate(iterate(SAMPLE))
     return {f"{number}.png": sample["image"] for number, sample in samples}
 
 

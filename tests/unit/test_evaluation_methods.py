@@ -335,7 +335,7 @@ def test_calibrate_of_what_is_no_adapter(tmp_path: Path) -> None:
 
 
 def test_other_models_and_estimators(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"is no base.*model_index\.json"):
+    with pytest.raises(ValueError, match=r"is no base.*model_index\.json"):
         open_generator(model=tmp_path, adapter=tmp_path / "a.safetensors")
     with pytest.raises(ValueError, match="no estimator 'libreface'"):
         estimator_of("libreface", bundled=True)
