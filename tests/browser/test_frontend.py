@@ -87,13 +87,13 @@ def test_the_address_of_make_comfyui_opens_a_workflow(page: Page) -> None:
 def test_the_template_browser_offers_them_and_opens_one(page: Page) -> None:
     page.evaluate("app.extensionManager.command.execute('Comfy.BrowseTemplates')")
     for name in NAMES:
-        page.get_by_placeholder("Search").fill(name)  # the whole list loads as one scrolls
+        page.get_by_placeholder("Search ...").fill(name)  # the whole list loads as one scrolls
         picture = page.get_by_test_id(f"template-workflow-{name}").locator("img").first
         picture.scroll_into_view_if_needed()
         expect(picture).to_have_js_property("naturalWidth", 384)
     _photograph(page, "templates")
     page.evaluate("app.graph.clear()")
-    page.get_by_placeholder("Search").fill("au_generate")
+    page.get_by_placeholder("Search ...").fill("au_generate")
     page.get_by_test_id("template-workflow-au_generate").click()
     page.wait_for_function(HAS_SLIDERS)
     assert page.evaluate(UNKNOWN_NODES) == []
