@@ -89,7 +89,7 @@ def _is_abandoned(partial: Path) -> bool:
     """Whether the process that wrote an unfinished file is gone. Windows cannot tell without
     sending it a signal, and nobody can of another machine's: there its age tells."""
     try:
-        old = time.time() - partial.stat().st_mtime > DAY
+        old = time.time() - partial.lstat().st_mtime > DAY
     except FileNotFoundError:  # its writer has just finished
         return False
     node, _, process = partial.name.removesuffix(".partial").rpartition(".")
