@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Page, expect
+from playwright.sync_api import FloatRect, Locator, Page, expect
 from shipped import DRAWN, KEPT, NAMES, api_graph, shipped_server
 
 from tools import frontend
@@ -250,12 +250,23 @@ def _open(page: Page, name: str) -> None:
     page.wait_for_timeout(500)  # it fits the view, then draws
 
 
+def _steady_box(place: Locator) -> FloatRect:
+    """Where something lies once it no longer moves: a page that was just opened fits its view."""
+    boxes: list[FloatRect | None] = []
+    while len(boxes) < 100:
+        boxes.append(place.bounding_box())
+        if boxes[-1] and boxes[-6:] == 6 * boxes[-1:]:
+            return boxes[-1]
+        place.page.wait_for_timeout(100)
+    raise AssertionError(f"it moved to the end: {boxes[-3:]}")
+
+
 def _drag(page: Page, slider: str, start: float, end: float) -> None:
     """Drag along a slider of the AU panel, from one share of its way to another."""
     unit = slider.removeprefix("au")
     track = page.locator(f'.aua-panel [data-unit="{unit}"] input[type="range"]').first
     track.scroll_into_view_if_needed()
-    box = track.bounding_box()
+    box = _steady_box(track)
     thumb = 6 * box["width"] / track.evaluate("(input) => input.offsetWidth")  # half of it
     x, y = box["x"] + thumb, box["y"] + box["height"] / 2
     page.mouse.move(x + start * (box["width"] - 2 * thumb), y)
