@@ -16,8 +16,8 @@ from au_adapter.faces.squares import FaceCrop
 from au_adapter.facs import AUVector
 from au_adapter.models.magicface import (
     ID_TIMESTEP,
-    MAGICFACE_UNITS,
     PROMPT,
+    change_of,
     collect_features,
 )
 from au_adapter.weights.magicface_files import DENOISING, ID_ENCODER, magicface_hash, read_unet_file
@@ -246,18 +246,6 @@ def _guidance(graph: QueuedGraph, key: str) -> set[float | None]:
                 reached.add(name)
                 ahead.append(name)
     return found
-
-
-def change_of(vector: AUVector) -> Tensor:
-    """The change [N, 12] for MagicFace; ValueError where left and right differ."""
-    left, right = vector.sides()
-    if not torch.equal(left, right):
-        raise ValueError(
-            "the AU vector moves left and right apart, and MagicFace knows only "
-            "both sides alike. Write AU12 instead of L12, or make two edits of one photo and join "
-            "them by a mask of each half."
-        )
-    return vector.dense(MAGICFACE_UNITS)
 
 
 @torch.no_grad()

@@ -16,6 +16,7 @@ from au_adapter.faces import (
     FaceLandmarker,
     FaceParser,
     PersonSegmenter,
+    choose,
     from_face_landmarks,
     head_angles,
     locate,
@@ -30,7 +31,8 @@ from .node import Node
 from .sockets import CATEGORY, AUVectorSocket, FaceCropSocket, FaceLandmarksSocket
 
 ALIASES = ["MagicFace", "expression", "face edit", "crop face", "FACS"]
-ORDERS = ("largest first", "left to right", "surest first")
+# The widget's words, which saved workflows hold, and the library's.
+ORDERS = dict(zip(("largest first", "left to right", "surest first"), choose.ORDERS, strict=True))
 GOOGLE = "selfie segmenter"
 PARSER_ENDINGS = (".pth", ".safetensors")
 SEARCH_LEVELS = 3  # faces down to about a twentieth of the picture's longer side
@@ -118,7 +120,7 @@ class PrepareMagicFace(Node):
         image: Tensor,
         face: int,
         mask_rule: str,
-        order: str = ORDERS[0],
+        order: str = next(iter(ORDERS)),
         size: int = 512,
         mask: Tensor | None = None,
         face_landmarks: dict[str, Any] | None = None,
@@ -258,12 +260,7 @@ def _choose(
         )
     if mask is not None:
         return [_in_mask(faces, picture, mask)]
-    keys = {
-        ORDERS[0]: lambda face: -float((face.box[2:] - face.box[:2]).prod()),
-        ORDERS[1]: lambda face: float(face.box[0] + face.box[2]),
-        ORDERS[2]: lambda face: -face.score,
-    }
-    ordered = sorted(faces, key=keys[order])
+    ordered = choose.in_order(faces, ORDERS[order])
     if number == ALL_FACES:
         return ordered
     if number >= len(ordered):

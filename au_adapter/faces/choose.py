@@ -14,11 +14,16 @@ KEYS = {  # how faces are counted -> the smallest key first
 ORDERS = tuple(KEYS)
 
 
+def in_order(faces: Sequence[Face], order: str) -> list[Face]:
+    """The faces of a picture in one of ORDERS. ValueError for another order."""
+    if order not in KEYS:
+        raise ValueError(f"There is no order '{order}' of faces: choose one of {', '.join(ORDERS)}")
+    return sorted(faces, key=KEYS[order])
+
+
 def choose_face(faces: Sequence[Face], number: int, order: str = ORDERS[0]) -> Face:
     """Face `number` of a picture, counted from 0 in one of ORDERS. ValueError where there is none
     of that number."""
-    if order not in KEYS:
-        raise ValueError(f"There is no order '{order}' of faces: choose one of {', '.join(ORDERS)}")
     if not 0 <= number < len(faces):
         found = f"{len(faces)} faces, counted from 0" if faces else "no face"
         raise ValueError(
@@ -26,4 +31,4 @@ def choose_face(faces: Sequence[Face], number: int, order: str = ORDERS[0]) -> F
             "to the camera and at least a twentieth of the picture wide: choose another number, or "
             "crop closer"
         )
-    return sorted(faces, key=KEYS[order])[number]
+    return in_order(faces, order)[number]

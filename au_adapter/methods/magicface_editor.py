@@ -127,7 +127,7 @@ class MagicFacePhoto:
         """The photo [N, H, W, 3] with each of N changes of AUs. Without a change it is the photo
         itself, and every pixel outside the face's mask is the photo's. ValueError for AUs that
         MagicFace does not know, and for sides that differ."""
-        changes = change_of(aus)
+        changes = magicface.change_of(aus)
         moved = changes.any(1).nonzero().flatten().tolist()
         pictures = [self.photo[0]] * len(changes)
         for rows in batches(len(moved), self.editor.batch):
@@ -203,16 +203,6 @@ def _change_guided(network: nn.Module, inputs: tuple, guidance: float) -> Predic
         return magicface.guided(*predicted.chunk(2), guidance)
 
     return predict
-
-
-def change_of(aus: AUVector) -> Tensor:
-    """The changes [N, 12] that AU vectors ask of MagicFace; ValueError for what it cannot do."""
-    if not torch.equal(*aus.sides()):
-        raise ValueError(
-            "The AUs move left and right apart, and MagicFace knows only both sides alike: write "
-            "AU12 instead of L12"
-        )
-    return aus.dense(magicface.MAGICFACE_UNITS)
 
 
 def stable_diffusion_ddim(**settings: Any) -> DDIMScheduler:

@@ -22,7 +22,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..facs import SET_A
+from ..facs import SET_A, AUVector
 from .adapter import attend
 
 MAGICFACE_UNITS = SET_A  # the columns of a change of AUs, in the order of the released weights
@@ -34,6 +34,18 @@ ID_TIMESTEP = 0
 Features = dict[str, Tensor]  # path of a transformer block -> [N, L, C]
 KeysAndValues = dict[str, tuple[Tensor, Tensor]]
 _NORM = re.compile(r"(.+\.transformer_blocks\.\d+)\.norm1")
+
+
+def change_of(aus: AUVector) -> Tensor:
+    """The changes [N, 12] that AU vectors ask of MagicFace. ValueError for AUs that it does not
+    know, and where left and right differ."""
+    if not torch.equal(*aus.sides()):
+        raise ValueError(
+            "the AU vector moves left and right apart, and MagicFace knows only both sides alike. "
+            "Write AU12 instead of L12, or make two edits of one photo and join them by a mask of "
+            "each half."
+        )
+    return aus.dense(MAGICFACE_UNITS)
 
 
 @contextmanager

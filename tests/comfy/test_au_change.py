@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
-from au_adapter_pack.nodes.apply_magicface import change_of
 from au_adapter_pack.nodes.face_edit import changed_faces
 from sampling import run
 
 from au_adapter import AUVector
+from au_adapter.models.magicface import change_of
 
 PHOTO, SOURCE = AUVector.parse("6C+L12D+R12B"), AUVector.parse("4C+12A")
 
