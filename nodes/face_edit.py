@@ -23,6 +23,7 @@ from au_adapter.faces import (
 )
 from au_adapter.faces.jaw_background import RULES, prepare_faces
 from au_adapter.faces.locate import MODEL_FOLDER
+from au_adapter.faces.picture_checks import in_colour
 from au_adapter.faces.squares import FaceCrop, paste_square
 from au_adapter.facs import AUVector
 
@@ -126,7 +127,7 @@ class PrepareMagicFace(Node):
         face_landmarks: dict[str, Any] | None = None,
         segmenter: str = GOOGLE,
     ) -> io.NodeOutput:
-        pictures = _in_colour(image)
+        pictures = in_colour(image)
         frames = _faces(pictures, face_landmarks)
         chosen = [
             (index, one)
@@ -204,11 +205,6 @@ class PasteFace(Node):
 def changed_faces(vector: AUVector) -> Tensor:
     """Which faces of a vector have a nonzero AU, bool [N]."""
     return torch.stack(vector.sides()).ne(0).any(-1).any(0)
-
-
-def _in_colour(image: Tensor) -> Tensor:
-    """Pictures [N, H, W, C] -> [N, H, W, 3]: grey is repeated to three channels, alpha dropped."""
-    return image.expand(-1, -1, -1, 3) if image.shape[-1] == 1 else image[..., :3]
 
 
 def _faces(pictures: Tensor, landmarks: dict[str, Any] | None) -> list[list[Face]]:

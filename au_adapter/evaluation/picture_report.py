@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ..estimators.reading import ReadingSet
+from ..faces.picture_checks import in_colour
 from ..facs import AUVector
 from ..facs.notation import format_notation
 from .comparison import Comparison
@@ -79,6 +80,9 @@ def evaluate_pictures(
     """
     requested = _for_all(requested, len(images))
     _check(images, readings, source, scale)
+    images = in_colour(images)
+    if source is not None:
+        source = replace(source, images=in_colour(source.images))
     units = _units(requested, readings)
     sided = sided_units(requested.dict(face) for face in range(len(requested)))
     apart = [unit for unit in sided if unit in units]

@@ -10,6 +10,11 @@ LOGGER = logging.getLogger("au_adapter")
 BATCH = 16  # pictures or faces that go through a network together
 
 
+def in_colour(images: Tensor) -> Tensor:
+    """Pictures [N, H, W, 1, 3 or 4] -> [N, H, W, 3]: grey is repeated, alpha dropped."""
+    return images.expand(-1, -1, -1, 3) if images.shape[-1] == 1 else images[..., :3]
+
+
 def finite_pictures(images: Tensor) -> tuple[Tensor, list[list[int]]]:
     """Pictures [N, H, W, 3] of pictures with 1 (grey), 3 or 4 channels (alpha is left out), and the
     indices of those that are finite, in groups that go through a network together.
@@ -23,9 +28,7 @@ def finite_pictures(images: Tensor) -> tuple[Tensor, list[list[int]]]:
         )
     if not images.is_floating_point():
         raise TypeError(f"Pictures are floating point in 0..1, found {images.dtype}; divide by 255")
-    if images.shape[-1] == 1:
-        images = images.expand(-1, -1, -1, 3)
-    images = images[..., :3].contiguous()  # crops address its pixels by one number
+    images = in_colour(images).contiguous()  # crops address its pixels by one number
     finite = [index for index, picture in enumerate(images) if picture.isfinite().all()]
     for index in sorted({*range(len(images))} - {*finite}):
         LOGGER.warning(

@@ -138,11 +138,19 @@ def _read_line(number: int, line: str, easing: str) -> Keyframe:
     return _read_entry(match[1], " ".join(words), easing)
 
 
-def _read_entry(frame: str | int, aus: str | Mapping, easing: str) -> Keyframe:
+def _read_entry(frame: object, aus: object, easing: str) -> Keyframe:
+    """One keyframe; a ValueError names its frame, what was found and what was expected."""
+    if isinstance(frame, str) and not frame.strip().lstrip("-").isdecimal():
+        raise ValueError(f"the keyframe at {frame}: write the number of a frame, such as 12")
+    if not isinstance(aus, str | Mapping):
+        raise ValueError(
+            f'the keyframe at {frame} is {aus!r}: write FACS notation such as "6C+12D", or codes '
+            'with intensities such as {"12": 4}'
+        )
     try:
         face = AUVector.parse(aus) if isinstance(aus, str) else AUVector.from_dict(aus)
         return Keyframe(int(frame) if isinstance(frame, str) else frame, face, easing)
-    except (AttributeError, ValueError) as error:
+    except ValueError as error:
         raise ValueError(f"the keyframe at {frame}: {error}") from error
 
 

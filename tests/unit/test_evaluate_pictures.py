@@ -142,6 +142,21 @@ def test_beside_a_source_what_can_be_compared_is(
     assert report.counts["face not found"] == 0  # nobody looked
 
 
+def test_alpha_beside_no_alpha_and_grey_are_compared() -> None:
+    images = pictures(2)
+    with_alpha = torch.cat([images, torch.rand(2, 8, 8, 1)], -1)
+    for ours, theirs in ((with_alpha, images[:1]), (images, with_alpha[:1]), (images, images)):
+        report = evaluate_pictures(
+            ours, SWEEP.face(1), source=ReferencePictures(theirs), compare=comparison()
+        )
+        assert "picture_rmse" in lines(report)
+    grey = images[..., :1]
+    report = evaluate_pictures(
+        grey, SWEEP.face(1), source=ReferencePictures(grey.repeat(1, 1, 1, 3)), compare=comparison()
+    )
+    assert lines(report)["picture_rmse"][0] == 0
+
+
 def test_given_networks_are_used_and_named() -> None:
     calls = []
 
