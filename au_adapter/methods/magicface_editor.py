@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d
 
 from ..bases import family_of
+from ..bases.checkpoint_layout import SCHEDULER
 from ..bundled import MAGICFACE, magicface_folder
 from ..faces import (
     FACE_LANDMARKER,
@@ -207,9 +208,7 @@ def _change_guided(network: nn.Module, inputs: tuple, guidance: float) -> Predic
 
 def stable_diffusion_ddim(**settings: Any) -> DDIMScheduler:
     """DDIM on the noise schedule of Stable Diffusion."""
-    shape = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
-    usual = {"steps_offset": 1, "clip_sample": False, "set_alpha_to_one": False}
-    return DDIMScheduler(**{**shape, **usual, **settings})
+    return DDIMScheduler(**{**SCHEDULER, **settings})
 
 
 def to_the_end() -> DDIMScheduler:
