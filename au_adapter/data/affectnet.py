@@ -1,6 +1,7 @@
-"""AffectNet (Mollahosseini et al. 2017) sorted out as FineFace's supplement says.
+"""AffectNet (Mollahosseini et al. 2017) filtered as FineFace's supplement says.
 
-Paper and released code differ; both are here under their names, `correction` has the rest:
+Paper and released code differ; both are here under their names, and `label_corrections` has the
+rest:
 
 | step          | "paper"                         | "released"                            |
 |---------------|---------------------------------|---------------------------------------|
@@ -12,11 +13,18 @@ Paper and released code differ; both are here under their names, `correction` ha
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
-from .captioning import Answerer, Asked
-from .face_source import PICTURE_STEPS, LabelledFace, Present, Readable, Step
+from .face_source import (
+    PICTURE_STEPS,
+    PRESENT,
+    READABLE,
+    Asked,
+    LabelledFace,
+    Step,
+    VisionModel,
+)
 from .label_corrections import VARIANTS
 from .labelled_folder import LabelledFolder
 from .pictures import PictureError, opened_picture
@@ -45,7 +53,7 @@ class AffectNetSource:
         table: str | Path,
         form: str = "fineface",
         variant: str = "paper",
-        answerer: Answerer | None = None,
+        answerer: VisionModel | None = None,
     ):
         """Raises ValueError for an unknown variant, or where nothing tells photos from drawings;
         else as LabelledFolder."""
@@ -61,14 +69,14 @@ class AffectNetSource:
             "variant": variant,
             "answerer": answerer.name if answerer else None,
         }
-        has_face = variant == "released" and HAS_FACE in self.names
+        face_steps: tuple[Step, ...] = ()
+        if variant == "released" and HAS_FACE in self.names:
+            face_steps = (Step("no face", lambda face: bool(str(face.about[HAS_FACE]))),)
         self.steps: tuple[Step, ...] = (
             *self.folder.steps[: -len(PICTURE_STEPS)],
-            *([Column(HAS_FACE, "no face", filled=True)] if has_face else []),
-            HardlyAny(variant),
-            Present(),
-            LargeEnough(variant),
-            Readable(),
+            *face_steps,
+            *VARIANT_STEPS[variant],
+            READABLE,
             *(self._photo_step(column, answerer) for column in QUESTIONS),
         )
 
@@ -77,65 +85,19 @@ class AffectNetSource:
         used = (HAS_FACE, *QUESTIONS, WIDTH, HEIGHT)
         return self.folder.faces([self.names[name] for name in used if name in self.names])
 
-    def _photo_step(self, column: str, answerer: Answerer | None) -> Step:
+    def _photo_step(self, column: str, answerer: VisionModel | None) -> Step:
         question, wanted, dropped = QUESTIONS[column]
         if column in self.names:
-            return Column(column, dropped)
+            return Step(dropped, lambda face: str(face.about[column]).lower() in TRUE)
         if answerer is None:
             raise ValueError(
                 f"Nothing can tell whether a picture is {dropped}: {self.folder.table} has no "
                 f"column {column!r}, so name the folder of a model that answers questions (BLIP-2)"
             )
-        return Asked(answerer, question, wanted, dropped)
+        return Asked(dropped, lambda answer: answer.startswith(wanted), answerer, question)
 
 
-class Column:
-    """Drops rows in which a column is empty (filled=True) or not true."""
-
-    def __init__(self, column: str, name: str, filled: bool = False):
-        self.column, self.name, self.filled = column, name, filled
-
-    def keeps(self, faces: Sequence[LabelledFace]) -> list[bool]:
-        cells = [str(face.about[self.column]) for face in faces]
-        return [bool(cell) if self.filled else cell.lower() in TRUE for cell in cells]
-
-
-class HardlyAny:
-    """Drops faces on which the tool saw hardly anything."""
-
-    def __init__(self, variant: str):
-        self.variant = variant
-        self.name = (
-            f"AUs of less than {HARDLY} in all"
-            if variant == "paper"
-            else f"no AU above {HARDLY} on the scale 0..1"
-        )
-
-    def keeps(self, faces: Sequence[LabelledFace]) -> list[bool]:
-        return [self._shows(face.aus) for face in faces]
-
-    def _shows(self, aus: Mapping[str, float]) -> bool:
-        if self.variant == "paper":
-            return sum(aus.values()) >= HARDLY
-        return max(aus.values()) / 5 > HARDLY
-
-
-class LargeEnough:
-    """Drops small pictures: by the table's columns, else measured."""
-
-    def __init__(self, variant: str):
-        self.variant, self.name = variant, f"smaller than {SIDE} x {SIDE} pixels"
-
-    def keeps(self, faces: Sequence[LabelledFace]) -> list[bool]:
-        return [self._fits(*_measured(face)) for face in faces]
-
-    def _fits(self, width: float, height: float) -> bool:
-        if self.variant == "paper":
-            return min(width, height) >= SIDE
-        return width >= SIDE and height > SIDE
-
-
-def _measured(face: LabelledFace) -> tuple[float, float]:
+def _size(face: LabelledFace) -> tuple[float, float]:
     """Width and height, from the table or the file's header; a file that cannot be read counts as
     large, so that the step for such files reports it."""
     if WIDTH in face.about and HEIGHT in face.about:
@@ -145,3 +107,26 @@ def _measured(face: LabelledFace) -> tuple[float, float]:
             return picture.size
     except PictureError:
         return float("inf"), float("inf")
+
+
+def _is_above(face: LabelledFace) -> bool:
+    width, height = _size(face)
+    return width >= SIDE and height > SIDE
+
+
+SMALL = f"smaller than {SIDE} x {SIDE} pixels"
+VARIANT_STEPS = {
+    "paper": (
+        Step(f"AUs of less than {HARDLY} in all", lambda face: sum(face.aus.values()) >= HARDLY),
+        PRESENT,
+        Step(SMALL, lambda face: min(_size(face)) >= SIDE),
+    ),
+    "released": (
+        Step(
+            f"no AU above {HARDLY} on the scale 0..1",
+            lambda face: max(face.aus.values()) / 5 > HARDLY,
+        ),
+        PRESENT,
+        Step(SMALL, _is_above),
+    ),
+}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..facs import AUVector
 from .au_columns import find_columns, picture_column, read_frame, read_values
-from .face_source import LABEL_STEPS, PICTURE_STEPS, Alone, LabelledFace, Step
+from .face_source import LABEL_STEPS, PICTURE_STEPS, LabelledFace, Step
 from .pictures import PictureFolder
 from .tables import Table, TableRow, open_text
 
@@ -36,7 +36,10 @@ class LabelledFolder:
             self.columns = find_columns(self.csv.header, form, str(self.table))
             self.column, self.numbered = picture_column(self.csv, self.columns)
             self.first = self._first_frame() if self.numbered else 0
-        self.steps: tuple[Step, ...] = (Alone(self._repeated()), *LABEL_STEPS, *PICTURE_STEPS)
+        repeated = self._repeated()
+        # Several faces, and no telling which one a row means.
+        alone = Step("several rows for one picture", lambda face: face.file not in repeated)
+        self.steps = (alone, *LABEL_STEPS, *PICTURE_STEPS)
 
     def faces(self, about: Sequence[str] = ()) -> Iterator[LabelledFace]:
         """Every row of the table, in its order. about: columns of a CSV that each face keeps, by

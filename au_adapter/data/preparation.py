@@ -22,9 +22,8 @@ from pathlib import Path
 from PIL import Image
 
 from ..disk import full_disk_said, read_json, write_json
-from .captioning import Captioner
 from .card import CARD, WORK, add_counts, count_labels, counts_path, make_card
-from .face_source import FaceSource, LabelledFace, Step
+from .face_source import Captioner, FaceSource, LabelledFace, Step
 from .pictures import opened_picture
 from .shards import make_label, shard_path, write_shard
 

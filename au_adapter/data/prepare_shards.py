@@ -7,8 +7,8 @@ from functools import partial
 from pathlib import Path
 
 from .affectnet import AffectNetSource
-from .captioning import VisionModel
 from .disfa import DISFASource
+from .face_source import VisionModel
 from .label_corrections import fit
 from .labelled_folder import LabelledFolder
 from .preparation import Preparation
