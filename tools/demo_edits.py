@@ -22,9 +22,9 @@ from torch import Tensor
 from au_adapter.bundled import MAGICFACE, demo_folder, magicface_folder
 from au_adapter.data.rendered import SAMPLE, iterate
 from au_adapter.estimators.bundled_regressor import ESTIMATOR, load_regressor, read_files
-from au_adapter.evaluation.appearance import MEASURE
 from au_adapter.evaluation.comparison import Comparison, comparison
 from au_adapter.evaluation.contact_sheet import captioned_sheet
+from au_adapter.evaluation.observed import MEASURE
 from au_adapter.evaluation.records import Edit
 from au_adapter.facs import AUVector
 from au_adapter.metrics import au_mse_change

@@ -35,7 +35,7 @@ class LabelledFace:
 
 
 class Captioner(Protocol):
-    """Describes pictures, such as `blip2.Blip2`. name: what made the captions, for the data card."""
+    """Describes pictures, as `blip2` does. name: what made the captions, for the data card."""
 
     name: str
 
@@ -75,7 +75,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Asked(Step):
-    """A step that asks a model about many pictures at once. stays: of an answer in small letters."""
+    """Asks a model about many pictures at once. stays: takes an answer in small letters."""
 
     stays: Callable[[str], bool]
     model: VisionModel

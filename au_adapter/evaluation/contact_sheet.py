@@ -18,22 +18,16 @@ def contact_sheet(
         SIDE + len(columns) * (width + MARGIN) + MARGIN,
         2 * CAPTION + 2 * MARGIN + len(rows) * (height + MARGIN),
     )
-    sheet = Image.new("RGB", size, PAPER)
-    draw = ImageDraw.Draw(sheet)
+    sheet, draw = _sheet(size)
     draw.text((MARGIN, MARGIN), title, INK, _font(14))
-    for column, label in enumerate(columns):
-        draw.text(
-            (_left(column, width) + width / 2, CAPTION + 2 * MARGIN),
-            label,
-            INK,
-            _font(13),
-            anchor="ma",
-        )
+    left = [SIDE + column * (width + MARGIN) for column in range(len(columns))]
+    for x, label in zip(left, columns, strict=True):
+        draw.text((x + width / 2, CAPTION + 2 * MARGIN), label, INK, _font(13), anchor="ma")
     for row, (label, pictures) in enumerate(rows):
         top = 2 * CAPTION + 2 * MARGIN + row * (height + MARGIN)
         draw.multiline_text((MARGIN, top + height / 2), label, INK, _font(13), anchor="lm")
-        for column, picture in enumerate(pictures):
-            sheet.paste(picture, (_left(column, width), top))
+        for x, picture in zip(left, pictures, strict=False):
+            sheet.paste(picture, (x, top))
     return sheet
 
 
@@ -44,9 +38,7 @@ def captioned_sheet(
     (width, height), lines = rows[0][0][0].size, max(text.count("\n") for _, text in rows[0]) + 1
     width = max(width, NARROWEST)
     step, top = height + lines * LINE + 2 * MARGIN, 2 * CAPTION + 2 * MARGIN
-    size = (len(columns) * (width + MARGIN) + MARGIN, top + len(rows) * step)
-    sheet = Image.new("RGB", size, PAPER)
-    draw = ImageDraw.Draw(sheet)
+    sheet, draw = _sheet((len(columns) * (width + MARGIN) + MARGIN, top + len(rows) * step))
     draw.text((MARGIN, MARGIN), title, INK, _font(12))
     for column, label in enumerate(columns):
         left = MARGIN + column * (width + MARGIN)
@@ -66,8 +58,7 @@ def picture_strip(lines: list[list[tuple[str, Image.Image]]]) -> Image.Image:
     width, height = lines[0][0][1].size
     columns = max(map(len, lines))
     size = (columns * (width + MARGIN) + MARGIN, len(lines) * (height + CAPTION + MARGIN) + MARGIN)
-    strip = Image.new("RGB", size, PAPER)
-    draw = ImageDraw.Draw(strip)
+    strip, draw = _sheet(size)
     for row, line in enumerate(lines):
         top = MARGIN + row * (height + CAPTION + MARGIN)
         for column, (label, picture) in enumerate(line):
@@ -77,8 +68,9 @@ def picture_strip(lines: list[list[tuple[str, Image.Image]]]) -> Image.Image:
     return strip
 
 
-def _left(column: int, width: int) -> int:
-    return SIDE + column * (width + MARGIN)
+def _sheet(size: tuple[int, int]) -> tuple[Image.Image, ImageDraw.ImageDraw]:
+    sheet = Image.new("RGB", size, PAPER)
+    return sheet, ImageDraw.Draw(sheet)
 
 
 def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:

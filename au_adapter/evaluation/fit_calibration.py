@@ -103,9 +103,8 @@ def observations(
         alone = ~requested.values[:, others].any(1)
         rows = [i for i, face in enumerate(faces) if alone[i] and face and unit in face.aus.units]
         if varying[column] and requested.values[rows, column].unique().numel() > 1:
-            seen = torch.stack(
-                [faces[i].aus.select((unit,), strict=False).values[0, 0] for i in rows]
-            )
+            vectors = [faces[i].aus.select((unit,), strict=False) for i in rows]
+            seen = torch.stack([vector.values[0, 0] for vector in vectors])
             found.append(Observations(unit, requested.values[rows, column], seen, costs[rows]))
     if not found:
         raise ValueError(

@@ -10,9 +10,9 @@ from __future__ import annotations
 import json
 import logging
 import re
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from PIL import Image, PngImagePlugin
 from torch import Tensor
 
 from ..data.pictures import opened_picture, read_picture
-from ..disk import replacing
+from ..disk import replacing, write_text
 from ..estimators import Estimator, read_set
 from ..estimators.reading import codes
 from ..facs import AUVector
@@ -29,6 +29,7 @@ from ..methods import Editor, Generator
 from ..methods.scales import for_editor
 from ..weights.downloads import sha256
 from .picture_report import facs_name
+from .protocol_run import batches
 
 LOGGER = logging.getLogger("au_adapter")
 SCHEMA = 1
@@ -46,6 +47,11 @@ class Wanted:
     seed: int
     prompt: str = ""
     photo: str = ""
+
+    @property
+    def origin(self) -> tuple[str, str, int]:
+        """What a group of pictures has in common."""
+        return self.photo, self.prompt, self.seed
 
     def name(self) -> str:
         """For its file: prompt or photo, seed, FACS code."""
@@ -83,7 +89,8 @@ class PictureBatch:
         named = _named(wanted)
         known = self._known({file for file, _ in named})
         rows: list[dict[str, Any]] = []
-        for group in _groups(named, getattr(self.method, "batch", BATCH)):
+        size = getattr(self.method, "batch", BATCH)
+        for group in batches(named, size, lambda entry: entry[1].origin):
             rows += self._group(group, known)
             self._write({**known, **{row["file"]: row for row in rows}})
         return rows
@@ -204,32 +211,18 @@ class PictureBatch:
 
     def _write(self, rows: dict[str, dict[str, Any]]) -> None:
         told = {"schema": SCHEMA, "estimator": self.reader.name, "rows": list(rows.values())}
-        with replacing(self.output / LIST) as partial:
-            partial.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+        write_text(self.output / LIST, json.dumps(told, indent=1) + "\n")
 
 
 def _named(wanted: Sequence[Wanted]) -> list[tuple[str, Wanted]]:
     """Each request with its file; requests of the same name are numbered."""
-    counts: dict[str, int] = {}
-    named = []
+    counts, named = Counter(), []
     for one in wanted:
         name = one.name()
-        counts[name] = counts.get(name, 0) + 1
+        counts[name] += 1
         number = f"_{counts[name]}" if counts[name] > 1 else ""
         named.append((f"{name}{number}.png", one))
     return named
-
-
-def _groups(named: Sequence[tuple[str, Wanted]], size: int) -> Iterator[list[tuple[str, Wanted]]]:
-    """Up to `size` requests of one prompt or photo and one seed at a time."""
-
-    def origin(entry: tuple[str, Wanted]) -> tuple:
-        return entry[1].photo, entry[1].prompt, entry[1].seed
-
-    for _, group in groupby(named, key=origin):
-        together = list(group)
-        for start in range(0, len(together), size):
-            yield together[start : start + size]
 
 
 def _digest(photo: str) -> str:

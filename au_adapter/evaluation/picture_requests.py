@@ -78,5 +78,5 @@ def _together(wanted: Sequence[Wanted]) -> list[Wanted]:
     of each came."""
     order: dict[tuple, int] = {}
     for one in wanted:
-        order.setdefault((one.photo, one.prompt, one.seed), len(order))
-    return sorted(wanted, key=lambda one: order[one.photo, one.prompt, one.seed])
+        order.setdefault(one.origin, len(order))
+    return sorted(wanted, key=lambda one: order[one.origin])

@@ -79,10 +79,7 @@ class Row(Request):
 
     def json(self) -> dict[str, Any]:
         """A line of `rows-*.jsonl`, a record of `report.json`."""
-        found = asdict(self)
-        if self.metrics is None:
-            del found["metrics"]
-        return found
+        return {k: v for k, v in asdict(self).items() if v is not None or k != "metrics"}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Row:
@@ -109,9 +106,8 @@ class Row(Request):
 class Edit:
     """A row of `demo/edit_report.json`: one edit of a photo.
 
-    file, source: of the edit and of the photo. change: AU code -> change asked for. before, after:
-    AU -> intensity on the photo and on the edit. metrics: name -> number beside the photo, None
-    where a face was not found; see `comparison`.
+    change: AU code -> change asked for. before, after: AU -> intensity on the photo and on the
+    edit. metrics: name -> number beside the photo, None where a face was not found.
     """
 
     file: str

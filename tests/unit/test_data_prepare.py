@@ -85,7 +85,11 @@ def test_each_step_counts_what_it_drops(tmp_path: Path, caplog: pytest.LogCaptur
     rows[2].file.unlink()
     rows[3].file.write_bytes(rows[3].file.read_bytes()[:50])
     rows[4].file.write_text("no picture")
-    steps = (*LABEL_STEPS, *PICTURE_STEPS, Asked("even", lambda answer: answer.startswith("yes"), Greys(), "Odd?"))
+    steps = (
+        *LABEL_STEPS,
+        *PICTURE_STEPS,
+        Asked("even", lambda answer: answer.startswith("yes"), Greys(), "Odd?"),
+    )
     with caplog.at_level(logging.WARNING, "au_adapter"):
         card = Preparation(FixedSource(rows, steps), tmp_path / "out", part=3).run()
     assert card["steps"] == [
