@@ -62,8 +62,7 @@ class FaceSource(Protocol):
 
 @dataclass(frozen=True)
 class Step:
-    """A reason to leave faces out. name: what is left out, as the data card says it. stays: whether
-    a face is kept."""
+    """A reason to leave faces out. name: what is left out, as the data card says it."""
 
     name: str
     stays: Callable[[LabelledFace], bool]

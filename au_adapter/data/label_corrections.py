@@ -33,30 +33,19 @@ class Correction:
 
     def __call__(self, aus: Mapping[str, float]) -> dict[str, float]:
         """AU code -> intensity, corrected; a label of one side by the range of its AU."""
-        changed = {code: self._powered(_number(code), value) for code, value in aus.items()}
+        changed = {code: self._spread(_number(code), value) for code, value in aus.items()}
         lowest = LOWEST[self.variant]
         return {code: value if value >= lowest else 0.0 for code, value in changed.items()}
 
-    def _powered(self, unit: int, value: float) -> float:
+    def _spread(self, unit: int, value: float) -> float:
         if unit not in POWERS:
             return value
-        low, high = (self._power(unit, bound) for bound in self.ranges[unit])
-        if high == low:  # a column of one value has no range to spread
-            return value
-        share = (self._power(unit, value) - low) / (high - low)
-        return share * self._top(unit)
-
-    def _power(self, unit: int, value: float) -> float:
-        scale = 1.0 if self.variant == "paper" else FULL
-        return (value / scale) ** POWERS[unit]
-
-    def _top(self, unit: int) -> float:
-        """The intensity that the largest one becomes."""
-        if self.variant == "paper":
-            return FULL
-        if unit not in STRENGTHENED:
-            return self.ranges[unit][1]
-        return RELEASED_GAIN * self.ranges.get(17, self.ranges[unit])[1]
+        scale, top = (1.0, FULL) if self.variant == "paper" else (FULL, self.ranges[unit][1])
+        if self.variant == "released" and unit in STRENGTHENED:
+            top = RELEASED_GAIN * self.ranges.get(17, self.ranges[unit])[1]
+        low, high, raised = ((v / scale) ** POWERS[unit] for v in (*self.ranges[unit], value))
+        # A column of one value has no range to spread.
+        return value if high == low else (raised - low) / (high - low) * top
 
 
 def fit(labels: Iterable[Mapping[str, float]], variant: str) -> Correction:

@@ -44,8 +44,7 @@ class LabelledFolder:
         self.steps = (alone, *LABEL_STEPS, *PICTURE_STEPS)
 
     def faces(self, about: Sequence[str] = ()) -> Iterator[LabelledFace]:
-        """Every row of the table, in its order. about: columns of a CSV that each face keeps, by
-        their names in small letters."""
+        """Every row of the table, in its order. about: columns of a CSV that each face keeps."""
         if self.csv is not None:
             for row in self.csv:
                 yield self._face(row, {name.lower(): row.cells[name] for name in about})

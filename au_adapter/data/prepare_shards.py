@@ -13,7 +13,11 @@ from .label_corrections import fit
 from .labelled_folder import LabelledFolder
 from .preparation import Preparation
 
-KINDS = ("folder", "disfa", "affectnet")
+KINDS = {  # -> its options
+    "folder": ("format",),
+    "disfa": ("captions", "fold", "variant"),
+    "affectnet": ("format", "variant"),
+}
 FORMS = {"folder": "plain", "affectnet": "fineface"}  # the table's, where none is named
 # FineFace's code counts the frames of DISFA without AUs, which its paper puts at about 10 %. On
 # AffectNet the paper's labels stay in 0..5, and those of the code do not.
@@ -38,13 +42,16 @@ def prepare(
 
     kind: a name in KINDS. labels: a table (folder, affectnet) or DISFA's folder of labels. form: of
     the table, a name in TABLE_FORMATS, default FORMS. variant: "paper" or "released", where
-    FineFace's paper and code differ, default VARIANTS. folds: of DISFA's subjects, default all
-    three. captions: DISFA's CSV. model: captions faces without a caption, and tells photos from
-    drawings. size: pixels of a side; None keeps the files. An option that the kind does not have is
-    a ValueError.
+    FineFace's paper and code differ, default VARIANTS. folds: of DISFA's subjects, default all.
+    captions: DISFA's CSV. model: captions faces without a caption, tells photos from drawings.
+    size: pixels of a side; None keeps the files. ValueError for an option of another kind.
     """
     given = {"format": form, "variant": variant, "fold": folds, "captions": captions}
-    _refuse(kind, {name for name, value in given.items() if value})
+    if kind not in KINDS:
+        raise ValueError(f"There is no kind of data set {kind!r}: choose {', '.join(KINDS)}")
+    if wrong := sorted(n for n, value in given.items() if value and n not in KINDS[kind]):
+        known = ", ".join(KINDS[kind])
+        raise ValueError(f"{', '.join(wrong)} means nothing for {kind}, which has {known}")
     correct, form, variant = None, form or FORMS.get(kind), variant or VARIANTS.get(kind)
     if kind == "folder":
         source = LabelledFolder(pictures, labels, form)
@@ -54,17 +61,3 @@ def prepare(
         source = AffectNetSource(pictures, labels, form, variant, model)
         correct = partial(fit, variant=source.variant)
     return Preparation(source, Path(output), size, correct, model, part).run()
-
-
-def _refuse(kind: str, given: set[str]) -> None:
-    has = {
-        "folder": {"format"},
-        "disfa": {"variant", "fold", "captions"},
-        "affectnet": {"format", "variant"},
-    }
-    if kind not in KINDS:
-        raise ValueError(f"There is no kind of data set {kind!r}: choose {', '.join(KINDS)}")
-    if wrong := sorted(given - has[kind]):
-        raise ValueError(
-            f"{', '.join(wrong)} means nothing for {kind}, which has {', '.join(sorted(has[kind]))}"
-        )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PureWindowsPath
 
@@ -80,6 +80,10 @@ def read_faces(path: str | Path) -> TableReadings:
     also = next(iter(columns.files), None) if numbered else columns.frame
     others: dict[str, str] = {}
     unread: list[str] = []
+
+    def numbers(row: TableRow, names: Sequence[str]) -> list[float]:
+        return [read_number(row.cells[name], name, row.where) for name in names]
+
     for row in table:
         cell = row.cells[column]
         if not cell:
@@ -94,7 +98,9 @@ def read_faces(path: str | Path) -> TableReadings:
         picture = read_frame(cell, column, row.where) if numbered else cell
         faces = pictures.setdefault(picture, [])
         aus, trouble = _aus(row, columns, READING_TOOLS[tool])
-        confidence, box = (of(row, columns) for of in (_confidence, _box))
+        (confidence,) = numbers(row, [columns.confidence]) if columns.confidence else (1.0,)
+        x, y, width, height = numbers(row, columns.box) if columns.box else (0.0,) * 4
+        box = (x, y, x + width, y + height)
         if aus is not None and not math.isfinite(sum((confidence, *box))):
             aus, trouble = None, "its confidence or box is missing"
         if aus is not None:
@@ -115,8 +121,8 @@ def read_faces(path: str | Path) -> TableReadings:
 class FileReadings:
     """What a tool read in the pictures of a folder.
 
-    name: the tool. units: the AUs that it reads. faces: picture as the tool names it -> its faces,
-    the most confident first. digest: SHA-256 of the table, so that runs of two tables do not mix.
+    name: the tool. faces: picture as the tool names it -> its faces, the most confident first.
+    digest: SHA-256 of the table, so that runs of two tables do not mix.
     """
 
     name: str
@@ -191,15 +197,3 @@ def _aus(row: TableRow, columns: Columns, tool: str) -> tuple[AUVector | None, s
                 raise ValueError(f"{row.where}: {trouble}")
             return None, trouble
     return AUVector(tuple(numbers), values), ""
-
-
-def _box(row: TableRow, columns: Columns) -> tuple[float, float, float, float]:
-    if not columns.box:
-        return (0.0, 0.0, 0.0, 0.0)
-    x, y, width, height = (read_number(row.cells[n], n, row.where) for n in columns.box)
-    return (x, y, x + width, y + height)
-
-
-def _confidence(row: TableRow, columns: Columns) -> float:
-    name = columns.confidence
-    return read_number(row.cells[name], name, row.where) if name else 1.0

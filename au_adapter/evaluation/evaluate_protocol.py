@@ -17,6 +17,7 @@ from torch import Tensor
 from ..data.pictures import PictureFolder, read_picture
 from ..data.rendered import iterate
 from ..data.request_tables import read_requests
+from ..data.shards import label_values
 from ..disk import replacing
 from ..estimators import Estimator, read_set
 from ..facs import SET_A, AUVector
@@ -53,11 +54,14 @@ def evaluate_protocol(
     of photos; by default the AU-Adapter, on photos by SDEdit. photos, frames: see `load_protocol`.
     limit: a trial of so many pictures. rounds: of the closed loop.
     """
-    protocol = load_protocol(
-        what, photos=PictureFolder(photos).files if photos else [], frames=_frames(frames, output)
-    )
-    protocol = limited(protocol, limit)
-    pictures = _pictures(protocol, method, options, reader, rounds)
+    files = PictureFolder(photos).files if photos else []
+    protocol = limited(load_protocol(what, files, _frames(frames, output / "frames")), limit)
+    if protocol.references[0].source:
+        editor = open_editor(method or "au-adapter-sdedit", **options)
+        pictures = PhotoPictures(editor, reader, protocol.scale, rounds)
+    else:
+        generator = open_generator(method or "au-adapter", **options)
+        pictures = PromptPictures(generator, reader, rounds)
     settings = {**pictures.method.settings(), "rounds": rounds}
     if protocol.references[0].source:
         settings["photos"] = contents(protocol)
@@ -87,51 +91,29 @@ def evaluate_protocol(
     )
 
 
-def _pictures(
-    protocol: Protocol,
-    method: str | None,
-    options: Mapping[str, Any],
-    reader: Estimator,
-    rounds: int,
-) -> PromptPictures | PhotoPictures:
-    if not protocol.references[0].source:
-        return PromptPictures(open_generator(method or "au-adapter", **options), reader, rounds)
-    editor = open_editor(method or "au-adapter-sdedit", **options)
-    return PhotoPictures(editor, reader, protocol.scale, rounds)
-
-
 def limited(protocol: Protocol, limit: int | None) -> Protocol:
-    """`limit` of the rows, scattered over the protocol and in its order, with their references. The
-    choice comes from hashes of their ids: it is the same every time, and a larger one contains a
-    smaller one."""
+    """`limit` of the rows, scattered over the protocol and in its order, with their references.
+    Hashes of their ids choose: always the same ones, and a larger choice contains a smaller one."""
     if limit is None or limit >= len(protocol.rows):
         return protocol
-
-    def scattered(row: Request) -> str:
-        return hashlib.sha256(row.id.encode()).hexdigest()
-
-    chosen = {row.id for row in sorted(protocol.rows, key=scattered)[:limit]}
-    rows = tuple(row for row in protocol.rows if row.id in chosen)
+    chosen = sorted(protocol.rows, key=lambda row: hashlib.sha256(row.id.encode()).digest())[:limit]
+    rows = tuple(row for row in protocol.rows if row in chosen)
     used = {row.reference for row in rows}
     references = tuple(row for row in protocol.references if row.id in used)
     title = f"{protocol.title}: a trial of {limit} of its {len(protocol.rows)} pictures"
     return replace(protocol, rows=rows, references=references, title=title)
 
 
-def _frames(source: Path | None, output: Path) -> list[Frame]:
+def _frames(source: Path | None, folder: Path) -> list[Frame]:
     """Labelled photos: a CSV with the columns file, subject and aus, or a folder of renders, whose
-    pictures are laid out beside the result."""
+    pictures are written to `folder`."""
     if source is None:
         return []
-    if source.is_dir():
-        return _rendered_frames(source, output / "frames")
-    return [
-        Frame(str(source.parent / row.cells["file"]), row.cells["subject"], row.aus)
-        for row in read_requests(source, ("file", "subject", "aus"))
-    ]
-
-
-def _rendered_frames(source: Path, folder: Path) -> list[Frame]:
+    if not source.is_dir():
+        return [
+            Frame(str(source.parent / row.cells["file"]), row.cells["subject"], row.aus)
+            for row in read_requests(source, ("file", "subject", "aus"))
+        ]
     folder.mkdir(parents=True, exist_ok=True)
     frames = []
     for number, sample in enumerate(iterate(source)):
@@ -139,21 +121,16 @@ def _rendered_frames(source: Path, folder: Path) -> list[Frame]:
         if not path.is_file():
             with replacing(path) as partial:  # processes do this at once
                 Image.fromarray(sample["image"]).save(partial, "PNG")
-        frames.append(Frame(str(path), str(label["identity"]), _labels(label)))
+        sides = (label_values([label], side, SET_A) for side in ("left", "right"))
+        left, right = map(torch.from_numpy, sides)
+        aus = AUVector(SET_A, left, left, right).dict()
+        frames.append(Frame(str(path), str(label["identity"]), aus))
     return frames
-
-
-def _labels(label: Mapping[str, Any]) -> dict[str, float]:
-    """The AUs of set A that a render shows, by side where the sides differ."""
-    sides = [[[label[side].get(str(unit), 0.0) for unit in SET_A]] for side in ("left", "right")]
-    left, right = map(torch.tensor, sides)
-    return AUVector(SET_A, left, left, right).dict()
 
 
 @dataclass(frozen=True)
 class PromptPictures:
-    """Draws rows of one prompt with a generator. rounds: of the closed loop; 1 draws what is asked
-    for and leaves it at that."""
+    """Draws rows of one prompt. rounds: of the closed loop; 1 draws what is asked for."""
 
     method: Generator
     estimator: Estimator
@@ -162,18 +139,13 @@ class PromptPictures:
     def __call__(self, rows: Sequence[Request]) -> Tensor:
         first = rows[0]
         if first.group == REFERENCE:
-            return torch.cat([self._reference(row) for row in rows])
-
-        def draw(aus: AUVector) -> Tensor:
-            return self.method.draw(first.prompt, first.seed, aus)
-
+            # The method's neutral face: Eq. 4 of FineFace compares pictures of one network.
+            zeros = AUVector.zeros()
+            return torch.cat([self.method.draw(row.prompt, row.seed, zeros) for row in rows])
+        draw = partial(self.method.draw, first.prompt, first.seed)
         if self.rounds == 1:
             return draw(requested(rows))
         return closed_loop(draw, self.estimator, requested(rows), rounds=self.rounds).images
-
-    def _reference(self, row: Request) -> Tensor:
-        """The method's neutral face: Eq. 4 of FineFace compares pictures of one network."""
-        return self.method.draw(row.prompt, row.seed, AUVector.zeros())
 
     def references(self, rows: Sequence[Request], references: Tensor) -> Tensor:
         """What the pictures of rows are compared with [N, H, W, 3]."""
@@ -182,9 +154,8 @@ class PromptPictures:
 
 @dataclass(frozen=True)
 class PhotoPictures:
-    """Edits the photo of rows with an editor. scale: as in the protocol; where the editor has the
-    other one, what the estimator reads on the photo lies between them. rounds: of the closed
-    loop."""
+    """Edits the photo of rows. scale: as in the protocol; where the editor has the other one, what
+    the estimator reads on the photo lies between them. rounds: of the closed loop."""
 
     method: Editor
     estimator: Estimator
@@ -217,8 +188,7 @@ class PhotoPictures:
         return resized(picture, (size, size)) if size else picture
 
     def _open(self, file: str) -> tuple[OpenPhoto, Tensor]:
-        """The photo ready to be edited; the last one is kept, as rows of one photo follow one
-        another."""
+        """The photo ready to be edited. The last one is kept: rows of one photo follow each other."""
         if file not in self._opened:
             photo = self.photo(file)
             try:

@@ -97,9 +97,8 @@ def is_bundled(method: str | None, options: Mapping[str, Any]) -> bool:
 
 
 def estimator_of(name: str | None, bundled: bool) -> Estimator:
-    """The estimator called `name` in `estimators`; or anybody's as MODULE:FUNCTION, a function
-    without arguments that returns one. Without a name: for the bundled model its own regressor,
-    else `mesh`."""
+    """The estimator called `name` in `estimators`, or what MODULE:FUNCTION() returns. Without a
+    name: for the bundled model its own regressor, else `mesh`."""
     if name is None:
         return open_estimator("demo" if bundled else "mesh")
     return load_object(name)() if ":" in name else open_estimator(name)

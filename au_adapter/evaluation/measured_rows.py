@@ -45,8 +45,7 @@ def measured_rows(
 
 
 def by_picture(readings: Sequence[Reading], count: int) -> list[list[Reading]]:
-    """The faces of each of `count` pictures, the most confident first. ValueError for a reading of
-    another picture."""
+    """The faces of each of `count` pictures, the most confident first; of others: ValueError."""
     faces: list[list[Reading]] = [[] for _ in range(count)]
     for reading in readings:
         if not 0 <= reading.image < count:

@@ -25,11 +25,8 @@ WIDTH = 6 + 3 * len(POINTS)
 
 
 class Observed:
-    """What `comparison` asks of pictures [N, H, W, 3] in 0..1, computed when it is first asked.
-
-    The first face of a picture counts. Of a picture in which no face was found, everything that
-    needs one is NaN.
-    """
+    """What `comparison` asks of pictures [N, H, W, 3] in 0..1, computed when it is first asked. The
+    first face counts; without one, everything that needs a face is NaN."""
 
     def __init__(
         self, images: Tensor, landmarker: FaceLandmarker | None, segmenter: PersonSegmenter | None

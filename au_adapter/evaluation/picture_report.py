@@ -28,8 +28,7 @@ NO_READINGS = "needs readings: connect AU_READING of AU Estimator, or a FACE_REA
 
 @dataclass(frozen=True)
 class ReferencePictures:
-    """What pictures are compared with: images [1 or N, H, W, 3], and what an estimator saw there,
-    if one looked."""
+    """images: [1 or N, H, W, 3]. readings: what an estimator saw there, if one looked."""
 
     images: Tensor
     readings: ReadingSet | None = None
@@ -47,8 +46,7 @@ def facs_name(aus: Mapping[str, float]) -> str:
 
 
 def batch_name(report: Report) -> str:
-    """A file name for a report: the FACS code where all its pictures ask for the same, else the AUs
-    that they ask for: "AU06+12"."""
+    """A file name for a report: the FACS code that all pictures ask for, else all AUs: "AU06+12"."""
     requests = [row.requested for row in report.scored()] or [{}]
     if all(one == requests[0] for one in requests):
         return facs_name(requests[0])
@@ -73,10 +71,9 @@ def evaluate_pictures(
     without AUs; `compare` then measures what else has changed. Where the one source is itself among
     the pictures and asks for no AUs, as AU Protocol's first, it is their reference and not scored.
     scale: "absolute", a request is the intensity to show; "change", it is added to what the source
-    shows. files: names of the pictures, by default FACS codes. A picture without a face is counted,
-    one with NaN or infinity is counted and not measured, an AU that the estimator does not read and
-    a metric without its network are named. ValueError where numbers do not fit, or nothing at all
-    could be measured.
+    shows. files: names of the pictures, by default FACS codes. Pictures without a face, and those
+    with NaN or infinity, are counted; AUs that the estimator does not read and metrics without
+    their network are named. ValueError where numbers do not fit, or nothing can be measured.
     """
     _check(images, requested, readings, source, scale)
     if len(requested) != len(images):

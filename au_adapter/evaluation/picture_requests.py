@@ -74,8 +74,7 @@ def _files(given: Path) -> list[Path]:
 
 
 def _together(wanted: Sequence[Wanted]) -> list[Wanted]:
-    """Those of one prompt or photo and one seed after one another, in the order in which the first
-    of each came."""
+    """Those of one prompt or photo and one seed follow each other, by the first of each."""
     order: dict[tuple, int] = {}
     for one in wanted:
         order.setdefault(one.origin, len(order))

@@ -220,8 +220,7 @@ def _faces(
     images: Tensor,
     requests: Sequence[Request],
 ) -> list[Faces]:
-    """The faces of each picture, the most confident first; None where nobody looked, as at one that
-    is not finite."""
+    """The faces of each picture, the most confident first; None where nobody looked."""
     if isinstance(estimate, Mapping):
         return [estimate.get(request.id) for request in requests]
     finite = finite_pictures(images)

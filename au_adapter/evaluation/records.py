@@ -1,7 +1,7 @@
 """What a measurement is made of: requests, rows, the header of a run; and their JSON, both ways.
 
 The field names are those of the files that scripts read (schema 1): `rows-*.jsonl`,
-`protocol.json`, `report.json`, `demo/report.json` and `demo/edit_report.json`.
+`protocol.json`, `report.json` and `demo/report.json`.
 """
 
 from __future__ import annotations
@@ -24,9 +24,8 @@ class Request:
 
     id: unique in its protocol, fit for a file name. group: "single", "combination", "target",
     "removal", or "reference". requested: AU code -> intensity, or change on the scale "change".
-    reference: id of the request it is compared with, "" for none. prompt: of a picture made from
-    text. source: file of a photo to edit. target: file that shows what is asked for, where there is
-    one.
+    reference: id of the request it is compared with, "" for none. source: file of a photo to edit.
+    target: file that shows what is asked for, where there is one.
     """
 
     id: str
@@ -100,28 +99,6 @@ class Row(Request):
         return cls(
             **{"seed": None, **known}, id=file, group="", target=file, metrics=others or None
         )
-
-
-@dataclass(frozen=True)
-class Edit:
-    """A row of `demo/edit_report.json`: one edit of a photo.
-
-    change: AU code -> change asked for. before, after: AU -> intensity on the photo and on the
-    edit. metrics: name -> number beside the photo, None where a face was not found.
-    """
-
-    file: str
-    source: str
-    change: dict[str, float]
-    method: str = "magicface"
-    before: dict[str, float] = field(default_factory=dict)
-    after: dict[str, float] = field(default_factory=dict)
-    metrics: dict[str, float | None] = field(default_factory=dict)
-
-    def json(self) -> dict[str, Any]:
-        """The metrics stand beside the other fields."""
-        found = asdict(self)
-        return found | found.pop("metrics")
 
 
 @dataclass(frozen=True)

@@ -66,8 +66,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Report:
-    """The result of a run: its header, counts, lines, per-AU tables by group, and the rows,
-    references among them."""
+    """The result of a run. tables: per AU, by group. rows: references among them."""
 
     header: RunHeader
     counts: dict[str, int]

@@ -61,34 +61,3 @@ def _error(rows: Sequence[Row], counted: Sequence[Collection[str]]) -> float:
     ]
     requested, measured = torch.tensor(pairs, dtype=torch.float64).unbind(-1)
     return au_mse(requested, measured, torch.tensor([[u in of for u in units] for of in counted]))
-
-
-def side_effects(rows: Iterable[Row]) -> dict[str, dict[str, float]]:
-    """Prompted unit -> unprompted unit -> mean absolute change that asking brought about.
-
-    The change is from the row of the same prompt, seed and unit whose requested value is 0.
-    ValueError where there is none.
-    """
-    single = [row for row in rows if row.method == "adapter" and len(row.requested) == 1]
-    neutral = {
-        (row.prompt, row.seed, *row.requested): row.measured
-        for row in single
-        if not any(row.requested.values())
-    }
-    changes: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-    for row in single:
-        ((unit, level),) = row.requested.items()
-        if not level:
-            continue
-        before = neutral.get((row.prompt, row.seed, unit))
-        if before is None:
-            raise ValueError(
-                f"AU{unit} was asked for with the prompt {row.prompt!r} and seed {row.seed}, "
-                "and never at 0: a change needs the picture without it"
-            )
-        for other, value in row.measured.items():
-            if other != unit:
-                changes[unit][other].append(abs(value - before[other]))
-    return {
-        unit: {o: float(np.mean(v)) for o, v in others.items()} for unit, others in changes.items()
-    }

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from dataclasses import fields
 
-from au_adapter.evaluation.records import Edit, Request, Row, RunHeader
+from au_adapter.evaluation.records import Request, Row, RunHeader
+from tools.demo_edits import Edit
 
 ASKED = Request("01_12C", "single", {"12": 3.0}, 7, "01_reference", prompt="a man")
 ROW = Row(**vars(ASKED), method="adapter", faces=1, measured={"12": 2.5}, metrics={"clip_i": 0.9})
