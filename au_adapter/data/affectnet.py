@@ -1,7 +1,6 @@
 """AffectNet (Mollahosseini et al. 2017) filtered as FineFace's supplement says.
 
-Paper and released code differ; both are here under their names, and `label_corrections` has the
-rest:
+Paper and released code differ; both are here under their names:
 
 | step          | "paper"                         | "released"                            |
 |---------------|---------------------------------|---------------------------------------|
@@ -9,11 +8,24 @@ rest:
 | size          | both sides at least 512         | width at least 512, height above 512  |
 | photo         | no cartoon, a real photo        | the same                              |
 | hardly any AU | sum of AUs under 0.2, each 0..5 | strongest AU at most 0.2, each 0..1   |
+
+Then the automatic labels are corrected (supplement, Dataset Construction):
+
+| AUs        | "paper"                | "released"                                                |
+|------------|------------------------|-----------------------------------------------------------|
+| 1, 4       | x^1.8, min-max to 0..5 | x^1.8, min-max to the column's own maximum                |
+| 15, 17, 20 | x^0.8, min-max to 0..5 | x^0.8, min-max (15 and 20 to AU17's maximum), times 1.8   |
+| all, then  | below 1 becomes 0      | below 1.1 becomes 0                                       |
+
+The paper's powers are taken of 0..5, the released of 0..1. Released intensities may come out above
+5; training clips them, whatever its smoothing. Minimum and maximum are those of all faces that stay
+in the data set.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from .face_source import (
@@ -25,10 +37,15 @@ from .face_source import (
     Step,
     VisionModel,
 )
-from .label_corrections import VARIANTS
 from .labelled_folder import LabelledFolder
 from .pictures import PictureError, opened_picture
 
+VARIANTS = ("paper", "released")
+POWERS = {1: 1.8, 4: 1.8, 15: 0.8, 17: 0.8, 20: 0.8}
+STRENGTHENED = (15, 17, 20)
+RELEASED_GAIN = 1.8
+LOWEST = {"paper": 1.0, "released": 1.1}
+FULL = 5.0
 SIDE = 512  # pixels
 HARDLY = 0.2
 QUESTIONS = {  # column of FineFace's metadata -> question, the answer of a photo, what is dropped
@@ -130,3 +147,41 @@ VARIANT_STEPS = {
         Step(SMALL, _is_above),
     ),
 }
+
+
+@dataclass(frozen=True)
+class Correction:
+    """A fitted correction. ranges: AU number -> smallest and largest intensity, 0..5, before it."""
+
+    variant: str
+    ranges: Mapping[int, tuple[float, float]]
+
+    def __call__(self, aus: Mapping[str, float]) -> dict[str, float]:
+        """AU code -> intensity, corrected; a label of one side by the range of its AU."""
+        changed = {code: self._spread(_number(code), value) for code, value in aus.items()}
+        lowest = LOWEST[self.variant]
+        return {code: value if value >= lowest else 0.0 for code, value in changed.items()}
+
+    def _spread(self, unit: int, value: float) -> float:
+        if unit not in POWERS:
+            return value
+        scale, top = (1.0, FULL) if self.variant == "paper" else (FULL, self.ranges[unit][1])
+        if self.variant == "released" and unit in STRENGTHENED:
+            top = RELEASED_GAIN * self.ranges.get(17, self.ranges[unit])[1]
+        low, high, raised = ((v / scale) ** POWERS[unit] for v in (*self.ranges[unit], value))
+        # A column of one value has no range to spread.
+        return value if high == low else (raised - low) / (high - low) * top
+
+
+def fit_correction(labels: Iterable[Mapping[str, float]], variant: str) -> Correction:
+    """The correction for a data set, from all its labels (AU code -> 0..5)."""
+    ranges: dict[int, tuple[float, float]] = {}
+    for label in labels:
+        for code, value in label.items():
+            low, high = ranges.get(_number(code), (value, value))
+            ranges[_number(code)] = min(low, value), max(high, value)
+    return Correction(variant, ranges)
+
+
+def _number(code: str) -> int:
+    return int(code.lstrip("LR"))

@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from .affectnet import AffectNetSource
+from .affectnet import AffectNetSource, fit_correction
 from .disfa import DISFASource
 from .face_source import VisionModel
-from .label_corrections import fit
 from .labelled_folder import LabelledFolder
 from .preparation import Preparation
 
@@ -59,5 +58,5 @@ def prepare(
         source = DISFASource(pictures, labels, folds or (1, 2, 3), variant, captions)
     else:
         source = AffectNetSource(pictures, labels, form, variant, model)
-        correct = partial(fit, variant=source.variant)
+        correct = partial(fit_correction, variant=source.variant)
     return Preparation(source, Path(output), size, correct, model, part).run()

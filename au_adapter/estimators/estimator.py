@@ -49,7 +49,7 @@ def abilities(estimator: Estimator) -> Abilities:
 
 
 def relative_to(estimator: Estimator, neutral: Tensor) -> Estimator:
-    """The estimator, reading changes from the face in neutral [1, H, W, 3]; ValueError if it cannot."""
+    """The estimator, reading changes from a face [1, H, W, 3]; ValueError if it cannot."""
     if not abilities(estimator).neutral:
         raise ValueError(
             f"The estimator '{estimator.name}' cannot use a neutral photo: leave it out, or choose "

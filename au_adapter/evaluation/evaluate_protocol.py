@@ -121,11 +121,15 @@ def _frames(source: Path | None, folder: Path) -> list[Frame]:
         if not path.is_file():
             with replacing(path) as partial:  # processes do this at once
                 Image.fromarray(sample["image"]).save(partial, "PNG")
-        sides = (label_values([label], side, SET_A) for side in ("left", "right"))
-        left, right = map(torch.from_numpy, sides)
-        aus = AUVector(SET_A, left, left, right).dict()
-        frames.append(Frame(str(path), str(label["identity"]), aus))
+        frames.append(Frame(str(path), str(label["identity"]), _labels(label)))
     return frames
+
+
+def _labels(label: Mapping[str, Any]) -> dict[str, float]:
+    """The AUs of set A that a render shows, by side where the sides differ."""
+    sides = (label_values([label], side, SET_A) for side in ("left", "right"))
+    left, right = map(torch.from_numpy, sides)
+    return AUVector(SET_A, left, left, right).dict()
 
 
 @dataclass(frozen=True)
@@ -188,7 +192,7 @@ class PhotoPictures:
         return resized(picture, (size, size)) if size else picture
 
     def _open(self, file: str) -> tuple[OpenPhoto, Tensor]:
-        """The photo ready to be edited. The last one is kept: rows of one photo follow each other."""
+        """The photo, ready for edits. The last one is kept: rows of one photo follow each other."""
         if file not in self._opened:
             photo = self.photo(file)
             try:

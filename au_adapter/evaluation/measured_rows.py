@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ..estimators.reading import Reading
 from .records import Request, Row
+from .sides import intensities
 
 LOGGER = logging.getLogger("au_adapter")
 
@@ -40,7 +41,17 @@ def measured_rows(
     for request, finite, found in zip(requests, finites, faces, strict=True):
         if not finite:
             LOGGER.warning("%s has NaN or infinity: it is counted, and not measured", request.id)
-        rows.append(Row.of(request, method, finite, found if finite else None, apart))
+        seen = found if finite else None
+        rows.append(
+            Row(
+                **vars(request),
+                method=method,
+                finite=finite,
+                faces=None if seen is None else len(seen),
+                turned=bool(seen) and seen[0].turned,
+                measured=intensities(seen[0].aus, apart) if seen else None,
+            )
+        )
     return rows
 
 

@@ -13,6 +13,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,9 @@ import torch
 from PIL import Image, PngImagePlugin
 from torch import Tensor
 
-from ..data.pictures import opened_picture, read_picture
+from ..data.au_columns import read_notation
+from ..data.pictures import PictureFolder, opened_picture, read_picture
+from ..data.request_tables import RequestRow, read_requests
 from ..disk import replacing, write_text
 from ..estimators import Estimator, read_set
 from ..estimators.reading import codes
@@ -57,6 +60,60 @@ class Wanted:
         """For its file: prompt or photo, seed, FACS code."""
         words = Path(self.photo).stem or re.sub(r"[^a-z0-9]+", "-", self.prompt.lower())[:LONGEST]
         return f"{words.strip('-') or 'picture'}_s{self.seed}_{facs_name(self.aus)}"
+
+
+def prompt_requests(
+    prompts: Sequence[str], aus: Sequence[str], seeds: Sequence[int], table: Path | None = None
+) -> list[Wanted]:
+    """Every prompt with every seed and every AU text; requests of one prompt and seed together.
+
+    table: a CSV with the column aus, for AUs that differ from picture to picture. Where it has the
+    columns prompt and seed, a line is drawn from these instead of those given. ValueError naming
+    the line that cannot be understood.
+    """
+    return _requests("prompt", prompts, aus, seeds, table)
+
+
+def photo_requests(
+    photos: Sequence[Path], aus: Sequence[str], seeds: Sequence[int], table: Path | None = None
+) -> list[Wanted]:
+    """Every photo with every seed and every AU text. photos: files, and folders of pictures. table:
+    as in `prompt_requests`, with the column file, seen from the table, instead of prompt."""
+    files: list[str] = []
+    for given in photos:
+        found = PictureFolder(given).files if given.is_dir() else [given]
+        if not found:
+            raise ValueError(f"{given} holds no pictures")
+        files += map(str, found)
+    return _requests("photo", files, aus, seeds, table)
+
+
+def _requests(
+    kind: str, given: Sequence[str], aus: Sequence[str], seeds: Sequence[int], table: Path | None
+) -> list[Wanted]:
+    """kind: prompt or photo, whatever each request is made from."""
+    if bool(aus) == bool(table):
+        raise ValueError("Give --aus, such as --aus 6B+12C, or --requests with a CSV; one of both")
+    if table:
+        rows = read_requests(table, ("aus",))
+    else:
+        rows = [RequestRow("--aus", {}, read_notation(text, text, "--aus")) for text in aus]
+    column, order, found = {"photo": "file"}.get(kind, kind), {}, []
+    for row in rows:
+        own, seed = row.cells.get(column), row.cells.get("seed")
+        origins = [str(table.parent / own) if kind == "photo" else own] if own else given
+        if not origins:
+            lacks = "names no photo" if kind == "photo" else "has no prompt"
+            raise ValueError(
+                f"{row.where} {lacks}: fill the column {column}, or give {kind.upper()}"
+            )
+        if seed and not re.fullmatch(r"[+-]?[0-9]{1,18}", seed):
+            raise ValueError(f"{row.where}: the seed is '{seed}', expected a whole number")
+        for origin, number in product(origins, [int(seed)] if seed else seeds):
+            found.append(Wanted(row.aus, number, **{kind: origin}))
+            order.setdefault(found[-1].origin, len(order))
+    # Those of one prompt or photo and one seed follow each other, by the first of each.
+    return sorted(found, key=lambda one: order[one.origin])
 
 
 @dataclass

@@ -46,7 +46,7 @@ def facs_name(aus: Mapping[str, float]) -> str:
 
 
 def batch_name(report: Report) -> str:
-    """A file name for a report: the FACS code that all pictures ask for, else all AUs: "AU06+12"."""
+    """A file name for a report: the FACS code of all pictures, or all their AUs: "AU06+12"."""
     requests = [row.requested for row in report.scored()] or [{}]
     if all(one == requests[0] for one in requests):
         return facs_name(requests[0])
@@ -113,8 +113,6 @@ def evaluate_pictures(
         units=tuple(units),
         rows=len(rows) - references,
         references=references,
-        published={},
-        ours=(),
         estimator=readings.estimator if readings else "none",
         method="as given",
         settings=dict(settings or {}),

@@ -11,6 +11,7 @@ import json
 import logging
 import os
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from itertools import groupby, islice
 from pathlib import Path
 from typing import Any, TextIO, TypeVar
@@ -185,16 +186,12 @@ def batches(items: Iterable[T], size: int, key: Callable[[T], Hashable]) -> Iter
 
 
 def _references(protocol: Protocol, generate: Generate) -> Callable[[Request, Tensor], Tensor]:
-    """A function from a request and its pictures [N, H, W, 3] to its reference N times. It keeps
-    the last picture, as requests of one reference follow one another."""
+    """A function from a request and its pictures [N, H, W, 3] to its reference N times."""
     requests = {request.id: request for request in protocol.references}
-    kept: dict[str, Tensor] = {}
+    made = lru_cache(1)(lambda name: _generated(generate, [requests[name]]))
 
     def reference(request: Request, images: Tensor) -> Tensor:
-        if request.reference not in kept:
-            kept.clear()
-            kept[request.reference] = _generated(generate, [requests[request.reference]])
-        picture = kept[request.reference]
+        picture = made(request.reference)  # requests of one reference follow one another
         if picture.shape[1:] != images.shape[1:]:
             raise ValueError(
                 f"{request.id} is {list(images.shape[1:])} and its reference {request.reference} "
