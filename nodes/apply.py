@@ -20,75 +20,49 @@ from .conditioning import Conditioning, with_conds
 from .node import Node
 from .queued_graph import QueuedGraph
 from .sd_unet import read_unet
-from .sockets import CATEGORY, AUAdapterSocket, AUTokensSocket
+from .sockets import AUAdapterSocket, AUTokensSocket
 
 
 class ApplyAUAdapter(Node):
+    """Makes the faces of a picture follow Action Units. Connect its three outputs to a sampler in
+    place of the model, positive and negative that come in.
+
+    model: The base that the adapter was trained on.
+    positive: The prompt; it gets the AUs.
+    negative: The negative prompt; it gets the encoded neutral face, against which guidance (CFG
+        above 1) strengthens the AUs.
+    au_tokens: From AU Encoder: one AU vector for all pictures of the batch, or one for each.
+    strength: Factor on the adapter: 1 as trained, 0 off (everything passes through untouched). The
+        LoRA is scaled with it: LoRA strength x strength.
+    start: Where in sampling the AUs begin to act, 0 = first step. The LoRA is not gated: it changes
+        the weights for the whole run.
+    end: Where in sampling the AUs cease to act, 1 = last step. The LoRA is not gated.
+    mask: Where in the picture the AUs act: white fully, black not at all; any size. One mask, or
+        one for each picture of the batch. The LoRA is not masked.
+    """
+
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="AUA_ApplyAUAdapter",
-            display_name="Apply AU-Adapter",
-            category=CATEGORY,
-            description="Makes the faces of a picture follow Action Units. Connect its three "
-            "outputs to a sampler in place of the model, positive and negative that come in.",
-            search_aliases=["expression", "FACS", "action units", "FineFace", "smile", "emotion"],
+        return cls.schema(
+            "Apply AU-Adapter",
+            aliases=["expression", "FACS", "action units", "FineFace", "smile", "emotion"],
             inputs=[
-                io.Model.Input("model", tooltip="The base that the adapter was trained on."),
-                io.Conditioning.Input("positive", tooltip="The prompt; it gets the AUs."),
-                io.Conditioning.Input(
-                    "negative",
-                    tooltip="The negative prompt; it gets the encoded neutral face, against which "
-                    "guidance (CFG above 1) strengthens the AUs.",
-                ),
+                io.Model.Input("model"),
+                io.Conditioning.Input("positive"),
+                io.Conditioning.Input("negative"),
                 AUAdapterSocket.Input("au_adapter"),
-                AUTokensSocket.Input(
-                    "au_tokens",
-                    tooltip="From AU Encoder: one AU vector for all pictures of the batch, or one "
-                    "for each.",
-                ),
-                io.Float.Input(
-                    "strength",
-                    default=1.0,
-                    min=-10.0,
-                    max=10.0,
-                    step=0.05,
-                    tooltip="Factor on the adapter: 1 as trained, 0 off (everything passes through "
-                    "untouched). The LoRA is scaled with it: LoRA strength x strength.",
-                ),
-                io.Float.Input(
-                    "start",
-                    default=0.0,
-                    min=0.0,
-                    max=1.0,
-                    step=0.01,
-                    advanced=True,
-                    tooltip="Where in sampling the AUs begin to act, 0 = first step. The LoRA is "
-                    "not gated: it changes the weights for the whole run.",
-                ),
-                io.Float.Input(
-                    "end",
-                    default=1.0,
-                    min=0.0,
-                    max=1.0,
-                    step=0.01,
-                    advanced=True,
-                    tooltip="Where in sampling the AUs cease to act, 1 = last step. The LoRA is "
-                    "not gated.",
-                ),
-                io.Mask.Input(
-                    "mask",
-                    optional=True,
-                    tooltip="Where in the picture the AUs act: white fully, black not at all; any "
-                    "size. One mask, or one for each picture of the batch. The LoRA is not masked.",
-                ),
+                AUTokensSocket.Input("au_tokens"),
+                io.Float.Input("strength", default=1.0, min=-10.0, max=10.0, step=0.05),
+                io.Float.Input("start", default=0.0, min=0.0, max=1.0, step=0.01, advanced=True),
+                io.Float.Input("end", default=1.0, min=0.0, max=1.0, step=0.01, advanced=True),
+                io.Mask.Input("mask", optional=True),
             ],
             outputs=[
                 io.Model.Output(),
                 io.Conditioning.Output(display_name="positive"),
                 io.Conditioning.Output(display_name="negative"),
             ],
-            hidden=[io.Hidden.unique_id],
+            shows_text=True,
         )
 
     @classmethod
@@ -206,6 +180,3 @@ def _check_tokens(adapter: AUAdapter, tokens: Tensor) -> None:
             f"the AU_TOKENS are {list(tokens.shape[1:])} (tokens, width), this "
             f"AU_ADAPTER needs {expected}: connect the same AU_ADAPTER to AU Encoder and here."
         )
-
-
-NODES = (ApplyAUAdapter,)

@@ -37,7 +37,6 @@ from .magicface_model import MagicFaceUNet, load_unet
 from .node import Node
 from .queued_graph import QueuedGraph
 from .sockets import (
-    CATEGORY,
     AUVectorSocket,
     FaceCropSocket,
     MagicFaceIDEncoderSocket,
@@ -51,16 +50,19 @@ ALIASES = ["MagicFace", "expression", "face edit", "FACS", "action units"]
 
 
 class LoadMagicFace(Node):
+    """Loads MagicFace's two UNets: those of the bundled model, or from models/magicface as
+    published, or as one file made of both by `au-adapter convert`.
+
+    id_encoder_file: Of the same MagicFace: the same file again, or
+        ID_enc/diffusion_pytorch_model.safetensors, or the converted file.
+    """
+
     @classmethod
     def define_schema(cls) -> io.Schema:
         files = _files()
-        return io.Schema(
-            node_id="AUA_LoadMagicFace",
-            display_name="Load MagicFace",
-            category=CATEGORY,
-            description="Loads MagicFace's two UNets: those of the bundled model, or from "
-            "models/magicface as published, or as one file made of both by `au-adapter convert`.",
-            search_aliases=ALIASES,
+        return cls.schema(
+            "Load MagicFace",
+            aliases=ALIASES,
             inputs=[
                 io.Combo.Input(
                     "denoising_file",
@@ -69,13 +71,7 @@ class LoadMagicFace(Node):
                     tooltip=f"{MAGICFACE} belongs to Load Demo Model. For Stable Diffusion 1.5: "
                     "denoising_unet/diffusion_pytorch_model.safetensors, or the converted file.",
                 ),
-                io.Combo.Input(
-                    "id_encoder_file",
-                    options=files,
-                    default=MAGICFACE,
-                    tooltip="Of the same MagicFace: the same file again, or "
-                    "ID_enc/diffusion_pytorch_model.safetensors, or the converted file.",
-                ),
+                io.Combo.Input("id_encoder_file", options=files, default=MAGICFACE),
             ],
             outputs=[io.Model.Output(), MagicFaceIDEncoderSocket.Output()],
         )
@@ -98,22 +94,23 @@ class LoadMagicFace(Node):
 
 
 class MagicFaceIDEncoder(Node):
+    """Looks at a face once and keeps what MagicFace needs to know of the person. Moving a slider
+    does not run it again.
+
+    image: The face, from Prepare MagicFace.
+    """
+
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="AUA_MagicFaceIDEncoder",
-            display_name="MagicFace ID Encoder",
-            category=CATEGORY,
-            description="Looks at a face once and keeps what MagicFace needs to know of the "
-            "person. Moving a slider does not run it again.",
-            search_aliases=ALIASES,
+        return cls.schema(
+            "MagicFace ID Encoder",
+            aliases=ALIASES,
             inputs=[
                 MagicFaceIDEncoderSocket.Input("id_encoder"),
                 io.Vae.Input("vae", tooltip=VAE_TOOLTIP),
-                io.Image.Input("image", tooltip="The face, from Prepare MagicFace."),
+                io.Image.Input("image"),
                 io.Conditioning.Input(
-                    "conditioning",
-                    tooltip=f"The text that MagicFace was trained with: {PROMPT!r}",
+                    "conditioning", tooltip=f"The text that MagicFace was trained with: {PROMPT!r}"
                 ),
             ],
             outputs=[MagicFaceIDSocket.Output()],
@@ -133,41 +130,35 @@ class MagicFaceIDEncoder(Node):
 
 
 class ApplyMagicFace(Node):
+    """Makes a sampler draw the face of a photo with other Action Units. Connect its outputs to a
+    sampler with CFG 3, and the picture to Paste Face.
+
+    model: From Load MagicFace.
+    negative: The same text: guidance (CFG) strengthens the change of AUs and nothing else.
+    background: Background and jaw, of Prepare MagicFace.
+    au_vector: The change, not the result: AU12 +3 is three more than in the photo, -3 three less.
+        Trained within -5..5, useful to about -10..10. One for all faces, one for each, or many for
+        one face.
+    face_crop: Of Prepare MagicFace: what Paste Face will not show is held to the photo while the
+        sampler draws. Without it all is drawn anew, as published.
+    """
+
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="AUA_ApplyMagicFace",
-            display_name="Apply MagicFace",
-            category=CATEGORY,
-            description="Makes a sampler draw the face of a photo with other Action Units. Connect "
-            "its outputs to a sampler with CFG 3, and the picture to Paste Face.",
-            search_aliases=ALIASES,
+        return cls.schema(
+            "Apply MagicFace",
+            aliases=ALIASES,
             inputs=[
-                io.Model.Input("model", tooltip="From Load MagicFace."),
+                io.Model.Input("model"),
                 io.Conditioning.Input(
-                    "positive",
-                    tooltip=f"The text that MagicFace was trained with: {PROMPT!r}",
+                    "positive", tooltip=f"The text that MagicFace was trained with: {PROMPT!r}"
                 ),
-                io.Conditioning.Input(
-                    "negative",
-                    tooltip="The same text: guidance (CFG) strengthens the change of AUs and "
-                    "nothing else.",
-                ),
+                io.Conditioning.Input("negative"),
                 MagicFaceIDSocket.Input("magicface_id"),
                 io.Vae.Input("vae", tooltip=VAE_TOOLTIP),
-                io.Image.Input("background", tooltip="Background and jaw, of Prepare MagicFace."),
-                AUVectorSocket.Input(
-                    "au_vector",
-                    tooltip="The change, not the result: AU12 +3 is three more than in the photo, "
-                    "-3 three less. Trained within -5..5, useful to about -10..10. One for all "
-                    "faces, one for each, or many for one face.",
-                ),
-                FaceCropSocket.Input(
-                    "face_crop",
-                    optional=True,
-                    tooltip="Of Prepare MagicFace: what Paste Face will not show is held to the "
-                    "photo while the sampler draws. Without it all is drawn anew, as published.",
-                ),
+                io.Image.Input("background"),
+                AUVectorSocket.Input("au_vector"),
+                FaceCropSocket.Input("face_crop", optional=True),
             ],
             outputs=[
                 io.Model.Output(),
@@ -351,6 +342,3 @@ def magicface_path(file: str) -> Path:
         advice = "it comes with AU-Adapter: install AU-Adapter again, with its weights"
     places = ", ".join(folder_paths.get_folder_paths(MAGICFACE_FOLDER))
     raise FileNotFoundError(f"Load MagicFace: there is no {file} in {places}; {advice}.")
-
-
-NODES = (LoadMagicFace, MagicFaceIDEncoder, ApplyMagicFace)

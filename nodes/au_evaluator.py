@@ -20,7 +20,7 @@ from au_adapter.facs import AUVector
 
 from .compat import ClipVisionModel, command_line, folder_paths, io, show_text
 from .node import Node
-from .sockets import CATEGORY, AUReadingSocket, AUReportSocket, AUVectorSocket, FaceReaderSocket
+from .sockets import AUReadingSocket, AUReportSocket, AUVectorSocket, FaceReaderSocket
 
 SCALES = {"intensities": "absolute", "changes of the source": "change"}
 ALIASES = ["metrics", "measure", "report", "FACS", "action units", "CLIP-I", "LPIPS", "MSE"]
@@ -28,59 +28,42 @@ NAME_TOKEN = "%aus%"
 
 
 class AUEvaluator(Node):
+    """Measures how well pictures show the Action Units that they were asked for, and what else
+    changed beside a source picture.
+
+    images: The pictures to measure.
+    au_vector: What was asked for: one vector for all pictures, or one for each.
+    source: The photo before the edit, or the picture with all AUs at 0: one for all, or one for
+        each. Same size as the pictures. One that is itself among the pictures is the reference and
+        not scored.
+    clip_vision: For CLIP-I, from Load CLIP Vision. Without it CLIP-I is not measured.
+    au_reading: What AU Estimator read in these pictures.
+    face_reader: Reads the pictures where no AU_READING is connected, and the source.
+    request: intensities: the AU vector is what the faces should show, 0..5. changes of the source:
+        it is added to what the source shows, as in MagicFace.
+    plots: Bars of every AU, a scatter of the batch, and a map of what each AU did to the others
+        where several were asked for alone.
+    table: The report in Markdown.
+    """
+
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="AUA_AUEvaluator",
-            display_name="AU Evaluator",
-            category=CATEGORY,
-            description="Measures how well pictures show the Action Units that they were asked "
-            "for, and what else changed beside a source picture.",
-            search_aliases=ALIASES,
+        return cls.schema(
+            "AU Evaluator",
+            aliases=ALIASES,
             inputs=[
-                io.Image.Input("images", tooltip="The pictures to measure."),
-                AUVectorSocket.Input(
-                    "au_vector",
-                    tooltip="What was asked for: one vector for all pictures, or one for each.",
-                ),
-                io.Image.Input(
-                    "source",
-                    optional=True,
-                    tooltip="The photo before the edit, or the picture with all AUs at 0: one for "
-                    "all, or one for each. Same size as the pictures. One that is itself among the "
-                    "pictures is the reference and not scored.",
-                ),
-                io.ClipVision.Input(
-                    "clip_vision",
-                    optional=True,
-                    tooltip="For CLIP-I, from Load CLIP Vision. Without it CLIP-I is not measured.",
-                ),
-                AUReadingSocket.Input(
-                    "au_reading",
-                    optional=True,
-                    tooltip="What AU Estimator read in these pictures.",
-                ),
-                FaceReaderSocket.Input(
-                    "face_reader",
-                    optional=True,
-                    tooltip="Reads the pictures where no AU_READING is connected, and the source.",
-                ),
-                io.Combo.Input(
-                    "request",
-                    options=list(SCALES),
-                    default="intensities",
-                    tooltip="intensities: the AU vector is what the faces should show, 0..5. "
-                    "changes of the source: it is added to what the source shows, as in MagicFace.",
-                ),
+                io.Image.Input("images"),
+                AUVectorSocket.Input("au_vector"),
+                io.Image.Input("source", optional=True),
+                io.ClipVision.Input("clip_vision", optional=True),
+                AUReadingSocket.Input("au_reading", optional=True),
+                FaceReaderSocket.Input("face_reader", optional=True),
+                io.Combo.Input("request", options=list(SCALES), default="intensities"),
             ],
             outputs=[
                 AUReportSocket.Output(),
-                io.Image.Output(
-                    display_name="plots",
-                    tooltip="Bars of every AU, a scatter of the batch, and a map of what each AU "
-                    "did to the others where several were asked for alone.",
-                ),
-                io.String.Output(display_name="table", tooltip="The report in Markdown."),
+                io.Image.Output(display_name="plots"),
+                io.String.Output(display_name="table"),
             ],
         )
 
@@ -141,32 +124,27 @@ def _plots(report: Report) -> tuple[Tensor]:
 
 
 class SaveAUReport(Node):
+    """Writes a report into the output folder: .json and .csv for programs, .md for people, and on
+    request its pictures, named by FACS code.
+
+    images: The pictures of the report, saved under the names in its table, such as
+        AU06C+12D_0001.png.
+    filename_prefix: May name folders: study/%aus%. %aus% becomes the FACS code of what was asked
+        for, and a number follows: AU06C+12D_0001.csv.
+    """
+
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="AUA_SaveAUReport",
-            display_name="Save AU Report",
-            category=CATEGORY,
-            description="Writes a report into the output folder: .json and .csv for programs, .md "
-            "for people, and on request its pictures, named by FACS code.",
-            search_aliases=[*ALIASES, "CSV", "JSON", "export"],
-            is_output_node=True,
+        return cls.schema(
+            "Save AU Report",
+            aliases=[*ALIASES, "CSV", "JSON", "export"],
             inputs=[
                 AUReportSocket.Input("au_report"),
-                io.Image.Input(
-                    "images",
-                    optional=True,
-                    tooltip="The pictures of the report, saved under the names in its table, such "
-                    "as AU06C+12D_0001.png.",
-                ),
-                io.String.Input(
-                    "filename_prefix",
-                    default=NAME_TOKEN,
-                    tooltip="May name folders: study/%aus%. %aus% becomes the FACS code of what "
-                    "was asked for, and a number follows: AU06C+12D_0001.csv.",
-                ),
+                io.Image.Input("images", optional=True),
+                io.String.Input("filename_prefix", default=NAME_TOKEN),
             ],
             outputs=[],
+            is_output_node=True,
             hidden=[io.Hidden.prompt, io.Hidden.extra_pnginfo, io.Hidden.unique_id],
         )
 
@@ -220,6 +198,3 @@ def _metadata(hidden: io.Hidden | None) -> PngInfo | None:
         if value:
             metadata.add_text(name, json.dumps(value))
     return metadata
-
-
-NODES = (AUEvaluator, SaveAUReport)

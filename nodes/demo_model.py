@@ -19,19 +19,19 @@ from .demo_text import build_clip
 from .diffusers_model import build_model
 from .latent_format import latents_of
 from .node import Node
-from .sockets import CATEGORY, AUAdapterSocket
+from .sockets import AUAdapterSocket
 
 
 class LoadDemoModel(Node):
+    """The model that comes with AU-Adapter: draws faces of 128 x 128 pixels on any machine in
+    seconds. For trying things; it knows rendered heads and little else.
+    """
+
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="AUA_LoadDemoModel",
-            display_name="Load Demo Model",
-            category=CATEGORY,
-            description="The model that comes with AU-Adapter: draws faces of 128 x 128 pixels on "
-            "any machine in seconds. For trying things; it knows rendered heads and little else.",
-            search_aliases=["FACS", "action units", "example", "tiny", "checkpoint"],
+        return cls.schema(
+            "Load Demo Model",
+            aliases=["FACS", "action units", "example", "tiny", "checkpoint"],
             inputs=[],
             outputs=[
                 io.Model.Output(),
@@ -91,6 +91,3 @@ def _read(folder: Path, name: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
     tensors = load_file(weights)  # half precision on disk, to be small; single to compute with
     single = {k: v.float() if v.is_floating_point() else v for k, v in tensors.items()}
     return json.loads(config.read_text(encoding="utf-8")), single
-
-
-NODES = (LoadDemoModel,)

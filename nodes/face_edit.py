@@ -29,7 +29,7 @@ from au_adapter.facs import AUVector
 
 from .compat import folder_paths, io, show_text
 from .node import Node
-from .sockets import CATEGORY, AUVectorSocket, FaceCropSocket, FaceLandmarksSocket
+from .sockets import AUVectorSocket, FaceCropSocket, FaceLandmarksSocket
 
 ALIASES = ["MagicFace", "expression", "face edit", "crop face", "FACS"]
 # The widget's words, which saved workflows hold, and the library's.
@@ -43,76 +43,47 @@ SMALL = 0.5  # a face that has to be enlarged to more than twice its size
 
 
 class PrepareMagicFace(Node):
+    """Finds a face in a photo and makes the two pictures that MagicFace reads: the face, and its
+    background with the jaw line.
+
+    image: A photo, or a batch of them; any size.
+    mask: Chooses the face that lies in it, instead of the number below.
+    face_landmarks: Faces that another node found in this photo (AU Estimator, Detect Face
+        Landmarks). Without it they are looked for here.
+    face: Which face of each photo, counted from 0 in the order below; -1 is all of them.
+    mask_rule: What becomes black in the background: the whole person, as the released weights were
+        trained, or the face alone, which keeps hair and clothes in place where a face fills the
+        photo.
+    order: In which order the faces are counted.
+    segmenter: What tells people from background: Google's segmenter, or the weights of BiSeNet that
+        MagicFace's own preparation uses, 79999_iter.pth in models/face_analysis.
+    size: Pixels of a side of the results; 512 is what MagicFace was trained with, 128 the bundled
+        one.
+    """
+
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="AUA_PrepareMagicFace",
-            display_name="Prepare MagicFace",
-            category=CATEGORY,
-            description="Finds a face in a photo and makes the two pictures that MagicFace reads: "
-            "the face, and its background with the jaw line.",
-            search_aliases=ALIASES,
+        return cls.schema(
+            "Prepare MagicFace",
+            aliases=ALIASES,
             inputs=[
-                io.Image.Input("image", tooltip="A photo, or a batch of them; any size."),
-                io.Mask.Input(
-                    "mask",
-                    optional=True,
-                    tooltip="Chooses the face that lies in it, instead of the number below.",
-                ),
-                FaceLandmarksSocket.Input(
-                    "face_landmarks",
-                    optional=True,
-                    tooltip="Faces that another node found in this photo (AU Estimator, Detect "
-                    "Face Landmarks). Without it they are looked for here.",
-                ),
-                io.Int.Input(
-                    "face",
-                    default=0,
-                    min=ALL_FACES,
-                    max=99,
-                    tooltip="Which face of each photo, counted from 0 in the order below; -1 is "
-                    "all of them.",
-                ),
+                io.Image.Input("image"),
+                io.Mask.Input("mask", optional=True),
+                FaceLandmarksSocket.Input("face_landmarks", optional=True),
+                io.Int.Input("face", default=0, min=ALL_FACES, max=99),
+                io.Combo.Input("mask_rule", options=list(RULES)),
+                io.Combo.Input("order", options=list(ORDERS), advanced=True),
                 io.Combo.Input(
-                    "mask_rule",
-                    options=list(RULES),
-                    tooltip="What becomes black in the background: the whole person, as the "
-                    "released weights were trained, or the face alone, which keeps hair and "
-                    "clothes in place where a face fills the photo.",
+                    "segmenter", options=_segmenters(), default=GOOGLE, optional=True, advanced=True
                 ),
-                io.Combo.Input(
-                    "order",
-                    options=list(ORDERS),
-                    advanced=True,
-                    tooltip="In which order the faces are counted.",
-                ),
-                io.Combo.Input(
-                    "segmenter",
-                    options=_segmenters(),
-                    default=GOOGLE,
-                    optional=True,
-                    advanced=True,
-                    tooltip="What tells people from background: Google's segmenter, or the weights "
-                    "of BiSeNet that MagicFace's own preparation uses, 79999_iter.pth in "
-                    "models/face_analysis.",
-                ),
-                io.Int.Input(
-                    "size",
-                    default=512,
-                    min=64,
-                    max=1024,
-                    step=64,
-                    advanced=True,
-                    tooltip="Pixels of a side of the results; 512 is what MagicFace was trained "
-                    "with, 128 the bundled one.",
-                ),
+                io.Int.Input("size", default=512, min=64, max=1024, step=64, advanced=True),
             ],
             outputs=[
                 FaceCropSocket.Output(),
                 io.Image.Output(display_name="face"),
                 io.Image.Output(display_name="background"),
             ],
-            hidden=[io.Hidden.unique_id],
+            shows_text=True,
         )
 
     @classmethod
@@ -141,33 +112,27 @@ class PrepareMagicFace(Node):
 
 
 class PasteFace(Node):
+    """Puts an edited face back into its photo, at the photo's own size. Without a change of AUs the
+    photo itself comes out, and the sampler does not run.
+
+    image: The photo that went into Prepare MagicFace.
+    au_vector: The change that Apply MagicFace got.
+    feather: Width of the soft edge in % of the cut-out square's side; it lies inside the face's
+        mask. 0 is a hard edge.
+    edited: What MagicFace drew, from VAE Decode. Not computed without a change.
+    """
+
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="AUA_PasteFace",
-            display_name="Paste Face",
-            category=CATEGORY,
-            description="Puts an edited face back into its photo, at the photo's own size. Without "
-            "a change of AUs the photo itself comes out, and the sampler does not run.",
-            search_aliases=ALIASES,
+        return cls.schema(
+            "Paste Face",
+            aliases=ALIASES,
             inputs=[
-                io.Image.Input("image", tooltip="The photo that went into Prepare MagicFace."),
+                io.Image.Input("image"),
                 FaceCropSocket.Input("face_crop"),
-                AUVectorSocket.Input("au_vector", tooltip="The change that Apply MagicFace got."),
-                io.Float.Input(
-                    "feather",
-                    default=4.0,
-                    min=0.0,
-                    max=25.0,
-                    step=0.5,
-                    tooltip="Width of the soft edge in % of the cut-out square's side; it lies "
-                    "inside the face's mask. 0 is a hard edge.",
-                ),
-                io.Image.Input(
-                    "edited",
-                    lazy=True,
-                    tooltip="What MagicFace drew, from VAE Decode. Not computed without a change.",
-                ),
+                AUVectorSocket.Input("au_vector"),
+                io.Float.Input("feather", default=4.0, min=0.0, max=25.0, step=0.5),
+                io.Image.Input("edited", lazy=True),
             ],
             outputs=[io.Image.Output()],
         )
@@ -330,6 +295,3 @@ def _repeated(crop: FaceCrop, count: int) -> FaceCrop:
     """One face of one photo as the same face of `count` copies of the photo."""
     squares, masks = crop.squares.repeat(count, 1), crop.masks.repeat(count, 1, 1)
     return FaceCrop(tuple(range(count)), squares, masks, crop.size)
-
-
-NODES = (PrepareMagicFace, PasteFace)

@@ -27,7 +27,6 @@ from au_adapter.facs import ALL_UNITS, SET_A, AUVector
 from .compat import ProgressBar, folder_paths, io, model_management, show_text, ui
 from .node import Node
 from .sockets import (
-    CATEGORY,
     AUReadingSocket,
     AUVectorSocket,
     FaceLandmarksSocket,
@@ -43,42 +42,32 @@ CHUNK = 8  # pictures between two checks for interruption
 
 
 class LoadFaceReader(Node):
+    """What AU Estimator reads faces with: Google's face landmarker from models/face_analysis, or
+    the regressor of the bundled model.
+
+    file: face_landmarker.task finds and reads faces in any picture. The demo regressor takes the
+        whole picture for one of the bundled model's heads.
+    method: How points become Action Units: a network trained on rendered heads (22 units, sides
+        apart), or a table made by hand (12 units).
+    levels: 1 finds faces down to a fifth of the picture's longer side; each level more halves that
+        and takes about four times as long.
+    """
+
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="AUA_LoadFaceReader",
-            display_name="Load Face Reader",
-            category=CATEGORY,
-            description="What AU Estimator reads faces with: Google's face landmarker from "
-            "models/face_analysis, or the regressor of the bundled model.",
-            search_aliases=[*ALIASES, "landmarks", "mediapipe"],
+        return cls.schema(
+            "Load Face Reader",
+            aliases=[*ALIASES, "landmarks", "mediapipe"],
             inputs=[
-                io.Combo.Input(
-                    "file",
-                    options=_files(),
-                    default=LANDMARKER,
-                    tooltip="face_landmarker.task finds and reads faces in any picture. The demo "
-                    "regressor takes the whole picture for one of the bundled model's heads.",
-                ),
+                io.Combo.Input("file", options=_files(), default=LANDMARKER),
                 io.Combo.Input(
                     "method",
                     options=list(METHODS),
                     default=next(iter(METHODS)),
                     advanced=True,
                     optional=True,
-                    tooltip="How points become Action Units: a network trained on rendered heads "
-                    "(22 units, sides apart), or a table made by hand (12 units).",
                 ),
-                io.Int.Input(
-                    "levels",
-                    default=1,
-                    min=1,
-                    max=5,
-                    advanced=True,
-                    optional=True,
-                    tooltip="1 finds faces down to a fifth of the picture's longer side; each "
-                    "level more halves that and takes about four times as long.",
-                ),
+                io.Int.Input("levels", default=1, min=1, max=5, advanced=True, optional=True),
             ],
             outputs=[FaceReaderSocket.Output()],
         )
@@ -110,59 +99,46 @@ def _files() -> list[str]:
 
 
 class AUEstimator(Node):
+    """Reads the Action Units of the faces in pictures: 0 absent .. 5 maximum, left and right of the
+    person apart.
+
+    image: One picture or a batch.
+    face_reader: From Load Face Reader. Without it: face_landmarker.task and the network trained on
+        rendered heads.
+    neutral: A photo of the same person, relaxed: brows that are always high, or corners of the
+        mouth that always hang, are then not taken for an expression.
+    face_landmarks: Faces found before, by this node or by Detect Face Landmarks (MediaPipe), in the
+        same pictures: they are not looked for again.
+    units: Which Action Units AU_VECTOR holds. An AU-Adapter takes only those that it was trained
+        on. AU_READING always holds all.
+    face: Which face of each picture AU_VECTOR holds, 0 being the surest.
+    AU_VECTOR: One face for each picture; relaxed where none is.
+    AU_READING: Every face of every picture, for AU Evaluator.
+    IMAGE: The pictures with faces and AUs drawn in.
+    """
+
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="AUA_AUEstimator",
-            display_name="AU Estimator",
-            category=CATEGORY,
-            description="Reads the Action Units of the faces in pictures: 0 absent .. 5 maximum, "
-            "left and right of the person apart.",
-            search_aliases=ALIASES,
+        return cls.schema(
+            "AU Estimator",
+            aliases=ALIASES,
             inputs=[
-                io.Image.Input("image", tooltip="One picture or a batch."),
-                FaceReaderSocket.Input(
-                    "face_reader",
-                    optional=True,
-                    tooltip="From Load Face Reader. Without it: face_landmarker.task and the "
-                    "network trained on rendered heads.",
-                ),
-                io.Image.Input(
-                    "neutral",
-                    optional=True,
-                    tooltip="A photo of the same person, relaxed: brows that are always high, or "
-                    "corners of the mouth that always hang, are then not taken for an expression.",
-                ),
-                FaceLandmarksSocket.Input(
-                    "face_landmarks",
-                    optional=True,
-                    tooltip="Faces found before, by this node or by Detect Face Landmarks "
-                    "(MediaPipe), in the same pictures: they are not looked for again.",
-                ),
+                io.Image.Input("image"),
+                FaceReaderSocket.Input("face_reader", optional=True),
+                io.Image.Input("neutral", optional=True),
+                FaceLandmarksSocket.Input("face_landmarks", optional=True),
                 io.Combo.Input(
-                    "units",
-                    options=list(UNIT_SETS),
-                    default=next(iter(UNIT_SETS)),
-                    optional=True,
-                    tooltip="Which Action Units AU_VECTOR holds. An AU-Adapter takes only those "
-                    "that it was trained on. AU_READING always holds all.",
+                    "units", options=list(UNIT_SETS), default=next(iter(UNIT_SETS)), optional=True
                 ),
-                io.Int.Input(
-                    "face",
-                    default=0,
-                    min=0,
-                    max=100,
-                    optional=True,
-                    tooltip="Which face of each picture AU_VECTOR holds, 0 being the surest.",
-                ),
+                io.Int.Input("face", default=0, min=0, max=100, optional=True),
             ],
             outputs=[
-                AUVectorSocket.Output(tooltip="One face for each picture; relaxed where none is."),
-                AUReadingSocket.Output(tooltip="Every face of every picture, for AU Evaluator."),
+                AUVectorSocket.Output(),
+                AUReadingSocket.Output(),
                 FaceLandmarksSocket.Output(),
-                io.Image.Output(tooltip="The pictures with faces and AUs drawn in."),
+                io.Image.Output(),
             ],
-            hidden=[io.Hidden.unique_id],
+            shows_text=True,
         )
 
     @classmethod
@@ -283,6 +259,3 @@ def _unused(reader: Estimator, landmarks: dict[str, Any] | None) -> str:
 
 def _numbers(pictures: list[int]) -> str:
     return f"number {', '.join(map(str, pictures[:10]))}{', ...' if len(pictures) > 10 else ''}"
-
-
-NODES = (LoadFaceReader, AUEstimator)
