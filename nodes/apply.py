@@ -7,19 +7,19 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from au_adapter.models.adapter import AUAdapter, check_layers
 from au_adapter.weights.adapter_files import adapter_files, adapter_hash
 
-from .adapter_lora import add_lora
 from .attention import AdapterWrappers
 from .base_check import base_warning
-from .compat import ModelPatcher, WrappersMP, io, show_text
+from .compat import ModelPatcher, WrappersMP, io, load_lora, show_text
 from .conditioning import Conditioning, with_conds
 from .node import Node
 from .queued_graph import QueuedGraph
-from .sd_unet import read_unet
+from .sd_unet import SDUNet, read_unet
 from .sockets import AUAdapterSocket, AUTokensSocket
 
 
@@ -107,7 +107,7 @@ class ApplyAUAdapter(Node):
         applied.attach(patched)
         more = _lora_to_add(strength, [other.strength for other in earlier])
         if au_adapter.lora and au_adapter.lora_strength and more:
-            add_lora(patched, unet, au_adapter, more * au_adapter.lora_strength)
+            _add_lora(patched, unet, au_adapter, more * au_adapter.lora_strength)
         warning = base_warning(model, unet, au_adapter)
         return io.NodeOutput(
             patched,
@@ -161,6 +161,23 @@ def _lora_to_add(strength: float, earlier: list[float]) -> float:
     regions must not apply it twice."""
     there = max(earlier, key=abs, default=0.0)
     return strength - there if abs(strength) > abs(there) else 0.0
+
+
+def _add_lora(model: ModelPatcher, unet: SDUNet, adapter: AUAdapter, strength: float) -> None:
+    """Add the LoRA to a clone of the MODEL as weight patches; strength 1 is as trained."""
+    config, names, tensors = adapter.config, {}, {}
+    for path, (down, up) in adapter.lora.items():
+        weight = "diffusion_model." + unet.weights[f"{path}.weight"]
+        module = weight.removesuffix(".weight")
+        names[module] = weight
+        tensors[f"{module}.lora_A.weight"], tensors[f"{module}.lora_B.weight"] = down, up
+        tensors[f"{module}.alpha"] = torch.tensor(config.lora_scale * config.lora_rank)
+    applied = model.add_patches(load_lora(tensors, names), strength)
+    if len(applied) != len(names):
+        raise ValueError(
+            f"{len(names) - len(applied)} of the {len(names)} weights that the "
+            "LoRA changes were not found in the MODEL; load the adapter with LoRA strength 0."
+        )
 
 
 def _sigma_range(model: ModelPatcher, start: float, end: float) -> dict[str, float]:

@@ -22,8 +22,7 @@ from .au_adapter import ADAPTER_FOLDER, ALIASES
 from .compat import ProgressBar, folder_paths, io, model_management, ui
 from .node import Node
 from .sockets import AUAdapterSocket, LossMapSocket
-from .train_changes import fingerprint
-from .train_files import save_numbered, saved_as
+from .train_files import fingerprint, save_numbered, saved_as
 from .train_request import BASES, DATA, ENCODERS, PRECISIONS, RUNS, UNIT_CHOICES, Request
 
 PREVIEW = 512  # pixels of the longer side, sent to the page
