@@ -35,7 +35,7 @@ from .conditioning import Conditioning, with_conds
 from .magicface_identity import CHANGE, KEY, PHOTO, Identity, IdentityWrappers, PerPicture
 from .magicface_model import MagicFaceUNet, load_unet
 from .node import Node
-from .queued_graph import QueuedGraph
+from .queued_graph import QueuedGraph, file_times
 from .sockets import (
     AUVectorSocket,
     FaceCropSocket,
@@ -59,7 +59,8 @@ class LoadMagicFace(Node):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        files = _files()
+        # The bundled file is among them even if it is missing: the node then says so.
+        files = [*dict.fromkeys([*folder_paths.get_filename_list(MAGICFACE_FOLDER), MAGICFACE])]
         return cls.schema(
             "Load MagicFace",
             aliases=ALIASES,
@@ -120,13 +121,11 @@ class MagicFaceIDEncoder(Node):
     def execute(
         cls, id_encoder: ModelPatcher, vae: VAE, image: Tensor, conditioning: Conditioning
     ) -> io.NodeOutput:
-        photo = vae.encode(image[..., :3])
-        text = conditioning[0][0]
+        photo, text = vae.encode(image[..., :3]), conditioning[0][0]
         _check_text(id_encoder, text)
-        size = [*photo.shape]
-        model_management.load_models_gpu([id_encoder], id_encoder.memory_required(size))
-        features = _look(id_encoder, photo, text)
-        return io.NodeOutput(Identity(features, photo))
+        memory = id_encoder.memory_required([*photo.shape])
+        model_management.load_models_gpu([id_encoder], memory)
+        return io.NodeOutput(Identity(_look(id_encoder, photo, text), photo))
 
 
 class ApplyMagicFace(Node):
@@ -171,8 +170,12 @@ class ApplyMagicFace(Node):
     @classmethod
     def record(cls, graph: QueuedGraph, key: str) -> dict[str, Any]:
         change, guidance = graph.vector(key, "au_vector"), _guidance(graph, key)
+        # Past LoRAs and the like, but not past another pack's loader.
+        before = graph.upstream(key, "model")
+        loader = next((node for node in before if graph.kind(node) is LoadMagicFace), None)
+        files = graph.weight_files(loader)
         return {
-            "magicface": _weights_hash(graph, key),
+            "magicface": _hash(*files, file_times(files)) if files else None,
             "change": change and json.loads(change.to_json()),
             "guidance": guidance.pop() if len(guidance) == 1 else None,
         }
@@ -204,18 +207,6 @@ class ApplyMagicFace(Node):
             _with_background(negative, latents, {**shared, CHANGE: PerPicture(change[:1] * 0)}),
             _latent(magicface_id, batch, face_crop),
         )
-
-
-def _weights_hash(graph: QueuedGraph, key: str) -> str | None:
-    """Hash of the Load MagicFace that a node's MODEL comes from, past LoRAs and the like; None for
-    another pack's loader and for files that the graph does not name."""
-    before = graph.upstream(key, "model")
-    loader = next((node for node in before if graph.kind(node) is LoadMagicFace), None)
-    widgets = graph.widgets(loader) if loader else {}
-    if not widgets or None in widgets.values():
-        return None
-    paths = LoadMagicFace.weight_files(**widgets)
-    return _hash(*paths, tuple(path.stat().st_mtime_ns for path in paths))
 
 
 @lru_cache(maxsize=16)
@@ -326,11 +317,6 @@ def _check_text(model: ModelPatcher, text: Tensor) -> None:
 
 def _pixels(size: tuple[int, int]) -> str:
     return f"{8 * size[1]} x {8 * size[0]}"
-
-
-def _files() -> list[str]:
-    """The choices. The bundled file is among them even if it is missing: the node then says so."""
-    return [*dict.fromkeys([*folder_paths.get_filename_list(MAGICFACE_FOLDER), MAGICFACE])]
 
 
 def magicface_path(file: str) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 from PIL import Image
@@ -92,35 +93,31 @@ class AUEvaluator(Node):
             scale=SCALES[request],
             compare=before and _comparison(clip_vision),
         )
-        return io.NodeOutput(report, *_plots(report), report.markdown())
+        plots = plot_or_reason(lambda: report_plots(report))
+        return io.NodeOutput(report, plots, report.markdown())
 
 
 def _comparison(clip_vision: ClipVisionModel | None) -> Comparison:
     folders = folder_paths.get_folder_paths(MODEL_FOLDER)
     if clip_vision is None:
         return comparison(folders)
+    config = getattr(clip_vision, "config", None)
+    if config is None:  # ComfyUI 0.4.0 keeps none
+        weights = sum(parameter.numel() for parameter in clip_vision.model.parameters())
+        name = f"CLIP Vision of {weights} weights"
+    else:
+        name = f"CLIP Vision {config.get('hidden_size')} x {config.get('num_hidden_layers')}"
     return comparison(
-        folders,
-        clip=lambda x: clip_vision.encode_image(x)["image_embeds"],
-        clip_name=_clip_name(clip_vision),
+        folders, clip=lambda x: clip_vision.encode_image(x)["image_embeds"], clip_name=name
     )
 
 
-def _clip_name(clip_vision: ClipVisionModel) -> str:
-    """Width and depth of the network; its size where ComfyUI keeps no config, as in 0.4.0."""
-    config = getattr(clip_vision, "config", None)
-    if config is None:
-        weights = sum(parameter.numel() for parameter in clip_vision.model.parameters())
-        return f"CLIP Vision of {weights} weights"
-    return f"CLIP Vision {config.get('hidden_size')} x {config.get('num_hidden_layers')}"
-
-
-def _plots(report: Report) -> tuple[Tensor]:
-    """The plots, or a picture of the sentence that says what they need."""
+def plot_or_reason(draw: Callable[[], Tensor]) -> Tensor:
+    """A plot, or a picture of the sentence that says what it needs."""
     try:
-        return (report_plots(report),)
+        return draw()
     except RuntimeError as error:
-        return (sentence_picture(str(error)),)
+        return sentence_picture(str(error))
 
 
 class SaveAUReport(Node):
@@ -156,29 +153,19 @@ class SaveAUReport(Node):
         folder, name, number, _, _ = folder_paths.get_save_image_path(
             prefix, folder_paths.get_output_directory()
         )
-        stem = _free_stem(Path(folder), name, number)
-        if images is not None:
-            _check_pictures(au_report, images)
+        while Path(folder, f"{name}_{number:04d}.json").exists():
+            number += 1  # an older core counts no names that end in .json
+        stem = f"{name}_{number:04d}"
+        pictures = len(au_report.files())
+        if images is not None and pictures != len(images):
+            raise ValueError(
+                f"the report is of {pictures} pictures, but {len(images)} are "
+                "connected: connect the ones that AU Evaluator measured"
+            )
         paths = au_report.write(folder, stem)
         if images is not None:
             paths.append(_save_pictures(au_report, images, Path(folder, stem), cls.hidden))
         return io.NodeOutput(ui=show_text(cls, "\n".join(f"Saved {path}" for path in paths)))
-
-
-def _free_stem(folder: Path, name: str, number: int) -> str:
-    """NAME_0001 or a higher number: an older core counts no names that end in .json."""
-    while (folder / f"{name}_{number:04d}.json").exists():
-        number += 1
-    return f"{name}_{number:04d}"
-
-
-def _check_pictures(report: Report, images: Tensor) -> None:
-    pictures = len(report.files())
-    if pictures != len(images):
-        raise ValueError(
-            f"the report is of {pictures} pictures, but {len(images)} are "
-            "connected: connect the ones that AU Evaluator measured"
-        )
 
 
 def _save_pictures(report: Report, images: Tensor, folder: Path, hidden: io.Hidden | None) -> Path:

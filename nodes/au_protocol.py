@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from au_adapter.evaluation.protocols import load_part
-from au_adapter.evaluation.records import Request
 from au_adapter.facs import SET_A, AUVector
 
 from .au_vector import ALIASES
@@ -56,13 +55,11 @@ class AUProtocol(Node):
     @classmethod
     def execute(cls, protocol: str, number: int, first: int, rows: int) -> io.NodeOutput:
         reference, asked = load_part(protocol, number)
-        chosen = [reference, *_chosen(asked, first, rows)]
+        if first > len(asked):
+            raise ValueError(
+                f"this part has {len(asked)} rows, found first {first}: choose 1 or more"
+            )
+        chosen = [reference, *asked[first - 1 :][: rows or None]]
         vectors = AUVector.stack([AUVector.from_dict(row.requested, SET_A) for row in chosen])
         labels = "\n".join(row.id for row in chosen)
         return io.NodeOutput(vectors, reference.prompt, reference.seed, len(chosen), labels)
-
-
-def _chosen(rows: list[Request], first: int, most: int) -> list[Request]:
-    if first > len(rows):
-        raise ValueError(f"this part has {len(rows)} rows, found first {first}: choose 1 or more")
-    return rows[first - 1 :][: most or None]

@@ -9,8 +9,6 @@ from au_adapter.facs import (
     POLICIES,
     WORDINGS,
     AUVector,
-    FaceText,
-    Preset,
     describe_conflicts,
     face_text,
     read_presets,
@@ -86,18 +84,14 @@ class AUText(Node):
             for i in range(len(au_vector))
         ]
         texts = [face.text for face in faces]
-        notes = "\n".join([*describe_conflicts(au_vector), *_left_out(faces)])
+        left_out = [
+            f"left out{f' of face {number}' if len(faces) > 1 else ''}: {reason}"
+            for number, face in enumerate(faces)
+            for reason in face.left_out
+        ]
+        notes = "\n".join([*describe_conflicts(au_vector), *left_out])
         shown = show_text(cls, "\n".join([*texts[:1], *notes.splitlines()]))
         return io.NodeOutput(texts, notes, ui=shown)
-
-
-def _left_out(faces: list[FaceText]) -> list[str]:
-    """What texts leave out, with the face's number where there are several, counted from 0."""
-    return [
-        f"left out{f' of face {number}' if len(faces) > 1 else ''}: {reason}"
-        for number, face in enumerate(faces)
-        for reason in face.left_out
-    ]
 
 
 class AUFromText(Node):
@@ -128,16 +122,12 @@ class AUFromText(Node):
 
     @classmethod
     def execute(cls, text: str) -> io.NodeOutput:
-        found = understand(text, _own_presets())
+        file = _own_expressions()
+        found = understand(text, read_presets(file) if file.is_file() else {})
         explanation = "\n".join(found.lines)
         return io.NodeOutput(found.vector, explanation, ui=show_text(cls, explanation))
 
 
 def _own_expressions() -> Path:
+    """The file with expressions of the person who runs ComfyUI, if there is one."""
     return Path(folder_paths.get_user_directory(), *OWN_EXPRESSIONS)
-
-
-def _own_presets() -> dict[str, Preset]:
-    """Expressions of the person who runs ComfyUI; none where there is no file of them."""
-    file = _own_expressions()
-    return read_presets(file) if file.is_file() else {}

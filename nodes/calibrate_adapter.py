@@ -6,10 +6,11 @@ from torch import Tensor
 
 from au_adapter.estimators.reading import ReadingSet
 from au_adapter.evaluation.fit_calibration import PRICE, changes, fit_calibration, observations
-from au_adapter.evaluation.plots import calibration_plot, sentence_picture
+from au_adapter.evaluation.plots import calibration_plot
 from au_adapter.facs import AUVector
 from au_adapter.models.adapter import AUAdapter
 
+from .au_evaluator import plot_or_reason
 from .compat import io, show_text
 from .node import Node
 from .sockets import AUAdapterSocket, AUReadingSocket, AUVectorSocket
@@ -63,14 +64,9 @@ class CalibrateAUAdapter(Node):
         newer = fit_calibration(au_vector, au_reading, costs=costs)
         older = au_adapter.calibration
         calibration = newer if older is None else older.joined(newer)
-        try:
-            plot = calibration_plot(newer, observations(au_vector, au_reading))
-        except RuntimeError as error:
-            plot = sentence_picture(str(error))
+        seen = observations(au_vector, au_reading)
+        plot = plot_or_reason(lambda: calibration_plot(newer, seen))
         silent = ", ".join(f"AU{unit}" for unit in newer.unresponsive())
         told = f"{silent} did not answer and stays as asked for" if silent else ""
-        return io.NodeOutput(
-            au_adapter.with_calibration(calibration),
-            plot,
-            ui=show_text(cls, told),
-        )
+        adapter = au_adapter.with_calibration(calibration)
+        return io.NodeOutput(adapter, plot, ui=show_text(cls, told))
