@@ -14,34 +14,16 @@ from torch.nn.functional import adaptive_avg_pool2d
 from au_adapter.bundled import MAGICFACE
 from au_adapter.faces.squares import FaceCrop
 from au_adapter.facs import AUVector
-from au_adapter.models.magicface import (
-    ID_TIMESTEP,
-    PROMPT,
-    change_of,
-    collect_features,
-)
+from au_adapter.models.magicface import ID_TIMESTEP, PROMPT, change_of, collect_features
 from au_adapter.weights.magicface_files import DENOISING, ID_ENCODER, magicface_hash, read_unet_file
 
-from .compat import (
-    VAE,
-    CONDRegular,
-    ModelPatcher,
-    WrappersMP,
-    folder_paths,
-    io,
-    model_management,
-)
+from .compat import VAE, CONDRegular, ModelPatcher, WrappersMP, folder_paths, io, model_management
 from .conditioning import Conditioning, with_conds
 from .magicface_identity import CHANGE, KEY, PHOTO, Identity, IdentityWrappers, PerPicture
 from .magicface_model import MagicFaceUNet, load_unet
 from .node import Node
 from .queued_graph import QueuedGraph, file_times
-from .sockets import (
-    AUVectorSocket,
-    FaceCropSocket,
-    MagicFaceIDEncoderSocket,
-    MagicFaceIDSocket,
-)
+from .sockets import AUVectorSocket, FaceCropSocket, MagicFaceIDEncoderSocket, MagicFaceIDSocket
 
 MAGICFACE_FOLDER = "magicface"
 DEMO_WIDTH = 128  # text width of the bundled model
@@ -192,7 +174,16 @@ class ApplyMagicFace(Node):
         au_vector: AUVector,
         face_crop: FaceCrop | None = None,
     ) -> io.NodeOutput:
-        _check_model(model)
+        if not isinstance(network := model.model.diffusion_model, MagicFaceUNet):
+            raise ValueError(
+                f"the connected MODEL is a {type(network).__name__} of another model. "
+                "Connect the MODEL of Load MagicFace; LoRAs may lie between."
+            )
+        if model.get_wrappers(WrappersMP.DIFFUSION_MODEL, KEY):
+            raise ValueError(
+                "this MODEL carries an identity already. Connect the MODEL of Load "
+                "MagicFace itself to each Apply MagicFace."
+            )
         for text in (positive, negative):
             _check_text(model, text[0][0])
         change = change_of(au_vector)
@@ -267,21 +258,20 @@ def _latent(identity: Identity, batch: int, crop: FaceCrop | None) -> dict[str, 
     drawn = adaptive_avg_pool2d(crop.masks[:, None], identity.size).to(device)
     # Empty where the face is drawn: it starts from pure noise, as published.
     held = identity.latents.to(device) * (drawn < 1)
-    copies = batch // identity.photos
-    return {
-        "samples": held.repeat(copies, 1, 1, 1),
-        "noise_mask": drawn.repeat(copies, 1, 1, 1),
-    }
+    copies = (batch // identity.photos, 1, 1, 1)
+    return {"samples": held.repeat(copies), "noise_mask": drawn.repeat(copies)}
 
 
 def _batch(identity: Identity, background: Tensor, changes: int) -> int:
     """The number of pictures; ValueError unless photos, backgrounds and changes agree."""
-    found = (len(background), tuple(background.shape[-2:]))
-    if found != (identity.photos, identity.size):
+    found, expected = (
+        (len(latents), 8 * latents.shape[3], 8 * latents.shape[2])
+        for latents in (background, identity.latents)
+    )
+    if found != expected:
         raise ValueError(
-            f"the background is {found[0]} picture(s) of {_pixels(found[1])} "
-            f"pixels, MAGICFACE_ID {identity.photos} of {_pixels(identity.size)}: connect "
-            "both pictures of the same Prepare MagicFace."
+            "the background is {} picture(s) of {} x {} pixels, MAGICFACE_ID {} of {} x {}: "
+            "connect both pictures of the same Prepare MagicFace.".format(*found, *expected)
         )
     if changes != identity.photos and 1 not in (changes, identity.photos):
         raise ValueError(
@@ -289,20 +279,6 @@ def _batch(identity: Identity, background: Tensor, changes: int) -> int:
             f"of them, or {identity.photos}, or choose one face in Prepare MagicFace."
         )
     return max(changes, identity.photos)
-
-
-def _check_model(model: ModelPatcher) -> None:
-    network = model.model.diffusion_model
-    if not isinstance(network, MagicFaceUNet):
-        raise ValueError(
-            f"the connected MODEL is a {type(network).__name__} of another model. "
-            "Connect the MODEL of Load MagicFace; LoRAs may lie between."
-        )
-    if model.get_wrappers(WrappersMP.DIFFUSION_MODEL, KEY):
-        raise ValueError(
-            "this MODEL carries an identity already. Connect the MODEL of Load "
-            "MagicFace itself to each Apply MagicFace."
-        )
 
 
 def _check_text(model: ModelPatcher, text: Tensor) -> None:
@@ -313,10 +289,6 @@ def _check_text(model: ModelPatcher, text: Tensor) -> None:
             f"the CONDITIONING is {text.shape[-1]} numbers wide, MagicFace needs "
             f"{width} here: encode the text with the CLIP of {clip}, and take its VAE too."
         )
-
-
-def _pixels(size: tuple[int, int]) -> str:
-    return f"{8 * size[1]} x {8 * size[0]}"
 
 
 def magicface_path(file: str) -> Path:

@@ -164,16 +164,12 @@ class SaveAUReport(Node):
             )
         paths = au_report.write(folder, stem)
         if images is not None:
-            paths.append(_save_pictures(au_report, images, Path(folder, stem), cls.hidden))
+            paths.append(Path(folder, stem))
+            paths[-1].mkdir(parents=True)
+            for file, image in zip(au_report.files(), images, strict=True):
+                pixels = (image.cpu().clamp(0, 1) * 255).round().byte().numpy()
+                Image.fromarray(pixels).save(paths[-1] / file, pnginfo=_metadata(cls.hidden))
         return io.NodeOutput(ui=show_text(cls, "\n".join(f"Saved {path}" for path in paths)))
-
-
-def _save_pictures(report: Report, images: Tensor, folder: Path, hidden: io.Hidden | None) -> Path:
-    folder.mkdir(parents=True)
-    for name, image in zip(report.files(), images, strict=True):
-        pixels = (image.cpu().clamp(0, 1) * 255).round().byte().numpy()
-        Image.fromarray(pixels).save(folder / name, pnginfo=_metadata(hidden))
-    return folder
 
 
 def _metadata(hidden: io.Hidden | None) -> PngInfo | None:

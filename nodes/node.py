@@ -13,6 +13,7 @@ from .compat import io
 from .queued_graph import QueuedGraph
 
 CATEGORY = "AU-Adapter"
+NAMED = (FileNotFoundError, OSError, ValueError)  # what an error of one of them is raised as
 
 
 class Node(io.ComfyNode):
@@ -91,17 +92,11 @@ def _with_name(execute: Callable) -> Callable:
         try:
             return execute(cls, *values, **inputs)
         except (ValueError, OSError, RuntimeError) as error:
-            name, kind = cls.define_schema().display_name, _kind(error)
-            if kind is None or str(error).startswith(name):
+            name = cls.define_schema().display_name
+            kind = next((kind for kind in NAMED if isinstance(error, kind)), type(error))
+            # Core handles some errors by their class, such as exhausted memory: they stay as is.
+            if kind not in (*NAMED, RuntimeError) or str(error).startswith(name):
                 raise
             raise kind(f"{name}: {error}") from error
 
     return named
-
-
-def _kind(error: Exception) -> type[Exception] | None:
-    """The class to raise an error as; None for one that core handles by its class, such as
-    exhausted memory."""
-    kinds = (FileNotFoundError, OSError, ValueError)
-    found = next((kind for kind in kinds if isinstance(error, kind)), None)
-    return RuntimeError if type(error) is RuntimeError else found

@@ -26,18 +26,14 @@ from au_adapter.facs import ALL_UNITS, SET_A, AUVector
 
 from .compat import ProgressBar, folder_paths, io, model_management, show_text, ui
 from .node import Node
-from .sockets import (
-    AUReadingSocket,
-    AUVectorSocket,
-    FaceLandmarksSocket,
-    FaceReaderSocket,
-)
+from .sockets import AUReadingSocket, AUVectorSocket, FaceLandmarksSocket, FaceReaderSocket
 
 LOGGER = logging.getLogger("au_adapter")
 ALIASES = ["FACS", "action units", "expression", "face", "LibreFace", "OpenFace", "emotion"]
 LANDMARKER, DEMO = FACE_LANDMARKER.names[0], "demo regressor"
 METHODS = {"trained on renders": "mesh", "blendshape table": "blendshapes"}
 UNIT_SETS = {"12 (set A)": SET_A, "17 (sets A and B)": ALL_UNITS, "all that it reads": None}
+NO_TRIANGLES = torch.empty(0, 3).long()
 CHUNK = 8  # pictures between two checks for interruption
 
 
@@ -55,11 +51,14 @@ class LoadFaceReader(Node):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
+        found = [n for n in folder_paths.get_filename_list(MODEL_FOLDER) if n.endswith(".task")]
+        # The landmarker is among them even if it is missing: the node then says how to get it.
+        files = [*dict.fromkeys([LANDMARKER, *found]), DEMO]
         return cls.schema(
             "Load Face Reader",
             aliases=[*ALIASES, "landmarks", "mediapipe"],
             inputs=[
-                io.Combo.Input("file", options=_files(), default=LANDMARKER),
+                io.Combo.Input("file", options=files, default=LANDMARKER),
                 io.Combo.Input(
                     "method",
                     options=list(METHODS),
@@ -76,26 +75,18 @@ class LoadFaceReader(Node):
     def execute(
         cls, file: str, method: str = "trained on renders", levels: int = 1
     ) -> io.NodeOutput:
-        if file == DEMO:
-            device = model_management.get_torch_device()
-            return io.NodeOutput(open_estimator("demo").to(device))
         return io.NodeOutput(_open(file, METHODS[method], levels))
 
 
 def _open(file: str, name: str = "mesh", levels: int = 1) -> Estimator:
-    """An estimator on the landmarker's file."""
+    """An estimator on the landmarker's file, or the bundled one, on core's device."""
+    device = model_management.get_torch_device()
+    if file == DEMO:
+        return open_estimator("demo").to(device)
     folders = folder_paths.get_folder_paths(MODEL_FOLDER)
     # A file that is only in the download cache has no full path here, and is found there.
     path = folder_paths.get_full_path(MODEL_FOLDER, file)
-    reader = open_estimator(name, path, folders, levels)
-    return reader.to(model_management.get_torch_device())
-
-
-def _files() -> list[str]:
-    """The choices. The landmarker is among them even if it is missing: the node then says how to
-    get it."""
-    found = [n for n in folder_paths.get_filename_list(MODEL_FOLDER) if n.endswith(".task")]
-    return [*dict.fromkeys([LANDMARKER, *found]), DEMO]
+    return open_estimator(name, path, folders, levels).to(device)
 
 
 class AUEstimator(Node):
@@ -151,19 +142,34 @@ class AUEstimator(Node):
         units: str = "12 (set A)",
         face: int = 0,
     ) -> io.NodeOutput:
-        reader = face_reader or _default_reader(face_landmarks, neutral)
+        if face_reader is not None:
+            reader = face_reader
+        elif face_landmarks is not None and neutral is None:  # needs no file
+            reader = LandmarkEstimator(MeshMeasure(), None)
+        else:
+            reader = _open(LANDMARKER)
         if neutral is not None:
             reader = relative_to(reader, neutral)
+        can = abilities(reader)
         readings, frames = _read(reader, image, face_landmarks)
         seen = ReadingSet(reader.name, len(image), tuple(readings))
-        chosen = UNIT_SETS[units] or reader.units
-        summary = _summary(seen, face) + _unused(reader, face_landmarks)
+        summary = _summary(seen, face)
+        if face_landmarks is None:
+            triangles = reader.landmarker.geometry.triangles if can.landmarks else NO_TRIANGLES
+            face_landmarks = to_face_landmarks(frames, tuple(image.shape[1:3]), triangles)
+        elif not can.landmarks:
+            unused = (
+                f"FACE_LANDMARKS are not used, {reader.name} reads whole pictures: "
+                "disconnect one of both"
+            )
+            LOGGER.warning("AU Estimator: %s", unused)
+            summary += f"; {unused}"
         show_text(cls, summary)
         return io.NodeOutput(
-            _vector(seen, chosen, face),
+            _vector(seen, UNIT_SETS[units] or reader.units, face),
             seen,
-            face_landmarks or _landmarks(reader, frames, image),
-            draw_readings(image, seen, frames, abilities(reader).weak),
+            face_landmarks,
+            draw_readings(image, seen, frames, can.weak),
             ui=ShownReadings(summary, seen),
         )
 
@@ -177,13 +183,6 @@ class ShownReadings(ui.PreviewText):
 
     def as_dict(self) -> dict[str, Any]:
         return {**super().as_dict(), "au_readings": (self.seen.to_dict(),)}
-
-
-def _default_reader(landmarks: dict[str, Any] | None, neutral: Tensor | None) -> LandmarkEstimator:
-    """The network trained on renders; with faces already found it needs no file."""
-    if landmarks is not None and neutral is None:
-        return LandmarkEstimator(MeshMeasure(), None)
-    return _open(LANDMARKER)
 
 
 def _read(
@@ -214,13 +213,6 @@ def _parts(images: Tensor) -> Iterator[tuple[int, Tensor]]:
         progress.update(len(part))
 
 
-def _landmarks(reader: Estimator, frames: list[list[Face]], images: Tensor) -> dict[str, Any]:
-    triangles = torch.empty(0, 3).long()
-    if abilities(reader).landmarks:
-        triangles = reader.landmarker.geometry.triangles
-    return to_face_landmarks(frames, tuple(images.shape[1:3]), triangles)
-
-
 def _vector(seen: ReadingSet, units: tuple[int, ...], face: int) -> AUVector:
     """One face of each picture, neutral where there is none."""
     rows = []
@@ -244,17 +236,6 @@ def _summary(seen: ReadingSet, face: int) -> str:
             f"; {len(turned)} turned further than {TURNED:g} degrees ({_numbers(turned)}): guesses"
         )
     return text
-
-
-def _unused(reader: Estimator, landmarks: dict[str, Any] | None) -> str:
-    """A warning where landmarks are connected to a reader that does not use them."""
-    if landmarks is None or abilities(reader).landmarks:
-        return ""
-    text = (
-        f"FACE_LANDMARKS are not used, {reader.name} reads whole pictures: disconnect one of both"
-    )
-    LOGGER.warning("AU Estimator: %s", text)
-    return f"; {text}"
 
 
 def _numbers(pictures: list[int]) -> str:

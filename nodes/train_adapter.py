@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 from PIL import Image
-from torch import Tensor
 
 from au_adapter.data.pictures import read_picture
 from au_adapter.evaluation.plots import sentence_picture
@@ -137,7 +136,7 @@ class TrainAUAdapter(Node):
             _forget(request.folder)
         model_management.unload_all_models()
         model_management.soft_empty_cache()
-        with _explained(request.folder):
+        with _explained():
             trained = _follow(request)
             return _output(request, trained)
 
@@ -169,17 +168,15 @@ def _follow(request: Request) -> int:
         for event in training.events():
             model_management.throw_exception_if_processing_interrupted()
             if event is not None:
-                done += event["event"] == "step"
-                _show(bar, event)
+                kind = event["event"]
+                done += kind == "step"
+                if kind in ("start", "step"):
+                    bar.update_absolute(event["step"])
+                if kind == "validation":
+                    with Image.open(Path(event["pictures"]) / SHEET) as sheet:
+                        preview = ("JPEG", sheet.convert("RGB"), PREVIEW)
+                    bar.update_absolute(event["step"], preview=preview)
     return done
-
-
-def _show(bar: ProgressBar, event: Mapping[str, Any]) -> None:
-    if event["event"] in ("start", "step"):
-        bar.update_absolute(event["step"])
-    if event["event"] == "validation":
-        with Image.open(Path(event["pictures"]) / SHEET) as sheet:
-            bar.update_absolute(event["step"], preview=("JPEG", sheet.convert("RGB"), PREVIEW))
 
 
 def _output(request: Request, trained: int) -> io.NodeOutput:
@@ -201,20 +198,16 @@ def _output(request: Request, trained: int) -> io.NodeOutput:
         report += f"\n\nSaved as {file}"
     report += f" in models/{ADAPTER_FOLDER}"
     losses = {"loss": read_losses(request.folder)}
-    return io.NodeOutput(adapter, losses, report, _pictures(request), ui=ui.PreviewText(report))
-
-
-def _pictures(request: Request) -> Tensor:
-    """The latest sheet of validation, or a picture of a sentence that there is none."""
-    sheets = sorted((request.folder / "validation").glob(f"*/{SHEET}"))
-    if not sheets:
+    if sheets := sorted((request.folder / "validation").glob(f"*/{SHEET}")):
+        pictures = read_picture(sheets[-1])
+    else:
         every = request.validate_every
-        return sentence_picture(f"No faces were drawn yet: validate_every is {every}")
-    return read_picture(sheets[-1])
+        pictures = sentence_picture(f"No faces were drawn yet: validate_every is {every}")
+    return io.NodeOutput(adapter, losses, report, pictures, ui=ui.PreviewText(report))
 
 
 @contextmanager
-def _explained(folder: Path) -> Iterator[None]:
+def _explained() -> Iterator[None]:
     """Turn a failure of the training process into one sentence that says what to do here."""
     try:
         yield
