@@ -17,6 +17,17 @@ from .vector import AUVector
 
 EXPRESSIONS = Path(__file__).with_name("expressions.json")
 KEYS = ("aus", "set_a", "set_b", "source", "note", "variants", "words")
+#: The sources name some looks twice: the other name -> the one that `looks` lists.
+SAME_LOOK = {
+    **{"happy": "happiness", "sad": "sadness", "surprised": "surprise"},
+    **{"fearful": "fear", "angry": "anger", "disgusted": "disgust"},
+}
+GROUPS = ("Emotions", "Looks", "Mixed emotions")
+# The group of the expressions of a source; those of others are looks.
+_GROUP_OF = {
+    "EMFACS, quick list": "Emotions",
+    "Du, Tao & Martinez, PNAS 2014": "Mixed emotions",
+}
 
 
 @dataclass(frozen=True)
@@ -32,6 +43,11 @@ class Preset:
     note: str = ""
     variants: tuple[int, ...] = ()
     words: tuple[str, ...] = ()
+
+    @property
+    def group(self) -> str:
+        """One of GROUPS, by its source."""
+        return _GROUP_OF.get(self.source, "Looks")
 
     def vector(self, form: str = "full") -> AUVector:
         """The recipe as one face. `form`: "full", "set_a" or "set_b"; ValueError where it cannot be
@@ -95,3 +111,14 @@ def _read_entry(name: str, entry: Mapping) -> Preset:
 
 
 PRESETS: dict[str, Preset] = read_presets(EXPRESSIONS)
+
+
+def looks() -> list[tuple[Preset, tuple[str, ...]]]:
+    """The recipes as a list that people choose from: each look once, with its other names, group by
+    group."""
+    found = [
+        (entry, tuple(other for other, same in SAME_LOOK.items() if same == name))
+        for name, entry in PRESETS.items()
+        if name not in SAME_LOOK
+    ]
+    return sorted(found, key=lambda look: GROUPS.index(look[0].group))
