@@ -1,4 +1,4 @@
-"""Action Units that pull against each other, from `conflicts.json`: which sets, in what way, why."""
+"""Action Units that pull against each other, from `conflicts.json`: which, in what way, and why."""
 
 from __future__ import annotations
 

@@ -69,9 +69,7 @@ class Sense:
 
     def joined(self, other: Sense) -> Sense:
         """Both, where a word may be either; of two of a kind, this one's."""
-        changes: dict[str, Any] = {
-            f.name: getattr(self, f.name) or getattr(other, f.name) for f in fields(self)
-        }
+        changes = {f.name: getattr(self, f.name) or getattr(other, f.name) for f in fields(self)}
         return replace(self, **{**changes, "does": {**other.does, **self.does}})
 
 
@@ -92,7 +90,7 @@ class Lexicon:
         }
         self._exact: dict[tuple[str, ...], Sense] = {}
         self._stems: dict[tuple[str, ...], Sense] = {}
-        self._known: set[str] = set()
+        self.known: set[str] = set()  # all single words, for suggestions
         self._joined: set[tuple[str, str]] = set()  # neighbours in the names of expressions
         for phrase, sense in _senses(data):
             self._add(phrase, sense)
@@ -130,36 +128,33 @@ class Lexicon:
                 return length, exact or stems
         return 1, None
 
-    def known_words(self) -> list[str]:
-        """All single words, for suggestions."""
-        return sorted(self._known)
-
     def _add(self, phrase: str, sense: Sense) -> None:
         words = self.without_articles(phrase.split()) or phrase.split()
         key = tuple(map(stem, words))
         self._stems[key] = self._stems.get(key, Sense()).joined(sense)
-        self._known.update(words)
+        self.known.update(words)
 
     def _add_presets(self, presets: Iterable[Preset]) -> None:
         owner: dict[tuple[str, ...], str] = {}
         for entry in presets:
             for phrase in dict.fromkeys((entry.name, *entry.words)):
-                words = _words(phrase)
+                words = phrase.lower().replace("'", "").replace("-", " ").split()
                 key = tuple(self.without_articles(words))
                 self._joined.update(zip(key, key[1:], strict=False))
                 if not key:
                     raise ValueError(f"'{phrase}' of '{entry.name}' has no word in it")
-                taken = self._stems.get(tuple(map(stem, key)), Sense())
-                if key in owner or _means_something(taken):
+                s = self._stems.get(tuple(map(stem, key)), Sense())
+                # A meaning that does not depend on a part of the face beside it.
+                taken = s.part or s.look or s.degree or s.side or s.negates or s.break_
+                if key in owner or taken:
                     raise ValueError(
                         f"'{phrase}' of '{entry.name}' already means "
                         f"{owner.get(key, 'something else')}: a name or word means one thing; "
                         "choose another"
                     )
                 owner[key] = entry.name
-                look = Look(entry.full, entry.name, entry.source)
-                self._exact[key] = Sense(look=look)
-                self._known.update(key)
+                self._exact[key] = Sense(look=Look(entry.full, entry.name, entry.source))
+                self.known.update(key)
 
 
 @cache
@@ -183,17 +178,6 @@ def stem(word: str) -> str:
     return word[:-1] if len(word) > 3 and word[-1] == word[-2] else word
 
 
-def _means_something(sense: Sense) -> bool:
-    """Whether a phrase has a meaning that does not depend on a part of the face beside it."""
-    return bool(
-        sense.part or sense.look or sense.degree or sense.side or sense.negates or sense.break_
-    )
-
-
-def _words(phrase: str) -> list[str]:
-    return phrase.lower().replace("'", "").replace("-", " ").split()
-
-
 def _senses(data: Mapping[str, Any]) -> Iterable[tuple[str, Sense]]:
     """Every phrase of `phrases.json`, and the names of the AUs, with what it may be."""
     for name, part in data["parts"].items():
@@ -215,9 +199,9 @@ def _senses(data: Mapping[str, Any]) -> Iterable[tuple[str, Sense]]:
     yield from ((phrase, Sense(unclear=why)) for phrase, why in data["ambiguous"].items())
     for what, phrases in data["outside"].items():
         yield from ((phrase, Sense(outside=what)) for phrase in phrases)
-    yield from ((phrase, Sense(beside_degree="boost")) for phrase in data["boosters"])
-    yield from ((phrase, Sense(beside_degree="nothing")) for phrase in data["softeners"])
     kinds = {
+        "boosters": Sense(beside_degree="boost"),
+        "softeners": Sense(beside_degree="nothing"),
         "rest": Sense(rest=True),
         "neutral": Sense(neutral=True),
         "not": Sense(negates=True),

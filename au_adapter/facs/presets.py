@@ -98,16 +98,10 @@ def _read_entry(name: str, entry: Mapping) -> Preset:
         AUVector.parse(entry["aus"])
     except ValueError as error:
         raise ValueError(f"'{name}': {error}") from error
-    return Preset(
-        name,
-        entry["aus"],
-        entry.get("set_a"),
-        entry.get("set_b"),
-        entry.get("source", "yours"),
-        entry.get("note", ""),
-        tuple(entry.get("variants", ())),
-        tuple(words),
-    )
+    texts = {key: entry.get(key) for key in ("set_a", "set_b")}
+    about = {"source": entry.get("source", "yours"), "note": entry.get("note", "")}
+    variants = tuple(entry.get("variants", ()))
+    return Preset(name, entry["aus"], **texts, **about, variants=variants, words=tuple(words))
 
 
 PRESETS: dict[str, Preset] = read_presets(EXPRESSIONS)

@@ -1,5 +1,7 @@
-"""The Action Units of FACS, from `units.json`: number, name, muscles, place, and what is seen on the
-face. Sides are always the subject's."""
+"""The Action Units of FACS, from `units.json`: number, name, muscles, place, and what is seen.
+
+Sides are always the subject's.
+"""
 
 from __future__ import annotations
 
