@@ -14,19 +14,12 @@ import scipy.sparse as sparse
 
 # First and last vertex of every part, from ICT-FaceKit's documentation.
 PARTS = {
-    "face": (0, 9408),
-    "head": (9409, 11247),
-    "mouth_socket": (11248, 13293),
-    "eye_sockets": (13294, 14061),
-    "gums_tongue": (14062, 17038),
-    "teeth": (17039, 21450),
-    "outer_eye_left": (21451, 22220),
-    "inner_eye_left": (22221, 23020),
-    "outer_eye_right": (23021, 23790),
-    "inner_eye_right": (23791, 24590),
-    "tear_and_occlusion": (24591, 25350),
-    "lashes": (25351, 26718),
-}
+    "face": (0, 9408), "head": (9409, 11247), "mouth_socket": (11248, 13293),
+    "eye_sockets": (13294, 14061), "gums_tongue": (14062, 17038), "teeth": (17039, 21450),
+    "outer_eye_left": (21451, 22220), "inner_eye_left": (22221, 23020),
+    "outer_eye_right": (23021, 23790), "inner_eye_right": (23791, 24590),
+    "tear_and_occlusion": (24591, 25350), "lashes": (25351, 26718),
+}  # fmt: skip
 VERTEX_COUNT = 26719
 
 # Multi-PIE 68 landmarks: 0-16 jaw, 17-26 brows, 27-35 nose, 36-47 eyes, 48-67 mouth.
@@ -95,7 +88,9 @@ class HeadModel:
         self.neutral = neutral[kept]
         self.landmarks = renumber[list(LANDMARKS_68)]
         self.meshes = {name: _mesh(name, kept, renumber[triangles]) for name in PARTS}
-        self.skin = self._skin_mesh()
+        face, head = self.meshes["face"], self.meshes["head"]
+        last = head.last if len(head.triangles) else face.last
+        self.skin = Mesh(0, last, np.concatenate([face.triangles, head.triangles]))
         self.shapes = self._shapes(arrays, kept)
         self.identity = (
             arrays["identity"][:MODES, kept].astype(np.float32)
@@ -103,11 +98,6 @@ class HeadModel:
         ).reshape(-1, len(kept) * 3)
         self.masculine = self._masculine_direction()
         self._gather = _gather_matrix(self.skin)
-
-    def _skin_mesh(self) -> Mesh:
-        face, head = self.meshes["face"], self.meshes["head"]
-        last = head.last if len(head.triangles) else face.last
-        return Mesh(0, last, np.concatenate([face.triangles, head.triangles]))
 
     def _shapes(self, arrays: dict, kept: np.ndarray) -> dict[str, np.ndarray]:
         wanted = {name for gains in AU_SHAPES.values() for name in gains} | set(GAZE_SHAPES)
@@ -135,10 +125,7 @@ class HeadModel:
 
         rest: expression shape, with its side -> weight, that stays in the relaxed face.
         """
-        offset = weights.astype(np.float32) @ self.identity[: len(weights)]
-        for name, weight in (rest or {}).items():
-            if name in self.shapes:
-                offset += self.shapes[name] * np.float32(weight)
+        offset = self._moved(weights.astype(np.float32) @ self.identity[: len(weights)], rest or {})
         return self._close_lips(self.neutral + offset.reshape(-1, 3))
 
     def _close_lips(self, vertices: np.ndarray) -> np.ndarray:
@@ -146,8 +133,8 @@ class HeadModel:
         for shape in ("mouthLowerDown", "jawOpen"):
             names = [n for n in (shape, shape + "_L", shape + "_R") if n in self.shapes]
             move = np.sum([self.shapes[n] for n in names], 0).reshape(-1, 3)
-            opening = _lip_gap(move[self.landmarks])
-            excess = _lip_gap(vertices[self.landmarks]) - LIP_GAP
+            opening = lip_gap(move[self.landmarks])
+            excess = lip_gap(vertices[self.landmarks]) - LIP_GAP
             if opening > 1e-3 and excess > 0:
                 share = 0.5 if shape == "mouthLowerDown" else 1.0
                 vertices = vertices - np.float32(share * excess / opening) * move
@@ -164,13 +151,14 @@ class HeadModel:
 
         gaze: (to the subject's left, up), each -1..1 for about 30 degrees.
         """
-        weights = shape_weights(left, right)
-        weights.update(_gaze_weights(gaze))
-        names = [name for name in weights if name in self.shapes]
-        offset = np.zeros(person.size, np.float32)
-        for name in names:
-            offset += self.shapes[name] * np.float32(weights[name])
-        return person + offset.reshape(-1, 3)
+        weights = {**shape_weights(left, right), **_gaze_weights(gaze)}
+        return person + self._moved(np.zeros(person.size, np.float32), weights).reshape(-1, 3)
+
+    def _moved(self, offset: np.ndarray, weights: dict[str, float]) -> np.ndarray:
+        for name, weight in weights.items():
+            if name in self.shapes:
+                offset += self.shapes[name] * np.float32(weight)
+        return offset
 
     def skin_normals(self, vertices: np.ndarray) -> np.ndarray:
         """Unit normals of the skin's vertices [skin.last, 3]."""
@@ -180,7 +168,7 @@ class HeadModel:
         return normals / (length + 1e-9)
 
 
-def _lip_gap(landmarks: np.ndarray) -> float:
+def lip_gap(landmarks: np.ndarray) -> float:
     """Greatest height between the inner lips, cm."""
     return float((landmarks[61:64, 1] - landmarks[67:64:-1, 1]).max())
 
@@ -211,12 +199,17 @@ def _gaze_weights(gaze: tuple[float, float]) -> dict[str, float]:
     }
 
 
-def _read(path: Path) -> dict[str, np.ndarray]:
+def check_model(path: Path) -> None:
+    """FileNotFoundError, with what to do, where there is no face model."""
     if not path.is_file():
         raise FileNotFoundError(
             f"the face model {path} does not exist: fetch it with "
             "`au-adapter download ict-facekit` and give the path of its npz file"
         )
+
+
+def _read(path: Path) -> dict[str, np.ndarray]:
+    check_model(path)
     wanted = ("neutral", "triangles", "expression_names", "expression", "expression_scale",
               "identity", "identity_scale")  # fmt: skip
     with np.load(path) as file:
@@ -234,13 +227,8 @@ def _read(path: Path) -> dict[str, np.ndarray]:
 def _drawn_triangles(triangles: np.ndarray, neutral: np.ndarray) -> np.ndarray:
     """Leave out the clear outer eye shells (they would hide the iris) and what no pose shows."""
     hidden = np.zeros(VERTEX_COUNT, bool)
-    for name in (
-        "outer_eye_left",
-        "outer_eye_right",
-        "tear_and_occlusion",
-        "eye_sockets",
-        "lashes",
-    ):
+    eyes = ("outer_eye_left", "outer_eye_right", "tear_and_occlusion", "eye_sockets", "lashes")
+    for name in eyes:
         first, last = PARTS[name]
         hidden[first : last + 1] = True
     skin = np.arange(VERTEX_COUNT) <= PARTS["head"][1]
