@@ -30,7 +30,7 @@ _LOOSE_LINE = (
 
 @dataclass(frozen=True)
 class Style:
-    """thickness and length in cm; tilt moves the point strands run from."""
+    """A hair style; lengths in cm."""
 
     thickness: float
     end: float | None = None  # height to which long hair hangs

@@ -6,6 +6,7 @@ points to the viewer and x to the subject's left.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,6 +60,11 @@ AU_SHAPES: dict[int, dict[str, float]] = {
     43: {"eyeBlink": 1.04},
 }
 UNITS = tuple(AU_SHAPES)
+# One shape opens the jaw: FACS calls its smaller half 26, and what goes beyond it 27.
+JAW_DROP, JAW_STRETCH = AU_SHAPES[26]["jawOpen"], AU_SHAPES[27]["jawOpen"]
+# Centimetres between the inner lips that each unit adds for one step of intensity: measured on the
+# mean head at intensity 5.
+GAPS = {9: 0.15, 10: 0.14, 16: 0.13, 22: 0.27, 25: 0.16, 26: 0.36, 27: 0.65}
 MIDDLE_UNITS = (17, 18, 22, 23, 25, 26, 27)  # shapes that cannot be driven on one side
 GAZE_SHAPES = ("eyeLookUp", "eyeLookDown", "eyeLookIn", "eyeLookOut")
 LIP_GAP = 0.02  # cm between the inner lips of a closed mouth; the template leaves 0.08
@@ -185,6 +191,20 @@ def shape_weights(left: dict[int, float], right: dict[int, float]) -> dict[str, 
             for side, value in sides.items():
                 weights[shape + side] = weights.get(shape + side, 0.0) + gain * value
     return {name: value for name, value in weights.items() if value}
+
+
+def coded(units: Mapping[str, float]) -> dict[str, float]:
+    """Rendered units of one side, {"26": 3.0}, as a FACS coder scores their picture: 0..5.
+
+    The jaw's shape parts the lips, which the coder then scores as 25 too: lips as far apart as AU26
+    alone parts them are scored as high as that.
+    """
+    jaw = (JAW_DROP * units.get("26", 0.0) + JAW_STRETCH * units.get("27", 0.0)) / 5
+    gap = sum(rate * units.get(str(unit), 0.0) for unit, rate in GAPS.items())
+    parted = max(units.get("25", 0.0), gap / GAPS[26])
+    stretched = 5 * max(0.0, (jaw - JAW_DROP) / (JAW_STRETCH - JAW_DROP))
+    scores = {"25": parted, "26": 5 * jaw / JAW_DROP, "27": stretched}
+    return {**units, **{code: min(5.0, score) for code, score in scores.items()}}
 
 
 def _gaze_weights(gaze: tuple[float, float]) -> dict[str, float]:
