@@ -17,7 +17,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -183,10 +182,10 @@ CONTROLLERS = {"released": Concatenated, "paper": Strided}
 class MagicFace(nn.Module):
     """Both UNets (diffusers' UNet2DConditionModel) with AU encoder and Attribute Controller.
 
-    unet: the denoising one, whose first convolution takes twice the latents' channels (4 more with
-    "mlp_conv"), see `widened`. Latents are [N, C, H, W], Stable Diffusion's of 4 channels; those of
-    the photo and of its background are means of the autoencoder without the scaling factor, those
-    that are denoised have it, as released.
+    unet: the denoising one, see `widen_unet`: its first convolution takes twice the latents'
+    channels, 4 more with "mlp_conv". Latents are [N, C, H, W], Stable Diffusion's of 4 channels;
+    those of the photo and of its background are means of the autoencoder without the scaling
+    factor, those that are denoised have it, as released.
     """
 
     def __init__(
@@ -201,7 +200,11 @@ class MagicFace(nn.Module):
         self.options = {"identity": IDENTITY, "au_encoder": au_encoder, "controller": controller}
         self.au_encoder = AU_ENCODERS[au_encoder](unet.time_embedding.linear_2.out_features)
         self.controller = CONTROLLERS[controller](latent_channels(unet))
-        for module in _unseen(id_encoder):  # nothing to learn, and a step over processes would wait
+        # What comes after the last feature has nothing to learn, and a step over processes would
+        # wait for its gradients.
+        last = id_encoder.up_blocks[-1].attentions[-1]
+        after = (last.transformer_blocks[-1], last.proj_out)
+        for module in (*after, id_encoder.conv_norm_out, id_encoder.conv_out):
             module.requires_grad_(False)
         for path, module in unet.named_modules():
             if path.endswith((".attn1", ".attn2")):
@@ -246,17 +249,6 @@ def latent_channels(unet: nn.Module) -> int:
     return unet.config.out_channels
 
 
-def _unseen(id_encoder: nn.Module) -> list[nn.Module]:
-    """What comes after the last feature of an ID encoder (diffusers), and so has no effect."""
-    last = id_encoder.up_blocks[-1].attentions[-1]
-    return [
-        last.transformer_blocks[-1],
-        last.proj_out,
-        id_encoder.conv_norm_out,
-        id_encoder.conv_out,
-    ]
-
-
 def encode_change(
     au_encoder: nn.Module, change: Tensor, noisy: Tensor
 ) -> tuple[list[Tensor], Tensor | None]:
@@ -280,12 +272,12 @@ def time_term(unet: nn.Module, term: Tensor | None) -> Iterator[None]:
         hook.remove()
 
 
-def guided(without: Tensor, changed: Tensor, scale: float = GUIDANCE) -> Tensor:
+def guide_change(without: Tensor, changed: Tensor, scale: float = GUIDANCE) -> Tensor:
     """Eq. 4: predictions without and with the change of AUs; 1 is the latter alone."""
     return without + scale * (changed - without)
 
 
-def widened(unet: nn.Module, au_encoder: str = "linear_time", more: int = 0) -> nn.Module:
+def widen_unet(unet: nn.Module, au_encoder: str = "linear_time", more: int = 0) -> nn.Module:
     """A copy of a text-to-image UNet (diffusers) that takes the background beside the latents.
 
     more: channels that it takes besides. The new input channels start at zero, so that it first
@@ -294,7 +286,7 @@ def widened(unet: nn.Module, au_encoder: str = "linear_time", more: int = 0) -> 
     latents = latent_channels(unet)
     channels = 2 * latents + more + AU_ENCODERS[au_encoder].channels
     # Names that begin with "_" say which values were defaults, and would win over ours.
-    config: dict[str, Any] = {k: v for k, v in unet.config.items() if not k.startswith("_")}
+    config = {k: v for k, v in unet.config.items() if not k.startswith("_")}
     wide = type(unet).from_config({**config, "in_channels": channels})
     weights = unet.state_dict()
     first = torch.zeros_like(wide.conv_in.weight)
