@@ -1,4 +1,4 @@
-"""The pieces that a face is described in, single AUs and combinations, and how its AUs share them.
+"""The pieces of a face's description, single AUs and combinations, and which of them a face takes.
 
 VQ-AUFace (arXiv 2603.18588) writes 12 Action Units (AUs) and 26 combinations of them, each with a
 text of its own: a combination looks different from the sum of its parts. `texts.json` holds our

@@ -32,8 +32,8 @@ _SLOT = re.compile(r"\{(\d+)\} ")
 
 @dataclass(frozen=True)
 class FaceText:
-    """A text, the constructs in it with their side ("both", "left" or "right"), and sentences on
-    what it does not say."""
+    """A text, its constructs with their side ("both", "left" or "right"), and a sentence on each
+    thing it leaves out."""
 
     text: str
     parts: tuple[tuple[str, Construct], ...]
@@ -101,7 +101,7 @@ def _split_words() -> Mapping[str, int]:
 
 
 def _levels(vector: AUVector) -> tuple[dict[int, int], dict[int, int], list[str]]:
-    """Intensities of the left and the right half in steps 1..5, and what steps cannot say."""
+    """Intensities of the left and the right half in steps 1..5, and what steps cannot express."""
     sides: tuple[dict[int, int], dict[int, int]] = ({}, {})
     left_out = []
     for code, value in vector.dict().items():
@@ -155,7 +155,7 @@ def _sentence(
 
 
 def _drop_weakest(left: dict[int, int], right: dict[int, int], limit: int) -> str:
-    """Take the weakest AU out of both halves, of equals the last one, and say so."""
+    """Remove the weakest AU, of equals the last one, from both halves; a sentence that says so."""
     strength = {n: max(left.get(n, 0), right.get(n, 0)) for n in sorted({*left, *right})}
     weakest = min(reversed(strength), key=strength.__getitem__)
     left.pop(weakest, None)

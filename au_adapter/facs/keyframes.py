@@ -1,4 +1,4 @@
-"""Keyframes: expressions at frames of a clip, and how the face gets from each to the next.
+"""Keyframes: expressions at frames of a clip, with an easing from each to the next.
 
 As text, a line for each: "frame: notation [easing]".
 

@@ -1,5 +1,5 @@
-"""The words that `facs.phrases` understands, from `phrases.json`, `expressions.json` and the names
-of the Action Units, and what each may be."""
+"""The vocabulary of `facs.phrases`: the words of `phrases.json` and `expressions.json`, the names of
+the AUs, and what each can mean."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .presets import PRESETS, Preset
 from .units import UNITS
 
 PHRASES = Path(__file__).with_name("phrases.json")
-# Words behind which an article belongs to one phrase: "corner of the mouth", but "lower the lip".
+# After these words an article continues the phrase: "corner of the mouth", but "lower the lip".
 _PREPOSITIONS = {*("all", "at", "between", "beside", "for", "from", "in", "of", "on", "over", "to")}
 _ENDINGS = {"ing": 3, "ed": 3, "es": 3, "s": 2}  # with the letters that must stand before them
 _IRREGULAR = {
@@ -26,14 +26,14 @@ _IRREGULAR = {
     **{"hidden": "hide", "hung": "hang", "risen": "rise", "rose": "rise", "seen": "see"},
     **{"shot": "shoot", "shown": "show", "stuck": "stick", "sunk": "sink", "sunken": "sink"},
 }
-# AUs whose names read as a part and what it does ("lips part"), or are movements: phrases.json says
-# what these words mean.
+# AUs whose names read as a part and its action ("lips part"), or are movements: phrases.json has
+# these words.
 _NAMED_BY_PARTS = (18, 19, 25, 26, 27, 28, 29, 30, 32, 34, 35, 37, 43, 45, 46)
 
 
 @dataclass(frozen=True)
 class Look:
-    """What a whole face may do: AUs in notation. `name` and `source` of an expression; a look
+    """Something a whole face can do: AUs in notation. `name` and `source` of an expression; a look
     without a name is an action. `one_sided`: means something only with a side."""
 
     notation: str
@@ -44,12 +44,12 @@ class Look:
 
 @dataclass(frozen=True)
 class Sense:
-    """What a word or phrase may be, depending on the words around it.
+    """What a word or phrase can mean, depending on the words around it.
 
-    part: a part of the face; seen: the AUs seen there. does: as an action, what it is on which
-    part: {part: notation}. rest: the action of doing nothing. degree: 1..5. beside_degree: what it
-    does to another word of degree, "boost" or "nothing". side: left, right, both, one (of them) or
-    viewer. break_: "clause", "joint" or "or". unclear, outside: why it cannot be read as AUs.
+    part: a part of the face; seen: the AUs seen there. does: as an action, its meaning by part:
+    {part: notation}. rest: the action of doing nothing. degree: 1..5. beside_degree: its effect on
+    another word of degree, "boost" or "nothing". side: left, right, both, one (of them) or viewer.
+    break_: "clause", "joint" or "or". unclear, outside: why it cannot be read as AUs.
     """
 
     part: str = ""
@@ -68,16 +68,16 @@ class Sense:
     filler: bool = False
 
     def joined(self, other: Sense) -> Sense:
-        """Both, where a word may be either; of two of a kind, this one's."""
+        """Both meanings of a word; where they compete, this one's."""
         changes = {f.name: getattr(self, f.name) or getattr(other, f.name) for f in fields(self)}
         return replace(self, **{**changes, "does": {**other.does, **self.does}})
 
 
 class Lexicon:
-    """Phrases of one word or more and what they may be.
+    """Phrases of one or more words and their meanings.
 
-    Expressions are found as they are written, all else without endings: "surprised" and "surprise"
-    are two expressions, "raised" and "raises" one action.
+    Names of expressions match exactly, all others without endings: "surprised" and "surprise" are
+    two expressions, "raised" and "raises" one action.
     """
 
     def __init__(self, presets: Iterable[Preset]) -> None:
@@ -98,11 +98,11 @@ class Lexicon:
         self._longest = max(map(len, [*self._exact, *self._stems]))
 
     def without_articles(self, words: Iterable[str]) -> list[str]:
-        """Words less those that never matter here: the, his, are, ..."""
+        """The words without articles and the like: the, his, are, ..."""
         return [word for word in words if word not in self._articles]
 
     def runs(self, words: Iterable[str]) -> list[list[str]]:
-        """Words without articles, parted where an article means that a new phrase begins."""
+        """Words without articles, split where an article begins a new phrase."""
         runs: list[list[str]] = [[]]
         article = False
         for word in words:
@@ -117,8 +117,8 @@ class Lexicon:
         return runs
 
     def find(self, words: Sequence[str], start: int) -> tuple[int, Sense | None]:
-        """The longest phrase that begins at `start`: its number of words, and what it may be; 1 and
-        None for a word that is not known."""
+        """The longest phrase that begins at `start`: its number of words and its meaning; 1 and
+        None for an unknown word."""
         for length in range(min(self._longest, len(words) - start), 0, -1):
             key = tuple(words[start : start + length])
             exact, stems = self._exact.get(key), self._stems.get(tuple(map(stem, key)))
@@ -166,7 +166,7 @@ def shipped_lexicon() -> Lexicon:
 def stem(word: str) -> str:
     """A word without the endings of verbs and plurals: raises, raised and raising are "rais".
 
-    Not a word of English any more, and good only for comparing with other stems.
+    Good only for comparison with other stems.
     """
     word = _IRREGULAR.get(word, word)
     for ending, least in _ENDINGS.items():
@@ -179,7 +179,7 @@ def stem(word: str) -> str:
 
 
 def _senses(data: Mapping[str, Any]) -> Iterable[tuple[str, Sense]]:
-    """Every phrase of `phrases.json`, and the names of the AUs, with what it may be."""
+    """Every phrase of `phrases.json` and every name of an AU, with its meaning."""
     for name, part in data["parts"].items():
         place = Sense(part=name, seen=tuple(part["units"]))
         yield from ((phrase, place) for phrase in part["words"])

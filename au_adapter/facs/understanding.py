@@ -1,9 +1,9 @@
-"""Words to Action Units: "slightly doubtful, lips parted, left brow raised" as an AUVector, with an
-account of how each word was understood.
+"""English to Action Units: "slightly doubtful, lips parted, left brow raised" as an AUVector, with
+an account of how each word was understood.
 
-Expressions by name give what their recipe says; what is said about a part of the face goes before
-it, and what is said not to be there goes before both. What could be meant in two ways is refused,
-and so is a word that is not known: a wrong face in silence would be worse.
+The name of an expression gives the AUs of its recipe. A statement about a part of the face
+overrides the recipe, and a negation overrides both. Ambiguous phrases and unknown words are errors,
+because a wrong face would go unnoticed.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ class Understanding:
 
 @dataclass
 class _Statements:
-    """What statements add up to. expressions and actions: intensities; absent: said to be at 0."""
+    """The sum of the statements. expressions, actions: intensities. absent: AUs denied."""
 
     expressions: _Halves = field(default_factory=dict)
     actions: _Halves = field(default_factory=dict)
     absent: dict[tuple[str, int], str] = field(default_factory=dict)  # with the words that say so
 
     def halves(self) -> _Halves:
-        """What remains; ValueError where one AU is asked for and ruled out."""
+        """The result; ValueError where an AU is both asked for and ruled out."""
         for half, words in self.absent.items():
             if half in self.actions:
                 raise ValueError(f"AU{half[1]} is asked for, and ruled out by '{words}': drop one")
@@ -84,7 +84,8 @@ def is_notation(text: str) -> bool:
 
 
 def _pieces(text: str) -> list[tuple[str, dict[str, float] | None]]:
-    """Sentences and entries of our own texts with their codes, and what lies between, with None."""
+    """The text in pieces: sentences and entries that `face_text` wrote, with their codes; all else
+    with None."""
     pieces: list[tuple[str, dict[str, float] | None]] = []
     for sentence in re.split(r"(?<=\.)\s+|\n", text):
         codes = read_sentence(sentence)
@@ -140,7 +141,7 @@ def _refuse_unknown(text: str, parsed: ParsedText, lexicon: Lexicon) -> None:
 
 
 def _add_statement(statement: Statement, lexicon: Lexicon, face: _Statements) -> str:
-    """Add a statement to a face; what it was understood as, in a line."""
+    """Add a statement to a face, and return one line on how it was understood."""
     factor, side = _factor(statement), _side(statement)
     found: _Halves = {}
     for codes in _meanings(statement, lexicon):
@@ -167,7 +168,7 @@ def _add_statement(statement: Statement, lexicon: Lexicon, face: _Statements) ->
 
 
 def _account(found: _Halves) -> str:
-    """Notation of what is there, and AUs that are not."""
+    """The AUs that are there in notation, and those that are not."""
     there = format_notation(_codes({half: value for half, value in found.items() if value}))
     none = ", ".join(f"no AU{code}" for code in _codes(found) if not _codes(found)[code])
     return ", ".join(filter(None, (there, none))) or "neutral"
@@ -237,7 +238,7 @@ def _meanings(statement: Statement, lexicon: Lexicon) -> list[dict[str, float]]:
 
 
 def _look(look: Look | None, statement: Statement, lexicon: Lexicon) -> dict[str, float]:
-    """A look, of an expression on parts of the face ("angry brows") only what is seen there."""
+    """The AUs of a look; on a part of the face ("angry brows"), only those seen there."""
     if look is None:
         return {}
     codes = parse_notation(look.notation)
@@ -254,8 +255,7 @@ def _look(look: Look | None, statement: Statement, lexicon: Lexicon) -> dict[str
 
 
 def _on_side(codes: Mapping[str, float], side: str) -> dict[str, float]:
-    """Codes on one side alone. Codes that have sides keep theirs, or change them, so that the first
-    is on that side."""
+    """Codes on one side alone. Codes with sides are swapped if the first is on the other side."""
     own = next((code[0] for code in codes if code[0] in _SIDES), "")
     if not side or own == side:
         return {**codes}

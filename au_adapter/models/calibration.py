@@ -1,7 +1,7 @@
 """Calibration: one response curve per AU, so that a face measures what was requested.
 
-A request of 3 rarely measures 3, the measure varies between faces, and the rest of the picture
-changes too. A sweep over several faces measures all three; the calibrated request has the least
+A request of 3 rarely measures 3, the measurement varies between faces, and the rest of the picture
+changes too. A sweep over several faces measures all three. The calibrated request has the least
 expected error. `evaluation.fit_calibration` fits the curves, an adapter's file carries them.
 """
 

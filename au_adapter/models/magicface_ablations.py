@@ -1,8 +1,8 @@
 """The alternatives to MagicFace's ID encoder that its paper compares (section IV-C, Table II).
 
-Each takes the place of `MagicFace`: `identify` looks at a photo once, the network predicts noise
-for a change of AUs, with every AU encoder and Attribute Controller. The paper names them in one
-sentence each and published neither code nor weights. What is ours says "ours".
+Each replaces `MagicFace`: `identify` encodes a photo once, and the network predicts noise for a
+change of AUs, with any AU encoder and Attribute Controller. The paper describes each in a sentence,
+without code or weights. "Ours" marks our own choices.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from .magicface import (
 
 
 class Ablation(nn.Module):
-    """What they share: the denoising UNet (diffusers), AU encoder and Attribute Controller.
+    """The common part: denoising UNet (diffusers), AU encoder and Attribute Controller.
 
     Latents are those of `MagicFace`.
     """
@@ -45,7 +45,7 @@ class Ablation(nn.Module):
 
     @classmethod
     def begin(cls, unet: nn.Module, au_encoder: str = "linear_time", **options: Any) -> Ablation:
-        """The network to train, from a text-to-image UNet, which may become part of it."""
+        """A network to train, from a text-to-image UNet, which may become part of it."""
         wide = widen_unet(unet, au_encoder, latent_channels(unet) if cls.sees_photo else 0)
         return cls(wide, au_encoder=au_encoder, **options)
 
@@ -132,7 +132,7 @@ class CLIPIdentity(Ablation):
 
 
 class ControlNetIdentity(Ablation):
-    """ControlNet: the base's denoising UNet as it was, and a ControlNet that sees the rest.
+    """ControlNet: the base's UNet, frozen, and a ControlNet for photo, background and AUs.
 
     Ours: photo and background come as latents, through one convolution that starts at zero in the
     place of ControlNet's picture embedding. The change of AUs is added to ControlNet's own time

@@ -41,7 +41,7 @@ def to_texels(flat: np.ndarray) -> np.ndarray:
 
 
 def spot(centre: np.ndarray, width: float, height: float | None = None) -> np.ndarray:
-    """A soft spot, 1 in its centre, of the given sigma in centimetres [HEIGHT, WIDTH]."""
+    """A Gaussian spot, 1 in its centre, [HEIGHT, WIDTH]; width and height: its sigmas in cm."""
     height = width if height is None else height
     return np.exp(-0.5 * (((X - centre[0]) / width) ** 2 + ((Y - centre[1]) / height) ** 2))
 
@@ -61,7 +61,8 @@ def curve(points: list | np.ndarray, count: int = 24) -> np.ndarray:
 
 
 def stroke(points: np.ndarray, width: float, taper: float = 0.25) -> np.ndarray:
-    """A soft line of the given sigma, thinning out over the taper at both ends [HEIGHT, WIDTH]."""
+    """A soft line through points, [HEIGHT, WIDTH]. width: its sigma in cm. taper: the share of the
+    line over which each end fades."""
     picture = np.zeros(X.shape, np.float32)
     window = _window(points, 4 * width)
     distance, where = _along(points, X[window], Y[window])
@@ -79,7 +80,7 @@ def _window(points: np.ndarray, margin: float) -> tuple[slice, slice]:
 
 
 def _along(points: np.ndarray, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Distance of the places x, y to a polyline, and how far along it they lie, 0..1."""
+    """Distance of the places x, y to a polyline, and their position along it, 0..1."""
     best = np.full(x.shape, 1e6, np.float32)
     where = np.zeros_like(best)
     count = len(points) - 1
@@ -95,7 +96,7 @@ def _along(points: np.ndarray, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray
 
 
 def noise(rng: np.random.Generator, scale: float) -> np.ndarray:
-    """Smooth noise of about unit deviation and the given feature size in cm [HEIGHT, WIDTH]."""
+    """Smooth noise of unit deviation, [HEIGHT, WIDTH]; scale: size of its features in cm."""
     texel = 2 * ACROSS / WIDTH
     sigma = scale / texel
     step = max(int(sigma / 2), 1)

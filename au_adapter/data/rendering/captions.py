@@ -1,4 +1,4 @@
-"""Captions over a small closed vocabulary, from what was sampled. Left and right: the picture's."""
+"""Captions of renders, in a closed vocabulary. Left and right are the picture's."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def _background(scene: Scene, rng: np.random.Generator) -> str:
 
 
 def vocabulary() -> list[str]:
-    """Every word that a caption may hold, and the comma, sorted."""
+    """Every word of the captions, and the comma, sorted."""
     fixed = (
         "a an , and with wearing glasses in facing left right the camera looking up down "
         "background on smiling making face man woman young middle-aged old skin eyes freckles"

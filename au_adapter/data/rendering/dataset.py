@@ -91,7 +91,7 @@ def render_dataset(
 
 
 def _render(job: Job, workers: int) -> list[Path]:
-    """Draw the shards that are missing, and count all. No card is there while it is not true."""
+    """Draw the missing shards and count all. The data card is removed while shards change."""
     folder = Path(job.output)
     folder.mkdir(parents=True, exist_ok=True)
     _check_settings(job, folder)
@@ -124,7 +124,7 @@ def _span(job: Job, shard: int) -> range:
 
 
 def _is_whole(job: Job, shard: int) -> bool:
-    """Whether a shard holds all its pictures; a smaller count once asked for may have cut it."""
+    """Whether a shard holds all its pictures; an earlier run with a smaller count cut it short."""
     path = shard_path(Path(job.output), shard)
     if not path.exists():
         return False
@@ -158,7 +158,7 @@ def _write_in_worker(shard: int) -> int:
 
 
 def _write_shard(renderer: Renderer, job: Job, shard: int) -> Path:
-    """Render one shard; its name appears only when it is complete, and its counts after it."""
+    """Render one shard. The file appears when it is complete; its counts are written after it."""
     path, labels = shard_path(job.output, shard), []
     counts_path(path).unlink(missing_ok=True)  # of the shard with fewer pictures
     with new_shard(path) as add:
@@ -189,7 +189,8 @@ def render_files(renderer: Renderer, job: Job, index: int) -> list[tuple[str, by
 def draw_parameters(
     renderer: Renderer, job: Job, index: int
 ) -> tuple[Person, Scene, Expression, np.random.Generator]:
-    """What picture number index shows; the generator goes on to the caption."""
+    """Person, scene and expression of picture `index`, and the generator, which the caption uses
+    next."""
     identity = job.first_identity + index // job.images_per_identity
     person = sample_person(identity, renderer.model.masculine)
     rng = np.random.default_rng([job.seed, index, 11])

@@ -1,4 +1,4 @@
-"""Hair as a shell over the skull, with strands, a hairline and a volume that its style sets."""
+"""Hair as a shell over the skull; its style sets strands, hairline and volume."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ STYLES: dict[str, Style] = {
 
 
 class HairMaker:
-    """Builds hair on a person's own skull; the template tells which vertices are skull."""
+    """Builds hair on a person's skull, whose vertices are those of the template."""
 
     def __init__(self, template: np.ndarray):
         x, y, z = np.abs(template[:, 0]), template[:, 1], template[:, 2]
@@ -159,7 +159,7 @@ def _cover(style: Style, hairline: float, height: np.ndarray, azimuth: np.ndarra
 
 
 def _locks(rng: np.random.Generator, azimuth: np.ndarray) -> np.ndarray:
-    """An uneven edge: hair ends in locks, not in a cut line [AZIMUTHS], about 0.3 cm."""
+    """How far the locks reach past a straight edge, about 0.3 cm, [AZIMUTHS]."""
     total = np.zeros_like(azimuth)
     for frequency in (4, 7, 11, 17, 26):
         total += np.sin(frequency * azimuth + rng.uniform(0, 6.28)) * 0.16

@@ -32,8 +32,8 @@ LANDMARKS_68 = (
     6207, 6470, 5517, 5966,
 )  # fmt: skip
 
-# Unit -> gain of each shape at intensity 5, settled by looking at each one at full strength.
-# Brows are pulled past the raw shape because a 128 px picture shows the raw one too faintly.
+# Unit -> gain of each shape at intensity 5, chosen by eye at full strength.
+# Brows exceed the raw shape, which is too faint at 128 pixels.
 # 17 takes both shrugs so that the lips stay closed; 23 has no shape and is approximated.
 AU_SHAPES: dict[int, dict[str, float]] = {
     1: {"browInnerUp": 1.45},
@@ -129,7 +129,7 @@ class HeadModel:
     def person(self, weights: np.ndarray, rest: dict[str, float] | None = None) -> np.ndarray:
         """Neutral vertices [V, 3] of standard normal identity weights [up to MODES].
 
-        rest: expression shape, with its side -> weight, that stays in the relaxed face.
+        rest: expression shape, with its side -> weight, that the relaxed face keeps.
         """
         offset = self._moved(weights.astype(np.float32) @ self.identity[: len(weights)], rest or {})
         return self._close_lips(self.neutral + offset.reshape(-1, 3))
@@ -245,7 +245,8 @@ def _read(path: Path) -> dict[str, np.ndarray]:
 
 
 def _drawn_triangles(triangles: np.ndarray, neutral: np.ndarray) -> np.ndarray:
-    """Leave out the clear outer eye shells (they would hide the iris) and what no pose shows."""
+    """Triangles without the transparent outer eyes, which would hide the iris, and without parts
+    that no pose shows."""
     hidden = np.zeros(VERTEX_COUNT, bool)
     eyes = ("outer_eye_left", "outer_eye_right", "tear_and_occlusion", "eye_sockets", "lashes")
     for name in eyes:

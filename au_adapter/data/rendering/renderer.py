@@ -291,7 +291,8 @@ def _static_normals(points: np.ndarray, triangles: np.ndarray) -> np.ndarray:
 
 
 def _eye_depth(points: np.ndarray) -> np.ndarray:
-    """From the mean of an eyeball's front half to its centre; a hemisphere's mean is r/2 out."""
+    """The vector from the mean of an eyeball's front half to the eyeball's centre; the mean of a
+    hemisphere lies r/2 before it."""
     if not len(points):
         return np.zeros(3, np.float32)
     reach = (points[:, 0].max() - points[:, 0].min()) / 2
@@ -324,7 +325,7 @@ def _fragment_shader(material: str) -> str:
 
 
 def _set(program, name: str, value) -> None:
-    """Set a uniform that the compiler may have dropped."""
+    """Set a uniform, unless the compiler has dropped it as unused."""
     if name in program:
         program[name].value = tuple(map(float, value)) if np.ndim(value) else float(value)
 

@@ -1,4 +1,4 @@
-"""Seeded random people, scenes and expressions. Same numbers in, same picture out."""
+"""Random people, scenes and expressions from seeds: equal seeds make equal pictures."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ ONE_SIDED = {"full": 0.25, "sided": 0.75}  # how often an AU is on one side alon
 CHOOSING = ("au", *ONE_SIDED)  # the modes that draw from chosen AUs
 
 # The mode "natural": the recipes of facs.presets, stronger, weaker and incomplete.
-# Of the recipes, the first so many: those that came later would change the faces of a seed.
+# The number of recipes in use: more of them would change the faces of every seed.
 RECIPES = 45
 STRENGTH = (0.2, 1.4)  # of a recipe as a whole
 VARIATION = 0.3  # of each unit by itself
@@ -58,7 +58,7 @@ UNEVEN = 0.3  # how often one side is weaker
 
 @dataclass(frozen=True)
 class Person:
-    """All that stays with one identity."""
+    """The appearance of one identity."""
 
     identity: int
     weights: np.ndarray  # [MODES], standard normal scale
@@ -93,7 +93,7 @@ class Person:
 
 @dataclass(frozen=True)
 class Scene:
-    """All that changes from picture to picture but the face's muscles."""
+    """Pose, camera, light and background of one picture."""
 
     yaw: float  # degrees, positive = towards the picture's right
     pitch: float  # degrees, positive = up
@@ -211,7 +211,7 @@ def sample_person(identity: int, masculine: np.ndarray) -> Person:
 
 
 def _resting_face(rng: np.random.Generator) -> dict[str, float]:
-    """Weights of shapes that a relaxed face keeps: no brow, lid or mouth is quite straight."""
+    """Weights of the shapes that make a relaxed face slightly uneven."""
     rest = {}
     for shape in RESTING_SHAPES:
         both = rng.normal(0, 0.07)
@@ -331,7 +331,7 @@ def natural_sides(rng: np.random.Generator) -> tuple[dict[int, float], dict[int,
 def _uneven(
     rng: np.random.Generator, left: dict[int, float], right: dict[int, float]
 ) -> tuple[dict[int, float], dict[int, float]]:
-    """Weaken a side of the whole face at times; the middle of the face has no sides."""
+    """Weaken one side of some faces; units in the middle of the face have no sides."""
     if rng.random() < UNEVEN:
         weaker, share = (left, right)[int(rng.integers(2))], rng.uniform(0.3, 1.0)
         weaker |= {unit: v * share for unit, v in weaker.items() if unit not in MIDDLE_UNITS}
@@ -347,7 +347,7 @@ def _one_sided(rng: np.random.Generator, units: dict[int, float], share: float) 
 
 
 def appearance_words(person: Person, scene: Scene) -> dict[str, object]:
-    """What a reader of a label may want to select by; plain JSON types."""
+    """What to select pictures by; JSON types."""
     names = ("gender", "age", "skin", "hair_style", "hair_colour", "beard", "eyes", "glasses",
              "garment", "cloth")  # fmt: skip
     words = {name: value for name, value in asdict(person).items() if name in names}
