@@ -1,5 +1,7 @@
-"""The vocabulary of `facs.phrases`: the words of `phrases.json` and `expressions.json`, the names of
-the AUs, and what each can mean."""
+"""The vocabulary of `facs.phrases`: every phrase and what it can mean.
+
+Phrases come from `phrases.json`, `expressions.json` and the names of the AUs.
+"""
 
 from __future__ import annotations
 

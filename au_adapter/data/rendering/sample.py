@@ -155,17 +155,9 @@ def sample_person(identity: int, masculine: np.ndarray) -> Person:
     weights = weights + masculine * (1.0 if man else -1.7)
     tone = int(rng.integers(len(SKINS)))
     skin, colour = SKINS[tone]
-    shades = (0.18, 0.34, 0.30, 0.14, 0.04) if tone < 3 else (0.55, 0.38, 0.02, 0.01, 0.04)
-    if age == "old":
-        shades = (0.08, 0.1, 0.07, 0.02, 0.73)
-    hair = _pick(rng, HAIR_COLOURS, shades)
+    hair = _pick(rng, HAIR_COLOURS, _hair_chances(age, tone))
     tint = _jitter(rng, HAIR_COLOURS[hair], 0.14)
-    if man:
-        styles = ("bald", "short", "cropped", "swept", "long", "curly")
-        odds = (0.14, 0.34, 0.2, 0.24, 0.08, 0.1 if tone < 5 else 0.5)
-    else:
-        styles = ("long", "fringe", "tied", "bob", "short", "curly")
-        odds = (0.38, 0.16, 0.16, 0.2, 0.1, 0.15 if tone < 5 else 0.6)
+    styles, odds = _hair_styles(man, tone)
     dark_brow = 0.75 if hair in ("black", "brown") else 0.5
     if hair == "grey" and age != "old":
         dark_brow = 0.5
@@ -208,6 +200,22 @@ def sample_person(identity: int, masculine: np.ndarray) -> Person:
         texture_seed=int(rng.integers(2**31)),
         rest=_resting_face(rng),
     )
+
+
+def _hair_chances(age: str, tone: int) -> tuple[float, ...]:
+    """The chances of HAIR_COLOURS for a skin, numbered as in SKINS."""
+    if age == "old":
+        return (0.08, 0.1, 0.07, 0.02, 0.73)
+    return (0.18, 0.34, 0.30, 0.14, 0.04) if tone < 3 else (0.55, 0.38, 0.02, 0.01, 0.04)
+
+
+def _hair_styles(man: bool, tone: int) -> tuple[tuple[str, ...], tuple[float, ...]]:
+    """Hair styles and their chances."""
+    if man:
+        styles = ("bald", "short", "cropped", "swept", "long", "curly")
+        return styles, (0.14, 0.34, 0.2, 0.24, 0.08, 0.1 if tone < 5 else 0.5)
+    styles = ("long", "fringe", "tied", "bob", "short", "curly")
+    return styles, (0.38, 0.16, 0.16, 0.2, 0.1, 0.15 if tone < 5 else 0.6)
 
 
 def _resting_face(rng: np.random.Generator) -> dict[str, float]:
