@@ -6,19 +6,16 @@ import torch
 from diffusers import DDPMScheduler
 from torch import Tensor
 
+from ..models.noise_schedule import NOISE_SCHEDULE
+
 TRAIN_TIMESTEPS = 1000
 
 
 def stable_diffusion_schedule() -> DDPMScheduler:
     """1000 steps, scaled-linear betas 0.00085..0.012, epsilon: SD 1.5, SD 2.1-base, bundled."""
-    return DDPMScheduler(
-        num_train_timesteps=TRAIN_TIMESTEPS,
-        beta_start=0.00085,
-        beta_end=0.012,
-        beta_schedule="scaled_linear",
-        prediction_type="epsilon",
-        clip_sample=False,
-    )
+    names = ("beta_start", "beta_end", "beta_schedule", "clip_sample")
+    betas = {name: NOISE_SCHEDULE[name] for name in names}
+    return DDPMScheduler(num_train_timesteps=TRAIN_TIMESTEPS, **betas)
 
 
 def signal_to_noise(schedule: DDPMScheduler, timesteps: Tensor) -> Tensor:

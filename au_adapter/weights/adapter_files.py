@@ -53,17 +53,25 @@ def load_adapter(path: str | Path) -> AUAdapter:
     without the file; ValueError when it is truncated, incomplete or something else.
     """
     path = Path(path)
+    metadata = {}
     if _is_described(path):
         metadata, tensors = read_metadata(path), read_tensors(path)
-        config, calibration = _config(metadata, path), _calibration(metadata, path)
-        training = _training(metadata, path)
+        config = _config(metadata, path)
     else:
-        (config, tensors), calibration, training = read_published(path), None, None
+        config, tensors = read_published(path)
     with torch.device("meta"):  # skip the initialisation, which the file replaces
         adapter = AUAdapter(config)
     adapter.to_empty(device="cpu")
     _fill(adapter, tensors, path)
-    adapter.calibration, adapter.provenance = calibration, training
+    try:
+        text = metadata.get(CALIBRATION_KEY)
+        adapter.calibration = Calibration.from_json(text) if text is not None else None
+    except ValueError as error:
+        raise ValueError(f"{path}: the calibration in its metadata is damaged; {error}") from error
+    try:
+        adapter.provenance = json.loads(metadata.get(TRAINING_KEY, "null"))
+    except ValueError as error:
+        raise ValueError(f"{path}: what its metadata says of its training is damaged") from error
     return adapter
 
 
@@ -133,21 +141,6 @@ def _config(metadata: dict[str, str], path: Path) -> AUAdapterConfig:
             f"{path} is AU-Adapter format {found}, known is {FORMAT}: update AU-Adapter"
         )
     return config
-
-
-def _calibration(metadata: dict[str, str], path: str | Path) -> Calibration | None:
-    try:
-        text = metadata.get(CALIBRATION_KEY)
-        return None if text is None else Calibration.from_json(text)
-    except ValueError as error:
-        raise ValueError(f"{path}: the calibration in its metadata is damaged; {error}") from error
-
-
-def _training(metadata: dict[str, str], path: str | Path) -> dict | None:
-    try:
-        return json.loads(metadata.get(TRAINING_KEY, "null"))
-    except ValueError as error:
-        raise ValueError(f"{path}: what its metadata says of its training is damaged") from error
 
 
 def _projection_name(path: str, kind: str) -> str:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from ..disk import read_json
 from ..models.autoencoder import AutoencoderConfig, DemoAutoencoder
 
 COLOURS = "latent_colours.json"
@@ -24,16 +24,10 @@ def load_autoencoder(folder: str | Path) -> DemoAutoencoder:
                 f"{path} is missing: name a folder with vae.json and vae.safetensors, or install "
                 "AU-Adapter again, with its weights"
             )
-    autoencoder = DemoAutoencoder(read_config(json.loads(config.read_text(encoding="utf-8"))))
+    described = {k: tuple(v) if isinstance(v, list) else v for k, v in read_json(config).items()}
+    autoencoder = DemoAutoencoder(AutoencoderConfig(**described))
     autoencoder.load_state_dict(load_file(weights))  # half precision on disk becomes single
     return autoencoder.eval().requires_grad_(False)
-
-
-def read_config(described: dict[str, Any]) -> AutoencoderConfig:
-    """The config that vae.json describes; JSON makes lists of its tuples."""
-    return AutoencoderConfig(
-        **{k: tuple(v) if isinstance(v, list) else v for k, v in described.items()}
-    )
 
 
 def read_colours(folder: str | Path) -> tuple[list[list[float]], list[float]] | None:
@@ -45,16 +39,14 @@ def read_colours(folder: str | Path) -> tuple[list[list[float]], list[float]] | 
     path = Path(folder) / COLOURS
     if not path.is_file():
         return None
-    described = json.loads(path.read_text(encoding="utf-8"))
+    described = read_json(path)
     return described["factors"], described["bias"]
 
 
 def save_colours(folder: str | Path, factors: Tensor, bias: Tensor) -> None:
     """Write what `read_colours` reads; factors [C, 3], bias [3]."""
-    described = {
-        name: values.double().round(decimals=4).tolist()
-        for name, values in (("factors", factors), ("bias", bias))
-    }
+    rounded = (values.double().round(decimals=4).tolist() for values in (factors, bias))
+    described = dict(zip(("factors", "bias"), rounded, strict=True))
     (Path(folder) / COLOURS).write_text(json.dumps(described), encoding="utf-8")
 
 

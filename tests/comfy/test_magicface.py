@@ -23,7 +23,7 @@ import nodes as core
 from au_adapter import AUVector
 from au_adapter.cli.convert import convert_files as convert
 from au_adapter.faces.squares import FaceCrop
-from au_adapter.models.magicface import MagicFace, widened
+from au_adapter.models.magicface import MagicFace, widen_unet
 from au_adapter.models.magicface_ablations import ConvIdentity
 from au_adapter.weights.magicface_files import save_networks
 
@@ -337,7 +337,7 @@ def test_a_trained_file_of_the_demos_shape_predicts_what_the_library_does(
     """Linear projections and heads by level, which shapes alone do not tell: the file says it."""
     with torch.inference_mode(False):
         torch.manual_seed(4)
-        network = MagicFace(widened(demo_unet()), demo_unet()).eval()
+        network = MagicFace(widen_unet(demo_unet()), demo_unet()).eval()
         torch.nn.init.normal_(network.unet.conv_in.weight, std=0.1)
         file = save_networks(network, tmp_path / "trained.safetensors")
     text = torch.randn(1, 77, 128)
@@ -358,7 +358,7 @@ def test_a_trained_file_of_the_demos_shape_predicts_what_the_library_does(
 def test_a_variant_of_the_recipe_is_refused_with_a_way_to_run_it(tmp_path: Path) -> None:
     variants = {
         "'au_encoder': 'mlp_conv'": MagicFace(
-            widened(demo_unet(), "mlp_conv"), demo_unet(), "mlp_conv"
+            widen_unet(demo_unet(), "mlp_conv"), demo_unet(), "mlp_conv"
         ),
         "'identity': 'conv'": ConvIdentity.begin(demo_unet()),
     }

@@ -17,7 +17,7 @@ from au_adapter.faces import (
     PersonSegmenter,
     locate,
 )
-from au_adapter.faces.bundle import BLENDSHAPES, DETECTOR, GEOMETRY, MEMBERS, MESH, read_task
+from au_adapter.faces.landmarker import BLENDSHAPES, DETECTOR, GEOMETRY, MESH, read_task
 from au_adapter.faces.pose import read_geometry
 from au_adapter.faces.tflite import Table, read_graph
 from au_adapter.weights.downloads import cache_folder, find_download, sha256
@@ -83,7 +83,7 @@ def test_a_truncated_task(tmp_path: Path, length: int) -> None:
 def test_a_zip_of_other_things(tmp_path: Path) -> None:
     path = tmp_path / "other.task"
     with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr(MEMBERS[0], b"")
+        archive.writestr((DETECTOR, MESH, BLENDSHAPES, GEOMETRY)[0], b"")
     with pytest.raises(ValueError, match=f"it lacks {MESH}, {BLENDSHAPES}, {GEOMETRY}"):
         FaceLandmarker(path)
 

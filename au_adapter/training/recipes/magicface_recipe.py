@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from ...bases import find_family
 from ...bases.family import pad_and_tokenize
 from ...bundled.pipeline import load_text_encoder, load_unet
-from ...models.magicface import CONTROLLERS, IDENTITY, PROMPT, MagicFace, widened
+from ...models.magicface import CONTROLLERS, IDENTITY, PROMPT, MagicFace, widen_unet
 from ...models.magicface_ablations import ABLATIONS, IDENTITIES, Ablation, CLIPIdentity
 from ...weights.autoencoder_files import load_autoencoder
 from ...weights.clip_vision import ImageEncoder, load_image_encoder
@@ -143,6 +143,6 @@ def _start(
     unet = load_unet(base)
     kinds = {"au_encoder": options.au_encoder, "controller": options.controller}
     if options.identity == IDENTITY:
-        return MagicFace(widened(unet, options.au_encoder), unet, **kinds)
+        return MagicFace(widen_unet(unet, options.au_encoder), unet, **kinds)
     clip = {"clip": encoder.name, "clip_width": encoder.width} if encoder else {}
     return ABLATIONS[options.identity].begin(unet, **kinds, **clip)
