@@ -107,15 +107,10 @@ def find_partners(identities: np.ndarray) -> dict[int, list[int]]:
     return partners
 
 
-def draw_change(
-    change: Tensor,
-    generator: torch.Generator,
-    dropout: float = DROPOUT,
-    zero_noise: float = ZERO_NOISE,
-) -> Tensor:
+def draw_change(change: Tensor, generator: torch.Generator, dropout: float = DROPOUT) -> Tensor:
     """A change of AUs [N, 12] as it is trained on: no change at all gets noise, and a share of all
     rows is dropped to exact zeros, which stand for no condition."""
-    noise = zero_noise * torch.randn(change.shape, generator=generator)
+    noise = ZERO_NOISE * torch.randn(change.shape, generator=generator)
     nothing = (change == 0).all(-1, keepdim=True)
     dropped = torch.rand(len(change), 1, generator=generator) < dropout
     return torch.where(nothing, change + noise, change) * ~dropped
@@ -128,17 +123,11 @@ def with_jaw(faces: RenderedSet, scale: int = 1) -> RenderedSet:
     behind = np.empty((len(faces.images), size, size, 3), np.uint8)
     for start in range(0, len(behind), CHUNK):
         rows = slice(start, start + CHUNK)
-        jaws = [label["jaw"] for label in faces.labels[rows]]
-        behind[rows] = _behind(faces.images[rows], faces.masks[rows], jaws, scale)
+        pictures = torch.from_numpy(faces.images[rows]).movedim(-1, 1).float() / 255
+        people = torch.from_numpy(faces.masks[rows])[:, None].float() / 255
+        clear = interpolate(pictures, (size, size), mode="bilinear").movedim(1, -1)
+        black = interpolate(people, (size, size), mode="bilinear")[:, 0, ..., None] > PERSON
+        jaws = scale * torch.tensor([label["jaw"] for label in faces.labels[rows]])
+        drawn = torch.stack([dots(jaw, size) for jaw in jaws])
+        behind[rows] = (255 * (clear * ~black + drawn).clamp(0, 1)).round().byte().numpy()
     return replace(faces, images=behind)
-
-
-def _behind(images: np.ndarray, masks: np.ndarray, jaws: list, scale: int) -> np.ndarray:
-    """Backgrounds uint8 [N, S, S, 3] of pictures [N, H, H, 3] with people's masks [N, H, H]."""
-    size = scale * images.shape[1]
-    pictures = torch.from_numpy(images).movedim(-1, 1).float() / 255
-    people = torch.from_numpy(masks)[:, None].float() / 255
-    behind = interpolate(pictures, (size, size), mode="bilinear").movedim(1, -1)
-    black = interpolate(people, (size, size), mode="bilinear")[:, 0, ..., None] > PERSON
-    drawn = torch.stack([dots(jaw, size) for jaw in scale * torch.tensor(jaws)])
-    return (255 * (behind * ~black + drawn).clamp(0, 1)).round().byte().numpy()

@@ -16,19 +16,15 @@ from torch import Tensor, nn
 from ...bases import find_family
 from ...bases.family import pad_and_tokenize
 from ...bundled.pipeline import load_text_encoder, load_unet
+from ...data.rendered import load
 from ...models.magicface import CONTROLLERS, IDENTITY, PROMPT, MagicFace, widened
 from ...models.magicface_ablations import ABLATIONS, IDENTITIES, Ablation, CLIPIdentity
 from ...weights.autoencoder_files import load_autoencoder
 from ...weights.clip_vision import ImageEncoder, load_image_encoder
 from ...weights.magicface_files import load_magicface, save_networks
-from ..diffusion import min_snr_weights, noise_loss, stable_diffusion_schedule
-from ..face_tensors import load_faces
+from ..diffusion import loss_weights, noise_loss, stable_diffusion_schedule
 from ..pairs import FacePairs
 from ..settings import Settings, require_number, require_switch
-
-MIN_SNR_GAMMA = 5.0
-
-SETTINGS = Settings(steps=100_000, batch_size=8, learning_rate=1e-5)
 
 
 @dataclass(frozen=True)
@@ -74,18 +70,15 @@ class MagicFaceLoss(nn.Module):
         predicted = self.network(
             noisy, batch["timesteps"], text, identity, batch["background"], batch["change"]
         )
-        return noise_loss(predicted, batch["noise"], None if self.plain else self._weights(batch))
-
-    def _weights(self, batch: dict[str, Tensor]) -> Tensor:
-        snr = min_snr_weights(self.schedule, batch["timesteps"], MIN_SNR_GAMMA)
-        return batch["weights"] * snr.reshape(-1, 1, 1, 1)
+        weights = None if self.plain else loss_weights(self.schedule, batch)
+        return noise_loss(predicted, batch["noise"], weights)
 
 
 class MagicFaceRecipe:
     """Trains MagicFace on pairs of one person, from folders of renders."""
 
     Options = MagicFaceOptions
-    settings = SETTINGS
+    settings = Settings(steps=100_000, batch_size=8, learning_rate=1e-5)
 
     def __init__(self, data: list[Path], options: MagicFaceOptions):
         folder = Path(options.base)
@@ -100,7 +93,7 @@ class MagicFaceRecipe:
         network = trained or _start(folder, options, encoder)
         self.module = MagicFaceLoss(network.train(), encode_prompt(folder), options.plain_loss)
         self.pairs = FacePairs(
-            load_faces(data),
+            [load(folder) for folder in data],
             load_autoencoder(folder),
             data[0] / "cache",
             CONTROLLERS[network.options["controller"]].scale,
