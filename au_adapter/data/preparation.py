@@ -24,6 +24,7 @@ from PIL import Image
 from ..disk import full_disk_said, read_json, write_json
 from .captioning import Captioner
 from .card import CARD, WORK, add_counts, count_labels, counts_path, make_card
+from .face_cutter import FaceCutter
 from .face_source import FaceSource, LabelledFace, Step
 from .pictures import opened_picture
 from .shards import make_label, shard_path, write_shard
@@ -47,6 +48,7 @@ class Preparation:
 
     fit: from the labels of all faces that stay, a function that corrects a label. captioner: asked
     for faces without a caption; None leaves those empty. part: rows that are worked on together.
+    cutter: cuts the face out of each picture, see `face_cutter`; None keeps whole pictures.
     """
 
     source: FaceSource
@@ -55,6 +57,12 @@ class Preparation:
     fit: FitCorrection | None = None
     captioner: Captioner | None = None
     part: int = 1000
+    cutter: FaceCutter | None = None
+
+    @cached_property
+    def steps(self) -> tuple[Step, ...]:
+        """The reasons to leave faces out, in their order."""
+        return (*self.source.steps, *([self.cutter] if self.cutter else []))
 
     @cached_property
     def settings(self) -> dict:
@@ -66,6 +74,7 @@ class Preparation:
             "size": self.size,
             "captioner": self.captioner.name if self.captioner else None,
             "part": self.part,
+            **({"faces": self.cutter.size} if self.cutter else {}),
         }
 
     @cached_property
@@ -85,7 +94,7 @@ class Preparation:
             self._claim()
             for number, faces in self._parts():
                 if not self._verdicts(number).exists():
-                    write_json(self._verdicts(number), judge(faces, self.source.steps))
+                    write_json(self._verdicts(number), judge(faces, self.steps))
             correct = self.fit(self._kept_labels()) if self.fit else dict
             for number, faces in self._parts():
                 if not self._counts(number).exists():
@@ -136,15 +145,21 @@ class Preparation:
 
     def _labelled(
         self, number: int, faces: list[LabelledFace], correct: Correct, labels: list[dict]
-    ) -> Iterator[tuple[str, str, bytes, dict]]:
+    ) -> Iterator[tuple]:
         """What a shard holds; each label is also added to `labels`."""
         for first in range(0, len(faces), BATCH):
             batch = faces[first : first + BATCH]
             for row, (face, caption) in enumerate(
                 zip(batch, self._captions(batch), strict=True), number * self.part + first
             ):
-                labels.append(make_label(correct(dict(face.aus)), caption, face.about))
-                yield f"{row:08d}", *encoded(face, self.size), labels[-1]
+                key, aus, about = f"{row:08d}", correct(dict(face.aus)), face.about
+                if self.cutter:
+                    picture, mask, found = self.cutter.cut(face)
+                    labels.append(make_label(aus, caption, {**about, **found}))
+                    yield key, "jpg", picture, labels[-1], mask
+                else:
+                    labels.append(make_label(aus, caption, about))
+                    yield key, *encoded(face, self.size), labels[-1]
                 vars(face).pop("picture", None)  # decoded pictures are large
 
     def _captions(self, faces: Sequence[LabelledFace]) -> list[str]:
@@ -183,7 +198,7 @@ class Preparation:
         for number in numbers:
             reasons.update(read_json(self._verdicts(number)))
         left, rows = reasons.total(), []
-        for step in self.source.steps:
+        for step in self.steps:
             dropped = reasons[step.name]
             rows.append({"step": step.name, "in": left, "dropped": dropped})
             left -= dropped

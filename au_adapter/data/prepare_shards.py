@@ -9,10 +9,12 @@ from pathlib import Path
 from .affectnet import AffectNetSource
 from .captioning import VisionModel
 from .disfa import DISFASource
+from .face_cutter import open_cutter
 from .label_corrections import fit
 from .labelled_folder import LabelledFolder
 from .preparation import Preparation
 
+PLACES = ("subject", "frame")  # columns of a table that tell whom a face that is cut out shows
 KINDS = ("folder", "disfa", "affectnet")
 FORMS = {"folder": "plain", "affectnet": "fineface"}  # the table's, where none is named
 # FineFace's code counts the frames of DISFA without AUs, which its paper puts at about 10 %. On
@@ -33,6 +35,7 @@ def prepare(
     model: VisionModel | None = None,
     size: int | None = None,
     part: int = 1000,
+    cut: int | None = None,
 ) -> dict:
     """Turn a data set into shards in `output`, and return its data card.
 
@@ -40,20 +43,22 @@ def prepare(
     the table, a name in TABLE_FORMATS, default FORMS. variant: "paper" or "released", where
     FineFace's paper and code differ, default VARIANTS. folds: of DISFA's subjects, default all
     three. captions: DISFA's CSV. model: captions faces without a caption, and tells photos from
-    drawings. size: pixels of a side; None keeps the files. An option that the kind does not have is
-    a ValueError.
+    drawings. size: pixels of a side; None keeps the files. cut: pixels of a side of the faces that
+    are cut out, see `face_cutter`; None keeps whole pictures. An option that the kind does not have
+    is a ValueError.
     """
     given = {"format": form, "variant": variant, "fold": folds, "captions": captions}
     _refuse(kind, {name for name, value in given.items() if value})
     correct, form, variant = None, form or FORMS.get(kind), variant or VARIANTS.get(kind)
     if kind == "folder":
-        source = LabelledFolder(pictures, labels, form)
+        source = LabelledFolder(pictures, labels, form, PLACES if cut else ())
     elif kind == "disfa":
         source = DISFASource(pictures, labels, folds or (1, 2, 3), variant, captions)
     else:
         source = AffectNetSource(pictures, labels, form, variant, model)
         correct = partial(fit, variant=source.variant)
-    return Preparation(source, Path(output), size, correct, model, part).run()
+    cutter = open_cutter(cut) if cut else None
+    return Preparation(source, Path(output), size, correct, model, part, cutter).run()
 
 
 def _refuse(kind: str, given: set[str]) -> None:

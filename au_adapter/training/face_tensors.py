@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +14,6 @@ from ..bases.family import to_unit_range
 from ..data.rendered import RenderedSet
 from ..disk import replacing
 from ..models.autoencoder import SCALING_FACTOR, DemoAutoencoder
-from ..weights.clip_vision import ImageEncoder
 
 PART_MARGIN = 3  # pixels around a part's box: lids, lips and brows end outside their landmarks
 
@@ -38,49 +36,22 @@ def part_weights(boxes: np.ndarray, size: int, cells: int, part_weight: float) -
 
 def cached_latents(faces: RenderedSet, autoencoder: DemoAutoencoder, cache: Path) -> Tensor:
     """Scaled latents [N, 4, H/8, W/8] float32 of the pictures, computed once per autoencoder."""
-
-    return _cached(
-        "latents",
-        faces,
-        autoencoder,
-        lambda images: autoencoder.encode(to_unit_range(images)) * SCALING_FACTOR,
-        cache,
-    )
-
-
-def cached_tokens(faces: RenderedSet, encoder: ImageEncoder, cache: Path) -> Tensor:
-    """CLIP's tokens [N, L, width] of the pictures, computed once per encoder.
-
-    float16: of a thousand pictures those of ViT-L/14 take 0.5 GB.
-    """
-
-    return _cached(
-        "tokens", faces, encoder.network, lambda images: encoder.tokens(images / 255).half(), cache
-    )
-
-
-def _cached(
-    name: str,
-    faces: RenderedSet,
-    network: nn.Module,
-    encode: Callable[[Tensor], Tensor],
-    cache: Path,
-) -> Tensor:
-    """What `encode` makes of the uint8 pictures with `network`, kept in the folder."""
-    path = Path(cache) / f"{name}-{_fingerprint(faces, network)}.safetensors"
+    digest = hashlib.sha256(f"{network_digest(autoencoder)} {faces.images.shape}".encode())
+    digest.update(faces.images)
+    path = Path(cache) / f"latents-{digest.hexdigest()[:16]}.safetensors"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as partial, torch.no_grad():
-            rows = [encode(images) for images in torch.from_numpy(faces.images).split(64)]
-            save_file({name: torch.cat(rows).contiguous()}, partial)
-    return load_file(path)[name]
+            parts = torch.from_numpy(faces.images).split(64)
+            rows = [autoencoder.encode(to_unit_range(part)) * SCALING_FACTOR for part in parts]
+            save_file({"latents": torch.cat(rows).contiguous()}, partial)
+    return load_file(path)["latents"]
 
 
-def _fingerprint(faces: RenderedSet, network: nn.Module) -> str:
+def network_digest(network: nn.Module) -> str:
+    """16 hex digits of a network's weights, an autoencoder's decoder left out."""
     digest = hashlib.sha256()
     for name, tensor in network.state_dict().items():
-        if not name.startswith("decoder."):
-            digest.update(tensor.numpy().tobytes())
-    digest.update(faces.images)
-    digest.update(str(faces.images.shape).encode())
+        if "decoder." not in name:
+            digest.update(tensor.cpu().numpy().tobytes())
     return digest.hexdigest()[:16]

@@ -67,12 +67,7 @@ def read_renders(folders: list[Path], landmarker: str | Path) -> LandmarkedSet:
         path = shard.parent / "cache" / name
         if not path.exists():
             network = network or FaceLandmarker(landmarker)
-            found = _read_shard(shard, network)
-            path.parent.mkdir(exist_ok=True)
-            tensors = {"points": found.points.contiguous(), "blendshapes": found.blendshapes}
-            metadata = {"labels": json.dumps(found.labels), "pictures": str(found.pictures)}
-            with replacing(path) as partial:
-                save_file(tensors, partial, metadata)
+            _write(path, _read_shard(shard, network))
             LOGGER.info("read the faces of %s", shard)
         with safe_open(path, framework="pt") as file:
             points, scores = file.get_tensor("points"), file.get_tensor("blendshapes")
@@ -91,6 +86,14 @@ def read_renders(folders: list[Path], landmarker: str | Path) -> LandmarkedSet:
             "render larger ones, with --size 128 or more"
         )
     return found
+
+
+def _write(path: Path, found: LandmarkedSet) -> None:
+    path.parent.mkdir(exist_ok=True)
+    tensors = {"points": found.points.contiguous(), "blendshapes": found.blendshapes}
+    metadata = {"labels": json.dumps(found.labels), "pictures": str(found.pictures)}
+    with replacing(path) as partial:
+        save_file(tensors, partial, metadata)
 
 
 def _read_shard(shard: Path, landmarker: FaceLandmarker) -> LandmarkedSet:

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from filelock import FileLock, Timeout
 
+from ..data.face_cutter import SIDE
 from ..estimators import Estimator
 from ..evaluation.evaluation_run import estimator_of
 from ..processes import launched_processes
@@ -52,7 +53,8 @@ def train(
         report = quiet
     with explained(Path(output)), _alone(Path(output), report):
         with processes.main_process_first():
-            faces = [find_faces(d, Path(output)) for d in data]
+            cut = SIDE if getattr(chosen.make, "cuts_faces", False) else None
+            faces = [find_faces(d, Path(output), cut) for d in data]
         cards = []  # the main process tells and saves them, under the names that were given
         if processes.is_main_process:
             cards = [data_card(f, Path(d).name) for f, d in zip(faces, data, strict=True)]

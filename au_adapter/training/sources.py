@@ -29,9 +29,10 @@ PREFERRED = ("labels.csv", "labels.jsonl")
 STYLE = {"expressions": "au", "pose_spread": 0.4, "seed": 41}
 
 
-def find_faces(data: str | Path, output: Path) -> Path:
+def find_faces(data: str | Path, output: Path, cut: int | None = None) -> Path:
     """The folder of shards that `data` stands for; see above. output: the folder of the run, which
-    keeps what had to be prepared.
+    keeps what had to be prepared. cut: pixels of a side of the faces that are cut out of pictures
+    then; None keeps whole pictures.
 
     FileNotFoundError where nothing is there, ValueError where it is something else.
     """
@@ -47,8 +48,9 @@ def find_faces(data: str | Path, output: Path) -> Path:
     if any(folder.glob(PATTERN)):
         return folder
     faces = LabelledFolder(folder, table := find_table(folder)).faces
-    shards = Path(output) / f"faces-{label_digest(faces())[:6]}{file_digest(faces())[:6]}"
-    card = prepare("folder", folder, table, shards)  # once for each state of pictures and table
+    name = f"faces-{label_digest(faces())[:6]}{file_digest(faces())[:6]}{'-cut' if cut else ''}"
+    shards = Path(output) / name
+    card = prepare("folder", folder, table, shards, cut=cut)  # once for each state of the two
     for step in card["steps"]:
         if step["dropped"]:
             logger.warning("%d of %d left out: %s", step["dropped"], step["in"], step["step"])

@@ -71,6 +71,7 @@ class Validation:
         estimator: str = "unnamed",
     ):
         """recipe: has `units` and generator(module), a method that draws with the module as it is.
+        Where its `scale` is "change", cases ask for changes of their prompt's face without AUs.
         estimate: pictures [N, H, W, 3] in 0..1 -> Readings. cases: default `single_units`.
         estimator: the name that stands beside every measure."""
         self.recipe, self.estimate, self.estimator = recipe, estimate, estimator
@@ -87,6 +88,8 @@ class Validation:
         images = draw_cases(self.recipe.generator(module), self.cases, self.recipe.units)
         self._sheet(images, folder.name).save(folder / SHEET)
         shown = self._shown(self.estimate(images))
+        if getattr(self.recipe, "scale", "absolute") == "change":
+            shown = self._changes(shown)
         rows = [self._row(case, shown.get(number)) for number, case in enumerate(self.cases)]
         return {
             "au_error": prompted_error(rows, "adapter"),
@@ -131,6 +134,15 @@ class Validation:
             )
         return Row("", "", dict(case.requested), case.seed, method="adapter", measured=measured)
 
+    def _changes(self, shown: Mapping[int, dict[str, float]]) -> dict[int, dict[str, float]]:
+        """What differs from the face without AUs of the same prompt, where both show one."""
+        plain = {case.prompt: n for n, case in enumerate(self.cases) if not case.requested}
+        return {
+            number: {unit: value - before[unit] for unit, value in aus.items()}
+            for number, aus in shown.items()
+            if (before := shown.get(plain[self.cases[number].prompt])) is not None
+        }
+
     @staticmethod
     def _shown(readings: Sequence[Reading]) -> dict[int, dict[str, float]]:
         """Number of a picture -> AU -> intensity, of the surest face."""
@@ -160,15 +172,16 @@ def validation_for(recipe: object, estimate: Estimate | Estimator | None = None)
                 "an estimator such as mesh (--estimator), or set validate_every=0"
             )
         reader = BundledRegressor(load_regressor(path))
+    prompts = getattr(recipe, "prompts", PROMPTS)
     if not isinstance(reader, Estimator):
-        return Validation(recipe, reader)
+        return Validation(recipe, reader, single_units(recipe.units, prompts))
     readable = [unit for unit in recipe.units if unit in reader.units]
     if not readable:
         raise ValueError(
             f"the estimator {reader.name} reads none of the AUs {recipe.units} that this run "
             "learns: choose another, or set validate_every=0"
         )
-    return Validation(recipe, reader.estimate, single_units(readable), reader.name)
+    return Validation(recipe, reader.estimate, single_units(readable, prompts), reader.name)
 
 
 def _response(rows: list[Row]) -> dict[str, dict[str, float]]:

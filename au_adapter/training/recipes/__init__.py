@@ -31,6 +31,7 @@ RECIPES: dict[str, tuple[str, str, str | None]] = {
     "lora-au": ("lora_recipe", "LoRAAURecipe", None),
     "lora-text": ("lora_recipe", "LoRATextRecipe", None),
     "magicface": ("magicface_recipe", "MagicFaceRecipe", None),
+    "magicface-sd15": ("magicface_recipe", "MagicFaceRecipe", "sd15"),
     "regressor": ("regressor_recipe", "RegressorRecipe", None),
 }
 
