@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -27,18 +28,16 @@ def draw(
     prompts: tuple[str, ...],
     method: str,
     output: Path,
-    aus: tuple[str, ...],
-    seeds: tuple[int, ...],
-    requests: Path | None,
     estimator: str | None,
     options: dict,
+    **asked: Any,
 ) -> None:
     """Draw a face from each PROMPT, for all AUs and seeds, into labelled PNG files.
 
     pictures.json says what was asked and read. Run again, it draws only what is missing or was
     asked for otherwise. Values are intensities: A to E, or AU12:3.5, 0 to 5.
     """
-    wanted = load("evaluation.picture_batch").prompt_requests(prompts, aus, seeds, requests)
+    wanted = load("evaluation.picture_batch").prompt_requests(prompts, **asked)
     run = load("evaluation.evaluation_run")
     reader = run.estimator_of(estimator, run.is_bundled(method, options))
     generator = load("methods").open_generator(method, **options)

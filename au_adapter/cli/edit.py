@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -37,20 +38,18 @@ def edit(
     photos: tuple[Path, ...],
     method: str,
     output: Path,
-    aus: tuple[str, ...],
-    seeds: tuple[int, ...],
-    requests: Path | None,
     scale: str | None,
     face: int,
     estimator: str | None,
     options: dict,
+    **asked: Any,
 ) -> None:
     """Edit the face of each PHOTO, for all AUs and seeds, into labelled PNG files.
 
     pictures.json says what was asked and read. Run again, it edits only what is missing or was
     asked for otherwise. Ends with code 1 where a photo could not be edited; the others are.
     """
-    wanted = load("evaluation.picture_batch").photo_requests(photos, aus, seeds, requests)
+    wanted = load("evaluation.picture_batch").photo_requests(photos, **asked)
     reader = load("evaluation.evaluation_run").estimator_of(estimator, bundled=False)
     editor = load("methods").open_editor(method, **options)
     finish(editor, reader, output, wanted, "Editing faces", scale=scale, face=face)

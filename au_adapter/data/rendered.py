@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -106,6 +106,11 @@ def load(
         if limit is not None and len(samples) >= limit:
             break
         samples.append(sample)
+    return gather(samples, units)
+
+
+def gather(samples: Sequence[dict], units: tuple[int, ...] = SET_A) -> RenderedSet:
+    """Renders as `iterate` yields them, in one set."""
     labels = [sample["label"] for sample in samples]
     names = tuple(labels[0]["boxes"]) if labels else ()
     return RenderedSet(

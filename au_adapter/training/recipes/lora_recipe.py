@@ -11,18 +11,18 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
-from diffusers import DiffusionPipeline
 from peft import LoraConfig, get_peft_model_state_dict
 from safetensors.torch import save_file
 from torch import Tensor
 
-from ...bases import BaseFamily, EncodedText
+from ...bases import EncodedText
 from ...facs import AUVector
 from ...methods.base_generator import BaseGenerator
 from ...methods.sampling import Predict, guided, told
-from ...methods.words_generator import WordsGenerator, au_text
+from ...methods.words_generator import WordsGenerator
 from ...models.adapter import FINEFACE_ALPHA, LORA_TARGETS
 from ...models.encoders import TOKEN_ENCODERS, build_encoder
 from ..settings import require_number
@@ -57,11 +57,11 @@ class LoRAAUOptions(LoRATextOptions):
 class LoRALoss(ConditionedLoss):
     """A frozen base with a LoRA, conditioned on text."""
 
-    def __init__(self, family: BaseFamily, pipeline: DiffusionPipeline, plain: bool, rank: int):
-        super().__init__(family, pipeline, plain)
+    def __init__(self, *arguments: Any):
+        super().__init__(*arguments)
         self.unet.add_adapter(
             LoraConfig(
-                r=rank,
+                r=self.options.lora_rank,
                 lora_alpha=FINEFACE_ALPHA,
                 init_lora_weights="gaussian",
                 target_modules=list(LORA_TARGETS),
@@ -73,12 +73,10 @@ class LoRALoss(ConditionedLoss):
 class TokenLoss(LoRALoss):
     """The same with AUs as one more token of the text."""
 
-    def __init__(
-        self, family: BaseFamily, pipeline: DiffusionPipeline, plain: bool, options: LoRAAUOptions
-    ):
-        super().__init__(family, pipeline, plain, options.lora_rank)
-        width = pipeline.unet.config.cross_attention_dim
-        self.encoder = build_encoder(options.encoder, len(options.units), width)
+    def __init__(self, *arguments: Any):
+        super().__init__(*arguments)
+        width = self.unet.config.cross_attention_dim
+        self.encoder = build_encoder(self.options.encoder, len(self.options.units), width)
 
     def condition(self, batch: dict[str, Tensor]) -> tuple[EncodedText, dict[str, Tensor]]:
         return self.with_aus(self.encode_text(batch["tokens"]), batch["aus"]), {}
@@ -97,28 +95,20 @@ class TokenGenerator(BaseGenerator):
 
     @contextmanager
     def predictor(self, prompts: Sequence[str], aus: AUVector, steps: int) -> Iterator[Predict]:
-        values = aus.values.to(next(self.loss.encoder.parameters()))
-        rows = ([""] * len(prompts), torch.zeros_like(values)), (prompts, values)
-        with torch.no_grad():
-            without, asked = (self._text(*row) for row in rows)
-        yield guided(self.loss.unet, told(without.joined(asked)), self.guidance)
-
-    def _text(self, prompts: Sequence[str], values: Tensor) -> EncodedText:
-        tokens = self.loss.family.tokenize(self.pipeline, prompts).to(values.device)
-        return self.loss.with_aus(self.loss.encode_text(tokens), values)
+        loss, values = self.loss, aus.values.to(next(self.loss.encoder.parameters()))
+        texts = []
+        for asked, level in (([""] * len(prompts), torch.zeros_like(values)), (prompts, values)):
+            tokens = loss.family.tokenize(self.pipeline, asked).to(values.device)
+            with torch.no_grad():
+                texts.append(loss.with_aus(loss.encode_text(tokens), level))
+        yield guided(loss.unet, told(texts[0].joined(texts[1])), self.guidance)
 
 
 class LoRATextRecipe(AdaptedRecipe):
     """LoRA-T: captions say the AUs. Saves a LoRA as diffusers reads it."""
 
     Options = LoRATextOptions
-    draws = WordsGenerator
-
-    def make_module(self, plain: bool) -> LoRALoss:
-        return LoRALoss(self.family, self.pipeline, plain, self.options.lora_rank)
-
-    def text(self, caption: str, aus: Tensor) -> str:
-        return au_text(caption, aus, self.units)
+    loss, draws, worded = LoRALoss, WordsGenerator, True
 
     def save(self, module: LoRALoss, folder: Path) -> None:
         """pytorch_lora_weights.safetensors, for `load_lora_weights` of the base's pipeline."""
@@ -138,13 +128,7 @@ class LoRAAURecipe(LoRATextRecipe):
     """LoRA-AU: an encoder puts the AUs into the text's space. Saves the LoRA and the encoder."""
 
     Options = LoRAAUOptions
-    draws = TokenGenerator
-
-    def make_module(self, plain: bool) -> TokenLoss:
-        return TokenLoss(self.family, self.pipeline, plain, self.options)
-
-    def text(self, caption: str, aus: Tensor) -> str:
-        return caption
+    loss, draws, worded = TokenLoss, TokenGenerator, False
 
     def generator(self, module: TokenLoss, *arguments: int) -> BaseGenerator:
         return super().generator(module, *arguments, loss=module)
