@@ -22,10 +22,9 @@ from pathlib import Path
 from PIL import Image
 
 from ..disk import full_disk_said, read_json, write_json
-from .captioning import Captioner
 from .card import CARD, WORK, add_counts, count_labels, counts_path, make_card
 from .face_cutter import FaceCutter
-from .face_source import FaceSource, LabelledFace, Step
+from .face_source import Captioner, FaceSource, LabelledFace, Step
 from .pictures import opened_picture
 from .shards import make_label, shard_path, write_shard
 
@@ -79,8 +78,8 @@ class Preparation:
 
     @cached_property
     def state(self) -> dict:
-        """The settings and the state of the picture files, which is of this machine alone: what was
-        decided holds as long as both stay, so that a picture that came later is not left out."""
+        """The settings and the state of this machine's picture files: what was decided holds as
+        long as both stay, so that a picture that came later is not left out."""
         return {**self.settings, "pictures": file_digest(self.source.faces())}
 
     def run(self) -> dict:
@@ -137,30 +136,26 @@ class Preparation:
 
     def _write(self, number: int, faces: list[LabelledFace], correct: Correct) -> None:
         labels: list[dict] = []
-        content = self._labelled(number, faces, correct, labels)
+
+        def content() -> Iterator[tuple]:
+            for first in range(0, len(faces), BATCH):
+                batch = faces[first : first + BATCH]
+                for face, caption in zip(batch, self._captions(batch), strict=True):
+                    key = f"{number * self.part + len(labels):08d}"
+                    aus, about, masks = correct(dict(face.aus)), face.about, []
+                    if self.cutter:
+                        picture, mask, found = self.cutter.cut(face)
+                        kind, masks, about = "jpg", [mask], {**about, **found}
+                    else:
+                        kind, picture = encoded(face, self.size)
+                    labels.append(make_label(aus, caption, about))
+                    yield key, kind, picture, labels[-1], *masks
+                    vars(face).pop("picture", None)  # decoded pictures are large
+
         if faces:
-            write_shard(shard_path(self.output, number), content)
+            write_shard(shard_path(self.output, number), content())
         write_json(self._counts(number), count_labels(labels))
         LOGGER.info("part %d: %d faces", number, len(faces))
-
-    def _labelled(
-        self, number: int, faces: list[LabelledFace], correct: Correct, labels: list[dict]
-    ) -> Iterator[tuple]:
-        """What a shard holds; each label is also added to `labels`."""
-        for first in range(0, len(faces), BATCH):
-            batch = faces[first : first + BATCH]
-            for row, (face, caption) in enumerate(
-                zip(batch, self._captions(batch), strict=True), number * self.part + first
-            ):
-                key, aus, about = f"{row:08d}", correct(dict(face.aus)), face.about
-                if self.cutter:
-                    picture, mask, found = self.cutter.cut(face)
-                    labels.append(make_label(aus, caption, {**about, **found}))
-                    yield key, "jpg", picture, labels[-1], mask
-                else:
-                    labels.append(make_label(aus, caption, about))
-                    yield key, *encoded(face, self.size), labels[-1]
-                vars(face).pop("picture", None)  # decoded pictures are large
 
     def _captions(self, faces: Sequence[LabelledFace]) -> list[str]:
         captions = [face.caption for face in faces]
@@ -174,7 +169,11 @@ class Preparation:
     def _finish(self) -> dict:
         numbers = [number for number, _ in self._parts()]
         parts = [read_json(self._counts(n)) for n in numbers]
-        steps = self._step_counts(numbers)
+        dropped = Counter(reason for n in numbers for reason in read_json(self._verdicts(n)))
+        left, steps = dropped.total(), []
+        for step in self.steps:
+            steps.append({"step": step.name, "in": left, "dropped": dropped[step.name]})
+            left -= dropped[step.name]
         counts = add_counts(parts)
         if not counts["faces"]:
             read = steps[0]["in"] if steps else 0
@@ -184,25 +183,12 @@ class Preparation:
                 f"None of {read} faces is left: {reasons or 'the table has no rows'}. Check the "
                 "folder of pictures, the table and its format, and run this again"
             )
-        shards = {
-            shard_path(self.output, n).name: p["faces"]
-            for n, p in zip(numbers, parts, strict=True)
-            if p["faces"]
-        }
+        names = [shard_path(self.output, number).name for number in numbers]
+        faces = {name: part["faces"] for name, part in zip(names, parts, strict=True)}
+        shards = {name: count for name, count in faces.items() if count}
         card = make_card(counts, shards, self.settings, steps)
         write_json(self.output / CARD, card)
         return card
-
-    def _step_counts(self, numbers: list[int]) -> list[dict]:
-        reasons: Counter[str | None] = Counter()
-        for number in numbers:
-            reasons.update(read_json(self._verdicts(number)))
-        left, rows = reasons.total(), []
-        for step in self.steps:
-            dropped = reasons[step.name]
-            rows.append({"step": step.name, "in": left, "dropped": dropped})
-            left -= dropped
-        return rows
 
 
 def label_digest(faces: Iterable[LabelledFace]) -> str:
@@ -214,7 +200,12 @@ def file_digest(faces: Iterable[LabelledFace]) -> str:
     """16 hex digits of the rows' picture files: where they lie, how large they are and when they
     were written, or that they are not there. Nothing of them is read."""
     folders = cache(Path.resolve)  # there are few of them
-    return _digest([str(folders(f.file.parent)), f.file.name, _file_state(f.file)] for f in faces)
+
+    def state(file: Path) -> list[object]:
+        found = file.stat() if file.is_file() else None
+        return [str(folders(file.parent)), file.name, found and (found.st_size, found.st_mtime_ns)]
+
+    return _digest(state(face.file) for face in faces)
 
 
 def _digest(rows: Iterable[object]) -> str:
@@ -224,18 +215,11 @@ def _digest(rows: Iterable[object]) -> str:
     return found.hexdigest()[:16]
 
 
-def _file_state(file: Path) -> tuple[int, int] | None:
-    if not file.is_file():
-        return None
-    found = file.stat()
-    return found.st_size, found.st_mtime_ns
-
-
 def judge(faces: Sequence[LabelledFace], steps: Sequence[Step]) -> list[str | None]:
     """For each face, the name of the first step that drops it, or None."""
     verdicts: list[str | None] = [None] * len(faces)
     for first in range(0, len(faces), BATCH):
-        rows = list(range(first, min(first + BATCH, len(faces))))
+        rows = range(first, min(first + BATCH, len(faces)))
         for step in steps:
             left = [row for row in rows if verdicts[row] is None]
             kept = step.keeps([faces[row] for row in left]) if left else []

@@ -74,10 +74,7 @@ def is_rendered(folder: str | Path) -> bool:
 
 def iterate(folder: str | Path) -> Iterator[dict]:
     """Yield {"image": uint8 [H, W, 3], "mask": uint8 [H, W], "label": dict} in order.
-
-    Raises FileNotFoundError when the folder holds no shard, ValueError for faces without a mask:
-    those were not rendered.
-    """
+    FileNotFoundError without shards, ValueError for faces without a mask: not rendered ones."""
     for shard in find_shards(folder):
         yield from iterate_shard(shard)
 

@@ -37,11 +37,7 @@ def shard_path(folder: str | Path, number: int) -> Path:
 
 
 def find_shards(folder: str | Path) -> list[Path]:
-    """The shards of a folder in order.
-
-    Unfinished shards do not have their final name yet and are not found. Raises FileNotFoundError
-    when the folder holds none.
-    """
+    """The finished shards of a folder in order. FileNotFoundError where it holds none."""
     shards = sorted(Path(folder).glob(PATTERN))
     if not shards:
         raise FileNotFoundError(

@@ -102,6 +102,6 @@ def test_an_edit_of_a_photo_leaves_a_sheet(tmp_path: Path, monkeypatch: pytest.M
     answer = CliRunner().invoke(main, [*words, "--set", "mask_rule=face only"])
     assert answer.exit_code == 0, answer.output
     (sheet,) = (tmp_path / "attention").glob("*.png")
-    assert sheet.name == "astronaut_s0_12D.png" and Image.open(sheet).width > 3 * 128
+    assert sheet.name == "astronaut_s0_AU12D.png" and Image.open(sheet).width > 3 * 128
     answer = CliRunner().invoke(main, [*words, "--method", "au-adapter-sdedit"])
     assert answer.exit_code == 1 and "leave --attention out" in answer.output
