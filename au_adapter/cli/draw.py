@@ -19,7 +19,8 @@ from .verb import load, verb
     metavar="NAME|MODULE:FUNCTION",
     default="au-adapter",
     show_default=True,
-    help="au-adapter; words, AUs as words in the prompt; base, without AUs; or code that makes it.",
+    help="au-adapter; words, AUs as words in the prompt; base, without AUs; lora-text, lora-au, "
+    "dreambooth, with --set trained=FOLDER; or code that makes it.",
 )
 @request_options("prompt")
 @ESTIMATOR

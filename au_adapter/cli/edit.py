@@ -32,6 +32,12 @@ from .verb import load, verb
 @click.option(
     "--face", type=click.IntRange(0), default=0, show_default=True, help="The largest is 0."
 )
+@click.option(
+    "--attention",
+    is_flag=True,
+    help="Also draw where MagicFace's attentions look, step after step: a sheet for each edit in "
+    "the folder attention of OUTPUT.",
+)
 @ESTIMATOR
 @method_options(*ADAPTER_FLAGS, *EDIT_FLAGS)
 def edit(
@@ -40,6 +46,7 @@ def edit(
     output: Path,
     scale: str | None,
     face: int,
+    attention: bool,
     estimator: str | None,
     options: dict,
     **asked: Any,
@@ -52,4 +59,9 @@ def edit(
     wanted = load("evaluation.picture_batch").photo_requests(photos, **asked)
     reader = load("evaluation.evaluation_run").estimator_of(estimator, bundled=False)
     editor = load("methods").open_editor(method, **options)
+    if attention and scale not in (None, editor.scale):
+        raise ValueError(f"--attention goes with --scale {editor.scale}, as {method} is asked")
+    if attention:
+        sheets = load("evaluation.attention_sheet")
+        sheets.write_sheets(editor, wanted, output / "attention", face)
     finish(editor, reader, output, wanted, "Editing faces", scale=scale, face=face)

@@ -137,7 +137,7 @@ class Preparation:
     def _write(self, number: int, faces: list[LabelledFace], correct: Correct) -> None:
         labels: list[dict] = []
 
-        def content() -> Iterator[tuple[str, str, bytes, dict]]:
+        def content() -> Iterator[tuple]:
             for first in range(0, len(faces), BATCH):
                 batch = faces[first : first + BATCH]
                 for face, caption in zip(batch, self._captions(batch), strict=True):

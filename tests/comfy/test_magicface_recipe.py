@@ -20,13 +20,14 @@ def test_the_nodes_predict_what_was_trained(demo_files: Path, tmp_path: Path) ->
     data.mkdir()
     shutil.copy(min(SAMPLE.glob("*.tar")), data)
     write_stable_diffusion(base, "sd15", groups=32)
-    recipe = choose("magicface-sd15", {"base": str(base)}).open([data])
-    optimizer = torch.optim.SGD(recipe.module.parameters(), 0.5)
-    for step in range(3):
-        loss = recipe.module(recipe.batch(4, torch.Generator().manual_seed(step)))
-        loss.backward()
-        optimizer.step()
-        optimizer.zero_grad()
+    with torch.inference_mode(False), torch.enable_grad():
+        recipe = choose("magicface-sd15", {"base": str(base)}).open([data])
+        optimizer = torch.optim.SGD(recipe.module.parameters(), 0.5)
+        for step in range(3):
+            loss = recipe.module(recipe.batch(4, torch.Generator().manual_seed(step)))
+            loss.backward()
+            optimizer.step()
+            optimizer.zero_grad()
     recipe.save(recipe.module, tmp_path)
     network = recipe.module.network.eval().requires_grad_(False)
     file = tmp_path / "magicface.safetensors"

@@ -87,6 +87,7 @@ def results(data: Path, base: Path, tmp_path_factory: pytest.TempPathFactory) ->
         "fineface-sd21": {"base": write_stable_diffusion(folder / "sd21"), **streamed},
         "fineface-sdxl": {"base": write_sdxl(folder / "sdxl"), **streamed},
         "magicface": {**on_a_base, "learning_rate": 1e-3},
+        "magicface-sd15": {"base": folder / "sd15"},
         "regressor": {},
     }
     output = tmp_path_factory.mktemp("results")

@@ -112,6 +112,6 @@ def _suited_to_base(
     if promised not in (None, family.name):
         raise ValueError(
             f"recipe {recipe} is not for {named['base']}, which is {family.title}: --recipe "
-            "fineface takes what suits any base"
+            f"{recipe.removesuffix(f'-{promised}')} takes what suits any base"
         )
     return family.recipe_defaults.get(recipe.removesuffix(f"-{family.name}"), {})

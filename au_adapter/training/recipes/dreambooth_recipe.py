@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from ...disk import replacing
-from ...methods.words_generator import WordsGenerator
+from ...methods.baselines import DreamBoothGenerator
 from ..diffusion import draw_noise
 from ..drawing import drawing
 from ..recipe import Share
@@ -67,7 +67,7 @@ class DreamBoothRecipe(AdaptedRecipe):
 
     Options = DreamBoothOptions
     settings = replace(SETTINGS, learning_rate=1e-4)
-    loss, draws, worded = PriorLoss, WordsGenerator, True
+    loss, draws, worded = PriorLoss, DreamBoothGenerator, True
 
     def __init__(self, data: list[Path], options: DreamBoothOptions):
         super().__init__(data, options)

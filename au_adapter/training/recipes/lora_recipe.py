@@ -7,22 +7,17 @@ one token from an AU encoder are ours.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from peft import LoraConfig, get_peft_model_state_dict
 from safetensors.torch import save_file
 from torch import Tensor
 
 from ...bases import EncodedText
-from ...facs import AUVector
 from ...methods.base_generator import BaseGenerator
-from ...methods.sampling import Predict, guided, told
-from ...methods.words_generator import WordsGenerator
+from ...methods.baselines import AU_ENCODER, LoRATextGenerator, TokenGenerator, with_token
 from ...models.adapter import FINEFACE_ALPHA, LORA_TARGETS
 from ...models.encoders import TOKEN_ENCODERS, build_encoder
 from ..settings import require_number
@@ -79,36 +74,14 @@ class TokenLoss(LoRALoss):
         self.encoder = build_encoder(self.options.encoder, len(self.options.units), width)
 
     def condition(self, batch: dict[str, Tensor]) -> tuple[EncodedText, dict[str, Tensor]]:
-        return self.with_aus(self.encode_text(batch["tokens"]), batch["aus"]), {}
-
-    def with_aus(self, text: EncodedText, aus: Tensor) -> EncodedText:
-        """Text [N, T, width] and the token of AUs [N, K] after it."""
-        states = torch.cat([text.states, self.encoder(aus).to(text.states)], dim=1)
-        return replace(text, states=states)
-
-
-@dataclass(frozen=True, kw_only=True)
-class TokenGenerator(BaseGenerator):
-    """A generator of LoRA-AU: the token of AUs behind the text, also without condition."""
-
-    loss: TokenLoss
-
-    @contextmanager
-    def predictor(self, prompts: Sequence[str], aus: AUVector, steps: int) -> Iterator[Predict]:
-        loss, values = self.loss, aus.values.to(next(self.loss.encoder.parameters()))
-        texts = []
-        for asked, level in (([""] * len(prompts), torch.zeros_like(values)), (prompts, values)):
-            tokens = loss.family.tokenize(self.pipeline, asked).to(values.device)
-            with torch.no_grad():
-                texts.append(loss.with_aus(loss.encode_text(tokens), level))
-        yield guided(loss.unet, told(texts[0].joined(texts[1])), self.guidance)
+        return with_token(self.encode_text(batch["tokens"]), self.encoder(batch["aus"])), {}
 
 
 class LoRATextRecipe(AdaptedRecipe):
     """LoRA-T: captions say the AUs. Saves a LoRA as diffusers reads it."""
 
     Options = LoRATextOptions
-    loss, draws, worded = LoRALoss, WordsGenerator, True
+    loss, draws, worded = LoRALoss, LoRATextGenerator, True
 
     def save(self, module: LoRALoss, folder: Path) -> None:
         """pytorch_lora_weights.safetensors, for `load_lora_weights` of the base's pipeline."""
@@ -131,10 +104,10 @@ class LoRAAURecipe(LoRATextRecipe):
     loss, draws, worded = TokenLoss, TokenGenerator, False
 
     def generator(self, module: TokenLoss, *arguments: int) -> BaseGenerator:
-        return super().generator(module, *arguments, loss=module)
+        return super().generator(module, *arguments, encoder=module.encoder, known=self.units)
 
     def save(self, module: TokenLoss, folder: Path) -> None:
         super().save(module, folder)
         tensors = {k: v.detach().cpu().contiguous() for k, v in module.encoder.state_dict().items()}
         described = {"encoder": self.options.encoder, "units": " ".join(map(str, self.units))}
-        save_file(tensors, folder / "au_encoder.safetensors", metadata=described)
+        save_file(tensors, folder / AU_ENCODER, metadata=described)
