@@ -10,10 +10,14 @@ from pathlib import Path
 
 import huggingface_hub
 import pytest
+from click.testing import CliRunner
 from huggingface_hub import constants
 from local_hub import COMMIT, Hub, serve
+from published import SD15, SD21, write_published
 
 import au_adapter
+from au_adapter import load_adapter
+from au_adapter.cli import main
 from au_adapter.weights.downloads import DOWNLOADS, Download, fetch, put_into_comfyui
 
 ROOT = Path(au_adapter.__file__).parent.parent
@@ -180,6 +184,27 @@ def test_files_go_where_comfyui_looks(hub: Hub, tmp_path: Path) -> None:
     (copy,) = put_into_comfyui(entry, folder, tmp_path)
     assert copy == tmp_path / "models" / "ipadapter" / "net.bin" and not copy.is_symlink()
     assert copy.read_bytes() == WEIGHTS
+
+
+def test_finefaces_files_for_two_bases_share_a_repository(
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each becomes a file of its own, under the name that the workflows use."""
+    for family in (SD15, SD21):
+        write_published(tmp_path / "published", family)
+    (tmp_path / "ComfyUI" / "models").mkdir(parents=True)
+    files = {path.name: path.read_bytes() for path in (tmp_path / "published").iterdir()}
+    hub.repositories["Tvaranka/fineface"] = files
+    monkeypatch.setenv("AU_ADAPTER_CACHE", str(tmp_path / "cache"))
+    for name, width, layers in (("fineface-sd15", 768, 0), ("fineface-sd21", 1024, 128)):
+        arguments = ["download", name, "--comfyui", str(tmp_path / "ComfyUI")]
+        result = CliRunner().invoke(main, arguments)
+        assert result.exit_code == 0, result.output
+        file = name.replace("-", "_") + ".safetensors"
+        adapter = load_adapter(tmp_path / "ComfyUI" / "models" / "au_adapter" / file)
+        assert adapter.config.width == width and len(adapter.lora) == layers
+    assert CliRunner().invoke(main, ["download", "fineface-sd15"]).exit_code == 0
+    assert (tmp_path / "cache" / "fineface-sd15" / "fineface_sd15.safetensors").is_file()
 
 
 def test_the_command_reads_mirror_token_and_cache_from_the_environment(
