@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from torch import Tensor
 
 from ..facs import SET_A
 from ..models.adapter import AUAdapterConfig, describe_layers
+from .lora_layouts import peft_alpha, reads_text, take_lora, unknown_lora
 from .tensors import ENDINGS, METADATA_KEY, read_metadata, read_shapes, read_tensors, some
 
 LOGGER = logging.getLogger("au_adapter")
@@ -52,12 +53,6 @@ _BLOCKS = {
 LAYERS = {f"{path}.transformer_blocks.0.attn2": channels for path, channels in _BLOCKS.items()}
 _PROJECTION = re.compile(r"(.+\.attn2)\.processor\.au_to_([kv])\.weight")
 _IP_ADAPTER = re.compile(r".+\.attn2\.processor\.to_[kv]_ip(\.\d+)?\.weight")
-# The spellings of diffusers and peft: to_k.lora_A, to_k.lora.down, to_k_lora.down, and each of them
-# after `.processor`.
-_LORA = re.compile(
-    r"(?:unet\.)?(?P<attention>.+\.attn[12])\.(?:processor\.)?(?P<target>to_q|to_k|to_v|to_out)"
-    r"(?:\.0)?(?:[._]lora[._](?P<side>A|B|down|up)\.weight|(?:[._]lora)?\.(?P<alpha>alpha))"
-)
 
 
 @dataclass(frozen=True)
@@ -120,7 +115,11 @@ def read_published(path: str | Path) -> tuple[AUAdapterConfig, dict[str, Tensor]
     tensors = {name: t for part in parts for name, t in read_tensors(part.path).items()}
     tensors = {name: t for name, t in tensors.items() if not _IP_ADAPTER.fullmatch(name)}
     LOGGER.info("AU-Adapter of FineFace: %s", describe_parts(parts))
-    lora, alpha = _take_lora(tensors, path)
+    lora, alpha = take_lora(tensors, path)
+    if lora and alpha is None:
+        alpha = next(filter(None, (peft_alpha(part.path) for part in parts)), None)
+    if not lora:
+        _name_untaken_loras(parts)
     family = parts[0].family
     _check(tensors, family, path)
     config = AUAdapterConfig(
@@ -151,27 +150,35 @@ def read_part(path: Path) -> Part | None:
     widths = {
         PROJECTIONS: [s[-1] for name, s in shapes.items() if _PROJECTION.fullmatch(name)],
         ENCODER: [known.get(n, n + len(SET_A)) for n in outputs],
-        LORA: [s[-1] for name, s in shapes.items() if _reads_text(name)],
+        LORA: [s[-1] for name, s in shapes.items() if reads_text(name)],
     }
     kinds = frozenset(kind for kind, found in widths.items() if found)
     return Part(path, kinds, frozenset(sum(widths.values(), []))) if kinds else None
 
 
-def _reads_text(name: str) -> bool:
-    """Whether it is the A of a LoRA on the text's keys or values: its inputs are the text width."""
-    found = _LORA.fullmatch(name)
-    return bool(
-        found
-        and found["attention"].endswith("attn2")
-        and found["target"] in ("to_k", "to_v")
-        and found["side"] in ("A", "down")
-    )
+def _files_of(folder: Path, without: Iterable[Path]) -> list[Path]:
+    """The weights in a folder, without those that this project wrote."""
+    files = [f for f in sorted(folder.iterdir()) if f.suffix.lower() in ENDINGS and f.is_file()]
+    return [f for f in files if f not in without and METADATA_KEY not in read_metadata(f)]
+
+
+def _name_untaken_loras(parts: Sequence[Part]) -> None:
+    """Log the files beside an adapter without LoRA that hold one, and why they were not taken."""
+    base, folder = parts[0].family.name, parts[0].path.parent
+    for file in _files_of(folder, [part.path for part in parts]):
+        part, strange = read_part(file), unknown_lora(read_shapes(file))
+        why = f"its tensors, such as {strange}, have names of no layout that is known here"
+        if part is not None and LORA in part.kinds:
+            own = part.widths == parts[0].widths
+            why = "its base is another" if not own else "the adapter's file is whole without it"
+        elif not strange:
+            continue
+        LOGGER.warning("%s: the LoRA beside this adapter for %s was not taken: %s", file, base, why)
 
 
 def _parts_of(folder: Path, *without: Path) -> list[Part]:
     """The parts in a folder, without complete adapters and files for other bases."""
-    files = [f for f in sorted(folder.iterdir()) if f.suffix.lower() in ENDINGS and f.is_file()]
-    files = [f for f in files if f not in without and METADATA_KEY not in read_metadata(f)]
+    files = _files_of(folder, without)
     parts = [part for part in map(read_part, files) if part is not None and not part.whole]
     known = {family.width for family in PUBLISHED_BASES}
     return [part for part in parts if part.widths <= known]
@@ -222,24 +229,6 @@ def _missing(kind: str, family: PublishedBase, parts: list[Part], source: Path) 
         f"{source} is a part of FineFace for {family.name}; its {kind}, {shape}, "
         f"is not in {folder}{found}: copy the published file there"
     )
-
-
-def _take_lora(
-    tensors: dict[str, Tensor], path: str | Path
-) -> tuple[dict[str, Tensor], float | None]:
-    """Move the LoRA out of `tensors`, under the names of `save_adapter`; also its alpha or None."""
-    lora, alphas = {}, set()
-    for name in [name for name in tensors if _LORA.fullmatch(name)]:
-        found, tensor = _LORA.fullmatch(name), tensors.pop(name)
-        target = found["target"] + (".0" if found["target"] == "to_out" else "")
-        if found["alpha"]:
-            alphas.add(float(tensor))
-        else:
-            side = {"A": "A", "down": "A", "B": "B", "up": "B"}[found["side"]]
-            lora[f"unet.{found['attention']}.{target}.lora_{side}.weight"] = tensor
-    if len(alphas) > 1:
-        raise ValueError(f"{path}: its LoRA has several alphas, {sorted(alphas)}; one is expected")
-    return lora, alphas.pop() if alphas else None
 
 
 def _check(tensors: dict[str, Tensor], family: PublishedBase, path: str | Path) -> None:

@@ -37,7 +37,7 @@ def _task(path: Path, **changed: bytes) -> Path:
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model.download)
 def test_the_downloads_are_these_files(model: object) -> None:
-    table = find_download(model.download).table()
+    table = find_download(model.download).files
     path = MODELS[model]
     assert table == {model.names[0]: (path.stat().st_size, sha256(path))}
     assert find_download(model.download).licence == "Apache-2.0"
@@ -60,6 +60,15 @@ def test_where_it_is_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
             monkeypatch.setenv(FACE_LANDMARKER.variable, str(named))
         place = given if path == given else None
         assert locate(FACE_LANDMARKER, place, [folder]) == path
+
+
+def test_what_the_set_up_of_a_clone_fetched_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable in ("AU_ADAPTER_CACHE", FACE_LANDMARKER.variable):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert locate(FACE_LANDMARKER).samefile(TASK)
 
 
 def test_a_place_that_was_named_is_not_passed_over(
