@@ -20,7 +20,10 @@ from typing import Any
 from safetensors import SafetensorError
 
 # How PyTorch's and safetensors' writers, which know no errno, say that a file could not be written.
-FULL = ("no space left", "quota exceeded", "pytorchstreamwriter failed", "unexpected pos")
+FULL = (
+    *("no space left", "quota exceeded", "file too large"),
+    *("pytorchstreamwriter failed", "unexpected pos"),
+)
 # What readers raise where a file does not hold what they expect. Exhausted memory is none of it.
 _DAMAGE = (
     *(ValueError, TypeError, LookupError, AttributeError, EOFError, ArithmeticError),
@@ -31,13 +34,21 @@ NO_MEMORY = ("can't allocate memory", "not enough memory", "out of memory")  # P
 DAY = 24 * 3600  # seconds after which nobody writes an unfinished file any more
 
 
+class FullDiskError(OSError):
+    """A file that could not be written for want of room, in words that say what to do."""
+
+    def __init__(self, text: str):
+        super().__init__(text)
+        self.errno = errno.ENOSPC
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """A file to write, which takes the place of `path` once all is written.
 
     Its name says that it is unfinished and which process of which machine writes it, so that two
     writers of the same file do not meet. Whatever ends the writing, it does not stay; what a
-    killed process left of the same file is removed.
+    killed process left of the same file is removed. FullDiskError where there is no room.
     """
     path = Path(path)
     partial = path.with_name(f".{path.name}.{platform.node()}.{os.getpid()}.partial")
@@ -47,6 +58,13 @@ def replacing(path: Path) -> Iterator[Path]:
     try:
         yield partial
         os.replace(partial, path)
+    except (OSError, RuntimeError, SafetensorError) as error:
+        if isinstance(error, FullDiskError) or not is_full_disk(error):
+            raise
+        raise FullDiskError(
+            f"{path} could not be written: the disk is full, or your share of it ({error}). Nothing"
+            " half-written stays. Make room and run this again"
+        ) from error
     finally:
         partial.unlink(missing_ok=True)
 
@@ -96,13 +114,13 @@ def damage_named(
 
 @contextmanager
 def full_disk_said(output: Path) -> Iterator[None]:
-    """Turn a full disk or quota into an OSError that says what to do, for work that goes on."""
+    """Turn a full disk or quota into a FullDiskError that says what to do, of work that goes on."""
     try:
         yield
     except (OSError, RuntimeError, SafetensorError) as error:
         if not is_full_disk(error):
             raise
-        raise OSError(
+        raise FullDiskError(
             f"the disk of {output} is full, or your share of it. What was written before is whole: "
             "make room and run this again, it goes on from there"
         ) from error
@@ -111,7 +129,7 @@ def full_disk_said(output: Path) -> Iterator[None]:
 def is_full_disk(error: BaseException) -> bool:
     """Whether a file could not be written for want of room."""
     if isinstance(error, OSError):
-        return error.errno in (errno.ENOSPC, errno.EDQUOT)
+        return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
     return any(words in str(error).lower() for words in FULL)
 
 

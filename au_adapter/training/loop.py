@@ -265,8 +265,12 @@ class Trainer:
         self.accelerator.wait_for_everyone()
         if self.accelerator.is_main_process:
             path = self.output / "state.pt"
-            torch.save(self.checkpoint.collect(self.step), path.with_suffix(".partial"))
-            os.replace(path.with_suffix(".partial"), path)
+            partial = path.with_suffix(".partial")
+            try:
+                torch.save(self.checkpoint.collect(self.step), partial)
+                os.replace(partial, path)
+            finally:
+                partial.unlink(missing_ok=True)
             step, measures = self._measured
             self._save_result("result", measures if step == self.step else None)
             self.report({"event": "saved", "step": self.step, "folder": str(self.output)})
@@ -281,9 +285,12 @@ class Trainer:
             described["measures"] = measures
         if isinstance(self.recipe, TellingRecipe):
             self.recipe.provenance = described
-        self.recipe.save(self.trained(), fresh)
-        (fresh / DESCRIPTION).write_text(json.dumps(described, indent=1))
-        replace_folder(fresh, self.output / name)
+        try:
+            self.recipe.save(self.trained(), fresh)
+            (fresh / DESCRIPTION).write_text(json.dumps(described, indent=1))
+            replace_folder(fresh, self.output / name)
+        finally:
+            shutil.rmtree(fresh, ignore_errors=True)
 
     def _validation_due(self) -> bool:
         every = self.settings.validate_every

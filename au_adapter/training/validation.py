@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from PIL import Image
 from torch import Tensor, nn
 
+from ..disk import replacing
 from ..estimators import BundledRegressor, Estimator
 from ..estimators.bundled_regressor import load_regressor
 from ..estimators.reading import Reading
@@ -94,7 +95,8 @@ class Validation:
         A picture without a face counts as a face that shows no AU.
         """
         images = draw_cases(self.recipe.generator(module), self.cases, self.recipe.units)
-        self._sheet(images, folder.name).save(folder / SHEET)
+        with replacing(folder / SHEET) as partial:
+            self._sheet(images, folder.name).save(partial, "PNG")
         rows, found = self._rows(self.estimate(images))
         return {
             "au_error": prompted_error(rows, "adapter"),

@@ -7,13 +7,14 @@ for identity modes, which stays under 0.001 cm and 0.01 cm from the published ve
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
+
+from ...disk import replacing
 
 LOGGER = logging.getLogger("au_adapter")
 NEUTRAL = "generic_neutral_mesh"
@@ -140,8 +141,7 @@ def _offset(path: Path, neutral: np.ndarray) -> np.ndarray:
 
 def _save(path: Path, **arrays: np.ndarray) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_suffix(".part.npz")
-    np.savez_compressed(unfinished, **arrays)
-    os.replace(unfinished, path)
+    with replacing(path) as partial, partial.open("wb") as file:
+        np.savez_compressed(file, **arrays)
     LOGGER.info("Packed %d shapes into %s", len(arrays["expression_names"]), path)
     return path
