@@ -22,7 +22,7 @@ from safetensors import SafetensorError
 # How PyTorch's and safetensors' writers, which know no errno, say that a file could not be written.
 FULL = (
     *("no space left", "quota exceeded", "file too large"),
-    *("pytorchstreamwriter failed", "unexpected pos"),
+    *("pytorchstreamwriter failed", "unexpected pos", "iostream error"),
 )
 # What readers raise where a file does not hold what they expect. Exhausted memory is none of it.
 _DAMAGE = (
