@@ -31,6 +31,7 @@ _DAMAGE = (
     *(struct.error, zlib.error, zipfile.BadZipFile),
 )
 NO_MEMORY = ("can't allocate memory", "not enough memory", "out of memory")  # PyTorch's words
+LONGEST_NAME = 200  # bytes of a name, to which numbers and endings are added
 DAY = 24 * 3600  # seconds after which nobody writes an unfinished file any more
 
 
@@ -67,6 +68,23 @@ def replacing(path: Path) -> Iterator[Path]:
         ) from error
     finally:
         partial.unlink(missing_ok=True)
+
+
+def path_inside(folder: Path, name: str, title: str) -> Path:
+    """The path of a name that somebody chose, such as people/anna, inside a folder. ValueError for
+    one that leads out of it, is hidden, or that no disk takes. title: of the folder, for people."""
+    parts = Path(name).parts
+    hidden = any(part.startswith(".") for part in parts if part not in (".", ".."))
+    long = any(len(part.encode(errors="replace")) > LONGEST_NAME for part in parts)
+    root = folder.resolve()
+    if name.strip() and name.isprintable() and not hidden and not long:
+        place = (root / name.strip()).resolve()
+        if root in place.parents:
+            return place
+    raise ValueError(
+        f"{name[:80]!r} is not a name inside {title}; write a file name without ending, of at most "
+        f"{LONGEST_NAME} letters and not hidden, such as my_adapter or people/anna."
+    )
 
 
 def write_bytes(path: Path, content: bytes) -> None:
