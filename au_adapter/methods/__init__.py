@@ -30,6 +30,9 @@ GENERATORS = {
     "au-adapter": "au_adapter.methods.adapter_generator:open_adapter",
     "words": "au_adapter.methods.words_generator:open_words",
     "base": "au_adapter.methods.base_generator:open_base",
+    "lora-text": "au_adapter.methods.baselines:open_lora_text",
+    "lora-au": "au_adapter.methods.baselines:open_lora_au",
+    "dreambooth": "au_adapter.methods.baselines:open_dreambooth",
 }
 EDITORS = {
     "magicface": "au_adapter.methods.magicface_editor:open_magicface",
