@@ -202,7 +202,7 @@ def _combinations(rows: list[Row], output: Path) -> Image.Image:
 
 
 def _strip(rows: list[Row], output: Path) -> Image.Image:
-    """Each AU at its strongest, in two lines, without much text: for the README."""
+    """Each AU at its strongest, in two lines, under short labels."""
     cells = [
         (f"AU{unit}", _open(row, output))
         for row in rows

@@ -1,4 +1,4 @@
-"""Every node has a name that people read, a help page and a place in the README; read, not run."""
+"""Every node has a name that people read, a help page and a place in docs/nodes.md; read, not run."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_a_node_can_be_found_and_understood(node_id: str) -> None:
     page = (PAGES / f"{node_id}.md").read_text(encoding="utf-8")
     assert len(page) > 200
     name = ast.literal_eval(SCHEMAS[node_id]["display_name"])
-    assert f"| {name} |" in (ROOT / "README.md").read_text(encoding="utf-8")
+    assert f"| {name} |" in (ROOT / "docs" / "nodes.md").read_text(encoding="utf-8")
 
 
 def test_no_page_outlives_its_node() -> None:
