@@ -23,7 +23,7 @@ PICTURES_SIZE = 3e6  # bytes of all pictures of the help pages
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 COMMAND = re.compile(r"(?<!\S)(?:`| {4})(?:au-adapter|python -m au_adapter) ([^`\n]+)")
 TEMPLATE = re.compile(r"`((?:au|magicface)_[a-z0-9_]+)`")
-NO_TEMPLATES = {"au_adapter", "au_mse", "au_scale", "au_vector", "au_reading", "au_encoder"}  # other names
+NO_TEMPLATES = {"au_adapter", "au_encoder", "au_mse", "au_reading", "au_vector"}  # other names
 
 
 def _name(page: Path) -> str:

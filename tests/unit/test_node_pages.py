@@ -1,4 +1,4 @@
-"""Every node has a name that people read, a help page and a place in docs/nodes.md; read, not run."""
+"""Every node has a name that people read, a help page, a place in docs/nodes.md; nothing is run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What docs/training.md says that a training costs, counted on the real shapes without their weights."""
+"""What docs/training.md says of costs, counted on the real shapes without their weights."""
 
 from __future__ import annotations
 
