@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import shlex
 from pathlib import Path
@@ -106,3 +107,11 @@ def test_the_pictures_of_the_help_pages_stay_small() -> None:
     assert sum(file.stat().st_size for file in files) < PICTURES_SIZE
     shown = "".join(page.read_text(encoding="utf-8") for page in PAGES)
     assert [file.name for file in files if file.name not in shown] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=_name)
+def test_python_parses_and_its_imports_exist(page: Path) -> None:
+    for block in re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL):
+        for statement in ast.parse(block).body:
+            if isinstance(statement, ast.Import | ast.ImportFrom):
+                exec(ast.unparse(statement), {})
