@@ -99,9 +99,9 @@ def jobs() -> list[Job]:
 
 def _edits(output: Path, server: ComfyServer) -> list[Edits]:
     if not can_edit():
-        click.echo(f"No edits of photos: {magicface_folder() / MAGICFACE} is missing.")
+        click.echo(f"No edits: {magicface_folder() / MAGICFACE} is missing.")
         return []
-    click.echo("Editing photos ...")
+    click.echo("Editing rendered people ...")
     return draw_edits(server, output)
 
 
