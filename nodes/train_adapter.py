@@ -25,7 +25,7 @@ from au_adapter.training.follow import (
 from au_adapter.training.results import find_result, read_losses, training_report
 from au_adapter.weights.adapter_files import load_adapter
 
-from .au_adapter import ADAPTER_FOLDER, ALIASES
+from .au_adapter import ADAPTER_FOLDER
 from .compat import ProgressBar, folder_paths, io, model_management, ui
 from .node import Node
 from .sockets import AUAdapterSocket, LossMapSocket
@@ -90,7 +90,8 @@ class TrainAUAdapter(Node):
     def define_schema(cls) -> io.Schema:
         return cls.schema(
             "Train AU-Adapter",
-            aliases=[*ALIASES, "training", "fine-tune", "LoRA", "dataset"],
+            family="models and training",
+            aliases=["FACS", "action units", "training", "fine-tune", "LoRA", "dataset"],
             inputs=[
                 io.Combo.Input(
                     "base",
