@@ -18,7 +18,8 @@ def convert(source: Path, output: Path) -> None:
     """Turn SOURCE as published into the one file OUTPUT that this project reads.
 
     The ending of OUTPUT says what is made. .safetensors: an AU-Adapter, from the folder of
-    FineFace's files or any one of them; or MagicFace, from the folder of both its UNets. .npz: the
+    FineFace's files or any one of them; MagicFace, from the folder of both its UNets; or StyleGAN2
+    and e4e, from e4e_ffhq_encode.pt, a StyleGAN2 of rosinality's port or NVIDIA's .pkl. .npz: the
     face model for `au-adapter render`, from the folder of ICT-FaceKit's OBJ files.
     """
     click.echo(f"Wrote {convert_files(source, output)}")
@@ -27,8 +28,9 @@ def convert(source: Path, output: Path) -> None:
 def convert_files(source: str | Path, output: str | Path) -> Path:
     """Write SOURCE as the one file `output`, whose ending says what is made; returns its path.
 
-    .safetensors: an AU-Adapter, from FineFace's files (their folder, or any one of them); or
-    MagicFace's two UNets, from the folder that holds denoising_unet/ and ID_enc/.
+    .safetensors: an AU-Adapter, from FineFace's files (their folder, or any one of them);
+    MagicFace's two UNets, from the folder that holds denoising_unet/ and ID_enc/; or a generator
+    and encoder, see `weights.wplus_layouts`.
     .npz: the face model, from the folder of ICT-FaceKit's OBJ files.
     ValueError for another ending, or for a source that is not what the ending asks for.
     """
@@ -38,6 +40,9 @@ def convert_files(source: str | Path, output: str | Path) -> Path:
     magicface = load("weights.magicface_files")
     if output.suffix == ADAPTER and magicface.is_magicface(source):
         return magicface.convert_magicface(source, output)
+    wplus = load("weights.wplus_files")
+    if output.suffix == ADAPTER and wplus.is_wplus(source):
+        return wplus.convert_wplus(source, output)
     if output.suffix == ADAPTER:
         return convert_adapter(source, output)
     raise ValueError(
