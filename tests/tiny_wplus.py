@@ -71,7 +71,7 @@ def write_ours(folder: Path, zoom: float = 0.75) -> tuple[Path, Path]:
     space = weights_name(generator)
     both = save_wplus(
         folder / "wplus.safetensors", generator, random_encoder(), mean,
-        {"kind": "ours", "space": space, "zoom": zoom},
+        {"kind": "ours", "space": space, "framing": {"zoom": zoom, "lower": 0.5}},
     )  # fmt: skip
     return both, save_aueditnet(random_editor(), folder / "aueditnet.safetensors", space)
 

@@ -215,7 +215,8 @@ def _replaced(
     own = seen.conditions
     if columns is not None:
         own, wanted = own.only(columns), wanted.only(columns)
-    return seen.embedding - network.offset(own) + network.offset(wanted)
+    # The offsets are subtracted from each other first: the face's own AUs then change nothing.
+    return seen.embedding + (network.offset(wanted) - network.offset(own))
 
 
 def label_loss(network: AUEditNet, seen: Embedded, aus: Tensor) -> Tensor:

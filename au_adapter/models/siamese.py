@@ -104,7 +104,7 @@ BACKBONES = {"vgg16": VGG16Trunk, "resnet50": ResNet50Trunk}
 
 
 class SiameseAU(nn.Module):
-    """Pairs of pictures [N, 3, H, W] in -1..1 of one person -> differences of intensities [N, K]."""
+    """Pairs of pictures [N, 3, H, W] in -1..1 of one person -> differences of their AUs [N, K]."""
 
     def __init__(self, config: SiameseConfig):
         super().__init__()

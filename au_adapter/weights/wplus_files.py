@@ -24,20 +24,29 @@ logger = logging.getLogger("au_adapter")
 Network = TypeVar("Network", bound=nn.Module)
 
 
+@dataclass(frozen=True)
+class Framing:
+    """How faces stand in the pictures of a generator. zoom: side of the square in sides of FFHQ's.
+    lower: where its middle lies on the way from the eyes (0) to the mouth (1); 0.1 in FFHQ."""
+
+    zoom: float = 1.0
+    lower: float = 0.1
+
+
 @dataclass(frozen=True, eq=False)
 class WPlus:
     """A generator with the encoder of its codes, both frozen, in float32.
 
     mean: the mean code [M, S], which the encoder leaves out. space: names the codes: those of
-    another generator mean something else. zoom: side of an aligned picture in sides of FFHQ's.
-    licence: a sentence where the weights are not this project's.
+    another generator mean something else. licence: a sentence where the weights are not this
+    project's.
     """
 
     generator: StyleGAN2
     encoder: E4E
     mean: Tensor
     space: str
-    zoom: float = 1.0
+    framing: Framing = Framing()
     licence: str = ""
 
     @torch.no_grad()
@@ -70,7 +79,7 @@ def load_wplus(generator: str | Path, encoder: str | Path | None = None) -> WPlu
         eye,
         _mean_code(mean, network.config, generator),
         described.get("space") or weights_name(network),
-        described.get("zoom", 1.0),
+        Framing(**described.get("framing", {})),
         licence,
     )
 
@@ -83,7 +92,7 @@ def save_wplus(
     described: dict[str, Any],
 ) -> Path:
     """Write what there is into one safetensors file, whole or not at all. described: "kind",
-    "space", "zoom", see `WPlus`."""
+    "space", "framing" (as a dictionary), see `WPlus`."""
     parts = {DECODER: generator, ENCODER: encoder}
     tensors = {
         f"{prefix}{name}": tensor.detach().cpu().contiguous()
@@ -117,7 +126,7 @@ def convert_wplus(source: str | Path, output: str | Path) -> Path:
     found = read_wplus(source)
     generator = build_generator(found.generator, source) if found.generator else None
     encoder = build_encoder(found.encoder, source) if found.encoder else None
-    described = {"zoom": 1.0, **found.described, "kind": found.kind, "licence": found.licence}
+    described = {**found.described, "kind": found.kind, "licence": found.licence}
     if generator is not None:
         described.setdefault("space", weights_name(generator))
     return save_wplus(output, generator, encoder, found.mean, described)

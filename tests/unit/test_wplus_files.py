@@ -27,7 +27,7 @@ from au_adapter.cli.convert import convert_files
 from au_adapter.models.e4e import E4E, E4EConfig
 from au_adapter.models.ir_se import ArcFace
 from au_adapter.models.stylegan2 import StyleGAN2, StyleGAN2Config, published_config
-from au_adapter.weights.wplus_files import load_arcface, load_wplus
+from au_adapter.weights.wplus_files import Framing, load_arcface, load_wplus
 from au_adapter.weights.wplus_layouts import read_wplus
 
 
@@ -221,10 +221,10 @@ def test_weights_that_are_not_numbers_are_refused(tmp_path: Path) -> None:
         load_wplus(path)
 
 
-def test_files_of_this_project_carry_their_zoom_and_no_licence(tmp_path: Path) -> None:
+def test_files_of_this_project_carry_their_framing_and_no_licence(tmp_path: Path) -> None:
     both, _ = write_ours(tmp_path, zoom=0.8)
     loaded = load_wplus(both)
-    assert (loaded.zoom, loaded.licence) == (0.8, "")
+    assert (loaded.framing, loaded.licence) == (Framing(0.8, 0.5), "")
 
 
 def test_arcface_loads_by_the_names_of_e4es_file(tmp_path: Path) -> None:
