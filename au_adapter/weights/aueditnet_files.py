@@ -18,6 +18,8 @@ from .tensors import read_metadata, read_tensors
 
 EDITOR, ESTIMATOR = "aueditnet", "siamese_au"  # in the metadata
 FORMAT = 1
+# Their files in the result folder of a training.
+FILES = {EDITOR: "aueditnet.safetensors", ESTIMATOR: "siamese.safetensors"}
 Network = TypeVar("Network", bound=nn.Module)
 
 
@@ -36,7 +38,9 @@ def save_aueditnet(network: AUEditNet, path: str | Path, space: str) -> Path:
 
 
 def load_aueditnet(path: str | Path) -> EditorFile:
-    """The editor in a file, float32, frozen. FileNotFoundError, or ValueError for another file."""
+    """The editor in a file, or in a training's result folder, float32, frozen. FileNotFoundError,
+    or ValueError for another file."""
+    path = _file(path, EDITOR)
     described = _described(path, EDITOR, "AUEditNet")
     network = _load(path, lambda: AUEditNet(AUEditNetConfig.from_dict(described["config"])))
     return EditorFile(network, described["space"])
@@ -48,9 +52,14 @@ def save_siamese(network: SiameseAU, path: str | Path) -> Path:
 
 
 def load_siamese(path: str | Path) -> SiameseAU:
-    """The estimator in a file, float32, frozen. Errors as `load_aueditnet`."""
+    """The estimator in a file or folder, float32, frozen; see `load_aueditnet`."""
+    path = _file(path, ESTIMATOR)
     described = _described(path, ESTIMATOR, "Siamese AU estimator")
     return _load(path, lambda: SiameseAU(SiameseConfig.from_dict(described["config"])))
+
+
+def _file(path: str | Path, key: str) -> Path:
+    return Path(path) / FILES[key] if Path(path).is_dir() else Path(path)
 
 
 def _save(network: nn.Module, path: str | Path, key: str, described: dict[str, Any]) -> Path:

@@ -21,6 +21,7 @@ from .tensors import ENDINGS, read_tensors, some, weights_name
 from .wplus_layouts import DECODER, ENCODER, FORMAT, KEY, MEAN, read_wplus
 
 logger = logging.getLogger("au_adapter")
+FILE = "wplus.safetensors"  # in the result folder of a training
 Network = TypeVar("Network", bound=nn.Module)
 
 
@@ -56,11 +57,12 @@ class WPlus:
 
 
 def load_wplus(generator: str | Path, encoder: str | Path | None = None) -> WPlus:
-    """A generator's file and an encoder's, which may be the same.
+    """A generator's file and an encoder's, which may be the same; or a training's result folder.
 
     FileNotFoundError without a file; ValueError where one holds something else, or the two do not
     fit each other.
     """
+    generator = Path(generator) / FILE if Path(generator).is_dir() else generator
     drawn = read_wplus(generator)
     seen = drawn if encoder is None else read_wplus(encoder)
     _require(drawn.generator, generator, "generator")

@@ -28,14 +28,13 @@ from ...models.aueditnet import (
 from ...models.ir_se import ArcFace
 from ...models.siamese import SiameseAU, pretrained_loss, resized
 from ...models.stylegan2 import StyleGAN2
-from ...weights.aueditnet_files import load_siamese, save_aueditnet
+from ...weights.aueditnet_files import EDITOR, FILES, load_siamese, save_aueditnet
 from ...weights.wplus_files import Framing, load_arcface, load_wplus
 from ..aligned_faces import SubjectRows, cached_codes, load_aligned
 from ..editing_losses import PerceptualLoss, arcface_view, identity_loss, pixel_loss
 from ..settings import Settings, require_number, require_switch
 
 logger = logging.getLogger("au_adapter")
-FILE = "aueditnet.safetensors"
 BRANCHES = ("dual", "single")
 RELAXED = 1.0  # the most that the AUs of a face may sum up to that stands for neutral
 SETTINGS = Settings(
@@ -209,8 +208,8 @@ class AUEditNetRecipe:
         wplus, weights = load_wplus(options.wplus, options.encoder), options.weights()
         size = wplus.encoder.config.size
         self.faces = load_aligned(data, size, wplus.framing, SET_A, options.landmarker)
-        self.rows = SubjectRows(self.faces)
-        self.neutral_row = self.rows.most_neutral(self.faces.aus)
+        self.people = SubjectRows(self.faces)
+        self.neutral_row = self.people.most_neutral(self.faces.aus)
         self.neutral_known = self.faces.aus[self.neutral_row].sum(1) <= RELAXED
         self.codes = cached_codes(self.faces, wplus, Path(data[0]) / "cache")
         self.space = wplus.space
@@ -238,7 +237,7 @@ class AUEditNetRecipe:
         return editor
 
     def batch(self, size: int, generator: torch.Generator) -> dict[str, Tensor]:
-        source, target, other = self.rows.draw(size, generator)
+        source, target, other = self.people.draw(size, generator)
         neutral = self.neutral_row[source]
         return {
             "codes": self.codes[source],
@@ -252,4 +251,4 @@ class AUEditNetRecipe:
         }
 
     def save(self, module: AUEditNetLoss, folder: Path) -> None:
-        save_aueditnet(module.editor, folder / FILE, self.space)
+        save_aueditnet(module.editor, folder / FILES[EDITOR], self.space)

@@ -18,13 +18,12 @@ from torch.nn.functional import mse_loss
 
 from ...facs import SET_A
 from ...models.siamese import TOP, SiameseAU, SiameseConfig
-from ...weights.aueditnet_files import save_siamese
+from ...weights.aueditnet_files import ESTIMATOR, FILES, save_siamese
 from ...weights.tensors import read_tensors
 from ...weights.wplus_files import Framing
 from ..aligned_faces import SubjectRows, augmented, load_aligned
 from ..settings import Settings, require_number
 
-FILE = "siamese.safetensors"
 SETTINGS = Settings(
     steps=20_000,
     batch_size=16,
@@ -88,14 +87,14 @@ class SiameseRecipe:
     def __init__(self, data: list[Path], options: SiameseOptions):
         framing = Framing(options.zoom, options.lower)
         self.faces = load_aligned(data, options.size, framing, SET_A, options.landmarker)
-        self.rows = SubjectRows(self.faces)
+        self.people = SubjectRows(self.faces)
         network = SiameseAU(options.config())
         if options.pretrained:
             _fill(network, options.pretrained)
         self.module = SiameseLoss(network)
 
     def batch(self, size: int, generator: torch.Generator) -> dict[str, Tensor]:
-        first, second, _ = self.rows.draw(size, generator)
+        first, second, _ = self.people.draw(size, generator)
         pictures, references = (
             augmented(self.faces.pictures(rows), generator) for rows in (first, second)
         )
@@ -106,7 +105,7 @@ class SiameseRecipe:
         return {"pictures": pictures, "references": references, "change": change}
 
     def save(self, module: SiameseLoss, folder: Path) -> None:
-        save_siamese(module.network, folder / FILE)
+        save_siamese(module.network, folder / FILES[ESTIMATOR])
 
 
 def _fill(network: SiameseAU, file: str | Path) -> None:

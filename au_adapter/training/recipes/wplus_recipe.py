@@ -23,11 +23,10 @@ from ...models.siamese import SiameseAU
 from ...models.stylegan2 import StyleGAN2, StyleGAN2Config
 from ...weights.aueditnet_files import load_siamese
 from ...weights.tensors import weights_name
-from ...weights.wplus_files import Framing, load_wplus, save_wplus
+from ...weights.wplus_files import FILE, Framing, load_wplus, save_wplus
 from ..aligned_faces import load_aligned
 from ..settings import Settings, require_number
 
-FILE = "wplus.safetensors"
 EDGE_WEIGHT = 2.0  # edges carry lids and lip lines, which an error of pixels hardly notices
 FACE_WEIGHT = 3.0  # of the face beside what surrounds it
 FACE = (slice(0.18, 0.92), slice(0.14, 0.86))  # rows and columns of it, in shares of the side
