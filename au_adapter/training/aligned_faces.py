@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from ..data.rendered import is_rendered, load
+from ..data.rendered import RenderedSet, is_rendered, load
 from ..data.shards import (
     decode,
     find_shards,
@@ -35,6 +35,7 @@ from ..weights.wplus_files import Framing, WPlus
 logger = logging.getLogger("au_adapter")
 BATCH = 32
 SUBJECT = "subject"  # of a label: who the person is
+SCENE = "scene"  # of a render's label: pictures with one number differ in their AUs alone
 UNKNOWN = ""
 
 
@@ -82,10 +83,28 @@ def _load(
     if not is_rendered(folder):
         return _found(folder, size, framing, units, locate(FACE_LANDMARKER, landmarker))
     faces = load(folder, units=units)
-    pairs = zip(faces.images, torch.from_numpy(faces.landmarks), strict=True)
-    images = [_cut(image, ffhq_quad(points, framing), size) for image, points in pairs]
+    pairs = zip(faces.images, quads_of_renders(faces, framing), strict=True)
+    images = [_cut(image, quad, size) for image, quad in pairs]
     names = tuple(f"rendered {number}" for number in faces.identity.tolist())
     return AlignedFaces(torch.stack(images), torch.from_numpy(faces.aus), names)
+
+
+def quads_of_renders(faces: RenderedSet, framing: Framing) -> list[Tensor]:
+    """Where each render is cut out: the corners [4, 2] of its square."""
+    quads = [ffhq_quad(points, framing) for points in torch.from_numpy(faces.landmarks)]
+    return [quads[row] for row in still_rows(faces.labels, faces.aus)]
+
+
+def still_rows(labels: Sequence[Mapping], aus: np.ndarray) -> list[int]:
+    """For each row the row whose place the picture is cut out at: of one scene, that of the most
+    relaxed face, so that the square does not move with the mouth; else the row itself."""
+    best: dict[object, int] = {}
+    total = np.abs(aus).sum(1)
+    for row, label in enumerate(labels):
+        scene = label.get(SCENE)
+        if scene is not None and (scene not in best or total[row] < total[best[scene]]):
+            best[scene] = row
+    return [best.get(label.get(SCENE), row) for row, label in enumerate(labels)]
 
 
 def _found(

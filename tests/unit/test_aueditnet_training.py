@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from face_pictures import TASK
@@ -26,6 +27,7 @@ from au_adapter.training.aligned_faces import (
     augmented,
     cached_codes,
     load_aligned,
+    still_rows,
 )
 from au_adapter.training.editing_losses import PerceptualLoss, arcface_view, identity_loss
 from au_adapter.training.recipes.aueditnet_recipe import (
@@ -118,6 +120,12 @@ def test_faces_that_do_not_say_who_they_are_are_refused() -> None:
     faces = replace(named_faces("aab"), subjects=("a", "", ""))
     with pytest.raises(ValueError, match="2 of 3 faces do not say who they are"):
         SubjectRows(faces)
+
+
+def test_pictures_of_one_scene_are_cut_out_at_one_place() -> None:
+    labels = [{"scene": 4}, {"scene": 4}, {}, {"scene": 5}, {"scene": 4}]
+    aus = np.array([[3.0], [0], [0], [2], [1]])
+    assert still_rows(labels, aus) == [1, 1, 2, 3, 1]
 
 
 def write_disfa_of_renders(folder: Path) -> Path:
@@ -250,7 +258,7 @@ def batch_of(size: int, generator: torch.Generator, world: tuple[Tensor, Tensor]
     }  # fmt: skip
 
 
-def learned(dual: bool, steps: int = 250) -> tuple[float, float]:
+def learned(dual: bool, steps: int = 80) -> tuple[float, float]:
     """Errors of target and neutral pictures, in shares of those of doing nothing, on people that
     were not trained on, after some steps in a world of codes."""
     torch.manual_seed(0)
@@ -297,6 +305,8 @@ def learned(dual: bool, steps: int = 250) -> tuple[float, float]:
     )
 
 
-def test_it_learns_to_edit_people_it_has_not_seen() -> None:
-    target, _ = learned(dual=True)
-    assert target < 0.35
+def test_it_learns_to_edit_people_it_has_not_seen_and_only_two_branches_relax_them() -> None:
+    """Table 4's contrast: with one branch W_N may be anything, as the same residual comes back."""
+    (target, relaxed), (single_target, single_relaxed) = learned(dual=True), learned(dual=False)
+    assert target < 0.4 and single_target < 0.4
+    assert relaxed < 0.5 and single_relaxed > 2 * relaxed

@@ -17,9 +17,18 @@ from au_adapter import load_adapter
 from au_adapter.bundled import SIDED_ADAPTER, load_diffusers_pipeline
 from au_adapter.data.rendered import SAMPLE
 from au_adapter.models.autoencoder import AutoencoderConfig, DemoAutoencoder
+from au_adapter.weights.aueditnet_files import load_aueditnet
 from au_adapter.weights.autoencoder_files import load_autoencoder, read_colours
 from au_adapter.weights.magicface_files import load_magicface
-from tools.train_bundled import adapter_check, autoencoder_check, base_check, checks, work
+from au_adapter.weights.wplus_files import load_wplus
+from tools.train_bundled import (
+    adapter_check,
+    aueditnet_check,
+    autoencoder_check,
+    base_check,
+    checks,
+    work,
+)
 from tools.train_bundled import magicface_check as edits
 from tools.train_bundled.packing import fit_colours, pack_all
 from tools.train_bundled.plan import DRAWS, STAGES, Draw
@@ -108,6 +117,8 @@ def test_every_stage_is_checked_and_its_cost_noted(
     monkeypatch.setattr(adapter_check, "PROMPTS", adapter_check.PROMPTS[:1])
     monkeypatch.setattr(adapter_check, "LEVELS", (0.0, 5.0))
     monkeypatch.setattr(edits, "PHOTOS", 2)
+    monkeypatch.setattr(aueditnet_check, "TRIALS", 4)
+    monkeypatch.setattr(aueditnet_check, "SHOWN", 2)
     for module in (base_check, adapter_check, edits):
         monkeypatch.setattr(module, "STEPS", 1)
     for name in STAGES:
@@ -132,6 +143,9 @@ def test_the_packed_models_load(shop: Workshop, tmp_path: Path) -> None:
     assert adapter.config.sides and len(adapter.config.units) == 17
     network = load_magicface(tmp_path / "magicface" / "demo_magicface.safetensors")
     assert network.unet.config.in_channels == 2 * channels
+    both = load_wplus(tmp_path / "aueditnet" / "demo_wplus.safetensors")
+    editor = load_aueditnet(tmp_path / "aueditnet" / "demo_aueditnet.safetensors")
+    assert editor.space == both.space and both.generator.config.size == 128
     packed, last, first = (
         load_autoencoder(f) for f in (tmp_path, shop.result("decoder"), shop.result("autoencoder"))
     )
