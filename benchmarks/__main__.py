@@ -12,6 +12,7 @@ import click
 
 NAMES = (
     "alternation",
+    "aueditnet_cost",
     "aueditnet_tables",
     "au_range",
     "au_response",

@@ -18,6 +18,7 @@ from au_adapter.models.regressor import AURegressor
 from au_adapter.models.siamese import SiameseAU, SiameseConfig
 from au_adapter.weights.aueditnet_files import save_siamese
 from benchmarks.aueditnet_tables import ABLATIONS, GOOGLE, SIZES, Shop, run
+from tools import face_files
 
 
 def write_shop(output: Path) -> Shop:
@@ -46,8 +47,8 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict, Path]:
     save_file(regressor.state_dict(), demo / "regressor.safetensors", metadata=metadata)
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv(FOLDER_VARIABLE, str(demo))
-        for variable in GOOGLE:  # which the run sets
-            environment.delenv(variable, raising=False)
+        for variable, file in GOOGLE.items():  # as the run does, but not for other tests
+            environment.setenv(variable, str(face_files.MODELS / file))
         shop = write_shop(tmp_path_factory.mktemp("shop"))
         return run(SIZES["smoke"], shop, results, "tiny"), results
 
