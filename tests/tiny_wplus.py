@@ -8,6 +8,7 @@ import pickle
 import sys
 import types
 from collections import OrderedDict
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from au_adapter.bundled import AUEDITNET, WPLUS
 from au_adapter.facs import SET_A
 from au_adapter.models.aueditnet import AUEditNet, AUEditNetConfig
 from au_adapter.models.e4e import E4E, E4EConfig
@@ -74,6 +76,19 @@ def write_ours(folder: Path, zoom: float = 0.75) -> tuple[Path, Path]:
         {"kind": "ours", "space": space, "framing": {"zoom": zoom, "lower": 0.5}},
     )  # fmt: skip
     return both, save_aueditnet(random_editor(), folder / "aueditnet.safetensors", space)
+
+
+def write_shipped(folder: Path) -> None:
+    """Files under the names of those in the box, of its size, 128 pixels."""
+    config = StyleGAN2Config((8,) * 6, style=16, mapping=0)
+    generator = random_generator(config)
+    encoder = random_encoder(replace(ENCODER, levels=config.levels))
+    described = {
+        "kind": "ours", "space": weights_name(generator), "framing": {"zoom": 0.72, "lower": 0.35},
+    }  # fmt: skip
+    save_wplus(folder / WPLUS, generator, encoder, torch.zeros(config.levels, 16), described)
+    editor = random_editor(replace(EDITOR, levels=tuple(range(config.levels))))
+    save_aueditnet(editor, folder / AUEDITNET, described["space"])
 
 
 def rosinality_names(generator: StyleGAN2) -> dict[str, Tensor]:

@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
+from torch.optim.swa_utils import update_bn
 
 from ..data.rendered import RenderedSet, is_rendered, load
 from ..data.shards import (
@@ -29,11 +30,13 @@ from ..faces.choose import in_order
 from ..faces.ffhq_alignment import ffhq_quad
 from ..faces.quads import cut_quad
 from ..facs import SET_A
+from ..models.siamese import resized
 from ..weights.downloads import sha256
 from ..weights.wplus_files import Framing, WPlus
 
 logger = logging.getLogger("au_adapter")
 BATCH = 32
+SETTLING = 256  # pictures that statistics are measured on
 SUBJECT = "subject"  # of a label: who the person is
 SCENE = "scene"  # of a render's label: pictures with one number differ in their AUs alone
 UNKNOWN = ""
@@ -222,6 +225,16 @@ class SubjectRows:
             rows = self.order[start : start + int(self.sizes[self.order[start]])]
             best[rows] = rows[total[rows].argmin()]
         return best
+
+
+def settle_statistics(network: nn.Module, faces: AlignedFaces, size: int) -> None:
+    """Measure anew what batch normalisation takes for mean and variance: averaged weights have
+    others than those of training, and a run that was resumed has lost them. size: of its
+    pictures."""
+    rows = torch.arange(0, len(faces), max(1, len(faces) // SETTLING)).split(BATCH)
+    device = next(network.parameters()).device
+    batches = (resized(faces.pictures(part), size).to(device) for part in rows)
+    update_bn(batches, network)
 
 
 def augmented(pictures: Tensor, generator: torch.Generator) -> Tensor:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from labelled_faces import few_faces
 from safetensors.torch import save_file
-from test_train_bundled import few_faces
 from tiny_demo import write_demo
 from tiny_wplus import write_ours
 

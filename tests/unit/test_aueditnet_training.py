@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 from face_pictures import TASK
-from labelled_faces import write_faces
+from labelled_faces import few_faces, write_faces
 from PIL import Image
-from tiny_wplus import EDITOR, random_editor, random_generator, write_ours
+from tiny_wplus import EDITOR, random_editor, random_encoder, random_generator, write_ours
 from torch import Tensor
 
 from au_adapter.data.prepare_shards import prepare
@@ -27,6 +27,7 @@ from au_adapter.training.aligned_faces import (
     augmented,
     cached_codes,
     load_aligned,
+    settle_statistics,
     still_rows,
 )
 from au_adapter.training.editing_losses import PerceptualLoss, arcface_view, identity_loss
@@ -53,17 +54,18 @@ EDITOR_SIZES = {"width": 8, "hidden": 12, "layers": 1, "labels": 4}
 def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Every recipe after two steps, each on what the one before left."""
     folder = tmp_path_factory.mktemp("runs")
+    data = [few_faces(folder / "faces")]
     faces = {"zoom": 0.72, "lower": 0.35}
     siamese = {"size": 32, "share": 0.05, "hidden": 8, **faces}
-    estimator = train("siamese", [SAMPLE], folder / "f_pre", **FEW, **siamese)
+    estimator = train("siamese", data, folder / "f_pre", **FEW, **siamese)
     file = estimator / "siamese.safetensors"
-    first = train("wplus", [SAMPLE], folder / "wplus", **FEW, **SMALL, estimator=file)
+    first = train("wplus", data, folder / "wplus", **FEW, **SMALL, estimator=file)
     wplus = first / "wplus.safetensors"
     later = {"start": wplus, "adversarial": 0.1, "mixed_precision": "no"}
-    second = train("wplus", [SAMPLE], folder / "wplus2", **FEW, **later)
+    second = train("wplus", data, folder / "wplus2", **FEW, **later)
     wplus = second / "wplus.safetensors"
     networks = {"wplus": wplus, "estimator": file, "neutral_weight": 1.0}
-    editor = train("aueditnet", [SAMPLE], folder / "editor", **FEW, **networks, **EDITOR_SIZES)
+    editor = train("aueditnet", data, folder / "editor", **FEW, **networks, **EDITOR_SIZES)
     return {"estimator": estimator, "first": first, "wplus": second, "editor": editor}
 
 
@@ -108,6 +110,18 @@ def test_pairs_are_of_one_person_and_the_other_of_somebody_else() -> None:
 def test_the_most_neutral_picture_is_the_persons_own() -> None:
     rows = SubjectRows(named_faces("abab"))
     assert rows.most_neutral(torch.tensor([[2.0], [0], [1], [3]])).tolist() == [2, 1, 2, 1]
+
+
+def test_statistics_are_those_of_the_weights_that_are_kept(tmp_path: Path) -> None:
+    faces = load_aligned([few_faces(tmp_path / "faces")], 32, Framing(0.72, 0.35))
+    encoder = random_encoder().train()
+    settle_statistics(encoder, faces, 32)
+    assert encoder.training
+    stem = encoder.input_layer[1]
+    seen = torch.nn.functional.conv2d(
+        faces.pictures(torch.arange(8)), encoder.input_layer[0].weight, padding=1
+    )
+    torch.testing.assert_close(stem.running_mean, seen.mean((0, 2, 3)), atol=5e-3, rtol=0)
 
 
 @pytest.mark.parametrize("names", ["aaa", "abc"])
@@ -181,8 +195,7 @@ def test_pictures_without_a_face_are_left_out_and_counted(
 
 def test_codes_are_made_once(tmp_path: Path) -> None:
     wplus = load_wplus(write_ours(tmp_path)[0])
-    faces = load_aligned([SAMPLE], 32, wplus.framing)
-    faces = AlignedFaces(faces.images[:5], faces.aus[:5], faces.subjects[:5])
+    faces = load_aligned([few_faces(tmp_path / "faces", 5)], 32, wplus.framing)
     codes = cached_codes(faces, wplus, tmp_path / "cache")
     torch.testing.assert_close(codes, wplus.invert(faces.pictures(torch.arange(5))))
     (kept,) = (tmp_path / "cache").iterdir()

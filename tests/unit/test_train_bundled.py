@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import json
-import tarfile
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from face_pictures import TASK
+from labelled_faces import few_faces
 from PIL import Image
 from test_rendering import model_path  # noqa: F401 - a face model that can be rendered
 
 from au_adapter import load_adapter
 from au_adapter.bundled import SIDED_ADAPTER, load_diffusers_pipeline
-from au_adapter.data.rendered import SAMPLE
 from au_adapter.models.autoencoder import AutoencoderConfig, DemoAutoencoder
 from au_adapter.weights.aueditnet_files import load_aueditnet
 from au_adapter.weights.autoencoder_files import load_autoencoder, read_colours
@@ -34,18 +33,8 @@ from tools.train_bundled.packing import fit_colours, pack_all
 from tools.train_bundled.plan import DRAWS, STAGES, Draw
 from tools.train_bundled.work import Workshop, trained_steps, training_seconds
 
-FACES = 8
 STEPS = {"steps": 2, "batch_size": 2, "warmup_steps": 0, "decay_steps": 0, "log_every": 1}
 TINY = {name: replace(s, settings={**s.settings, **STEPS}) for name, s in STAGES.items()}
-
-
-def few_faces(folder: Path) -> None:
-    """The first faces of the committed sample, as a draw of the plan leaves its own."""
-    folder.mkdir(parents=True)
-    shard = min(SAMPLE.glob("*.tar"))
-    with tarfile.open(shard) as whole, tarfile.open(folder / shard.name, "w") as part:
-        for entry in whole.getmembers()[: 3 * FACES]:
-            part.addfile(entry, whole.extractfile(entry))
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ from ...models.siamese import TOP, SiameseAU, SiameseConfig
 from ...weights.aueditnet_files import ESTIMATOR, FILES, save_siamese
 from ...weights.tensors import read_tensors
 from ...weights.wplus_files import Framing
-from ..aligned_faces import SubjectRows, augmented, load_aligned
+from ..aligned_faces import SubjectRows, augmented, load_aligned, settle_statistics
 from ..settings import Settings, require_number
 
 SETTINGS = Settings(
@@ -105,6 +105,7 @@ class SiameseRecipe:
         return {"pictures": pictures, "references": references, "change": change}
 
     def save(self, module: SiameseLoss, folder: Path) -> None:
+        settle_statistics(module.network.trunk, self.faces, self.faces.images.shape[1])
         save_siamese(module.network, folder / FILES[ESTIMATOR])
 
 

@@ -19,12 +19,12 @@ from torch.nn import functional
 
 from ...models.e4e import E4E, E4EConfig
 from ...models.patch_critic import PatchCritic, critic_loss, deceiving_loss
-from ...models.siamese import SiameseAU
+from ...models.siamese import SiameseAU, resized
 from ...models.stylegan2 import StyleGAN2, StyleGAN2Config
 from ...weights.aueditnet_files import load_siamese
 from ...weights.tensors import weights_name
 from ...weights.wplus_files import FILE, Framing, load_wplus, save_wplus
-from ..aligned_faces import load_aligned
+from ..aligned_faces import load_aligned, settle_statistics
 from ..settings import Settings, require_number
 
 EDGE_WEIGHT = 2.0  # edges carry lids and lip lines, which an error of pixels hardly notices
@@ -111,9 +111,7 @@ class WPlusLoss(nn.Module):
 
     def forward(self, batch: dict[str, Tensor]) -> Tensor:
         pictures = batch["pictures"]
-        seen = functional.interpolate(
-            pictures, (self.encoder.config.size,) * 2, mode="bilinear", antialias=True
-        )
+        seen = resized(pictures, self.encoder.config.size)
         drawn = self.generator(self.encoder(seen)).float()
         error = drawn - pictures
         loss = (self.face * error.abs()).mean() + EDGE_WEIGHT * self._edges(error)
@@ -180,5 +178,6 @@ class WPlusRecipe:
             "space": weights_name(module.generator),
             "framing": asdict(self.framing),
         }
+        settle_statistics(module.encoder, self.faces, module.encoder.config.size)
         mean = torch.zeros(config.levels, config.style)  # the encoder says it all
         save_wplus(folder / FILE, module.generator, module.encoder, mean, described)
