@@ -10,6 +10,7 @@ from typing import Any
 import comfy.samplers
 import pytest
 import torch
+from au_adapter_pack.nodes.compat import WrappersMP
 from au_adapter_pack.nodes.demo_model import load_vae
 from au_adapter_pack.nodes.magicface_model import load_unet
 from safetensors.torch import save_file
@@ -225,7 +226,7 @@ def counted(scene: Scene) -> Iterator[list[str]]:
         hook.remove()
 
 
-def test_a_second_edit_neither_looks_nor_projects_again(scene: Scene, counted: list[str]) -> None:
+def test_a_second_edit_does_not_look_again(scene: Scene, counted: list[str]) -> None:
     identity = scene.identify()
     assert counted == ["ID encoder"]
     counted.clear()
@@ -234,7 +235,7 @@ def test_a_second_edit_neither_looks_nor_projects_again(scene: Scene, counted: l
     counted.clear()
     other = AUVector.parse("4D")
     Trajectory(scene.model, 3).run(scene.apply(magicface_id=identity, au_vector=other))
-    assert counted == ["norm"] * 3
+    assert counted == ["norm"] * 4
 
 
 def test_patched_weights_project_again(scene: Scene) -> None:
@@ -261,6 +262,22 @@ def test_another_packs_self_attention_is_asked_first(scene: Scene) -> None:
     model.set_model_attn1_replace(replaced, "input", 1)
     Trajectory(scene.model, 1).run(scene.apply(model=model))
     assert lengths == [(64, 128)]
+
+
+def test_keys_and_values_live_for_one_run(scene: Scene) -> None:
+    """ComfyUI does not count them, so they must not outlive the run on the device."""
+    applied = scene.apply()
+    (wrapper,) = next(iter(applied[0].wrappers[WrappersMP.DIFFUSION_MODEL].values()))
+    seen = []
+    applied[0].add_wrapper_with_key(
+        WrappersMP.DIFFUSION_MODEL,
+        "look",
+        lambda executor, *args, **kwargs: (
+            seen.append(len(wrapper.__self__._known)) or executor(*args, **kwargs)
+        ),
+    )
+    Trajectory(scene.model, 2).run(applied)
+    assert seen == [1, 1] and wrapper.__self__._known == {}
 
 
 def test_nothing_stays_on_the_model(scene: Scene) -> None:
