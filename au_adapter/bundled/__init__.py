@@ -22,6 +22,7 @@ FOLDER_VARIABLE = "AU_ADAPTER_DEMO"  # another folder of the same files, for tho
 # Names that say in a list of files what they are.
 MAGICFACE = "demo_magicface.safetensors"
 SIDED_ADAPTER = "demo_17_left_right.safetensors"
+VQAUFACE = "demo_vqauface.safetensors"
 
 
 def demo_folder() -> Path:
@@ -37,6 +38,11 @@ def adapters_folder() -> Path:
 def magicface_folder() -> Path:
     """The folder of the bundled model's MagicFace: one file, `MAGICFACE`, with both networks."""
     return demo_folder() / "magicface"
+
+
+def vqauface_folder() -> Path:
+    """The folder of the bundled VQ-AUFace, which needs no base: one file, `VQAUFACE`."""
+    return demo_folder() / "vq_auface"
 
 
 def load_diffusers_pipeline(folder: str | Path | None = None) -> StableDiffusionPipeline:

@@ -36,10 +36,12 @@ GENERATORS = {
     "au-adapter": "au_adapter.methods.adapter_generator:open_adapter",
     "words": "au_adapter.methods.words_generator:open_words",
     "base": "au_adapter.methods.base_generator:open_base",
+    "vq-auface": "au_adapter.methods.vqauface_generator:open_vqauface_generator",
 }
 EDITORS = {
     "magicface": "au_adapter.methods.magicface_editor:open_magicface",
     "au-adapter-sdedit": "au_adapter.methods.adapter_sdedit:open_sdedit",
+    "vq-auface": "au_adapter.methods.vqauface_editor:open_vqauface",
 }
 
 

@@ -32,6 +32,8 @@ RECIPES: dict[str, tuple[str, str, str | None]] = {
     "lora-text": ("lora_recipe", "LoRATextRecipe", None),
     "magicface": ("magicface_recipe", "MagicFaceRecipe", None),
     "regressor": ("regressor_recipe", "RegressorRecipe", None),
+    "vqauface": ("vqauface_recipe", "VQAUFaceRecipe", None),
+    "vqauface-codec": ("vqauface_codec_recipe", "VQAUFaceCodecRecipe", None),
 }
 
 
