@@ -68,7 +68,9 @@ def test_pictures_come_back_at_their_size_from_their_codes() -> None:
     assert ids.shape == (3, 64, 2) and ids.min() >= 0 and ids.max() < CODEC.codes
     assert codec.decode(ids).shape == pictures.shape
     with torch.no_grad():
-        torch.testing.assert_close(codec.decode(ids), codec.decode_vectors(codec.codes.vectors(ids)))
+        torch.testing.assert_close(
+            codec.decode(ids), codec.decode_vectors(codec.codes.vectors(ids))
+        )
 
 
 def test_the_full_size_is_the_papers() -> None:
