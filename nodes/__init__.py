@@ -22,6 +22,7 @@ from . import (
     panel,
     picture_record,
     read_faces,
+    sample_vqauface,
     train_adapter,
 )
 
@@ -43,6 +44,7 @@ NODES = (
     *au_correction.NODES,
     *apply_magicface.NODES,
     *face_edit.NODES,
+    *sample_vqauface.NODES,
     *train_adapter.NODES,
 )
 

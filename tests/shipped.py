@@ -10,7 +10,14 @@ from typing import Any
 
 import pytest
 
-from au_adapter.bundled import FOLDER_VARIABLE, MAGICFACE, demo_folder, magicface_folder
+from au_adapter.bundled import (
+    FOLDER_VARIABLE,
+    MAGICFACE,
+    VQAUFACE,
+    demo_folder,
+    magicface_folder,
+    vqauface_folder,
+)
 from tools import face_files
 from tools.server import ROOT, ComfyServer
 from tools.stand_ins import add_stand_ins
@@ -45,6 +52,8 @@ NODE_IDS = {
     "AUA_MagicFaceIDEncoder": "MagicFace ID Encoder",
     "AUA_ApplyMagicFace": "Apply MagicFace",
     "AUA_PasteFace": "Paste Face",
+    "AUA_LoadVQAUFace": "Load VQ-AUFace",
+    "AUA_SampleVQAUFace": "Sample VQ-AUFace",
     "AUA_TrainAUAdapter": "Train AU-Adapter",
 }
 NAMES = sorted(path.stem for path in (WORKFLOWS / "api").glob("*.json"))
@@ -65,6 +74,7 @@ PICTURES = {
     "magicface_sides": 2,
     "magicface_sweep": 6,
     "magicface_words": 2,
+    "vq_auface": 2,
 }
 SIZES = {"au_evaluate": (960, 600), "au_protocol": (960, 600), "au_two_faces": (224, 128)}
 DRAWN = sorted(PICTURES)
@@ -110,6 +120,10 @@ def shipped_server(base: Path, caching: bool = False) -> Iterator[ComfyServer]:
             from tiny_demo import write_magicface
 
             write_magicface(base / "models" / "magicface")
+        if not (vqauface_folder() / VQAUFACE).is_file():
+            from tiny_vqauface import write_vqauface
+
+            write_vqauface(base / "models" / "vq_auface")
         kept = {"extra_arguments": ()} if caching else {}
         with ComfyServer(base=base, **kept) as server:
             yield server

@@ -5,7 +5,8 @@
 
 Files, in this folder: unet, vae and text_encoder as .json (config) and .safetensors (weights),
 tokenizer/, adapter.safetensors, regressor.safetensors, a second adapter in adapters/, which knows
-17 AUs with left and right apart, and a MagicFace on the same base in magicface/.
+17 AUs with left and right apart, a MagicFace on the same base in magicface/, and, once it is
+trained, a VQ-AUFace in vq_auface/.
 """
 
 from __future__ import annotations
@@ -43,6 +44,15 @@ def magicface_folder() -> Path:
 def vqauface_folder() -> Path:
     """The folder of the bundled VQ-AUFace, which needs no base: one file, `VQAUFACE`."""
     return demo_folder() / "vq_auface"
+
+
+def model_folders() -> dict[str, Path]:
+    """The folders above by the folder of ComfyUI's models that they stand behind."""
+    return {
+        "au_adapter": adapters_folder(),
+        "magicface": magicface_folder(),
+        "vq_auface": vqauface_folder(),
+    }
 
 
 def load_diffusers_pipeline(folder: str | Path | None = None) -> StableDiffusionPipeline:

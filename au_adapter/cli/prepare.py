@@ -11,7 +11,7 @@ from .verb import load, verb
 
 
 @verb
-@click.argument("kind", type=click.Choice(("folder", "disfa", "affectnet")))
+@click.argument("kind", type=click.Choice(("folder", "disfa", "affectnet", "bp4d")))
 @click.argument("pictures", type=click.Path(path_type=Path))
 @click.argument("labels", type=click.Path(path_type=Path))
 @click.option("--output", required=True, type=click.Path(path_type=Path), help="Folder for shards.")
@@ -36,8 +36,9 @@ def prepare(
 ) -> None:
     """Turn the folder PICTURES and the labels LABELS into shards to train on.
 
-    LABELS is a CSV or JSON lines (folder, affectnet), or DISFA's folder of labels. A stopped run
-    goes on where it stopped. card.json counts faces per AU, and what each step left out.
+    LABELS is a CSV or JSON lines (folder, affectnet), or DISFA's folder of labels, or BP4D's of
+    occurrences (bp4d: PICTURES then holds F001/T1/0001.jpg and so on). A stopped run goes on where
+    it stopped. card.json counts faces per AU, and what each step left out.
     """
     model = load("data.blip2").Blip2(blip2) if blip2 else None
     shards = load("data.prepare_shards")

@@ -7,13 +7,14 @@ from functools import partial
 from pathlib import Path
 
 from .affectnet import AffectNetSource
+from .bp4d import BP4DSource
 from .captioning import VisionModel
 from .disfa import DISFASource
 from .label_corrections import fit
 from .labelled_folder import LabelledFolder
 from .preparation import Preparation
 
-KINDS = ("folder", "disfa", "affectnet")
+KINDS = ("folder", "disfa", "affectnet", "bp4d")
 FORMS = {"folder": "plain", "affectnet": "fineface"}  # the table's, where none is named
 # FineFace's code counts the frames of DISFA without AUs, which its paper puts at about 10 %. On
 # AffectNet the paper's labels stay in 0..5, and those of the code do not.
@@ -36,8 +37,8 @@ def prepare(
 ) -> dict:
     """Turn a data set into shards in `output`, and return its data card.
 
-    kind: a name in KINDS. labels: a table (folder, affectnet) or DISFA's folder of labels. form: of
-    the table, a name in TABLE_FORMATS, default FORMS. variant: "paper" or "released", where
+    kind: a name in KINDS. labels: a table (folder, affectnet) or DISFA's or BP4D's folder of labels.
+    form: of the table, a name in TABLE_FORMATS, default FORMS. variant: "paper" or "released", where
     FineFace's paper and code differ, default VARIANTS. folds: of DISFA's subjects, default all
     three. captions: DISFA's CSV. model: captions faces without a caption, and tells photos from
     drawings. size: pixels of a side; None keeps the files. An option that the kind does not have is
@@ -50,6 +51,8 @@ def prepare(
         source = LabelledFolder(pictures, labels, form)
     elif kind == "disfa":
         source = DISFASource(pictures, labels, folds or (1, 2, 3), variant, captions)
+    elif kind == "bp4d":
+        source = BP4DSource(pictures, labels)
     else:
         source = AffectNetSource(pictures, labels, form, variant, model)
         correct = partial(fit, variant=source.variant)
@@ -61,10 +64,10 @@ def _refuse(kind: str, given: set[str]) -> None:
         "folder": {"format"},
         "disfa": {"variant", "fold", "captions"},
         "affectnet": {"format", "variant"},
+        "bp4d": set(),
     }
     if kind not in KINDS:
         raise ValueError(f"There is no kind of data set {kind!r}: choose {', '.join(KINDS)}")
     if wrong := sorted(given - has[kind]):
-        raise ValueError(
-            f"{', '.join(wrong)} means nothing for {kind}, which has {', '.join(sorted(has[kind]))}"
-        )
+        known = ", ".join(sorted(has[kind])) or "no options"
+        raise ValueError(f"{', '.join(wrong)} means nothing for {kind}, which has {known}")

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping
-from pathlib import Path
-
-from .face_source import lot
 
 SHOWN = 0.5  # intensity from which an AU counts as there, half a trace
 
@@ -24,10 +22,14 @@ def choose_references(
     the first. The lot hangs on the key alone, so that more faces change few choices.
     """
     first: dict[str, str] = {}
-    relaxed: dict[str, tuple[float, str]] = {}
+    relaxed: dict[str, tuple[str, str]] = {}
     for person, key, aus in faces:
         first.setdefault(person, key)
         if shows_none(aus):
-            drawn = lot(Path(key), seed), key
+            drawn = _lot(key, seed), key
             relaxed[person] = min(relaxed.get(person, drawn), drawn)
-    return {person: relaxed.get(person, (0.0, key))[1] for person, key in first.items()}
+    return {person: relaxed.get(person, ("", key))[1] for person, key in first.items()}
+
+
+def _lot(key: str, seed: int) -> str:
+    return hashlib.sha256(f"{seed} {key}".encode()).hexdigest()

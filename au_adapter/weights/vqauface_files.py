@@ -135,7 +135,7 @@ def _check_given(config: VQAUFaceConfig, given: Mapping[str, nn.Module], path: o
     if lacking := [OPTIONS[name] for name in config.given if name not in given]:
         raise ValueError(
             f"{path} was trained with networks of its own choice and needs {', '.join(lacking)}: "
-            "name their folders, see docs/formats.md"
+            "name them"
         )
     if extra := [OPTIONS[name] for name in given if name not in config.given]:
         raise ValueError(f"{path} brings its own {', '.join(extra)}: leave that out")
