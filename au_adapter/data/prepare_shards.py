@@ -37,10 +37,10 @@ def prepare(
 ) -> dict:
     """Turn a data set into shards in `output`, and return its data card.
 
-    kind: a name in KINDS. labels: a table (folder, affectnet) or DISFA's or BP4D's folder of labels.
-    form: of the table, a name in TABLE_FORMATS, default FORMS. variant: "paper" or "released", where
-    FineFace's paper and code differ, default VARIANTS. folds: of DISFA's subjects, default all
-    three. captions: DISFA's CSV. model: captions faces without a caption, and tells photos from
+    kind: a name in KINDS. labels: a table (folder, affectnet), or DISFA's or BP4D's folder of them.
+    form: of the table, a name in TABLE_FORMATS, default FORMS. variant: "paper" or "released",
+    where FineFace's paper and code differ, default VARIANTS. folds: of DISFA's subjects, default
+    all three. captions: DISFA's CSV. model: captions faces without a caption, and tells photos from
     drawings. size: pixels of a side; None keeps the files. An option that the kind does not have is
     a ValueError.
     """
