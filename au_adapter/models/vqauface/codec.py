@@ -32,7 +32,7 @@ class CodecConfig:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "widths", tuple(self.widths))
-        step = self.patch * 2 ** (len(self.widths) - 1)
+        step = self.step
         if self.size % step or min(self.size, self.depth, self.blocks) < 1 or self.codes < 2:
             raise ValueError(
                 f"a codec of {self.size} pixels, {self.codes} codes and depth {self.depth} cannot "
@@ -42,9 +42,14 @@ class CodecConfig:
             raise ValueError(f"widths are multiples of 8, found {uneven[0]}")
 
     @property
+    def step(self) -> int:
+        """Pixels of a cell's side."""
+        return self.patch * 2 ** (len(self.widths) - 1)
+
+    @property
     def side(self) -> int:
         """Cells of a side."""
-        return self.size // (self.patch * 2 ** (len(self.widths) - 1))
+        return self.size // self.step
 
     @property
     def cells(self) -> int:
@@ -109,6 +114,31 @@ class ResidualVQGAN(nn.Module):
             nn.Conv2d(first, pixels, 3, padding=1),
             nn.PixelShuffle(config.patch),
         )
+        # A linear path beside the networks, ours: it starts as the best linear code of a cell's
+        # pixels, so that the networks only have to learn what a linear code cannot say.
+        self.cells_in = nn.Conv2d(3, config.code_width, step := config.step, stride=step)
+        self.cells_out = nn.ConvTranspose2d(config.code_width, 3, step, stride=step)
+
+    @torch.no_grad()
+    def start_from_principal_components(self, pictures: Tensor) -> None:
+        """Start from the principal components of the cells of pictures [N, 3, size, size]: the
+        codec is then linear, and its vectors lie as far apart as the pixels that they stand for,
+        their numbers about 1 in size."""
+        step, width = self.config.step, self.config.code_width
+        cells = nn.functional.pixel_unshuffle(pictures, step).movedim(1, -1).flatten(0, 2)
+        mean = cells.mean(0)
+        _, lengths, components = torch.linalg.svd(cells - mean, full_matrices=False)
+        shape = (width, 3, step, step)
+        components = components[:width]
+        components = nn.functional.pad(components, (0, 0, 0, width - len(components)))
+        scale = lengths[:width].square().sum().div(len(cells) * width).sqrt()
+        self.cells_in.weight.copy_((components / scale).reshape(shape))
+        self.cells_in.bias.copy_(-(components / scale) @ mean)
+        self.cells_out.weight.copy_((components * scale).reshape(shape))
+        self.cells_out.bias.copy_(mean.reshape(3, -1).mean(1))
+        for last in (self.encoder[-1], self.decoder[-2]):
+            nn.init.zeros_(last.weight)
+            nn.init.zeros_(last.bias)
 
     @property
     def last_layer(self) -> Tensor:
@@ -117,12 +147,13 @@ class ResidualVQGAN(nn.Module):
 
     def encode_vectors(self, pictures: Tensor) -> Tensor:
         """E: vectors z [N, cells, code_width] before they become codes."""
-        return self.encoder(pictures).flatten(2).transpose(1, 2)
+        return (self.encoder(pictures) + self.cells_in(pictures)).flatten(2).transpose(1, 2)
 
     def decode_vectors(self, vectors: Tensor) -> Tensor:
         """G: pictures of vectors [N, cells, code_width]; about -1..1."""
         side = self.config.side
-        return self.decoder(vectors.transpose(1, 2).unflatten(2, (side, side)))
+        cells = vectors.transpose(1, 2).unflatten(2, (side, side))
+        return self.decoder(cells) + self.cells_out(cells)
 
     @torch.no_grad()
     def encode(self, pictures: Tensor) -> Tensor:

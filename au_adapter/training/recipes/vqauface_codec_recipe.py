@@ -33,6 +33,7 @@ SETTINGS = Settings(
     steps=150_000, batch_size=240, learning_rate=3e-4, weight_decay=0.0, mixed_precision="bf16"
 )
 SIZES = {"full": CodecConfig(), "bundled": BUNDLED}
+STARTED_FROM = 64  # pictures whose cells the linear part of the codec starts from
 DECAY = 0.9  # of the moving averages that codes are
 UNUSED = 1.0  # codes that are taken less often than this a batch are put elsewhere
 VGG_SIZE = 224
@@ -68,7 +69,7 @@ class VQAUFaceCodecOptions:
     anatomical: float = LossWeights.anatomical
     vgg: str | Path | None = None
     anatomy: str | Path | None = None
-    quantised_from: int = 300
+    quantised_from: int = 100
     judged_from: int = 5000
     anatomy_from: int = 5000
     lanes: int = 8
@@ -107,8 +108,11 @@ class VQAUFaceCodecRecipe:
         self.stream = FaceStream(
             data, config.size, torch.initial_seed(), options.lanes, options.buffer
         )
+        codec = ResidualVQGAN(config)
+        first, _ = self.stream.read(0, max(STARTED_FROM, options.lanes))
+        codec.start_from_principal_components(to_unit_range(torch.from_numpy(first)))
         self.module = CodecLoss(
-            ResidualVQGAN(config),
+            codec,
             LearningCodes(config),
             weights,
             discriminator=PatchDiscriminator() if weights.adversarial else None,
@@ -180,11 +184,12 @@ def _perceptual(file: str | Path) -> Features:
 
 
 def _anatomy(named: str | Path) -> Features:
-    """Features of an AU network: those of a bundled regressor before its last layer, or the user's
-    own."""
-    if ":" in str(named) and not Path(named).exists():
+    """Features of an AU network: those of a bundled regressor before its last layer, by its file or
+    the folder of a result, or the user's own."""
+    path = Path(named)
+    if ":" in str(named) and not path.exists():
         return load_object(str(named))()
-    regressor = load_regressor(named)
+    regressor = load_regressor(path / "regressor.safetensors" if path.is_dir() else path)
     network = nn.Sequential(regressor.features, regressor.head[:-1])
     return FrozenFeatures(network, regressor.size, (0.5,) * 3, (0.5,) * 3)
 
