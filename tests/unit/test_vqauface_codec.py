@@ -73,6 +73,25 @@ def test_pictures_come_back_at_their_size_from_their_codes() -> None:
         )
 
 
+def test_a_codec_starts_as_the_best_linear_one() -> None:
+    """What is left of the pixels is what the smaller singular values hold (Eckart and Young)."""
+    generator = torch.Generator().manual_seed(3)
+    rough = torch.rand(40, 3, 8, 8, generator=generator) * 2 - 1
+    pictures = nn.functional.interpolate(rough, (32, 32), mode="bicubic")
+    codec = ResidualVQGAN(CODEC)
+    codec.start_from_principal_components(pictures)
+    with torch.no_grad():
+        vectors = codec.encode_vectors(pictures)
+        left = (codec.decode_vectors(vectors) - pictures).square().sum()
+    cells = nn.functional.pixel_unshuffle(pictures, 4).movedim(1, -1).flatten(0, 2)
+    lengths = torch.linalg.svdvals(cells - cells.mean(0))
+    # The mean of a cell is one colour here, as a transposed convolution has one for each channel.
+    spread = (cells.mean(0).reshape(3, -1) - cells.mean(0).reshape(3, -1).mean(1, True)).square()
+    expected = lengths[CODEC.code_width :].square().sum() + len(cells) * spread.sum()
+    torch.testing.assert_close(left, expected, rtol=0.02, atol=0)
+    assert vectors.square().mean().sqrt() == pytest.approx(1, abs=0.01)
+
+
 def test_the_full_size_is_the_papers() -> None:
     full = CodecConfig()
     assert (full.codes, full.side, full.cells * full.depth) == (65_536, 16, 2048)

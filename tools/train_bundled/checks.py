@@ -16,6 +16,7 @@ from .base_check import check_base
 from .magicface_check import check_magicface
 from .plan import DRAWS, STAGES
 from .regressor_check import check_regressor
+from .vqauface_check import check_codec, check_vqauface
 from .work import Workshop, training_seconds
 
 Check = Callable[[Workshop, Path], dict[str, float]]
@@ -54,6 +55,15 @@ def _magicface(shop: Workshop, sheet: Path) -> dict[str, float]:
     return check_magicface(*results, shop.renders("held_out_pairs"), sheet)
 
 
+def _vqauface_codec(shop: Workshop, sheet: Path) -> dict[str, float]:
+    return check_codec(shop.result("vqauface_codec"), shop.renders("held_out"), sheet)
+
+
+def _vqauface(shop: Workshop, sheet: Path) -> dict[str, float]:
+    results = (shop.result(name) for name in ("vqauface", "regressor"))
+    return check_vqauface(*results, shop.renders("held_out_references"), sheet)
+
+
 CHECKS: dict[str, Check] = {
     "autoencoder": _autoencoder,
     "base": _base,
@@ -62,6 +72,8 @@ CHECKS: dict[str, Check] = {
     "adapter": _adapter,
     "sided": _sided,
     "magicface": _magicface,
+    "vqauface_codec": _vqauface_codec,
+    "vqauface": _vqauface,
 }
 
 

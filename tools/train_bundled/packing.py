@@ -30,6 +30,7 @@ PACKED = {
     "sided": "sides",
     "regressor": "regressor",
     "magicface": "magicface",
+    "vqauface": "vqauface",
 }
 ADAPTERS = {"adapter": "adapter.safetensors", "sided": f"adapters/{SIDED_ADAPTER}"}
 COLOURED = 500  # pictures that the colours are fitted to

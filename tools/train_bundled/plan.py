@@ -25,6 +25,8 @@ class Draw:
     first_identity: int
     images_per_identity: int = 1
     units: tuple[int, ...] = ()
+    neutral_first: bool = False
+    one_scene: bool = False
 
 
 @dataclass(frozen=True)
@@ -51,11 +53,20 @@ DRAWS = {
     # Left and right apart, of 17 AUs.
     "sided": Draw("sided", 12_000, 104, 30_000, images_per_identity=2, units=SET_A_AND_B),
     "regressor": Draw("au", 8000, seed=105, first_identity=2_000_000),
+    # A relaxed face, then others of the person in the same light: what VQ-AUFace draws from what.
+    "references": Draw(
+        "au", 12_000, 109, 40_000, images_per_identity=4, units=SET_A_AND_B,
+        neutral_first=True, one_scene=True,
+    ),
     # Seen by no stage: the checks at the end of each.
     "held_out": Draw("expressive", 500, seed=106, first_identity=3_000_000),
     "held_out_base": Draw("base", 1000, seed=108, first_identity=3_200_000),
     "held_out_pairs": Draw("au", 400, 107, 3_100_000, images_per_identity=4),
-}
+    "held_out_references": Draw(
+        "au", 400, 110, 3_300_000, images_per_identity=4, units=SET_A_AND_B,
+        neutral_first=True, one_scene=True,
+    ),
+}  # fmt: skip
 
 STAGES = {
     "autoencoder": Stage(
@@ -125,5 +136,30 @@ STAGES = {
         },
         needs={"base": "base"},
         checked_on=("held_out_pairs",),
+    ),
+    # About two hours of one core each. Sizes: au_adapter/models/vqauface, which fill 15 MB.
+    "vqauface_codec": Stage(
+        "vqauface-codec",
+        draws=("expressive", "references"),
+        settings={
+            "steps": 13_000, "batch_size": 8, "learning_rate": 1e-3, "warmup_steps": 100,
+            "decay_steps": 6000, "seed": 8, "save_every": 250,
+        },
+        # A discriminator makes pictures sharper and less like the original; here likeness counts.
+        options={
+            "adversarial": 0.0, "edges": 1.0, "anatomical": 0.02, "anatomy_from": 2000, "lanes": 2,
+        },
+        needs={"anatomy": "regressor"},
+    ),
+    "vqauface": Stage(
+        "vqauface",
+        draws=("references",),
+        settings={
+            "steps": 8000, "batch_size": 8, "learning_rate": 6e-4, "warmup_steps": 200,
+            "decay_steps": 3000, "average_decay": 0.998, "seed": 9, "save_every": 250,
+        },
+        needs={"codec": "vqauface_codec"},
+        options={"units": list(SET_A_AND_B), "lanes": 2},
+        checked_on=("held_out_references",),
     ),
 }  # fmt: skip
