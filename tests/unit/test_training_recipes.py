@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 from tiny_demo import write_demo
 from tiny_sdxl import write_sdxl
 from tiny_stable_diffusion import write_stable_diffusion
+from tiny_vqauface import write_codec
 
 from au_adapter import AUVector, apply_to_unet, load_adapter
 from au_adapter.bundled import load_diffusers_pipeline
@@ -88,6 +89,8 @@ def results(data: Path, base: Path, tmp_path_factory: pytest.TempPathFactory) ->
         "fineface-sdxl": {"base": write_sdxl(folder / "sdxl"), **streamed},
         "magicface": {**on_a_base, "learning_rate": 1e-3},
         "regressor": {},
+        "vqauface": {"codec": str(write_codec(folder / "codec")), "lanes": 2, "width": 24},
+        "vqauface-codec": {"lanes": 2, "size": 32, "widths": [8, 16, 16], "codes": 16},
     }
     output = tmp_path_factory.mktemp("results")
     return {

@@ -57,9 +57,9 @@ class CodecConfig:
         return self.side**2
 
 
-#: Of the model that comes with AU-Adapter: 16 x 16 x 4 tokens.
+#: Of the model that comes with AU-Adapter: 16 x 16 x 6 tokens.
 BUNDLED = CodecConfig(
-    size=128, patch=2, widths=(40, 80, 144), blocks=2, code_width=32, codes=2048, depth=4
+    size=128, patch=2, widths=(40, 80, 144), blocks=2, code_width=32, codes=2048, depth=6
 )
 
 
