@@ -42,7 +42,7 @@ def write_report(
     lines = [
         "# VQ-AUFace on rendered heads",
         "",
-        f"AUs of pictures by the {estimator}, of texts by {TEXT_READER}; {seeds} seed(s), mean and "
+        f"AUs of pictures by the {estimator}, {TEXT_READER}; {seeds} seed(s), mean and "
         "range. AU error: mean squared error of the AUs asked for, in units squared, less is "
         "better. AAAD: more is better; it is to be held against its shuffled and its constant "
         "column. By means: 0 is shuffled, 1 is real pairs.",

@@ -168,8 +168,7 @@ class Tables:
         there = wanted[rows] >= SHOWN
         columns = [self.estimator.units.index(unit) for unit in units]
         values = {name: part[rows][:, columns] for name, part in read.items()}
-        texts = AUVector.stack([asked.face(n) for n in rows])
-        agreement = text_agreement(values["drawn"], texts, units, values["targets"])
+        agreement = text_agreement(values["drawn"], wanted[rows], values["targets"])
         errors = {f"au_error_of_{name}": au_mse(wanted[rows], part, there)
                   for name, part in values.items()}  # fmt: skip
         return {"pictures": len(rows), **errors, "aaad": vars(agreement)}

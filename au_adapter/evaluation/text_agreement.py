@@ -1,44 +1,36 @@
-"""AAAD of pictures whose AUs were asked for in text: what the pictures show against what is said.
+"""AAAD of pictures that were asked for in text: what they show against what their texts say.
 
-The paper reads texts with a trained classifier (F1 0.731) and pictures with ME-GraphAU. Here texts
-of our own are looked up, which is exact, and pictures are read by any estimator, by intensity.
+VQ-AUFace reads texts with a trained classifier (F1 0.731) and pictures with ME-GraphAU. Texts of
+our own need no classifier: they say each AU in the steps A..E and read back exactly, so what a text
+says is what was asked for, rounded to its steps. Pictures are read by any estimator.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-import torch
 from torch import Tensor
 
-from ..facs import AUVector, face_text
 from ..metrics import AAAD, aaad
 
-TEXT_READER = "exact look-up of our own texts"
+TEXT_READER = "texts by exact look-up"
 MOST = 5.0  # the intensity that counts as certain
 
 
-def activations(values: Tensor) -> Tensor:
+def activations(intensities: Tensor) -> Tensor:
     """Intensities 0..5 as the probabilities 0..1 that AAAD compares."""
-    return (values / MOST).clamp(0, 1)
+    return (intensities / MOST).clamp(0, 1)
 
 
-def said(aus: AUVector, units: Sequence[int], policy: str = "paper") -> Tensor:
-    """What the AU texts of N faces say, as activations [N, K] of `units`: each text is written and
-    read back, so that what a text rounds or leaves out is not counted against a picture."""
-    faces = [AUVector.from_text(face_text(aus.face(n), policy).text) for n in range(len(aus))]
-    return activations(torch.cat([face.select(units, strict=False).values for face in faces]))
+def said(asked: Tensor) -> Tensor:
+    """What the AU texts of intensities [N, K] say, as activations: whole steps, as in `facs`."""
+    return activations((asked.clamp(0, MOST) + 0.5).floor())
 
 
-def text_agreement(
-    shown: Tensor, asked: AUVector, units: Sequence[int], truth: Tensor | None = None
-) -> AAAD:
-    """AAAD of N >= 2 pictures that show intensities [N, K] of `units` and were asked for N vectors.
+def text_agreement(shown: Tensor, asked: Tensor, truth: Tensor | None = None) -> AAAD:
+    """AAAD of N >= 2 pictures that show the intensities [N, K] and were asked for others [N, K].
 
     truth: intensities [N, K] read in real pictures of the same texts, as in the paper; without
-    them a picture that shows exactly what its text says stands in their place. A difference between
-    two AAADs means something only with one estimator, one set of texts and one kind of truth.
+    them, a picture that shows exactly what its text says stands in their place. Two AAADs compare
+    only if estimator, texts and kind of truth are the same.
     """
-    texts = said(asked, units)
-    real = texts if truth is None else activations(truth)
-    return aaad(activations(shown), texts, real)
+    texts = said(asked)
+    return aaad(activations(shown), texts, texts if truth is None else activations(truth))

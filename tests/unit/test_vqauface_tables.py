@@ -15,7 +15,7 @@ from au_adapter.bundled import FOLDER_VARIABLE
 from au_adapter.data.rendered import SAMPLE
 from au_adapter.estimators.bundled_regressor import BundledRegressor, load_regressor
 from au_adapter.evaluation.text_agreement import activations, said, text_agreement
-from au_adapter.facs import AUVector
+from au_adapter.facs import AUVector, describe
 from benchmarks.vqauface_report import CONFLICTS, PUBLISHED
 from benchmarks.vqauface_tables import CELLS, SIZES, Tables, run
 
@@ -25,25 +25,27 @@ UNITS = (4, 6, 12)
 
 
 def test_what_a_text_says_is_what_was_asked_for_in_its_steps() -> None:
-    asked = AUVector.stack([AUVector.parse("6:2.6+12E"), AUVector.parse("4:0.2")])
-    found = said(asked, UNITS)
-    torch.testing.assert_close(found, torch.tensor([[0.0, 0.6, 1.0], [0.0, 0.0, 0.0]]))
+    generator = torch.Generator().manual_seed(0)
+    asked = torch.rand(20, 3, generator=generator) * 5.4
+    for row, expected in zip(asked, said(asked), strict=True):
+        text = describe(AUVector(UNITS, row[None]))
+        read = AUVector.from_text(text).select(UNITS, strict=False)
+        torch.testing.assert_close(activations(read.values[0]), expected)
     assert activations(torch.tensor([-1.0, 2.5, 9.0])).tolist() == [0.0, 0.5, 1.0]
 
 
 def test_aaad_of_pictures_by_hand() -> None:
-    asked = AUVector.stack([AUVector.parse("4E"), AUVector.parse("12E")])
+    asked = torch.tensor([[5.0, 0.0, 0.0], [0.0, 0.0, 4.6]])
     shown = torch.tensor([[4.0, 0.0, 3.0], [0.0, 0.0, 5.0]])
-    found = text_agreement(shown, asked, UNITS)
+    found = text_agreement(shown, asked)
     # A perfect picture: 1 with its own text, 0 with the other's.
     assert (found.lowest, found.highest) == pytest.approx((0.0, 1.0))
     assert found.value == pytest.approx((0.8 + 1.0) / 2)
     assert found.constant == pytest.approx(1 / math.sqrt(3))
     truth = torch.tensor([[5.0, 0.0, 5.0], [0.0, 5.0, 5.0]])
-    real = text_agreement(shown, asked, UNITS, truth)
-    texts = said(asked, UNITS)
-    highest = cosine_similarity(truth, texts).max()
-    lowest = cosine_similarity(truth, texts.flip(0)).min()
+    real = text_agreement(shown, asked, truth)
+    highest = cosine_similarity(truth, said(asked)).max()
+    lowest = cosine_similarity(truth, said(asked).flip(0)).min()
     assert real.value == pytest.approx(float((0.9 - lowest) / (highest - lowest)))
 
 
@@ -68,7 +70,7 @@ def test_smoke_makes_every_cell(tables: Tables, tmp_path: Path) -> None:
         assert {"value", "shuffled", "constant"} <= seed["all"]["aaad"].keys()
         assert seed["unseen"] == {"pictures": 0}  # drawn from the pictures that it trains on
         assert len(seed["conflicts"]) == len(CONFLICTS)
-    assert "| au-adapter |" in report and "exact look-up of our own texts" in report
+    assert "| au-adapter |" in report and "texts by exact look-up" in report
     assert "0.606" in report.partition("## Published")[2]
     measured = tables.work / "text-1" / "measured.json"
     before = measured.stat().st_mtime_ns
