@@ -55,7 +55,7 @@ DRAWS = {
     "regressor": Draw("au", 8000, seed=105, first_identity=2_000_000),
     # A relaxed face, then others of the person in the same light: what VQ-AUFace draws from what.
     "references": Draw(
-        "au", 12_000, 109, 40_000, images_per_identity=4, units=SET_A_AND_B,
+        "au", 8000, 109, 40_000, images_per_identity=4, units=SET_A_AND_B,
         neutral_first=True, one_scene=True,
     ),
     # Seen by no stage: the checks at the end of each.
@@ -155,8 +155,8 @@ STAGES = {
         "vqauface",
         draws=("references",),
         settings={
-            "steps": 8000, "batch_size": 8, "learning_rate": 6e-4, "warmup_steps": 200,
-            "decay_steps": 3000, "average_decay": 0.998, "seed": 9, "save_every": 250,
+            "steps": 6000, "batch_size": 8, "learning_rate": 6e-4, "warmup_steps": 200,
+            "decay_steps": 2500, "average_decay": 0.998, "seed": 9, "save_every": 250,
         },
         needs={"codec": "vqauface_codec"},
         options={"units": list(SET_A_AND_B), "lanes": 2},
