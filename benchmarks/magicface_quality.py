@@ -22,9 +22,8 @@ from torch import Tensor
 from au_adapter.bundled import demo_folder
 from au_adapter.data.rendered import load
 from au_adapter.estimators.bundled_regressor import ESTIMATOR
-from au_adapter.evaluation.appearance import appearance_distance
 from au_adapter.evaluation.comparison import Comparison, comparison
-from au_adapter.evaluation.observed import Observed
+from au_adapter.evaluation.observed import Observed, appearance_distance
 from au_adapter.evaluation.protocols import load_protocol
 from au_adapter.evaluation.records import Edit
 from au_adapter.facs import SET_A, AUVector, change_of_aus

@@ -39,6 +39,14 @@ FINEFACE = {
     "plain_loss": True,
 }
 
+# Its baselines', of which nothing is published: the LoRA of its own adapter, and for DreamBooth the
+# learning rate of diffusers' script.
+BASELINES = {
+    "lora-text": FINEFACE,
+    "lora-au": FINEFACE,
+    "dreambooth": {**FINEFACE, "learning_rate": 5e-6},
+}
+
 
 class StableDiffusionFamily(BaseFamily):
     """A UNet on a text encoder of CLIP's, as a diffusers folder or a checkpoint in one file.
@@ -59,7 +67,7 @@ class StableDiffusionFamily(BaseFamily):
     }
     text_keys = f"{UNET}input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight"
     text_width = 0
-    recipe_defaults = {"fineface": FINEFACE}
+    recipe_defaults = {"fineface": FINEFACE, **BASELINES}
 
     def matches(self, unet: Mapping[str, Any]) -> bool:
         """Whether a diffusers folder's UNet config is of this family, whatever its size."""

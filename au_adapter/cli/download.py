@@ -30,14 +30,9 @@ def download(name: str | None, output: Path | None, files: bool, manual: bool) -
         return
     folder = downloads.fetch(chosen[0], output)
     click.echo(f"Everything is in {folder}")
-    _make_ready(name, folder)
-
-
-def _make_ready(name: str, folder: Path) -> None:
-    """What follows a download: one file, where the publisher has many."""
     if name == "ict-facekit":
-        packed = load("weights.downloads").face_model().name
-        click.echo(f"Packed for `au-adapter render`: {convert_files(folder, folder / packed)}")
+        packed = convert_files(folder, folder / downloads.face_model().name)
+        click.echo(f"Packed for `au-adapter render`: {packed}")
     if name.startswith("fineface"):
         file = convert_files(folder, folder / "converted" / f"{name}.safetensors")
         click.echo(f"In one file, to copy into ComfyUI/models/au_adapter: {file}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -74,10 +74,7 @@ def is_rendered(folder: str | Path) -> bool:
 
 def iterate(folder: str | Path) -> Iterator[dict]:
     """Yield {"image": uint8 [H, W, 3], "mask": uint8 [H, W], "label": dict} in order.
-
-    Raises FileNotFoundError when the folder holds no shard, ValueError for faces without a mask:
-    those were not rendered.
-    """
+    FileNotFoundError without shards, ValueError for faces without a mask: not rendered ones."""
     for shard in find_shards(folder):
         yield from iterate_shard(shard)
 
@@ -109,6 +106,11 @@ def load(
         if limit is not None and len(samples) >= limit:
             break
         samples.append(sample)
+    return gather(samples, units)
+
+
+def gather(samples: Sequence[dict], units: tuple[int, ...] = SET_A) -> RenderedSet:
+    """Renders as `iterate` yields them, in one set."""
     labels = [sample["label"] for sample in samples]
     names = tuple(labels[0]["boxes"]) if labels else ()
     return RenderedSet(

@@ -45,15 +45,14 @@ class BundledRegressor:
         images, groups = finite_pictures(images)
         height, width = images.shape[1:3]
         box = (0.0, 0.0, float(width), float(height))
-        return [
-            Reading(picture, 0, box, 1.0, AUVector(self.units, values[None]))
-            for pictures in groups
-            for picture, values in zip(pictures, self._read(images[pictures]), strict=True)
-        ]
-
-    def _read(self, images: Tensor) -> Tensor:
-        device = next(self.regressor.parameters()).device
-        return self.regressor.read(images.float().to(device)).cpu()
+        device, found = next(self.regressor.parameters()).device, []
+        for pictures in groups:
+            values = self.regressor.read(images[pictures].float().to(device)).cpu()
+            found += [
+                Reading(picture, 0, box, 1.0, AUVector(self.units, row[None]))
+                for picture, row in zip(pictures, values, strict=True)
+            ]
+        return found
 
 
 def load_regressor(path: str | Path) -> AURegressor:

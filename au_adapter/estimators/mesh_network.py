@@ -19,15 +19,27 @@ class MeshMeasure:
     """22 AUs with left and right apart, from aligned points [F, 478, 3] (see faces.alignment) and
     the 52 blendshapes [F, 52]; more exact when the person's resting face is given.
 
-    reliability: for each AU, ICC(3,1) on renders of people that were not trained on. weak: those
-    below RELIABLE.
+    reliability: AU -> ICC(3,1) on renders of held-out people. weak: AUs below RELIABLE.
     """
 
     name = "au-adapter mesh estimator"
 
     def __init__(self, path: str | Path = SHIPPED):
         """Open a file that the recipe `estimator` made. ValueError for another kind of file."""
-        metadata, tensors = _read(Path(path))
+        path = Path(path)
+        if not path.is_file():
+            raise FileNotFoundError(f"There is no AU estimator {path}: install AU-Adapter again")
+        try:
+            with safe_open(path, framework="pt") as file:
+                metadata = (file.metadata() or {}).get("au_estimator")
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        except SafetensorError as error:
+            raise ValueError(f"{path} is not a whole safetensors file: copy it again") from error
+        if metadata is None:
+            raise ValueError(
+                f"{path} is no AU estimator: its metadata lacks 'au_estimator'; "
+                "give au_estimator.safetensors"
+            )
         self.network = MeshRegressor(MeshRegressorConfig.from_dict(json.loads(metadata)["network"]))
         self.network.load_state_dict(tensors)
         self.network.eval().requires_grad_(False)
@@ -40,20 +52,3 @@ class MeshMeasure:
     ) -> AUVector:
         left, right = self.network.read(points, blendshapes, resting)
         return AUVector(self.units, left, left, right)
-
-
-def _read(path: Path) -> tuple[str, dict[str, Tensor]]:
-    if not path.is_file():
-        raise FileNotFoundError(f"There is no AU estimator {path}: install AU-Adapter again")
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = (file.metadata() or {}).get("au_estimator")
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except SafetensorError as error:
-        raise ValueError(f"{path} is not a whole safetensors file: copy it again") from error
-    if metadata is None:
-        raise ValueError(
-            f"{path} is no AU estimator: its metadata lacks 'au_estimator'; "
-            "give au_estimator.safetensors"
-        )
-    return metadata, tensors

@@ -37,6 +37,9 @@ GENERATORS = {
     "words": "au_adapter.methods.words_generator:open_words",
     "base": "au_adapter.methods.base_generator:open_base",
     "vq-auface": "au_adapter.methods.vqauface_generator:open_vqauface_generator",
+    "lora-text": "au_adapter.methods.baselines:open_lora_text",
+    "lora-au": "au_adapter.methods.baselines:open_lora_au",
+    "dreambooth": "au_adapter.methods.baselines:open_dreambooth",
 }
 EDITORS = {
     "magicface": "au_adapter.methods.magicface_editor:open_magicface",

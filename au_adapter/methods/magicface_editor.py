@@ -36,6 +36,7 @@ from ..faces.jaw_background import RULES, prepare_faces
 from ..faces.squares import FaceCrop, paste_square
 from ..facs import AUVector
 from ..models import magicface
+from ..models.attention_maps import AttentionMaps, watched
 from ..weights.magicface_files import find_unets, load_magicface, magicface_hash
 from .base_generator import batches, named, open_pipeline
 from .method import OnStep, settings_of
@@ -138,6 +139,25 @@ class MagicFacePhoto:
                 feather = self.editor.feather / 100
                 pictures[row] = paste_square(self.photo[0], drawn, square, mask, feather)
         return torch.stack(pictures)
+
+    def attention(self, aus: AUVector, seed: int = 0) -> AttentionMaps:
+        """Where the attentions look while one change of AUs is drawn, in the square around the
+        face; see `models.attention_maps`. ValueError for several changes and for none."""
+        changes = magicface.change_of(aus)
+        if len(changes) != 1 or not changes.any():
+            raise ValueError(
+                f"attention maps are of one change of AUs, found {len(changes)}, "
+                f"{int(changes.any(1).sum())} of which change something"
+            )
+        with watched(self.editor.network.unet) as maps:
+            self._drawn(changes, seed)
+        return maps
+
+    @property
+    def face(self) -> Tensor:
+        """The square around the face [S, S, 3], as the base draws it."""
+        vae = self.editor.pipeline.vae
+        return decode(vae, self.latents * vae.config.scaling_factor)[0]
 
     def _drawn(self, changes: Tensor, seed: int) -> Tensor:
         """The cut-out face [N, S, S, 3] with changes [N, 12], all from one noise."""

@@ -69,7 +69,11 @@ def read_renders(folders: list[Path], landmarker: str | Path) -> LandmarkedSet:
             network = network or FaceLandmarker(landmarker)
             _write(path, _read_shard(shard, network))
             LOGGER.info("read the faces of %s", shard)
-        parts.append(_load(path))
+        with safe_open(path, framework="pt") as file:
+            points, scores = file.get_tensor("points"), file.get_tensor("blendshapes")
+            told = file.metadata()
+        labels, pictures = json.loads(told["labels"]), int(told["pictures"])
+        parts.append(LandmarkedSet(points, scores, labels, pictures))
     found = LandmarkedSet(
         torch.cat([part.points for part in parts]),
         torch.cat([part.blendshapes for part in parts]),
@@ -82,6 +86,14 @@ def read_renders(folders: list[Path], landmarker: str | Path) -> LandmarkedSet:
             "render larger ones, with --size 128 or more"
         )
     return found
+
+
+def _write(path: Path, found: LandmarkedSet) -> None:
+    path.parent.mkdir(exist_ok=True)
+    tensors = {"points": found.points.contiguous(), "blendshapes": found.blendshapes}
+    metadata = {"labels": json.dumps(found.labels), "pictures": str(found.pictures)}
+    with replacing(path) as partial:
+        save_file(tensors, partial, metadata)
 
 
 def _read_shard(shard: Path, landmarker: FaceLandmarker) -> LandmarkedSet:
@@ -102,22 +114,3 @@ def _read_shard(shard: Path, landmarker: FaceLandmarker) -> LandmarkedSet:
         labels,
         len(samples),
     )
-
-
-def _write(path: Path, found: LandmarkedSet) -> None:
-    path.parent.mkdir(exist_ok=True)
-    tensors = {"points": found.points.contiguous(), "blendshapes": found.blendshapes}
-    metadata = {"labels": json.dumps(found.labels), "pictures": str(found.pictures)}
-    with replacing(path) as partial:
-        save_file(tensors, partial, metadata)
-
-
-def _load(path: Path) -> LandmarkedSet:
-    with safe_open(path, framework="pt") as file:
-        metadata = file.metadata()
-        return LandmarkedSet(
-            file.get_tensor("points"),
-            file.get_tensor("blendshapes"),
-            json.loads(metadata["labels"]),
-            int(metadata["pictures"]),
-        )

@@ -45,8 +45,8 @@ class Protocol:
     units: tuple[int, ...]
     rows: tuple[Request, ...]
     references: tuple[Request, ...]
-    published: dict
-    ours: tuple[str, ...]
+    published: dict = field(default_factory=dict)
+    ours: tuple[str, ...] = ()
 
     def fingerprint(self) -> str:
         """SHA-256 of everything that is asked for: two runs with the same one may be compared."""
@@ -64,21 +64,14 @@ def load_protocol(
     unknown name, another file, or another number of photos.
     """
     data = _read(name)
-    if "prompts" in data:
-        references, rows = _from_prompts(data)
-    elif "photos" in data:
-        references, rows = _from_photos(data, [str(photo) for photo in photos])
-    else:
+    if "pairs" in data:
         references, rows = _from_frames(data, list(frames))
-    known = {key: data[key] for key in ("name", "title", "scale")}
-    return Protocol(
-        **known,
-        units=tuple(data["units"]),
-        rows=tuple(rows),
-        references=tuple(references),
-        published=data.get("published", {}),
-        ours=tuple(data.get("ours", ())),
-    )
+    else:
+        references = _prompts(data) if "prompts" in data else _photos(data, list(map(str, photos)))
+        rows = [_asked(r, *request) for r in references for request in _requests(data)]
+    told = [data[key] for key in ("name", "title", "scale")]
+    lists = map(tuple, (data["units"], rows, references))
+    return Protocol(*told, *lists, data.get("published", {}), tuple(data.get("ours", ())))
 
 
 def load_part(name: str | Path, number: int) -> tuple[Request, list[Request]]:
@@ -122,43 +115,32 @@ def _requests(data: Mapping) -> list[tuple[str, dict[str, float]]]:
     return singles + [("combination", parse_notation(text)) for text in data["combinations"]]
 
 
-def _from_prompts(data: Mapping) -> tuple[list[Request], list[Request]]:
-    """FineFace: each prompt with each request, one seed a prompt."""
-    references = [
+def _prompts(data: Mapping) -> list[Request]:
+    """FineFace: one seed a prompt."""
+    return [
         Request(f"{i:02d}_reference", REFERENCE, {}, data["seed"] + i, f"{i:02d}_reference", prompt)
         for i, prompt in enumerate(data["prompts"], 1)
     ]
-    return references, [_asked(r, *request) for r in references for request in _requests(data)]
 
 
-def _from_photos(data: Mapping, photos: list[str]) -> tuple[list[Request], list[Request]]:
-    """MagicFace: each photo with each change."""
+def _photos(data: Mapping, photos: list[str]) -> list[Request]:
+    """MagicFace."""
     if len(photos) != data["photos"] or len(set(photos)) != len(photos):
         raise ValueError(
             f"The protocol '{data['name']}' edits {data['photos']} different photos, one for each "
             f"person; found {len(set(photos))}"
         )
-    references = [
-        Request(
-            f"{i:02d}_reference", REFERENCE, {}, data["seed"], f"{i:02d}_reference", source=photo
-        )
-        for i, photo in enumerate(photos, 1)
+    names = [f"{i:02d}_reference" for i in range(1, len(photos) + 1)]
+    return [
+        Request(name, REFERENCE, {}, data["seed"], name, source=photo)
+        for name, photo in zip(names, photos, strict=True)
     ]
-    return references, [_asked(r, *request) for r in references for request in _requests(data)]
 
 
 def _asked(reference: Request, group: str, requested: dict[str, float]) -> Request:
     """The same prompt, photo and seed as the reference, with AUs; named by FACS code."""
-    name = format_notation(requested).replace(":", "=")
-    return Request(
-        id=reference.id.removesuffix(REFERENCE) + name,
-        group=group,
-        requested=requested,
-        seed=reference.seed,
-        reference=reference.id,
-        prompt=reference.prompt,
-        source=reference.source,
-    )
+    name = reference.id.removesuffix(REFERENCE) + format_notation(requested).replace(":", "=")
+    return replace(reference, id=name, group=group, requested=requested)
 
 
 def _from_frames(data: Mapping, frames: list[Frame]) -> tuple[list[Request], list[Request]]:
@@ -168,30 +150,20 @@ def _from_frames(data: Mapping, frames: list[Frame]) -> tuple[list[Request], lis
             f"The protocol '{data['name']}' needs labelled frames of the test people (DISFA, or "
             "rendered faces), found none"
         )
-    references, rows = [], []
+    references, rows, nothing = [], [], dict.fromkeys(map(str, data["units"]), 0.0)
     for subject in sorted({frame.subject for frame in frames}):
         own = [frame for frame in frames if frame.subject == subject]
         for i, (source, target) in enumerate(_pairs(own, data["pairs"], data["seed"]), 1):
             name = f"{subject}_{i:03d}_reference"
             row = Request(name, REFERENCE, {}, data["seed"], name, source=source.file)
             references.append(row)
-            rows += _target_and_removal(row, target, data["units"])
+            wanted = AUVector.from_dict(target.aus).select(data["units"], strict=False)
+            asked = ("target", wanted.dict(zeros=True), target.file), ("removal", nothing, "")
+            rows += [
+                replace(row, id=f"{subject}_{i:03d}_{name}", group=name, requested=aus, target=file)
+                for name, aus, file in asked
+            ]
     return references, rows
-
-
-def _target_and_removal(reference: Request, target: Frame, units: Sequence[int]) -> list[Request]:
-    wanted = AUVector.from_dict(target.aus).select(units, strict=False).dict(zeros=True)
-    nothing = dict.fromkeys(map(str, units), 0.0)
-    return [
-        replace(
-            reference,
-            id=reference.id.removesuffix(REFERENCE) + group,
-            group=group,
-            requested=requested,
-            target=target.file if group == "target" else "",
-        )
-        for group, requested in (("target", wanted), ("removal", nothing))
-    ]
 
 
 def _pairs(frames: list[Frame], count: int, seed: int) -> list[tuple[Frame, Frame]]:
