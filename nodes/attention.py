@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
@@ -128,7 +129,12 @@ class AdapterWrappers:
             if tokens is None:
                 tokens = self.adapter.encode_zero().to(x).expand(len(x), -1, -1)
             _check_call(x, tokens, mask)
-            options = self._with_replacements(options, self.terms(tokens), mask)
+            terms = self.terms(tokens)
+            ours = {
+                block: partial(AddAUTerm, term=terms[path], mask=mask)
+                for path, block in self.blocks.items()
+            }
+            options = with_replacements(options, "attn2", ours)
         return executor(x, timesteps, context, y, control, options, **kwargs)
 
     def terms(self, tokens: Tensor) -> dict[str, AUTerm]:
@@ -156,17 +162,6 @@ class AdapterWrappers:
             )
             for path in self.blocks
         }
-
-    def _with_replacements(
-        self, options: dict[str, Any], terms: dict[str, AUTerm], mask: Tensor | None
-    ) -> dict[str, Any]:
-        replaces = options.get("patches_replace", {})
-        found = replaces.get("attn2", {})
-        ours = {}
-        for path, block in self.blocks.items():
-            previous = found.get(block) or found.get(block[:2]) or plain_attention
-            ours[block] = AddAUTerm(previous, terms[path], mask)
-        return {**options, "patches_replace": {**replaces, "attn2": {**found, **ours}}}
 
     def _complete(self, entry: dict[str, Any], height: int, width: int) -> dict[str, Any]:
         conds = entry["model_conds"]
@@ -197,6 +192,18 @@ def _check_call(x: Tensor, tokens: Tensor, mask: Tensor | None) -> None:
             f"{mask.shape[-2]} x {mask.shape[-1]}. Another node cuts it into tiles and not the "
             "mask: disconnect the mask here, and use core's Conditioning (Set Mask) instead."
         )
+
+
+def with_replacements(
+    options: dict[str, Any], name: str, ours: dict[BlockKey, Callable[[Replacement], Replacement]]
+) -> dict[str, Any]:
+    """Transformer options in which ours go around the attention that each block has, which is
+    another pack's or core's. name: "attn1" or "attn2"."""
+    replaces = options.get("patches_replace", {})
+    found, added = replaces.get(name, {}), {}
+    for block, around in ours.items():
+        added[block] = around(found.get(block) or found.get(block[:2]) or plain_attention)
+    return {**options, "patches_replace": {**replaces, name: {**found, **added}}}
 
 
 def _same(a: Tensor, b: Tensor) -> bool:

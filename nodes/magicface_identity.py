@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
@@ -16,7 +17,7 @@ from torch import Tensor
 
 from au_adapter.models.magicface import MAGICFACE_UNITS, Features, KeysAndValues, project_identity
 
-from .attention import Replacement, plain_attention
+from .attention import Replacement, with_replacements
 from .compat import CallbacksMP, CONDRegular, ModelPatcher, UNetModel, WrappersMP
 from .sd_unet import block_key
 
@@ -135,7 +136,11 @@ class IdentityWrappers:
         if change is None:  # a conditioning that did not pass Apply MagicFace: no change
             change = x.new_zeros(len(x), len(MAGICFACE_UNITS))
         options = _with_time_term(options, network.au_aug_mlp(change.to(x)))
-        options = self._with_identity(options, network, self._rows(photo, len(x)), x)
+        rows, ours = self._rows(photo, len(x)), {}
+        for path, pair in self.identity.keys_and_values(network, self._version(), x).items():
+            key, value = pair if rows is None else (seen[rows] for seen in pair)
+            ours[block_key(f"{path}.attn1")] = partial(AttendIdentity, key=key, value=value)
+        options = with_replacements(options, "attn1", ours)
         return executor(x, timesteps, context, y, control, options, **kwargs)
 
     def _rows(self, photo: Tensor | None, batch: int) -> Tensor | None:
@@ -149,19 +154,6 @@ class IdentityWrappers:
                 "positive and negative of Apply MagicFace."
             )
         return photo.reshape(batch)
-
-    def _with_identity(
-        self, options: dict[str, Any], network: UNetModel, rows: Tensor | None, x: Tensor
-    ) -> dict[str, Any]:
-        replaces = options.get("patches_replace", {})
-        found, ours = replaces.get("attn1", {}), {}
-        projected = self.identity.keys_and_values(network, self._version(), x)
-        for path, pair in projected.items():
-            block = block_key(f"{path}.attn1")
-            key, value = pair if rows is None else (seen[rows] for seen in pair)
-            previous = found.get(block) or found.get(block[:2]) or plain_attention
-            ours[block] = AttendIdentity(previous, key, value)
-        return {**options, "patches_replace": {**replaces, "attn1": {**found, **ours}}}
 
     def _version(self) -> tuple:
         """Identifies the UNet's weights, which LoRAs change, and hooks during a run."""

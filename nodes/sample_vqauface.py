@@ -24,7 +24,7 @@ from au_adapter.weights.vqauface_files import load_vqauface
 from .compat import ModelPatcher, ProgressBar, folder_paths, io, model_management
 from .node import Node
 from .queued_graph import QueuedGraph
-from .sockets import CATEGORY, AUVectorSocket, VQAUFaceSocket
+from .sockets import AUVectorSocket, VQAUFaceSocket
 
 VQAUFACE_FOLDER = "vq_auface"
 ALIASES = ["VQ-AUFace", "expression", "face edit", "FACS", "action units", "text", "MaskGIT"]
@@ -45,19 +45,20 @@ class LoadedVQAUFace:
 
 
 class LoadVQAUFace(Node):
+    """Loads a VQ-AUFace, which draws a face anew from a text about Action Units: the bundled one,
+    or one of your own training from models/vq_auface."""
+
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="AUA_LoadVQAUFace",
-            display_name="Load VQ-AUFace",
-            category=CATEGORY,
-            description="Loads a VQ-AUFace, which draws a face anew from a text about Action "
-            "Units: the bundled one, or one of your own training from models/vq_auface.",
-            search_aliases=ALIASES,
+        # The bundled file is among them even if it is missing: the node then says so.
+        files = [*dict.fromkeys([*folder_paths.get_filename_list(VQAUFACE_FOLDER), VQAUFACE])]
+        return cls.schema(
+            "Load VQ-AUFace",
+            aliases=ALIASES,
             inputs=[
                 io.Combo.Input(
                     "file",
-                    options=_files(),
+                    options=files,
                     default=VQAUFACE,
                     tooltip="A file that `au-adapter train --recipe vqauface` wrote, with its "
                     f"codec in it. {VQAUFACE} knows the heads that this project renders.",
@@ -87,67 +88,37 @@ class LoadVQAUFace(Node):
 
 
 class SampleVQAUFace(Node):
+    """Draws the face of a picture anew with other Action Units, told in text or as an AU vector:
+    same person, by VQ-AUFace's masked transformer.
+
+    reference: Who is drawn; best with a relaxed face. The largest face of each picture counts, and
+        what is drawn is put back around it.
+    text: What the face does, in English as AU Text writes it. Leave it empty where an AU vector is
+        connected.
+    au_vector: The intensities to show, 0..5, instead of a text: all zero is a relaxed face. One for
+        all pictures, one for each, or many for one picture.
+    seed: Of the chance in drawing, the same for all faces of a run.
+    steps: Steps in which all codes of the picture are settled, surest first.
+    guidance: How much the text counts: 1 is as trained, more follows it more strongly, and twice
+        the time.
+    temperature: How much chance there is in the first steps; 0 is none, and the seed then changes
+        nothing.
+    """
+
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="AUA_SampleVQAUFace",
-            display_name="Sample VQ-AUFace",
-            category=CATEGORY,
-            description="Draws the face of a picture anew with other Action Units, told in text or "
-            "as an AU vector: same person, by VQ-AUFace's masked transformer.",
-            search_aliases=ALIASES,
+        return cls.schema(
+            "Sample VQ-AUFace",
+            aliases=ALIASES,
             inputs=[
                 VQAUFaceSocket.Input("vq_auface"),
-                io.Image.Input(
-                    "reference",
-                    tooltip="Who is drawn; best with a relaxed face. The largest face of each "
-                    "picture counts, and what is drawn is put back around it.",
-                ),
-                io.String.Input(
-                    "text",
-                    default="",
-                    multiline=True,
-                    tooltip="What the face does, in English as AU Text writes it. Leave it empty "
-                    "where an AU vector is connected.",
-                ),
-                AUVectorSocket.Input(
-                    "au_vector",
-                    optional=True,
-                    tooltip="The intensities to show, 0..5, instead of a text: all zero is a "
-                    "relaxed face. One for all pictures, one for each, or many for one picture.",
-                ),
-                io.Int.Input(
-                    "seed",
-                    default=0,
-                    min=0,
-                    max=0xFFFFFFFFFFFFFFFF,
-                    tooltip="Of the chance in drawing, the same for all faces of a run.",
-                ),
-                io.Int.Input(
-                    "steps",
-                    default=12,
-                    min=1,
-                    max=64,
-                    tooltip="Steps in which all codes of the picture are settled, surest first.",
-                ),
-                io.Float.Input(
-                    "guidance",
-                    default=3.0,
-                    min=0.0,
-                    max=20.0,
-                    step=0.1,
-                    tooltip="How much the text counts: 1 is as trained, more follows it more "
-                    "strongly, and twice the time.",
-                ),
-                io.Float.Input(
-                    "temperature",
-                    default=1.0,
-                    min=0.0,
-                    max=4.0,
-                    step=0.1,
-                    tooltip="How much chance there is in the first steps; 0 is none, and the seed "
-                    "then changes nothing.",
-                ),
+                io.Image.Input("reference"),
+                io.String.Input("text", default="", multiline=True),
+                AUVectorSocket.Input("au_vector", optional=True),
+                io.Int.Input("seed", default=0, min=0, max=0xFFFFFFFFFFFFFFFF),
+                io.Int.Input("steps", default=12, min=1, max=64),
+                io.Float.Input("guidance", default=3.0, min=0.0, max=20.0, step=0.1),
+                io.Float.Input("temperature", default=1.0, min=0.0, max=4.0, step=0.1),
             ],
             outputs=[io.Image.Output()],
         )
@@ -223,11 +194,6 @@ def _telling(bar: ProgressBar, before: int) -> Callable[[int, int, Callable[[], 
     return tell
 
 
-def _files() -> list[str]:
-    """The choices. The bundled file is among them even if it is missing: the node then says so."""
-    return [*dict.fromkeys([*folder_paths.get_filename_list(VQAUFACE_FOLDER), VQAUFACE])]
-
-
 def vqauface_path(file: str) -> Path:
     """The path of a file that Load VQ-AUFace offers; FileNotFoundError that says what to do."""
     return vqauface_file(folder_paths.get_full_path(VQAUFACE_FOLDER, file) or Path(file))
@@ -237,6 +203,3 @@ def vqauface_path(file: str) -> Path:
 def _hash(path: Path, changed: int) -> str:
     """The beginning of a file's SHA-256; `changed` is its time, for the cache."""
     return sha256(path)[:16]
-
-
-NODES = (LoadVQAUFace, SampleVQAUFace)

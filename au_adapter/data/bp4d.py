@@ -11,12 +11,12 @@ notation without a letter does here, and "occurrence" says so.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 
 from ..facs import DEFAULT_INTENSITY, AUVector, face_text
-from .face_source import LABEL_STEPS, PICTURE_STEPS, LabelledFace
+from .face_source import LABEL_STEPS, PICTURE_STEPS, LabelledFace, Step
 from .pictures import SUFFIXES, PictureFolder
 from .references import choose_references, shows_none
 from .tables import Table, TableRow, read_number
@@ -26,13 +26,11 @@ NAME = re.compile(r"([A-Za-z]+\d+)_(T\d+)")
 OCCURS, ABSENT, UNKNOWN = 1, 0, 9
 
 
-class ActiveOrReference:
-    """Drops faces without any AU but each person's reference (section 3 of VQ-AUFace)."""
-
-    name = "no AU, and not the reference"
-
-    def keeps(self, faces: Sequence[LabelledFace]) -> list[bool]:
-        return [face.about["reference"] or not shows_none(face.aus) for face in faces]
+# VQ-AUFace, section 3: every picture but a reference shows an AU.
+ACTIVE = Step(
+    "no AU, and not the reference",
+    lambda face: face.about["reference"] or not shows_none(face.aus),
+)
 
 
 class BP4DSource:
@@ -54,7 +52,7 @@ class BP4DSource:
                 "AU coding"
             )
         self.settings = {"source": "BP4D", "seed": seed}
-        self.steps = (*LABEL_STEPS, ActiveOrReference(), *PICTURE_STEPS)
+        self.steps = (*LABEL_STEPS, ACTIVE, *PICTURE_STEPS)
 
     def faces(self) -> Iterator[LabelledFace]:
         """Every coded frame, person by person. ValueError, naming the line, for what is no

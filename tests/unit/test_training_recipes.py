@@ -43,13 +43,9 @@ from au_adapter.weights.autoencoder_files import load_autoencoder
 
 FACES = 6  # of each shard
 TINY = {
-    "steps": 2,
-    "batch_size": 2,
-    "mixed_precision": "no",
-    "warmup_steps": 0,
-    "decay_steps": 0,
+    "steps": 2, "batch_size": 2, "mixed_precision": "no", "warmup_steps": 0, "decay_steps": 0,
     "log_every": 1,
-}
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
