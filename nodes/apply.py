@@ -108,7 +108,7 @@ class ApplyAUAdapter(Node):
         applied = AdapterWrappers(
             key=key,
             adapter=au_adapter,
-            blocks=unet.blocks,
+            layers=unet.modules,
             strength=strength,
             mask=None if mask is None else mask.reshape(-1, 1, *mask.shape[-2:]),
             **_sigma_range(model, start, end),

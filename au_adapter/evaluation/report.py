@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from ..data.tables import spreadsheet_text
+from ..disk import damage_named
 from ..estimators.reading import TURNED
 from ..facs.vector import AUVector
 from ..metrics import UnitScore, au_mse, change_target, mean_score, per_unit
@@ -171,7 +172,8 @@ class Report:
 
 def report_run(output: str | Path) -> Report:
     """The report of a folder that `run_protocol` writes to, finished or not."""
-    return build_report(read_header(output), read_rows(output))
+    with damage_named(output):
+        return build_report(read_header(output), read_rows(output))
 
 
 def build_report(header: RunHeader, rows: Sequence[Row]) -> Report:

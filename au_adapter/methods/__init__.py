@@ -21,15 +21,9 @@ from ..load_object import load_object
 from .method import Editor, Generator, OnStep, OpenPhoto
 
 __all__ = [
-    "EDITORS",
-    "GENERATORS",
-    "Editor",
-    "Generator",
-    "OnStep",
-    "OpenPhoto",
-    "open_editor",
+    "EDITORS", "GENERATORS", "Editor", "Generator", "OnStep", "OpenPhoto", "open_editor",
     "open_generator",
-]
+]  # fmt: skip
 
 # Name -> the function that opens it; its keyword arguments are the method's options.
 GENERATORS = {
