@@ -20,6 +20,7 @@ from .expression import AUExpression
 from .face_edit import PasteFace, PrepareMagicFace
 from .guider import AUGuider
 from .read_faces import AUEstimator, LoadFaceReader
+from .sample_vqauface import LoadVQAUFace, SampleVQAUFace
 from .train_adapter import TrainAUAdapter
 
 NODES = (
@@ -50,6 +51,8 @@ NODES = (
     ApplyMagicFace,
     PrepareMagicFace,
     PasteFace,
+    LoadVQAUFace,
+    SampleVQAUFace,
     TrainAUAdapter,
 )
 

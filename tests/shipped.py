@@ -14,9 +14,11 @@ from au_adapter.bundled import (
     AUEDITNET,
     FOLDER_VARIABLE,
     MAGICFACE,
+    VQAUFACE,
     aueditnet_folder,
     demo_folder,
     magicface_folder,
+    vqauface_folder,
 )
 from tools import face_files
 from tools.server import ROOT, ComfyServer
@@ -55,6 +57,8 @@ NODE_IDS = {
     "AUA_InvertFace": "Invert Face",
     "AUA_ApplyAUEditNet": "Apply AUEditNet",
     "AUA_PasteFace": "Paste Face",
+    "AUA_LoadVQAUFace": "Load VQ-AUFace",
+    "AUA_SampleVQAUFace": "Sample VQ-AUFace",
     "AUA_TrainAUAdapter": "Train AU-Adapter",
 }
 NAMES = sorted(path.stem for path in (WORKFLOWS / "api").glob("*.json"))
@@ -77,6 +81,7 @@ PICTURES = {
     "magicface_sides": 2,
     "magicface_sweep": 6,
     "magicface_words": 2,
+    "vq_auface": 2,
 }
 SIZES = {"au_evaluate": (960, 600), "au_protocol": (960, 600), "au_two_faces": (224, 128)}
 DRAWN = sorted(PICTURES)
@@ -126,6 +131,10 @@ def shipped_server(base: Path, caching: bool = False) -> Iterator[ComfyServer]:
             from tiny_wplus import write_shipped
 
             write_shipped(base / "models" / "aueditnet")
+        if not (vqauface_folder() / VQAUFACE).is_file():
+            from tiny_vqauface import write_vqauface
+
+            write_vqauface(base / "models" / "vq_auface")
         kept = {"extra_arguments": ()} if caching else {}
         with ComfyServer(base=base, **kept) as server:
             yield server

@@ -35,6 +35,7 @@ INK, PAPER = "#f2f2ee", "#2f3640"
 # Workflows that draw with models which cannot be shipped, or only after minutes of training: their
 # card is a text.
 CARDS = {
+    "vq_auface": "VQ-AUFace\n\na text about muscles,\na person,\na new face",
     "au_train": "Train an AU-Adapter\n\nlabelled faces in,\nan adapter out",
     "au_sd21": "Stable Diffusion 2.1\n+ FineFace\n\nyour checkpoint,\ntwelve muscles",
     "au_sd15": "Stable Diffusion 1.5\n+ FineFace\n\nyour checkpoint,\ntwelve muscles",
@@ -227,6 +228,14 @@ ARRANGEMENTS: dict[str, list[list[Group]]] = {
         [Group("5. Draw the edit", ("8", "9", "10", "11"), VIOLET)],
         [Group("6. The picture", ("12",), BLUE)],
     ],
+    "vq_auface": [
+        [NOTE],
+        [Group("1. Any model draws the person", ("1", "13", "14", "15"), BLUE)],
+        [Group("Its picture", ("16", "17", "18"), BLUE)],
+        [Group("2. What the face does", ("4",), GREEN)],
+        [Group("3. As text", ("5",), GREEN), Group("4. VQ-AUFace", ("2",), GREY)],
+        [Group("5. Draw it", ("6",), VIOLET), Group("6. The picture", ("7",), BLUE)],
+    ],
     "magicface_sweep": [
         [NOTE],
         [Group("1. Models", ("1", "2"), GREY), Group("2. Who", ("13", "14", "15"), BLUE)],
@@ -270,6 +279,7 @@ SIZES = {
     "AUA_AUKeyframes": (330, 230),
     "AUA_AUSweep": (330, 0),
     "SaveAnimatedWEBP": (310, 420),
+    "AUA_SampleVQAUFace": (310, 290),
     "AUA_TrainAUAdapter": (330, 520),
     "CLIPTextEncode": (290, 110),
     "KSampler": (270, 0),
