@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from au_adapter.disk import path_inside
 from au_adapter.facs import AUVector
 from au_adapter.models.adapter import AUAdapter, describe_adapter
 from au_adapter.weights.adapter_files import adapter_files, load_adapter, save_adapter
@@ -133,13 +134,8 @@ def adapter_path(file: str) -> Path:
 
 def _free_path(name: str) -> Path:
     """A path inside the model folder that no file has yet."""
-    folder = Path(folder_paths.get_folder_paths(ADAPTER_FOLDER)[0]).resolve()
-    wanted = (folder / name.strip()).resolve()
-    if not name.strip() or folder not in wanted.parents:
-        raise ValueError(
-            f"{name!r} is not a name inside {folder}; write a file name such as "
-            "my_adapter or people/anna."
-        )
+    folder = Path(folder_paths.get_folder_paths(ADAPTER_FOLDER)[0])
+    wanted = path_inside(folder, name, str(folder))
     stem, count = wanted.name.removesuffix(".safetensors"), 1
     path = wanted.with_name(f"{stem}.safetensors")
     while path.exists():

@@ -1,6 +1,6 @@
 """The README's animation of the AU panel, filmed in ComfyUI's own page.
 
-    python -m tools.film_panel     # docs/panel.webp
+python -m tools.film_panel     # docs/panel.webp
 """
 
 from __future__ import annotations

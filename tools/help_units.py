@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import torch
+from au_adapter.facs.plain import PLAIN_NAMES
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
@@ -16,7 +17,6 @@ from au_adapter import AUVector, open_generator
 from au_adapter.bundled import SIDED_ADAPTER, adapters_folder, demo_folder
 from au_adapter.estimators.bundled_regressor import load_regressor
 from au_adapter.evaluation.contact_sheet import INK, MARGIN, PAPER, picture_strip
-from au_adapter.facs.plain import PLAIN_NAMES
 from au_adapter.models.regressor import AURegressor
 
 # Prompt and seed of those who are measured; the first is the one who is shown.

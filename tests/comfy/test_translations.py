@@ -7,10 +7,10 @@ import re
 from typing import Any
 
 import pytest
-from au_adapter_pack.nodes import NODES
-
 from au_adapter.facs.looks import GROUPS, looks
 from au_adapter.facs.plain import PLAIN_NAMES
+from au_adapter_pack.nodes import NODES
+
 from tools.collect_words import LANGUAGES, LOCALES, fresh, read_words, words_of
 
 ENGLISH = {node.define_schema().node_id: words_of(node.GET_NODE_INFO_V1()) for node in NODES}

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import click
 import pytest
+from au_adapter.facs.plain import PLAIN_NAMES
 
 from au_adapter.cli import main
-from au_adapter.facs.plain import PLAIN_NAMES
 from au_adapter.weights.downloads import DOWNLOADS
 
 ROOT = Path(__file__).resolve().parents[2]
