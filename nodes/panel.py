@@ -52,7 +52,16 @@ def register() -> None:
 def facs_tables() -> dict[str, Any]:
     """Units, places, notation, conflicts and looks, as the panel reads them."""
     return {
-        "units": {number: _unit(number) for number in UNITS},
+        "units": {
+            number: {
+                "name": unit.name,
+                "plain": unit.plain or unit.name,
+                "seen": unit.seen,
+                "bilateral": unit.bilateral,
+                "lip": number in LIP_UNITS,
+            }
+            for number, unit in UNITS.items()
+        },
         "places": [{"name": name, "units": units} for name, units in PLACES.items()],
         "letters": LETTERS,
         "default_intensity": DEFAULT_INTENSITY,
@@ -86,17 +95,6 @@ def known_by(query: Any) -> dict[str, Any]:
     path = demo_folder() / "adapter.safetensors" if bundled else adapter_path(query.get("file", ""))
     units, sides = read_known_units(path)
     return {"units": units, "sides": sides}
-
-
-def _unit(number: int) -> dict[str, Any]:
-    unit = UNITS[number]
-    return {
-        "name": unit.name,
-        "plain": unit.plain or unit.name,
-        "seen": unit.seen,
-        "bilateral": unit.bilateral,
-        "lip": number in LIP_UNITS,
-    }
 
 
 def _forms(preset: Preset) -> dict[str, dict[str, float]]:

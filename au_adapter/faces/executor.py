@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from .tflite import Operation, TFLiteGraph, read_graph
 
+LARGEST = 2**26  # bytes of a file; Google's have 2.6 million
 VALID = 1  # TFLite's code for no padding; 0 pads to ceil(size / stride)
 Argument = Tensor | list[int] | None
 
@@ -75,7 +76,10 @@ class TFLiteNetwork(nn.Module):
 
 def read_network(path: str | Path) -> TFLiteNetwork:
     """The network of a .tflite file; ValueError for any other file."""
-    return TFLiteNetwork(read_graph(Path(path).read_bytes(), str(path)))
+    path = Path(path)
+    if path.stat().st_size > LARGEST:
+        raise ValueError(f"{path} is larger than any of Google's face networks")
+    return TFLiteNetwork(read_graph(path.read_bytes(), str(path)))
 
 
 def _channels_first(x: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ TFLite files and a protocol buffer."""
 from __future__ import annotations
 
 import zipfile
+import zlib
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 from .blendshapes import BLENDSHAPE_NAMES, Blendshapes
 from .crop import to_picture
 from .detector import FaceDetector
-from .executor import TFLiteNetwork, read_network
+from .executor import LARGEST, TFLiteNetwork, read_network
 from .face import Face
 from .mesh import FaceMesh, face_boxes
 from .picture_checks import BATCH, finite_pictures
@@ -26,6 +27,7 @@ DETECTOR = "face_detector.tflite"
 MESH = "face_landmarks_detector.tflite"
 BLENDSHAPES = "face_blendshapes.tflite"
 GEOMETRY = "geometry_pipeline_metadata_landmarks.binarypb"
+UNREADABLE = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, OSError)
 SAME_FACE = 0.4  # overlap of the boxes around the points
 
 
@@ -132,13 +134,15 @@ class FaceLandmarker(nn.Module):
 def read_task(path: str | Path) -> dict[str, bytes]:
     """The files in a face landmarker's .task, by name; ValueError for any other file."""
     path, members = Path(path), (DETECTOR, MESH, BLENDSHAPES, GEOMETRY)
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no face landmarker {path}")
     try:
         with zipfile.ZipFile(path) as archive:
-            present = archive.namelist()
-            missing = [name for name in members if name not in present]
+            sizes = {entry.filename: entry.file_size for entry in archive.infolist()}
+            missing = [name for name in members if not 0 < sizes.get(name, 0) <= LARGEST]
             if not missing:
                 return {name: archive.read(name) for name in members}
-    except zipfile.BadZipFile as error:
+    except UNREADABLE as error:
         raise ValueError(
             f"{path} is not a .task file, or is incomplete ({path.stat().st_size} bytes): expected "
             "Google's face_landmarker.task. Download it again"

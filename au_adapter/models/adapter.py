@@ -88,7 +88,17 @@ class AUAdapterConfig:
         required = ("units", "encoder", "width", "layers")
         if missing := [name for name in required if name not in values]:
             raise ValueError(f"the adapter's config lacks {', '.join(missing)}")
-        return cls(**{**values, "units": tuple(values["units"])})
+        config = cls(**{**values, "units": tuple(values["units"])})
+        AUVector.zeros(config.units)  # other numbers are no AUs
+        whole = {name: getattr(config, name) for name in ("width", "lora_rank", "tokens")}
+        whole |= {f"channels of {layer}": count for layer, count in dict(config.layers).items()}
+        if wrong := [name for name, number in whole.items() if type(number) is not int]:
+            raise ValueError(f"{wrong[0]} is {whole[wrong[0]]!r}, expected a whole number")
+        if config.lora_alpha is not None and type(config.lora_alpha) not in (int, float):
+            raise ValueError(f"lora_alpha is {config.lora_alpha!r}, expected a number")
+        if type(config.sides) is not bool or not isinstance(config.encoder, str):
+            raise ValueError(f"sides is {config.sides!r} and encoder {config.encoder!r}")
+        return config
 
 
 class AUAdapter(nn.Module):

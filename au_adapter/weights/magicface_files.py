@@ -18,11 +18,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from ..disk import replacing
+from ..disk import damage_named, replacing
 from ..models.magicface import IDENTITY, MAGICFACE_UNITS, MagicFace
 from ..models.magicface_ablations import IDENTITIES, Ablation
 from .eight_bits import from_eight_bits
-from .tensors import ENDINGS, Shapes, read_metadata, read_shapes, read_tensors, some
+from .tensors import ENDINGS, Shapes, read_metadata, read_shapes, read_tensors, require_finite, some
 
 DENOISING, ID_ENCODER = "denoising_unet", "ID_enc"
 TITLES = {DENOISING: "denoising UNet", ID_ENCODER: "ID encoder"}
@@ -41,6 +41,9 @@ CONFIG = (
     "attention_head_dim",
 )
 
+# What the shapes of the weights show of it.
+SHOWN = ("in_channels", "out_channels", "block_out_channels", "layers_per_block",
+         "cross_attention_dim")  # fmt: skip
 HASHED = 64  # numbers of each tensor in `magicface_hash`
 
 
@@ -73,13 +76,27 @@ def read_unet_file(path: str | Path, name: str) -> UNetFile:
     FileNotFoundError without the file; ValueError when it holds something else, saying what.
     """
     path = Path(path)
+    with damage_named(path):
+        return _unet_file(path, name)
+
+
+def _unet_file(path: Path, name: str) -> UNetFile:
     shapes = read_shapes(path)
     prefix = f"{name}." if any(key.startswith(f"{name}.") for key in shapes) else ""
     own = {k.removeprefix(prefix): shape for k, shape in shapes.items() if k.startswith(prefix)}
     described = _described(path)
     if prefix and name in described.get("config", {}):
-        options = {**RELEASED, **described["options"]}
-        return UNetFile(path, name, prefix, described["config"][name], options)
+        options, config = {**RELEASED, **described["options"]}, described["config"][name]
+        if not isinstance(config, dict):  # diffusers would fetch what a text names
+            raise ValueError(f"{path}: the config of {name} is {config!r}, expected an object")
+        seen = describe_unet(own, path)
+        for key in config.keys() | {*SHOWN}:
+            if key not in CONFIG or (key in SHOWN and _listed(config.get(key)) != seen[key]):
+                raise ValueError(
+                    f"{path}: the config of {name} says {key} {config.get(key)!r}, its weights "
+                    f"{seen.get(key, 'know none')}: it is damaged, or of a later version"
+                )
+        return UNetFile(path, name, prefix, config, options)
     if (found := _kind(own)) != TITLES[name]:
         article = "MagicFace's" if found in TITLES.values() else "a"
         raise ValueError(
@@ -119,9 +136,11 @@ def magicface_hash(parts: tuple[UNetFile, ...]) -> str:
     """
     digest = hashlib.sha256()
     for part in parts:
-        for name, rows in sorted(part.beginnings().items()):
+        with damage_named(part.path):
+            rows = sorted(part.beginnings().items())
+        for name, first in rows:
             digest.update(f"{part.name}.{name}".encode())
-            digest.update(rows.flatten()[:HASHED].float().numpy().tobytes())
+            digest.update(first.flatten()[:HASHED].float().numpy().tobytes())
     return digest.hexdigest()[:16]
 
 
@@ -163,21 +182,26 @@ def load_magicface(source: str | Path) -> MagicFace | Ablation:
     from diffusers import UNet2DConditionModel  # not in ComfyUI
 
     parts = find_unets(source)
-    with torch.device("meta"):  # skip the initialisation, which the file replaces
-        unets = [UNet2DConditionModel.from_config(part.config) for part in parts]
-        options = dict(parts[0].options)
-        network = IDENTITIES[options.pop("identity")](*unets, **options)
-    network.to_empty(device="cpu")
-    weights = _prefixed_tensors(parts)
-    names = {name: _file_name(name) for name in network.state_dict()}
-    expected = {*names.values()}
-    for kind, wrong in (("lacks", expected - {*weights}), ("has", {*weights} - expected)):
-        if wrong:
-            raise ValueError(
-                f"{source} {kind} {len(wrong)} weights that it should"
-                f"{'' if kind == 'lacks' else ' not'} have: {some(sorted(wrong))}"
-            )
-    network.load_state_dict({name: weights[file_name] for name, file_name in names.items()})
+    with damage_named(source):
+        with torch.device("meta"):  # skip the initialisation, which the file replaces
+            unets = [UNet2DConditionModel.from_config(part.config) for part in parts]
+            options = dict(parts[0].options)
+            network = IDENTITIES[options.pop("identity")](*unets, **options)
+        weights = _prefixed_tensors(parts)
+        expected = {_file_name(name): tensor.shape for name, tensor in network.state_dict().items()}
+        names = {*expected}
+        for kind, wrong in (("lacks", names - {*weights}), ("has", {*weights} - names)):
+            if wrong:
+                raise ValueError(
+                    f"{source} {kind} {len(wrong)} weights that it should"
+                    f"{'' if kind == 'lacks' else ' not'} have: {some(sorted(wrong))}"
+                )
+        for name, shape in expected.items():
+            if weights[name].shape != shape:
+                raise ValueError(f"{name} is {list(weights[name].shape)}, expected {list(shape)}")
+        require_finite(weights, source)
+        network.to_empty(device="cpu")
+        network.load_state_dict({name: weights[_file_name(name)] for name in network.state_dict()})
     return network.eval()
 
 
@@ -281,6 +305,11 @@ def _described(path: Path) -> dict[str, Any]:
             "update AU-Adapter"
         )
     return described
+
+
+def _listed(value: object) -> object:
+    """JSON and diffusers have lists where the other has tuples."""
+    return list(value) if isinstance(value, tuple) else value
 
 
 def _count(shapes: Shapes, pattern: str) -> int:

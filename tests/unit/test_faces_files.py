@@ -19,7 +19,7 @@ from au_adapter.faces import (
 )
 from au_adapter.faces.landmarker import BLENDSHAPES, DETECTOR, GEOMETRY, MESH, read_task
 from au_adapter.faces.pose import read_geometry
-from au_adapter.faces.tflite import Table, read_graph
+from au_adapter.faces.tflite import FlatTable, read_graph
 from au_adapter.weights.downloads import cache_folder, find_download, sha256
 
 MODELS = {FACE_LANDMARKER: TASK, FULL_RANGE_DETECTOR: FULL_RANGE, PERSON_SEGMENTER: SEGMENTER}
@@ -148,7 +148,7 @@ def test_an_unknown_operation_is_named() -> None:
 
 def _with_operation(data: bytes, number: int) -> bytes:
     """The same file with its first operation code changed."""
-    model = Table(data, struct.unpack_from("<I", data)[0])
+    model = FlatTable(data, struct.unpack_from("<I", data)[0])
     code = model.tables(1)[0]
     place = code._place(0) or code._place(3)
     return data[:place] + bytes([number]) + data[place + 1 :]

@@ -9,9 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from tokenize import TokenError
 
 import numpy as np
 import scipy.sparse as sparse
+
+from ...disk import damage_named
 
 # First and last vertex of every part, from ICT-FaceKit's documentation.
 PARTS = {
@@ -22,6 +25,7 @@ PARTS = {
     "tear_and_occlusion": (24591, 25350), "lashes": (25351, 26718),
 }  # fmt: skip
 VERTEX_COUNT = 26719
+LARGEST_ARRAY = 2**28  # bytes; the model's largest has 17 million
 
 # Multi-PIE 68 landmarks: 0-16 jaw, 17-26 brows, 27-35 nose, 36-47 eyes, 48-67 mouth.
 LANDMARKS_68 = (
@@ -85,6 +89,10 @@ class HeadModel:
 
     def __init__(self, path: str | Path):
         arrays = _read(Path(path))
+        with damage_named(path):
+            self._take(arrays)
+
+    def _take(self, arrays: dict[str, np.ndarray]) -> None:
         neutral = arrays["neutral"].astype(np.float32)
         triangles = _drawn_triangles(arrays["triangles"], neutral)
         kept = np.unique(np.concatenate([triangles.ravel(), np.array(LANDMARKS_68)]))
@@ -232,10 +240,13 @@ def _read(path: Path) -> dict[str, np.ndarray]:
     check_model(path)
     wanted = ("neutral", "triangles", "expression_names", "expression", "expression_scale",
               "identity", "identity_scale")  # fmt: skip
-    with np.load(path) as file:
+    with damage_named(path, also=(TokenError,)), np.load(path) as file:
         missing = [name for name in wanted if name not in file]
         if missing:
             raise ValueError(f"{path} is not an ICT-FaceKit light model: it lacks {missing}")
+        large = [e.filename for e in file.zip.infolist() if e.file_size > LARGEST_ARRAY]
+        if large:
+            raise ValueError(f"{large[0]} has more than {LARGEST_ARRAY:,} bytes")
         arrays = {name: file[name] for name in wanted}
     if arrays["neutral"].shape != (VERTEX_COUNT, 3):
         raise ValueError(
