@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from .compat import io
 
-CATEGORY = "AU-Adapter"
-
 AUVectorSocket = io.Custom("AU_VECTOR")  # au_adapter.AUVector, N faces
 AUAdapterSocket = io.Custom("AU_ADAPTER")  # au_adapter.AUAdapter
 AUTokensSocket = io.Custom("AU_TOKENS")  # float32 [N, T, width]
@@ -13,6 +11,7 @@ FaceLandmarksSocket = io.Custom("FACE_LANDMARKS")  # core's own; see au_adapter.
 FaceReaderSocket = io.Custom("FACE_READER")  # an Estimator: pictures -> Readings
 MagicFaceIDEncoderSocket = io.Custom("MAGICFACE_ID_ENCODER")  # MODEL of MagicFace's ID encoder
 MagicFaceIDSocket = io.Custom("MAGICFACE_ID")  # nodes.magicface_identity.Identity, P photos
+VQAUFaceSocket = io.Custom("VQ_AUFACE")  # nodes.sample_vqauface.LoadedVQAUFace
 FaceCropSocket = io.Custom("FACE_CROP")  # au_adapter.faces.squares.FaceCrop, F faces
 FloatsSocket = io.Custom("FLOATS")  # a list of numbers in AnimateDiff Evolved and others
 AUReadingSocket = io.Custom("AU_READING")  # au_adapter.estimators.reading.ReadingSet

@@ -8,6 +8,7 @@ from pathlib import Path
 from au_adapter.bases import find_family
 from au_adapter.data.rendered import SAMPLE
 from au_adapter.data.shards import PATTERN
+from au_adapter.disk import path_inside
 from au_adapter.faces.locate import FACE_LANDMARKER, MODEL_FOLDER, find, locate
 from au_adapter.facs import ALL_UNITS, SET_A
 from au_adapter.models.encoders import TOKEN_ENCODERS
@@ -56,14 +57,8 @@ class Request:
     encoder: str = ENCODERS[0]  # graphs of earlier releases do not name one
 
     def __post_init__(self) -> None:
-        root = run_folder("").resolve()
-        place = (root / self.name).resolve()
-        if not self.name.strip() or root not in place.parents:
-            raise ValueError(
-                f"{self.name!r} is not a name inside models/au_adapter; write a "
-                "file name without ending, such as my_adapter or people/anna."
-            )
-        if any(part in TAKEN for part in place.relative_to(root).parts[1:]):
+        place = path_inside(run_folder(""), self.name, "models/au_adapter")
+        if any(part in TAKEN for part in place.relative_to(run_folder("").resolve()).parts[1:]):
             raise ValueError(
                 f"{self.name!r} is where another run keeps its own files; choose another name."
             )
@@ -82,9 +77,12 @@ class Request:
 
     def arguments(self) -> list[str]:
         """The arguments of `au-adapter train`."""
+        recipe = "fineface"
+        if self.checkpoint:
+            recipe += f"-{find_family(self.checkpoint).name}"
         settings = [f"{name}={value}" for name, value in self._settings().items()]
         return [
-            *("--recipe", self._recipe(), "--data", str(self._faces()), "--steps", str(self.steps)),
+            *("--recipe", recipe, "--data", str(self._faces()), "--steps", str(self.steps)),
             *("--validate-every", str(self.validate_every)),
             *(("--estimator", "mesh") if self._landmarker() else ()),
             *(word for setting in settings for word in ("--set", setting)),
@@ -96,11 +94,6 @@ class Request:
         if landmarker := self._landmarker():
             found[FACE_LANDMARKER.variable] = str(landmarker)
         return found
-
-    def _recipe(self) -> str:
-        if self.checkpoint is None:
-            return "fineface"
-        return f"fineface-{find_family(self.checkpoint).name}"
 
     def _settings(self) -> dict[str, object]:
         base = {"base": self.checkpoint, "tokenizer": tokenizer_folder()}

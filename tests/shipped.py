@@ -10,7 +10,16 @@ from typing import Any
 
 import pytest
 
-from au_adapter.bundled import FOLDER_VARIABLE, MAGICFACE, demo_folder, magicface_folder
+from au_adapter.bundled import (
+    AUEDITNET,
+    FOLDER_VARIABLE,
+    MAGICFACE,
+    VQAUFACE,
+    aueditnet_folder,
+    demo_folder,
+    magicface_folder,
+    vqauface_folder,
+)
 from tools import face_files
 from tools.server import ROOT, ComfyServer
 from tools.stand_ins import add_stand_ins
@@ -44,12 +53,19 @@ NODE_IDS = {
     "AUA_PrepareMagicFace": "Prepare MagicFace",
     "AUA_MagicFaceIDEncoder": "MagicFace ID Encoder",
     "AUA_ApplyMagicFace": "Apply MagicFace",
+    "AUA_LoadAUEditNet": "Load AUEditNet",
+    "AUA_InvertFace": "Invert Face",
+    "AUA_ApplyAUEditNet": "Apply AUEditNet",
     "AUA_PasteFace": "Paste Face",
+    "AUA_LoadVQAUFace": "Load VQ-AUFace",
+    "AUA_SampleVQAUFace": "Sample VQ-AUFace",
     "AUA_TrainAUAdapter": "Train AU-Adapter",
 }
 NAMES = sorted(path.stem for path in (WORKFLOWS / "api").glob("*.json"))
 # What the bundled model draws: how many pictures, and of which width and height.
 PICTURES = {
+    "aueditnet_edit": 3,
+    "aueditnet_transfer": 4,
     "au_animation": 1,
     "au_evaluate": 2,
     "au_generate": 1,
@@ -65,6 +81,7 @@ PICTURES = {
     "magicface_sides": 2,
     "magicface_sweep": 6,
     "magicface_words": 2,
+    "vq_auface": 2,
 }
 SIZES = {"au_evaluate": (960, 600), "au_protocol": (960, 600), "au_two_faces": (224, 128)}
 DRAWN = sorted(PICTURES)
@@ -110,6 +127,14 @@ def shipped_server(base: Path, caching: bool = False) -> Iterator[ComfyServer]:
             from tiny_demo import write_magicface
 
             write_magicface(base / "models" / "magicface")
+        if not (aueditnet_folder() / AUEDITNET).is_file():
+            from tiny_wplus import write_shipped
+
+            write_shipped(base / "models" / "aueditnet")
+        if not (vqauface_folder() / VQAUFACE).is_file():
+            from tiny_vqauface import write_vqauface
+
+            write_vqauface(base / "models" / "vq_auface")
         kept = {"extra_arguments": ()} if caching else {}
         with ComfyServer(base=base, **kept) as server:
             yield server

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from ..models.noise_schedule import NOISE_SCHEDULE
 from ..weights.tensors import read_shapes, read_tensors
-from .checkpoint_layout import SCHEDULER, CheckpointLayout
+from .checkpoint_layout import CheckpointLayout
 from .family import BaseFamily, EncodedText, pad_and_tokenize
 
 if TYPE_CHECKING:
@@ -125,7 +126,7 @@ class StableDiffusionFamily(BaseFamily):
         from .single_file import read_networks
 
         networks = read_networks(tensors, layout, tokenizer, path)
-        schedule = {**SCHEDULER, **self.read_schedule(tensors)}
+        schedule = {**NOISE_SCHEDULE, **self.read_schedule(tensors)}
         return getattr(diffusers, self.pipeline_class)(
             **networks, scheduler=diffusers.DDIMScheduler.from_config(schedule), **self.absent
         )

@@ -39,6 +39,7 @@ from .face_source import (
 )
 from .labelled_folder import LabelledFolder
 from .pictures import PictureError, opened_picture
+from .tables import read_number
 
 VARIANTS = ("paper", "released")
 POWERS = {1: 1.8, 4: 1.8, 15: 0.8, 17: 0.8, 20: 0.8}
@@ -100,7 +101,11 @@ class AffectNetSource:
     def faces(self) -> Iterator[LabelledFace]:
         """Every row of the table. `about` holds the columns that a step reads."""
         used = (HAS_FACE, *QUESTIONS, WIDTH, HEIGHT)
-        return self.folder.faces([self.names[name] for name in used if name in self.names])
+        for face in self.folder.faces([self.names[name] for name in used if name in self.names]):
+            where = f"the row of {face.file.name} in {self.folder.table}"
+            for name in {WIDTH, HEIGHT} & face.about.keys():
+                read_number(face.about[name], name, where)
+            yield face
 
     def _photo_step(self, column: str, answerer: VisionModel | None) -> Step:
         question, wanted, dropped = QUESTIONS[column]
@@ -118,7 +123,8 @@ def _size(face: LabelledFace) -> tuple[float, float]:
     """Width and height, from the table or the file's header; a file that cannot be read counts as
     large, so that the step for such files reports it."""
     if WIDTH in face.about and HEIGHT in face.about:
-        return float(face.about[WIDTH] or 0), float(face.about[HEIGHT] or 0)
+        width, height = (face.about[name] for name in (WIDTH, HEIGHT))
+        return read_number(width or "0", WIDTH, ""), read_number(height or "0", HEIGHT, "")
     try:
         with opened_picture(face.file) as picture:
             return picture.size

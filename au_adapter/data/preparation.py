@@ -21,8 +21,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from ..disk import full_disk_said, read_json, write_json
-from .card import CARD, WORK, add_counts, count_labels, counts_path, make_card
+from ..disk import damage_named, full_disk_said, read_json, write_json
+from .card import CARD, WORK, add_counts, count_labels, counts_path, make_card, read_counts
 from .face_cutter import FaceCutter
 from .face_source import Captioner, FaceSource, LabelledFace, Step
 from .pictures import opened_picture
@@ -113,8 +113,18 @@ class Preparation:
         return counts_path(shard_path(self.output, number))
 
     def _kept(self, number: int, faces: list[LabelledFace]) -> list[LabelledFace]:
-        verdicts = read_json(self._verdicts(number))
-        return [face for face, reason in zip(faces, verdicts, strict=True) if reason is None]
+        with damage_named(self._verdicts(number), "Delete it"):
+            pairs = list(zip(faces, self._judged(number), strict=True))
+        return [face for face, reason in pairs if reason is None]
+
+    def _judged(self, number: int) -> list[str | None]:
+        """The verdicts of a part, as `judge` gave them."""
+        path, names = self._verdicts(number), {None, *(step.name for step in self.source.steps)}
+        with damage_named(path, "Delete it"):
+            found = list(read_json(path))
+            if wrong := [verdict for verdict in found if verdict not in names]:
+                raise ValueError(f"{wrong[0]!r} is no step of this preparation")
+        return found
 
     def _kept_labels(self) -> Iterator[dict[str, float]]:
         for number, faces in self._parts():
@@ -123,6 +133,8 @@ class Preparation:
     def _claim(self) -> None:
         path = self.output / WORK / "settings.json"
         if path.exists() and (found := read_json(path)) != self.state:
+            if not isinstance(found, dict):
+                raise ValueError(f"{path} is damaged: no settings of a preparation. Delete it")
             differing = "; ".join(
                 DIGESTS.get(name, f"{name} was {found.get(name)!r}, now {value!r}")
                 for name, value in self.state.items()
@@ -142,20 +154,22 @@ class Preparation:
                 batch = faces[first : first + BATCH]
                 for face, caption in zip(batch, self._captions(batch), strict=True):
                     key = f"{number * self.part + len(labels):08d}"
-                    aus, about, masks = correct(dict(face.aus)), face.about, []
-                    if self.cutter:
-                        picture, mask, found = self.cutter.cut(face)
-                        kind, masks, about = "jpg", [mask], {**about, **found}
-                    else:
-                        kind, picture = encoded(face, self.size)
-                    labels.append(make_label(aus, caption, about))
-                    yield key, kind, picture, labels[-1], *masks
+                    kind, *files, about = self._picture(face)
+                    labels.append(make_label(correct(dict(face.aus)), caption, about))
+                    yield key, kind, files[0], labels[-1], *files[1:]
                     vars(face).pop("picture", None)  # decoded pictures are large
 
         if faces:
             write_shard(shard_path(self.output, number), content())
         write_json(self._counts(number), count_labels(labels))
         LOGGER.info("part %d: %d faces", number, len(faces))
+
+    def _picture(self, face: LabelledFace) -> tuple:
+        """Its kind, its bytes, those of its mask where it is cut out, and what its label tells."""
+        if not self.cutter:
+            return *encoded(face, self.size), face.about
+        picture, mask, found = self.cutter.cut(face)
+        return "jpg", picture, mask, {**face.about, **found}
 
     def _captions(self, faces: Sequence[LabelledFace]) -> list[str]:
         captions = [face.caption for face in faces]
@@ -168,8 +182,15 @@ class Preparation:
 
     def _finish(self) -> dict:
         numbers = [number for number, _ in self._parts()]
-        parts = [read_json(self._counts(n)) for n in numbers]
-        dropped = Counter(reason for n in numbers for reason in read_json(self._verdicts(n)))
+        parts = [read_counts(self._counts(n)) for n in numbers]
+        verdicts = [self._judged(n) for n in numbers]
+        for n, part, judged in zip(numbers, parts, verdicts, strict=True):
+            if part["faces"] != judged.count(None):
+                raise ValueError(
+                    f"{self._counts(n)} is damaged: it counts {part['faces']} faces, and "
+                    f"{judged.count(None)} were kept. Delete it"
+                )
+        dropped = Counter(reason for judged in verdicts for reason in judged)
         left, steps = dropped.total(), []
         for step in self.steps:
             steps.append({"step": step.name, "in": left, "dropped": dropped[step.name]})

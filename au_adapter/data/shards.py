@@ -110,14 +110,14 @@ def key_of(parts: Mapping[str, bytes]) -> str:
     return parts["key"].decode(errors="replace")
 
 
-def picture_of(parts: Mapping[str, bytes]) -> bytes:
-    """The picture's file among the parts of a face; ValueError where there is none."""
+def picture_of(parts: Mapping[str, bytes], shard: object = "a shard") -> bytes:
+    """The picture's file among the parts of a face; ValueError, naming both, without one."""
     for kind in PICTURES:
         if kind in parts:
             return parts[kind]
     raise ValueError(
-        f"face {key_of(parts)} has no picture, only {_kinds(parts)}; a shard holds one of "
-        f"{', '.join(PICTURES)} for each"
+        f"face {key_of(parts)} of {shard} has no picture, only {_kinds(parts)}; a shard holds one "
+        f"of {', '.join(PICTURES)} for each"
     )
 
 

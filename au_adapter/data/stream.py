@@ -200,9 +200,10 @@ class FaceStream:
         return np.stack([pictures[i] for i in rows]), [labels[i] for i in rows]
 
     def _picture(self, face: dict[str, bytes]) -> np.ndarray | None:
-        name = f"the picture {key_of(face)} in {face['shard'].decode()}"
+        shard = face["shard"].decode()
         try:
-            return decode(picture_of(face), self.size, name)
+            name = f"the picture {key_of(face)} in {shard}"
+            return decode(picture_of(face, shard), self.size, name)
         except PictureError as error:
             LOGGER.warning("%s; another face takes its place", error)
             return None

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from ..disk import damage_named
 from ..facs import AUVector
 from ..models.mesh_regressor import MeshRegressor, MeshRegressorConfig
+from ..weights.tensors import load_weights, read_metadata
 
 RELIABLE = 0.4  # ICC(3,1) below which the mesh hardly shows an AU
 SHIPPED = Path(__file__).with_name("au_estimator.safetensors")
@@ -29,22 +30,19 @@ class MeshMeasure:
         path = Path(path)
         if not path.is_file():
             raise FileNotFoundError(f"There is no AU estimator {path}: install AU-Adapter again")
-        try:
-            with safe_open(path, framework="pt") as file:
-                metadata = (file.metadata() or {}).get("au_estimator")
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        except SafetensorError as error:
-            raise ValueError(f"{path} is not a whole safetensors file: copy it again") from error
+        metadata = read_metadata(path).get("au_estimator")
         if metadata is None:
             raise ValueError(
                 f"{path} is no AU estimator: its metadata lacks 'au_estimator'; "
                 "give au_estimator.safetensors"
             )
-        self.network = MeshRegressor(MeshRegressorConfig.from_dict(json.loads(metadata)["network"]))
-        self.network.load_state_dict(tensors)
+        with damage_named(path):
+            described = json.loads(metadata)
+            config = MeshRegressorConfig.from_dict(described["network"])
+            self.network = load_weights(path, lambda: MeshRegressor(config))
+            self.units = AUVector.zeros(self.network.config.units).units
+            self.reliability = {int(u): float(v) for u, v in described["reliability"].items()}
         self.network.eval().requires_grad_(False)
-        self.units = self.network.config.units
-        self.reliability = {int(u): v for u, v in json.loads(metadata)["reliability"].items()}
         self.weak = tuple(unit for unit, icc in self.reliability.items() if icc < RELIABLE)
 
     def __call__(

@@ -24,7 +24,7 @@ from torch import Tensor
 from ..data.au_columns import read_notation
 from ..data.pictures import PictureFolder, opened_picture, read_picture
 from ..data.request_tables import RequestRow, read_requests
-from ..disk import replacing, write_text
+from ..disk import damage_named, full_disk_said, read_json, replacing, write_text
 from ..estimators import Estimator, read_set
 from ..estimators.reading import codes
 from ..facs import AUVector
@@ -147,9 +147,10 @@ class PictureBatch:
         known = self._known({file for file, _ in named})
         rows: list[dict[str, Any]] = []
         size = getattr(self.method, "batch", BATCH)
-        for group in batches(named, size, lambda entry: entry[1].origin):
-            rows += self._group(group, known)
-            self._write({**known, **{row["file"]: row for row in rows}})
+        with full_disk_said(self.output):
+            for group in batches(named, size, lambda entry: entry[1].origin):
+                rows += self._group(group, known)
+                self._write({**known, **{row["file"]: row for row in rows}})
         return rows
 
     def _check(self, one: Wanted) -> None:
@@ -254,15 +255,18 @@ class PictureBatch:
         path = self.output / LIST
         if not path.is_file():
             return {}
-        found = json.loads(path.read_text(encoding="utf-8"))
-        whole = [row for row in found["rows"] if "sha256" in row]
-        rows = {row["file"]: row for row in whole if (self.output / row["file"]).is_file()}
-        if found["estimator"] == self.reader.name:
+        found = read_json(path)
+        with damage_named(path, "Delete it, and the pictures will be read again"):
+            whole = [row for row in found["rows"] if "sha256" in row]
+            rows = {row["file"]: row for row in whole if (self.output / row["file"]).is_file()}
+            _ = [(row["faces"], row["measured"]) for row in whole]
+            estimator = str(found["estimator"])
+        if estimator == self.reader.name:
             return rows
         if rows.keys() <= {*files}:
             return {}
         raise ValueError(
-            f"{path} holds readings by the {found['estimator']}, this run reads by the "
+            f"{path} holds readings by the {estimator}, this run reads by the "
             f"{self.reader.name}: choose another folder, or the same --estimator"
         )
 

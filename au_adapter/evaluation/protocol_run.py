@@ -18,7 +18,7 @@ from typing import Any, TextIO, TypeVar
 
 from torch import Tensor
 
-from ..disk import read_json, write_text
+from ..disk import damage_named, read_json, write_text
 from ..estimators.reading import Reading
 from ..metrics.checks import layout
 from .measured_rows import (
@@ -107,22 +107,20 @@ def run_protocol(
 
 def read_header(output: str | Path) -> RunHeader:
     """The `protocol.json` of a folder; ValueError where there is none."""
-    return RunHeader.from_json(_header_json(Path(output)))
+    with damage_named(Path(output) / HEADER):
+        return RunHeader.from_json(_header_json(Path(output)))
 
 
 def read_rows(output: str | Path) -> list[Row]:
     """All rows of all processes, each id once. A line cut off by a stop is left out."""
     rows: dict[str, Row] = {}
     for path in sorted(Path(output).glob("rows-*.jsonl")):
-        *lines, _cut_off = path.read_text(encoding="utf-8").split("\n")
+        with damage_named(path, "Delete it, and its rows will be made again"):
+            *lines, _cut_off = path.read_text(encoding="utf-8").split("\n")
         for number, line in enumerate(lines, 1):
-            try:
+            advice = f"Delete its line {number}, and that row will be made again"
+            with damage_named(path, advice):
                 row = Row.from_json(json.loads(line))
-            except json.JSONDecodeError as error:
-                raise ValueError(
-                    f"{path} is damaged in line {number} ({error}): delete that line, and its row "
-                    "will be made again"
-                ) from error
             rows.setdefault(row.id, row)
     return list(rows.values())
 

@@ -10,9 +10,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
+from ..facs import AUVector
 from .sides import Column
 
 SCHEMA = 1
+MOST = 1e6  # of intensities and metrics
 ANSWER = ("method", "prompt", "seed", "requested", "measured")  # fields of demo/report.json
 REFERENCE = "reference"  # the group of pictures that others are compared with
 
@@ -61,8 +63,17 @@ class Row(Request):
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Row:
-        """The row of such a line; earlier versions wrote fewer fields."""
-        return cls(**{f.name: data[f.name] for f in fields(cls) if f.name in data})
+        """The row of such a line; earlier versions wrote fewer fields. What is no such line is a
+        ValueError or TypeError."""
+        row = cls(**{f.name: data[f.name] for f in fields(cls) if f.name in data})
+        _require(row, str, "id", "group", "reference", "prompt", "source", "target", "method")
+        _require(row, int, "finite", "turned", *(["faces"] if row.faces is not None else []))
+        found = [row.requested, *(x for x in (row.measured, row.metrics) if x is not None)]
+        numbers = [number for each in found for number in each.values()]
+        if wrong := [n for n in numbers if n is not None and not -MOST < n < MOST]:
+            raise ValueError(f"it has {wrong[0]!r} in place of a number")
+        AUVector.from_dict(row.requested)
+        return row
 
     def answer(self) -> dict[str, Any]:
         """A row of `demo/report.json`, of a picture in the file `target`; metrics beside it."""
@@ -119,6 +130,22 @@ class RunHeader:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> RunHeader:
+        """The header in such a file. What is no header is a ValueError, TypeError or the like."""
         known = {f.name: data[f.name] for f in fields(cls) if f.name in data}
         lists = {name: tuple(value) for name, value in known.items() if isinstance(value, list)}
-        return cls(**known | lists)
+        header = cls(**known | lists)
+        _require(header, str, "protocol", "title", "fingerprint", "scale", "estimator", "method")
+        _require(header, int, "rows", "references")
+        _require(header, tuple, "units", "ours", "sides", "columns")
+        _require(header, dict, "published", "settings", "networks", "not_measured")
+        groups = [group for name, group in header.published.items() if name != "estimator"]
+        sum(number for group in groups for number in group.values())
+        AUVector.zeros(header.units + tuple(set(header.sides) - set(header.units)))
+        return header
+
+
+def _require(record: object, kind: type, *names: str) -> None:
+    """TypeError where a field is not of a kind."""
+    for name in names:
+        if not isinstance(found := getattr(record, name), kind):
+            raise TypeError(f"{name} is {found!r}, expected {kind.__name__}")

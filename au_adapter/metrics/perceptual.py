@@ -13,6 +13,7 @@ from . import checks
 
 Network = Callable[[Tensor, Tensor], Tensor]
 BATCH = 16
+UNREADABLE = (RuntimeError, EOFError, ValueError, LookupError, TypeError, AttributeError, OSError)
 BACKBONES = {"alex": "alexnet", "vgg": "vgg16", "squeeze": "squeezenet1_1"}
 
 
@@ -50,10 +51,12 @@ def lpips_network(backbone: str | Path, net: str = "alex") -> nn.Module:
     """
     if net not in BACKBONES:
         raise ValueError(f"LPIPS has no backbone '{net}': choose one of {', '.join(BACKBONES)}")
+    if not Path(backbone).is_file():
+        raise FileNotFoundError(f"there is no file of weights {backbone}")
     package, kind = checks.optional("lpips_network", "lpips"), BACKBONES[net]
     try:
         weights = torch.load(backbone, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, pickle.UnpicklingError):
+    except (*UNREADABLE, pickle.UnpicklingError):
         weights = None
     if not isinstance(weights, dict):
         raise ValueError(

@@ -6,7 +6,7 @@ import torch
 from diffusers import DDPMScheduler
 from torch import Tensor
 
-from ..bases.checkpoint_layout import SCHEDULER
+from ..models.noise_schedule import NOISE_SCHEDULE
 
 TRAIN_TIMESTEPS = 1000
 MIN_SNR_GAMMA = 5.0
@@ -14,7 +14,7 @@ MIN_SNR_GAMMA = 5.0
 
 def stable_diffusion_schedule() -> DDPMScheduler:
     """1000 steps, scaled-linear betas 0.00085..0.012, epsilon: SD 1.5, SD 2.1-base, bundled."""
-    return DDPMScheduler.from_config({"num_train_timesteps": TRAIN_TIMESTEPS, **SCHEDULER})
+    return DDPMScheduler.from_config({"num_train_timesteps": TRAIN_TIMESTEPS, **NOISE_SCHEDULE})
 
 
 def signal_to_noise(schedule: DDPMScheduler, timesteps: Tensor) -> Tensor:

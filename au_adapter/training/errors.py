@@ -10,11 +10,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..disk import full_disk_said
+from ..disk import NO_MEMORY, full_disk_said
 from .recipe import Report, Validate
 
-# The words of PyTorch on a CPU, and of its libraries on a GPU.
-NO_MEMORY = ("can't allocate memory", "not enough memory", "out of memory")
 LOWER = (
     "lower batch_size, raise accumulation, switch gradient_checkpointing on, or choose "
     "mixed_precision=bf16"

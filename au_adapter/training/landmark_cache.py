@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ..data.rendered import iterate_shard
-from ..data.rendering.coding import coded
+from ..data.rendering.head import coded
 from ..data.shards import find_shards
 from ..disk import replacing
 from ..faces import FaceLandmarker
@@ -31,7 +31,7 @@ class LandmarkedSet:
     """N renders in which the landmarker found a face, of `pictures` looked at.
 
     points [N, 478, 3] in pixels, see faces.Face; blendshapes [N, 52], by BLENDSHAPE_NAMES;
-    labels: what was rendered, see data.rendering.dataset.label.
+    labels: what was rendered, see data.rendering.dataset.render_label.
     """
 
     points: Tensor
@@ -44,7 +44,7 @@ class LandmarkedSet:
 
     def aus(self, side: str, units: tuple[int, ...]) -> Tensor:
         """Intensities float32 [N, len(units)] of a side, "left" or "right", 0..5, as FACS codes
-        the picture; see data.rendering.coding."""
+        the picture; see data.rendering.head.coded."""
         sides = [coded(label[side]) for label in self.labels]
         rows = [[values.get(str(unit), 0.0) for unit in units] for values in sides]
         return torch.tensor(rows).reshape(len(self), len(units))

@@ -9,6 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from ..disk import damage_named
 from .run_files import DESCRIPTION, read_description, read_rows
 
 
@@ -26,7 +27,9 @@ def find_result(folder: Path, validated: bool = True) -> Path:
 
 def read_losses(folder: Path) -> list[float]:
     """The mean losses in a run's log by step; of steps that were done twice, the later."""
-    return [row["loss"] for row in read_rows(folder / "log.jsonl")]
+    path = folder / "log.jsonl"
+    with damage_named(path, "Delete it: the training goes on without it"):
+        return [float(row["loss"]) for row in read_rows(path)]
 
 
 def training_hours(folder: Path) -> float:
@@ -40,9 +43,15 @@ def training_hours(folder: Path) -> float:
 
 def training_report(folder: Path, result: Path) -> str:
     """A run in Markdown: its faces, losses, validations and measured response."""
-    described = read_description(result)
     losses, validations = read_losses(folder), read_rows(folder / "validation.jsonl")
-    parts = [[f"# {folder.name}, step {described['step']}"], []]
+    with damage_named(result / DESCRIPTION, f"Delete {result}"):
+        return _report(folder.name, read_description(result), losses, validations)
+
+
+def _report(
+    name: str, described: dict[str, Any], losses: list[float], validations: list[dict[str, Any]]
+) -> str:
+    parts = [[f"# {name}, step {described['step']}"], []]
     for card in described.get("data", ()):
         dropped = [f"{s['dropped']} {s['step']}" for s in card["steps"] if s["dropped"]]
         left_out = f"; left out: {', '.join(dropped)}" if dropped else ""

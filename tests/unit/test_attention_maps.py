@@ -16,7 +16,7 @@ from au_adapter.cli import main
 from au_adapter.evaluation.attention_sheet import SHOWN, attention_sheet
 from au_adapter.methods.magicface_editor import edit_latents
 from au_adapter.models.attention_maps import watched
-from au_adapter.models.magicface import MagicFace, widened
+from au_adapter.models.magicface import MagicFace, widen_unet
 from tools import face_files
 
 STEPS = 8
@@ -25,7 +25,7 @@ STEPS = 8
 @pytest.fixture(scope="module")
 def network() -> MagicFace:
     unet = tiny_unet(SD15)
-    network = MagicFace(widened(unet), unet).eval().requires_grad_(False)
+    network = MagicFace(widen_unet(unet), unet).eval().requires_grad_(False)
     torch.manual_seed(1)
     for module in network.unet.modules():  # sharper attention than a fresh network's
         if type(module).__name__ == "Attention":

@@ -21,7 +21,7 @@ from au_adapter.bundled import load_diffusers_pipeline
 from au_adapter.data.rendered import SAMPLE, load
 from au_adapter.methods.magicface_editor import edit_latents
 from au_adapter.models.autoencoder import SCALING_FACTOR
-from au_adapter.models.magicface import MagicFace, widened
+from au_adapter.models.magicface import MagicFace, widen_unet
 from au_adapter.models.magicface_ablations import ABLATIONS, IDENTITIES
 from au_adapter.training.diffusion import stable_diffusion_schedule
 from au_adapter.training.pairs import FacePairs
@@ -86,7 +86,7 @@ def test_every_identity_edits_a_photo(identity: str) -> None:
     network = (
         ABLATIONS[identity].begin(unet, **options)
         if identity in ABLATIONS
-        else MagicFace(widened(unet), unet)
+        else MagicFace(widen_unet(unet), unet)
     ).eval()
     photo = torch.randn(1, TOKENS, WIDTH) if identity == "clip" else torch.randn(1, 4, 8, 8)
     text, background = torch.randn(1, 7, 128), torch.randn(1, 4, 8, 8)

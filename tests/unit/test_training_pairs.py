@@ -13,7 +13,7 @@ from tiny_demo import demo_unet, write_demo
 
 from au_adapter.data.rendered import SAMPLE, RenderedSet, load
 from au_adapter.models.autoencoder import SCALING_FACTOR
-from au_adapter.models.magicface import AU_ENCODERS, MagicFace, widened
+from au_adapter.models.magicface import AU_ENCODERS, MagicFace, widen_unet
 from au_adapter.training.pairs import FacePairs, Partners, draw_change, with_jaw
 from au_adapter.training.run import train
 from au_adapter.weights.magicface_files import load_magicface, save_networks
@@ -105,7 +105,7 @@ def test_two_steps_change_both_networks_and_the_result_loads(
 ) -> None:
     result = train("magicface", [data], tmp_path / "run", base=str(base), **TINY)
     network = load_magicface(result / "magicface.safetensors")
-    start = MagicFace(widened(demo_unet()), demo_unet())
+    start = MagicFace(widen_unet(demo_unet()), demo_unet())
     assert network.state_dict().keys() == start.state_dict().keys()
     for weights in (network.unet.conv_in.weight[:, 4:], network.unet.conv_in.weight[:, :4]):
         assert weights.abs().sum() > 0
@@ -129,7 +129,7 @@ def test_every_variant_is_written_and_read_the_same(
     au_encoder: str, controller: str, tmp_path: Path
 ) -> None:
     torch.manual_seed(0)
-    network = MagicFace(widened(demo_unet(), au_encoder), demo_unet(), au_encoder, controller)
+    network = MagicFace(widen_unet(demo_unet(), au_encoder), demo_unet(), au_encoder, controller)
     again = load_magicface(save_networks(network, tmp_path / "m.safetensors"))
     assert again.options == network.options
     expected = network.state_dict()

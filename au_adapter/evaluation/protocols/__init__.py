@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
+from ...disk import damage_named, read_json
 from ...facs.notation import format_notation, parse_notation
 from ...facs.vector import AUVector
 from ..records import REFERENCE, SCHEMA, Request
@@ -63,15 +64,17 @@ def load_protocol(
     labelled photos of the test people. The same input gives the same rows. ValueError for an
     unknown name, another file, or another number of photos.
     """
-    data = _read(name)
-    if "pairs" in data:
-        references, rows = _from_frames(data, list(frames))
-    else:
-        references = _prompts(data) if "prompts" in data else _photos(data, list(map(str, photos)))
-        rows = [_asked(r, *request) for r in references for request in _requests(data)]
-    told = [data[key] for key in ("name", "title", "scale")]
-    lists = map(tuple, (data["units"], rows, references))
-    return Protocol(*told, *lists, data.get("published", {}), tuple(data.get("ours", ())))
+    path, data = _read(name)
+    with damage_named(path, f"See {FOLDER / 'fineface.json'}"):
+        if "pairs" in data:
+            references, rows = _from_frames(data, list(frames))
+        else:
+            made = _prompts(data) if "prompts" in data else _photos(data, list(map(str, photos)))
+            references, rows = made, [_asked(r, *ask) for r in made for ask in _requests(data)]
+        told = [str(data[key]) for key in ("name", "title", "scale")]
+        units = AUVector.zeros(tuple(data["units"])).units
+        published, ours = dict(data.get("published", {})), tuple(map(str, data.get("ours", ())))
+        return Protocol(*told, units, tuple(rows), tuple(references), published, ours)
 
 
 def load_part(name: str | Path, number: int) -> tuple[Request, list[Request]]:
@@ -80,7 +83,7 @@ def load_part(name: str | Path, number: int) -> tuple[Request, list[Request]]:
 
     ValueError for another number, and for a protocol that chooses among labelled frames.
     """
-    photos = [f"photo {i + 1}" for i in range(_read(name).get("photos", 0))]
+    photos = [f"photo {i + 1}" for i in range(_read(name)[1].get("photos", 0))]
     protocol = load_protocol(name, photos)
     if not 1 <= number <= len(protocol.references):
         raise ValueError(
@@ -91,20 +94,21 @@ def load_part(name: str | Path, number: int) -> tuple[Request, list[Request]]:
     return reference, [row for row in protocol.rows if row.reference == reference.id]
 
 
-def _read(name: str | Path) -> dict:
+def _read(name: str | Path) -> tuple[Path, dict]:
     path = FOLDER / f"{name}.json" if str(name) in NAMES else Path(name)
     if not path.is_file():
         raise ValueError(
             f"There is no protocol '{name}': choose {', '.join(NAMES)}, or give a JSON file"
         )
-    data = json.loads(path.read_text(encoding="utf-8"))
+    data = read_json(path)
+    data = data if isinstance(data, dict) else {}
     kinds = [kind for kind in ("prompts", "photos", "pairs") if kind in data]
     if data.get("schema") != SCHEMA or data.get("scale") not in ("absolute", "change") or not kinds:
         raise ValueError(
             f"{path} is no protocol: it needs schema {SCHEMA}, the scale absolute or change, and "
             f"prompts, photos or pairs; see {FOLDER / 'fineface.json'}"
         )
-    return data
+    return path, data
 
 
 def _requests(data: Mapping) -> list[tuple[str, dict[str, float]]]:

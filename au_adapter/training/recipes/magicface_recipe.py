@@ -18,7 +18,14 @@ from torch import Tensor, nn
 
 from ...bases import BaseFamily, find_family, load_base
 from ...data.rendered import is_rendered
-from ...models.magicface import CONTROLLERS, IDENTITY, MAGICFACE_UNITS, PROMPT, MagicFace, widened
+from ...models.magicface import (
+    CONTROLLERS,
+    IDENTITY,
+    MAGICFACE_UNITS,
+    PROMPT,
+    MagicFace,
+    widen_unet,
+)
 from ...models.magicface_ablations import ABLATIONS, IDENTITIES, Ablation, CLIPIdentity
 from ...weights.clip_vision import ImageEncoder, load_image_encoder
 from ...weights.magicface_files import load_magicface, save_networks
@@ -213,6 +220,6 @@ def _start(
     unet.requires_grad_(True)
     kinds = {"au_encoder": options.au_encoder, "controller": options.controller}
     if options.identity == IDENTITY:
-        return MagicFace(widened(unet, options.au_encoder), unet, **kinds)
+        return MagicFace(widen_unet(unet, options.au_encoder), unet, **kinds)
     clip = {"clip": encoder.name, "clip_width": encoder.width} if encoder else {}
     return ABLATIONS[options.identity].begin(unet, **kinds, **clip)
