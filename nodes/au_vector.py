@@ -8,7 +8,7 @@ from au_adapter.facs import ALL_UNITS, SET_A, SET_B_EXTRA, UNITS, AUVector
 
 from .compat import io
 from .node import Node
-from .sockets import CATEGORY, AUVectorSocket
+from .sockets import AUVectorSocket
 
 # FACS's own range, so that the bar of a slider is the intensity: empty when absent, full at most.
 SLIDER = {"min": 0.0, "max": 5.0, "step": 0.1}
@@ -37,16 +37,21 @@ def _slider(number: int) -> io.Float.Input:
 
 
 class AUVectorNode(Node):
+    """A facial expression: the intensity of each Action Unit (FACS).
+
+    notation: Added to the sliders, in FACS notation: 6C+12D, L14B+R12A, AU6:3.5. Letters A..E are
+        1..5, a bare code is 3; L and R are the sides of the person. Numbers may leave 0..5:
+        AU12:-5.
+    au_vector: Added to the sliders; one face, or N faces that each get them.
+    """
+
     emits_vectors = True
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="AUA_AUVector",
-            display_name="AU Vector",
-            category=CATEGORY,
-            description="A facial expression: the intensity of each Action Unit (FACS).",
-            search_aliases=ALIASES,
+        return cls.schema(
+            "AU Vector",
+            aliases=ALIASES,
             inputs=[
                 *map(_slider, SET_A),
                 *map(_slider, SET_B_EXTRA),
@@ -55,15 +60,8 @@ class AUVectorNode(Node):
                     default="",
                     optional=True,
                     placeholder="FACS notation: 6C+12D, L14B, AU6:3.5",
-                    tooltip="Added to the sliders, in FACS notation: 6C+12D, L14B+R12A, AU6:3.5. "
-                    "Letters A..E are 1..5, a bare code is 3; L and R are the sides of the person. "
-                    "Numbers may leave 0..5: AU12:-5.",
                 ),
-                AUVectorSocket.Input(
-                    "au_vector",
-                    optional=True,
-                    tooltip="Added to the sliders; one face, or N faces that each get them.",
-                ),
+                AUVectorSocket.Input("au_vector", optional=True),
             ],
             outputs=[AUVectorSocket.Output()],
         )
@@ -78,24 +76,25 @@ class AUVectorNode(Node):
 
 
 class AUSweep(Node):
+    """N AU vectors in which one Action Unit runs from one intensity to another. Set the batch size
+    of the latent to the number of steps: all its pictures then differ only in that AU.
+
+    unit: The Action Unit that changes.
+    steps: How many AU vectors, ends included.
+    au_vector: The other Action Units, the same in every step; one face.
+    labels: One line for each step.
+    """
+
     emits_vectors = True
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="AUA_AUSweep",
-            display_name="AU Sweep",
-            category=CATEGORY,
-            description="N AU vectors in which one Action Unit runs from one intensity to another. "
-            "Set the batch size of the latent to the number of steps: all its pictures then "
-            "differ only in that AU.",
-            search_aliases=[*ALIASES, "grid", "batch", "range", "interpolate"],
+        return cls.schema(
+            "AU Sweep",
+            aliases=[*ALIASES, "grid", "batch", "range", "interpolate"],
             inputs=[
                 io.Combo.Input(
-                    "unit",
-                    options=[_title(number) for number in ALL_UNITS],
-                    default=_title(12),
-                    tooltip="The Action Unit that changes.",
+                    "unit", options=[_title(number) for number in ALL_UNITS], default=_title(12)
                 ),
                 io.Float.Input(
                     "start", display_name="from", default=0.0, tooltip=RANGE_TOOLTIP, **RANGE
@@ -103,23 +102,10 @@ class AUSweep(Node):
                 io.Float.Input(
                     "stop", display_name="to", default=5.0, tooltip=RANGE_TOOLTIP, **RANGE
                 ),
-                io.Int.Input(
-                    "steps",
-                    default=6,
-                    min=1,
-                    max=4096,
-                    tooltip="How many AU vectors, ends included.",
-                ),
-                AUVectorSocket.Input(
-                    "au_vector",
-                    optional=True,
-                    tooltip="The other Action Units, the same in every step; one face.",
-                ),
+                io.Int.Input("steps", default=6, min=1, max=4096),
+                AUVectorSocket.Input("au_vector", optional=True),
             ],
-            outputs=[
-                AUVectorSocket.Output(),
-                io.String.Output(display_name="labels", tooltip="One line for each step."),
-            ],
+            outputs=[AUVectorSocket.Output(), io.String.Output(display_name="labels")],
         )
 
     @classmethod
@@ -133,6 +119,3 @@ class AUSweep(Node):
             others = tuple(other for other in au_vector.units if other != number)
             sweep = au_vector.select(others, strict=False) + sweep if others else sweep
         return io.NodeOutput(sweep, labels)
-
-
-NODES = (AUVectorNode, AUSweep)

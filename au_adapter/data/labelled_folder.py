@@ -23,8 +23,16 @@ class LabelledFolder:
     as "subject", stays in the label. csv: the table where it is one CSV, else None.
     """
 
-    def __init__(self, pictures: str | Path, table: str | Path, form: str = "plain"):
-        """Raises FileNotFoundError without folder or table; ValueError, with the columns that are
+    def __init__(
+        self,
+        pictures: str | Path,
+        table: str | Path,
+        form: str = "plain",
+        kept: Sequence[str] = (),
+    ):
+        """kept: columns of a CSV, in small letters, that the labels keep where it has them.
+
+        Raises FileNotFoundError without folder or table; ValueError, with the columns that are
         there, when those of the format are missing, and for a row that cannot be read."""
         self.pictures, self.table, self.form = PictureFolder(pictures), Path(table), form
         if not self.table.exists():
@@ -38,16 +46,19 @@ class LabelledFolder:
             frames = list(map(self._frame, self.csv)) if self.numbered else []
             first = self.columns.form.first_frame
             self.first = self.pictures.first_frame(frames, first, self.table) if frames else first
+            self.kept = [name for name in self.csv.header if name.strip().lower() in kept]
         repeated = self._repeated()
         # Several faces, and no telling which one a row means.
         alone = Step("several rows for one picture", lambda face: face.file not in repeated)
         self.steps = (alone, *LABEL_STEPS, *PICTURE_STEPS)
 
     def faces(self, about: Sequence[str] = ()) -> Iterator[LabelledFace]:
-        """Every row of the table, in its order. about: columns of a CSV that each face keeps."""
+        """Every row of the table, in its order. about: columns of a CSV that each face keeps beside
+        `kept`, by their names in small letters."""
         if self.csv is not None:
             for row in self.csv:
-                yield self._face(row, {name.lower(): row.cells[name] for name in about})
+                names = (*self.kept, *about)
+                yield self._face(row, {n.strip().lower(): row.cells[n] for n in names})
         elif self.table.is_dir():
             yield from map(self._from_its_own_table, self.pictures.files)
         else:

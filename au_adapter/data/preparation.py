@@ -23,6 +23,7 @@ from PIL import Image
 
 from ..disk import damage_named, full_disk_said, read_json, write_json
 from .card import CARD, WORK, add_counts, count_labels, counts_path, make_card, read_counts
+from .face_cutter import FaceCutter
 from .face_source import Captioner, FaceSource, LabelledFace, Step
 from .pictures import opened_picture
 from .shards import make_label, shard_path, write_shard
@@ -46,6 +47,7 @@ class Preparation:
 
     fit: from the labels of all faces that stay, a function that corrects a label. captioner: asked
     for faces without a caption; None leaves those empty. part: rows that are worked on together.
+    cutter: cuts the face out of each picture, see `face_cutter`; None keeps whole pictures.
     """
 
     source: FaceSource
@@ -54,6 +56,12 @@ class Preparation:
     fit: FitCorrection | None = None
     captioner: Captioner | None = None
     part: int = 1000
+    cutter: FaceCutter | None = None
+
+    @cached_property
+    def steps(self) -> tuple[Step, ...]:
+        """The reasons to leave faces out, in their order."""
+        return (*self.source.steps, *([self.cutter] if self.cutter else []))
 
     @cached_property
     def settings(self) -> dict:
@@ -65,6 +73,7 @@ class Preparation:
             "size": self.size,
             "captioner": self.captioner.name if self.captioner else None,
             "part": self.part,
+            **({"faces": self.cutter.size} if self.cutter else {}),
         }
 
     @cached_property
@@ -84,7 +93,7 @@ class Preparation:
             self._claim()
             for number, faces in self._parts():
                 if not self._verdicts(number).exists():
-                    write_json(self._verdicts(number), judge(faces, self.source.steps))
+                    write_json(self._verdicts(number), judge(faces, self.steps))
             correct = self.fit(self._kept_labels()) if self.fit else dict
             for number, faces in self._parts():
                 if not self._counts(number).exists():
@@ -140,19 +149,27 @@ class Preparation:
     def _write(self, number: int, faces: list[LabelledFace], correct: Correct) -> None:
         labels: list[dict] = []
 
-        def content() -> Iterator[tuple[str, str, bytes, dict]]:
+        def content() -> Iterator[tuple]:
             for first in range(0, len(faces), BATCH):
                 batch = faces[first : first + BATCH]
                 for face, caption in zip(batch, self._captions(batch), strict=True):
                     key = f"{number * self.part + len(labels):08d}"
-                    labels.append(make_label(correct(dict(face.aus)), caption, face.about))
-                    yield key, *encoded(face, self.size), labels[-1]
+                    kind, *files, about = self._picture(face)
+                    labels.append(make_label(correct(dict(face.aus)), caption, about))
+                    yield key, kind, files[0], labels[-1], *files[1:]
                     vars(face).pop("picture", None)  # decoded pictures are large
 
         if faces:
             write_shard(shard_path(self.output, number), content())
         write_json(self._counts(number), count_labels(labels))
         LOGGER.info("part %d: %d faces", number, len(faces))
+
+    def _picture(self, face: LabelledFace) -> tuple:
+        """Its kind, its bytes, those of its mask where it is cut out, and what its label tells."""
+        if not self.cutter:
+            return *encoded(face, self.size), face.about
+        picture, mask, found = self.cutter.cut(face)
+        return "jpg", picture, mask, {**face.about, **found}
 
     def _captions(self, faces: Sequence[LabelledFace]) -> list[str]:
         captions = [face.caption for face in faces]
@@ -175,7 +192,7 @@ class Preparation:
                 )
         dropped = Counter(reason for judged in verdicts for reason in judged)
         left, steps = dropped.total(), []
-        for step in self.source.steps:
+        for step in self.steps:
             steps.append({"step": step.name, "in": left, "dropped": dropped[step.name]})
             left -= dropped[step.name]
         counts = add_counts(parts)

@@ -8,10 +8,12 @@ from pathlib import Path
 
 from .affectnet import AffectNetSource, fit_correction
 from .disfa import DISFASource
+from .face_cutter import open_cutter
 from .face_source import VisionModel
 from .labelled_folder import LabelledFolder
 from .preparation import Preparation
 
+PLACES = ("subject", "frame")  # columns of a table that tell whom a face that is cut out shows
 KINDS = {  # -> its options
     "folder": ("format",),
     "disfa": ("captions", "fold", "variant"),
@@ -36,6 +38,7 @@ def prepare(
     model: VisionModel | None = None,
     size: int | None = None,
     part: int = 1000,
+    cut: int | None = None,
 ) -> dict:
     """Turn a data set into shards in `output`, and return its data card.
 
@@ -43,7 +46,8 @@ def prepare(
     the table, a name in TABLE_FORMATS, default FORMS. variant: "paper" or "released", where
     FineFace's paper and code differ, default VARIANTS. folds: of DISFA's subjects, default all.
     captions: DISFA's CSV. model: captions faces without a caption, tells photos from drawings.
-    size: pixels of a side; None keeps the files. ValueError for an option of another kind.
+    size: pixels of a side; None keeps the files. cut: pixels of a side of the faces that are cut
+    out, see `face_cutter`; None keeps whole pictures. ValueError for an option of another kind.
     """
     given = {"format": form, "variant": variant, "fold": folds, "captions": captions}
     if kind not in KINDS:
@@ -53,10 +57,11 @@ def prepare(
         raise ValueError(f"{', '.join(wrong)} means nothing for {kind}, which has {known}")
     correct, form, variant = None, form or FORMS.get(kind), variant or VARIANTS.get(kind)
     if kind == "folder":
-        source = LabelledFolder(pictures, labels, form)
+        source = LabelledFolder(pictures, labels, form, PLACES if cut else ())
     elif kind == "disfa":
         source = DISFASource(pictures, labels, folds or (1, 2, 3), variant, captions)
     else:
         source = AffectNetSource(pictures, labels, form, variant, model)
         correct = partial(fit_correction, variant=source.variant)
-    return Preparation(source, Path(output), size, correct, model, part).run()
+    cutter = open_cutter(cut) if cut else None
+    return Preparation(source, Path(output), size, correct, model, part, cutter).run()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -111,6 +111,11 @@ def load(
             samples.append(sample)
     if not samples:
         raise ValueError(f"the shards of {folder} hold no face: make them again")
+    return gather(samples, units)
+
+
+def gather(samples: Sequence[dict], units: tuple[int, ...] = SET_A) -> RenderedSet:
+    """Renders as `iterate` yields them, in one set."""
     labels = [sample["label"] for sample in samples]
     names = tuple(labels[0]["boxes"])
     return RenderedSet(

@@ -209,12 +209,15 @@ def new_shard(path: Path) -> Iterator[Callable[[str, bytes], None]]:
         yield add
 
 
-def write_shard(path: Path, faces: Iterable[tuple[str, str, bytes, dict]]) -> int:
-    """Write (key, kind of picture, its content, label) of each face; returns their number."""
+def write_shard(path: Path, faces: Iterable[tuple]) -> int:
+    """Write (key, kind of picture, its content, label) of each face, and its mask in PNG where the
+    tuple has a fifth part; returns their number."""
     count = 0
     with new_shard(path) as add:
-        for key, kind, picture, label in faces:
+        for key, kind, picture, label, *masks in faces:
             add(f"{key}.{kind}", picture)
             add(f"{key}.json", json.dumps({"key": key, **label}).encode())
+            for mask in masks:
+                add(f"{key}.mask.png", mask)
             count += 1
     return count

@@ -127,8 +127,15 @@ class AUAdapter(nn.Module):
                 f"the encoder {config.encoder} of {len(config.units)} AUs makes "
                 f"{self.encoder.tokens} tokens, the config says {config.tokens}"
             )
-        self.to_k = _projections(config, linear)
-        self.to_v = _projections(config, linear)
+        self.to_k, self.to_v = (
+            nn.ModuleDict(
+                {
+                    module_key(path): linear(config.width, channels, bias=False)
+                    for path, channels in config.layers.items()
+                }
+            )
+            for _ in "kv"
+        )
         self.lora: LoRA = {}
         self.lora_strength = 1.0
         self.calibration: Calibration | None = None
@@ -241,7 +248,6 @@ class AUAdapter(nn.Module):
 
 def attend(query: Tensor, key: Tensor, value: Tensor, heads: int) -> Tensor:
     """softmax(q k^T / sqrt(d)) v, [N, L, C], of query [N, L, C], key and value [N or 1, T, C]."""
-
     rows = (x.expand(len(query), -1, -1) for x in (query.to(key), key, value))
     out = scaled_dot_product_attention(*(split_heads(x, heads) for x in rows))
     return out.transpose(1, 2).flatten(2)
@@ -312,12 +318,3 @@ def check_layers(config: AUAdapterConfig, layers: dict[str, int], width: int) ->
             f"the model has {describe_layers(layers, width)}: "
             "load the base that the adapter was trained on, or an adapter for this base"
         )
-
-
-def _projections(config: AUAdapterConfig, linear: Callable[..., nn.Module]) -> nn.ModuleDict:
-    return nn.ModuleDict(
-        {
-            module_key(path): linear(config.width, channels, bias=False)
-            for path, channels in config.layers.items()
-        }
-    )

@@ -97,13 +97,10 @@ class Checkpoint:
                     f"{self.identity[name]}: choose another output folder, or the {name} that it "
                     "was started with"
                 )
-        frozen = self._frozen()
+        frozen, known = self._frozen(), state.get("frozen", {})
         # Close, not equal: the base may be loaded in another precision.
-        if not all(
-            torch.allclose(values, frozen[name], rtol=0.01, atol=1e-6)
-            for name, values in state.get("frozen", {}).items()
-            if name in frozen
-        ):
+        same = [torch.allclose(known[n], frozen[n], 0.01, 1e-6) for n in known if n in frozen]
+        if not all(same):
             raise ValueError(
                 f"{path} is the state of a run on another base of the same shape, or from another "
                 "start: choose another output folder, or the base and start that this one had"

@@ -52,7 +52,7 @@ def replace_folder(fresh: Path, folder: Path) -> None:
 
     A crash between the two renames leaves the old one as <name>.previous; see restore_folder.
     """
-    previous = _previous(folder)
+    previous = folder.with_name(f"{folder.name}.previous")
     if folder.exists():
         shutil.rmtree(previous, ignore_errors=True)
         os.replace(folder, previous)
@@ -62,9 +62,6 @@ def replace_folder(fresh: Path, folder: Path) -> None:
 
 def restore_folder(folder: Path) -> None:
     """Undo a replace_folder that was cut off between its two renames."""
-    if not folder.exists() and _previous(folder).exists():
-        os.replace(_previous(folder), folder)
-
-
-def _previous(folder: Path) -> Path:
-    return folder.with_name(f"{folder.name}.previous")
+    previous = folder.with_name(f"{folder.name}.previous")
+    if not folder.exists() and previous.exists():
+        os.replace(previous, folder)

@@ -10,7 +10,7 @@ from typing import Any
 from safetensors.torch import save_file
 from torch import Tensor
 
-from ..disk import damage_named
+from ..disk import damage_named, read_json
 from ..models.autoencoder import AutoencoderConfig, DemoAutoencoder
 from .tensors import load_weights
 
@@ -28,7 +28,7 @@ def load_autoencoder(folder: str | Path) -> DemoAutoencoder:
                 "AU-Adapter again, with its weights"
             )
     with damage_named(config):
-        described = read_config(json.loads(config.read_text(encoding="utf-8")))
+        described = read_config(read_json(config))
     with damage_named(f"{weights}, or the {config.name} beside it,"):
         autoencoder = load_weights(weights, lambda: DemoAutoencoder(described))
     return autoencoder.eval().requires_grad_(False)
@@ -56,7 +56,7 @@ def read_colours(folder: str | Path) -> tuple[list[list[float]], list[float]] | 
     if not path.is_file():
         return None
     with damage_named(path):
-        described = json.loads(path.read_text(encoding="utf-8"))
+        described = read_json(path)
         factors, bias = described["factors"], described["bias"]
         shapes = [list(Tensor(found).shape) for found in (factors, bias)]
         if shapes[0][1:] != [3] or shapes[1] != [3]:
@@ -66,10 +66,8 @@ def read_colours(folder: str | Path) -> tuple[list[list[float]], list[float]] | 
 
 def save_colours(folder: str | Path, factors: Tensor, bias: Tensor) -> None:
     """Write what `read_colours` reads; factors [C, 3], bias [3]."""
-    described = {
-        name: values.double().round(decimals=4).tolist()
-        for name, values in (("factors", factors), ("bias", bias))
-    }
+    rounded = (values.double().round(decimals=4).tolist() for values in (factors, bias))
+    described = dict(zip(("factors", "bias"), rounded, strict=True))
     (Path(folder) / COLOURS).write_text(json.dumps(described), encoding="utf-8")
 
 

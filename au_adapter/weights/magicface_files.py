@@ -116,7 +116,16 @@ def find_unets(source: str | Path) -> tuple[UNetFile, ...]:
         if denoising.options["identity"] != IDENTITY:
             return (denoising,)
         return denoising, read_unet_file(source, ID_ENCODER)
-    return tuple(read_unet_file(_file_in(source / name), name) for name in TITLES)
+    files = []
+    for name in TITLES:
+        places = [source / name / f"diffusion_pytorch_model{ending}" for ending in ENDINGS]
+        if (found := next((place for place in places if place.is_file()), None)) is None:
+            raise FileNotFoundError(
+                f"no {places[0].name} in {source / name}: give the folder that holds "
+                "denoising_unet/ and ID_enc/"
+            )
+        files.append(read_unet_file(found, name))
+    return tuple(files)
 
 
 def magicface_hash(parts: tuple[UNetFile, ...]) -> str:
@@ -146,9 +155,8 @@ def is_magicface(source: str | Path) -> bool:
 def convert_magicface(source: str | Path, output: str | Path) -> Path:
     """Write both UNets of `source` (see `find_unets`) into one safetensors file, as they are."""
     parts = find_unets(source)
-    tensors = {f"{part.name}.{name}": t for part in parts for name, t in part.tensors().items()}
     configs = {part.name: part.config for part in parts}
-    return save_magicface(tensors, configs, parts[0].options, output)
+    return save_magicface(_prefixed_tensors(parts), configs, parts[0].options, output)
 
 
 def save_magicface(
@@ -179,9 +187,15 @@ def load_magicface(source: str | Path) -> MagicFace | Ablation:
             unets = [UNet2DConditionModel.from_config(part.config) for part in parts]
             options = dict(parts[0].options)
             network = IDENTITIES[options.pop("identity")](*unets, **options)
-        weights = {f"{part.name}.{key}": t for part in parts for key, t in part.tensors().items()}
+        weights = _prefixed_tensors(parts)
         expected = {_file_name(name): tensor.shape for name, tensor in network.state_dict().items()}
-        _check_complete(source, weights, {*expected})
+        names = {*expected}
+        for kind, wrong in (("lacks", names - {*weights}), ("has", {*weights} - names)):
+            if wrong:
+                raise ValueError(
+                    f"{source} {kind} {len(wrong)} weights that it should"
+                    f"{'' if kind == 'lacks' else ' not'} have: {some(sorted(wrong))}"
+                )
         for name, shape in expected.items():
             if weights[name].shape != shape:
                 raise ValueError(f"{name} is {list(weights[name].shape)}, expected {list(shape)}")
@@ -189,6 +203,10 @@ def load_magicface(source: str | Path) -> MagicFace | Ablation:
         network.to_empty(device="cpu")
         network.load_state_dict({name: weights[_file_name(name)] for name in network.state_dict()})
     return network.eval()
+
+
+def _prefixed_tensors(parts: tuple[UNetFile, ...]) -> dict[str, Tensor]:
+    return {f"{part.name}.{name}": t for part in parts for name, t in part.tensors().items()}
 
 
 def save_networks(network: MagicFace | Ablation, path: str | Path) -> Path:
@@ -210,14 +228,15 @@ def describe_unet(shapes: Shapes, path: Path) -> dict[str, Any]:
         channels = [shapes[f"down_blocks.{i}.resnets.0.conv1.weight"][0] for i in range(levels)]
         attends = [f"down_blocks.{i}.attentions.0.proj_in.weight" in shapes for i in range(levels)]
         first = f"down_blocks.{attends.index(True)}.attentions.0"
+        kind = {True: "CrossAttn", False: ""}
         return {
             "sample_size": 64,
             "in_channels": shapes["conv_in.weight"][1],
             "out_channels": shapes["conv_out.weight"][0],
             "block_out_channels": channels,
             "layers_per_block": _count(shapes, "down_blocks.0.resnets.{}.conv1.weight"),
-            "down_block_types": [_block("Down", a) for a in attends],
-            "up_block_types": [_block("Up", a) for a in reversed(attends)],
+            "down_block_types": [f"{kind[a]}DownBlock2D" for a in attends],
+            "up_block_types": [f"{kind[a]}UpBlock2D" for a in reversed(attends)],
             "cross_attention_dim": shapes[f"{first}.transformer_blocks.0.attn2.to_k.weight"][1],
             "use_linear_projection": len(shapes[f"{first}.proj_in.weight"]) == 2,
             "attention_head_dim": HEADS,
@@ -255,15 +274,6 @@ def _file_name(name: str) -> str:
     return f"{DENOISING}.{name}"
 
 
-def _check_complete(source: str | Path, found: dict[str, Tensor], expected: set[str]) -> None:
-    for kind, names in (("lacks", expected - found.keys()), ("has", found.keys() - expected)):
-        if names:
-            raise ValueError(
-                f"{source} {kind} {len(names)} weights that it should"
-                f"{'' if kind == 'lacks' else ' not'} have: {some(sorted(names))}"
-            )
-
-
 def _kind(shapes: Shapes) -> str:
     """What a state dict holds, in words."""
     first = shapes.get("conv_in.weight")
@@ -297,17 +307,6 @@ def _described(path: Path) -> dict[str, Any]:
     return described
 
 
-def _file_in(folder: Path) -> Path:
-    """The weights in a folder of diffusers' layout."""
-    names = [f"diffusion_pytorch_model{ending}" for ending in ENDINGS]
-    found = [folder / name for name in names if (folder / name).is_file()]
-    if not found:
-        raise FileNotFoundError(
-            f"no {names[0]} in {folder}: give the folder that holds denoising_unet/ and ID_enc/"
-        )
-    return found[0]
-
-
 def _listed(value: object) -> object:
     """JSON and diffusers have lists where the other has tuples."""
     return list(value) if isinstance(value, tuple) else value
@@ -320,7 +319,3 @@ def _count(shapes: Shapes, pattern: str) -> int:
     if not number:
         raise KeyError(pattern.format(0))
     return number
-
-
-def _block(side: str, attends: bool) -> str:
-    return f"CrossAttn{side}Block2D" if attends else f"{side}Block2D"

@@ -14,7 +14,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
@@ -25,7 +24,6 @@ from tiny_unet import SD15, tiny_adapter, tiny_unet
 from toy_training import SETTINGS, ToyRecipe
 
 from au_adapter.cli import main
-from au_adapter.data.rendering.ict import _save
 from au_adapter.disk import FullDiskError, full_disk_said, is_full_disk, replacing
 from au_adapter.evaluation.plots import save_plot
 from au_adapter.training.loop import Trainer
@@ -90,16 +88,11 @@ def write_magicface(folder: Path) -> Path:
     return convert_magicface(magicface(folder), folder / "both.safetensors")
 
 
-def write_face_model(folder: Path) -> Path:
-    numbers = np.random.default_rng(0).random(9000)
-    return _save(folder / "m.npz", expression_names=np.array(["a"]), numbers=numbers)
-
-
 def write_plot(folder: Path) -> Path:
     return save_plot(torch.rand(90, 90, 3), folder / "plot.png")
 
 
-@pytest.mark.parametrize("write", [write_adapter, write_face_model, write_plot])
+@pytest.mark.parametrize("write", [write_adapter, write_plot])
 def test_a_file_that_finds_no_room(tmp_path: Path, write: Callable[[Path], Path]) -> None:
     path = write(tmp_path)
     before = path.read_bytes()
