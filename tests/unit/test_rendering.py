@@ -265,6 +265,18 @@ def test_neutral_first_gives_each_identity_a_relaxed_picture(model_path, tmp_pat
     assert strongest[[0, 3]].max() <= 0.5 < strongest[[1, 2, 4, 5]].max()
 
 
+def test_one_scene_gives_each_identity_one_light_and_pose(model_path, tmp_path):
+    dataset.render_dataset(
+        model_path, tmp_path, 4, size=32, seed=3, images_per_identity=2, one_scene=True
+    )
+    faces = rendered.load(tmp_path)
+    first, second, other, _ = (label["pose"] for label in faces.labels)
+    assert first == second != other
+    behind = (faces.masks[0] == 0) & (faces.masks[1] == 0)
+    assert behind.any() and np.array_equal(faces.images[0][behind], faces.images[1][behind])
+    assert not np.array_equal(faces.aus[0], faces.aus[1])
+
+
 def test_load_gives_back_what_was_labelled(model_path, tmp_path):
     dataset.render_dataset(
         model_path, tmp_path, 6, size=32, seed=2, expressions="full", first_identity=100

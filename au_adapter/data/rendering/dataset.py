@@ -44,7 +44,8 @@ class Job:
     person. shard_size: pictures of a shard. neutral_first: an identity's first picture has a
     relaxed face, whatever the expressions: a reference for the others. pose_spread: how far heads
     and eyes turn away from the camera, 0..1. units: the AUs that "au", "full" and "sided" draw
-    from; none means set A and all that can be rendered.
+    from; none means set A and all that can be rendered. one_scene: an identity's pictures share
+    light, background and pose, as frames of a video nearly do.
     """
 
     model_path: str
@@ -59,6 +60,7 @@ class Job:
     neutral_first: bool = False
     pose_spread: float = 1.0
     units: tuple[int, ...] = ()
+    one_scene: bool = False
 
 
 def render_dataset(
@@ -108,7 +110,7 @@ def _check_settings(job: Job, folder: Path) -> None:
     settings = {k: v for k, v in vars(job).items() if k not in ("model_path", "output", "count")}
     path = folder / "settings.json"
     if path.exists():
-        older = {"pose_spread": 1.0, "units": []}  # older folders name none
+        older = {"pose_spread": 1.0, "units": [], "one_scene": False}  # older folders name none
         found = {**older, **json.loads(path.read_text())}
         if found != json.loads(json.dumps(settings)):
             raise ValueError(
@@ -197,7 +199,8 @@ def draw_parameters(
     mode = job.expressions
     if job.neutral_first and index % job.images_per_identity == 0:
         mode = "neutral"
-    scene = sample_scene(rng, job.pose_spread)
+    shared = np.random.default_rng([job.seed, identity, 12])
+    scene = sample_scene(shared if job.one_scene else rng, job.pose_spread)
     return person, scene, sample_expression(rng, mode, job.units), rng
 
 
