@@ -91,12 +91,14 @@ def write_magicface(folder: Path) -> Path:
 
 
 def write_face_model(folder: Path) -> Path:
-    source = folder.parent / "objects"
-    source.mkdir(exist_ok=True)
-    numbers = np.random.default_rng(0).random((3, 1500, 3))
-    for name, points in zip(("generic_neutral_mesh", "identity000", "smile"), numbers, strict=True):
-        lines = ["v {} {} {}".format(*point) for point in points]
-        (source / f"{name}.obj").write_text("\n".join([*lines, "vt 0 0", "f 1/1 2/1 3/1"]))
+    source = folder.parent / f"{folder.name}-objects"
+    if not source.is_dir():
+        source.mkdir()
+        numbers = np.random.default_rng(0).random((3, 1500, 3))
+        names = ("generic_neutral_mesh", "identity000", "smile")
+        for name, points in zip(names, numbers, strict=True):
+            lines = ["v {} {} {}".format(*point) for point in points]
+            (source / f"{name}.obj").write_text("\n".join([*lines, "vt 0 0", "f 1/1 2/1 3/1"]))
     return convert_folder(source, folder / "m.npz")
 
 
