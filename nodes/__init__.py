@@ -16,9 +16,11 @@ from . import (
     au_vector,
     calibrate_adapter,
     demo_model,
+    example_photos,
     expression,
     face_edit,
     guider,
+    label_pictures,
     panel,
     picture_record,
     read_faces,
@@ -44,7 +46,9 @@ NODES = (
     *apply_magicface.NODES,
     *face_edit.NODES,
     *train_adapter.NODES,
+    *label_pictures.NODES,
 )
 
 picture_record.register(NODES)
 panel.register()
+example_photos.offer()

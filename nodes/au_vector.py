@@ -9,6 +9,7 @@ from au_adapter.facs import ALL_UNITS, SET_A, SET_B_EXTRA, UNITS, AUVector
 from .compat import io
 from .node import Node
 from .sockets import CATEGORY, AUVectorSocket
+from .sweep_list import PLACEHOLDER, list_of
 
 # FACS's own range, so that the bar of a slider is the intensity: empty when absent, full at most.
 SLIDER = {"min": 0.0, "max": 5.0, "step": 0.1}
@@ -86,10 +87,10 @@ class AUSweep(Node):
             node_id="AUA_AUSweep",
             display_name="AU Sweep",
             category=CATEGORY,
-            description="N AU vectors in which one Action Unit runs from one intensity to another. "
-            "Set the batch size of the latent to the number of steps: all its pictures then "
-            "differ only in that AU.",
-            search_aliases=[*ALIASES, "grid", "batch", "range", "interpolate"],
+            description="N AU vectors: one Action Unit, or several, from one intensity to another, "
+            "or a list of looks. Connect count to the batch size of the latent: its pictures then "
+            "differ only in what is listed.",
+            search_aliases=[*ALIASES, "grid", "batch", "range", "interpolate", "looks", "list"],
             inputs=[
                 io.Combo.Input(
                     "unit",
@@ -108,31 +109,50 @@ class AUSweep(Node):
                     default=6,
                     min=1,
                     max=4096,
-                    tooltip="How many AU vectors, ends included.",
+                    tooltip="How many AU vectors for each Action Unit, ends included.",
                 ),
                 AUVectorSocket.Input(
                     "au_vector",
                     optional=True,
                     tooltip="The other Action Units, the same in every step; one face.",
                 ),
+                io.String.Input(
+                    "expressions",
+                    default="",
+                    optional=True,
+                    multiline=True,
+                    placeholder=PLACEHOLDER,
+                    tooltip="Takes the place of unit where it says something. One a line, or "
+                    "between commas: an Action Unit (12, L12) runs through all steps; a look "
+                    "(happiness) or FACS notation (6C+12D) is one AU vector.",
+                ),
             ],
             outputs=[
                 AUVectorSocket.Output(),
-                io.String.Output(display_name="labels", tooltip="One line for each step."),
+                io.String.Output(display_name="labels", tooltip="One line for each AU vector."),
+                io.Int.Output(
+                    display_name="count",
+                    tooltip="How many AU vectors, for the batch size of the latent.",
+                ),
             ],
         )
 
     @classmethod
     def execute(
-        cls, unit: str, start: float, stop: float, steps: int, au_vector: AUVector | None = None
+        cls,
+        unit: str,
+        start: float,
+        stop: float,
+        steps: int,
+        au_vector: AUVector | None = None,
+        expressions: str = "",
     ) -> io.NodeOutput:
-        number = int(unit.split()[0].removeprefix("AU"))
-        sweep = AUVector((number,), torch.linspace(start, stop, steps).unsqueeze(1))
-        labels = "\n".join(f"AU{number} {value:g}" for value in sweep.values[:, 0].tolist())
+        levels = torch.linspace(start, stop, steps)
+        sweep, labels = list_of(expressions if expressions.strip() else unit.split()[0], levels)
         if au_vector is not None:
-            others = tuple(other for other in au_vector.units if other != number)
+            others = tuple(other for other in au_vector.units if other not in sweep.units)
             sweep = au_vector.select(others, strict=False) + sweep if others else sweep
-        return io.NodeOutput(sweep, labels)
+        return io.NodeOutput(sweep, "\n".join(labels), len(sweep))
 
 
 NODES = (AUVectorNode, AUSweep)

@@ -39,12 +39,18 @@ def open_page(
         try:
             page = browser.new_page(viewport={"width": size[0], "height": size[1]})
             page.set_default_timeout(120_000)  # busy machines
-            page.goto(server.url + path)
-            page.wait_for_function(READY)
-            page.locator(SPLASH).wait_for(state="detached")
+            load(page, server, path)
             yield page
         finally:
             browser.close()
+
+
+def load(page: Page, server: ComfyServer, path: str = "/") -> None:
+    """Load the page of a server anew, and wait until it is ready: it remembers nothing then."""
+    page.goto("about:blank")
+    page.goto(server.url + path)
+    page.wait_for_function(READY)
+    page.locator(SPLASH).wait_for(state="detached")
 
 
 def _browser_path() -> str:

@@ -14,7 +14,8 @@ from PIL import Image
 
 from au_adapter.bundled import MAGICFACE, SIDED_ADAPTER
 
-IN_THE_BOX = (MAGICFACE, SIDED_ADAPTER)
+PHOTOS = Path(__file__).resolve().parent.parent / "workflows" / "photos"
+IN_THE_BOX = (MAGICFACE, SIDED_ADAPTER, *(photo.name for photo in PHOTOS.glob("*.png")))
 API = Path(__file__).resolve().parent.parent / "workflows" / "api"
 # Node of a workflow -> where its files lie under the base directory, and the inputs that name them.
 FILES = {

@@ -61,20 +61,33 @@ def captioned_sheet(
     return sheet
 
 
-def picture_strip(lines: list[list[tuple[str, Image.Image]]]) -> Image.Image:
-    """Lines of (label, picture), the label under its picture; all pictures of one size."""
+def picture_strip(
+    lines: list[list[tuple[str, Image.Image]]], caption: int = CAPTION
+) -> Image.Image:
+    """Lines of (label, picture), the label under its picture; all pictures of one size.
+
+    caption: height of a label in pixels, which its letters follow. A label that is wider than its
+    picture is written smaller.
+    """
     width, height = lines[0][0][1].size
     columns = max(map(len, lines))
-    size = (columns * (width + MARGIN) + MARGIN, len(lines) * (height + CAPTION + MARGIN) + MARGIN)
+    size = (columns * (width + MARGIN) + MARGIN, len(lines) * (height + caption + MARGIN) + MARGIN)
     strip = Image.new("RGB", size, PAPER)
     draw = ImageDraw.Draw(strip)
     for row, line in enumerate(lines):
-        top = MARGIN + row * (height + CAPTION + MARGIN)
+        top = MARGIN + row * (height + caption + MARGIN)
         for column, (label, picture) in enumerate(line):
             left = MARGIN + column * (width + MARGIN)
             strip.paste(picture, (left, top))
-            draw.text((left + width / 2, top + height + 2), label, INK, _font(13), anchor="ma")
+            font = _fitting_font(label, 13 * caption / CAPTION, width)
+            draw.text((left + width / 2, top + height + 2), label, INK, font, anchor="ma")
     return strip
+
+
+def _fitting_font(label: str, size: float, width: int) -> ImageFont.FreeTypeFont:
+    """The font in which a label is no wider than `width` pixels, `size` at most."""
+    wanted = _font(size).getlength(label)
+    return _font(max(size * min(1.0, width / max(wanted, 1.0)), 6))
 
 
 def _left(column: int, width: int) -> int:

@@ -263,13 +263,16 @@ class _Scores:
         self.prompted = torch.tensor(of)
 
     def per_unit(self) -> list[UnitScore]:
-        """Each AU over the rows that ask for it, and the mean of the AUs."""
+        """Each AU over the rows that ask for it, and the mean of the AUs, which counts the rows
+        that ask for any."""
         scores = []
         for i, column in enumerate(self.header.scored):
             of = self.prompted[:, i]
             if of.any():
                 scores += per_unit(self.targets[of, i, None], self.measured[of, i, None], [column])
-        return [*scores, mean_score(scores)] if scores else []
+        if not scores:
+            return []
+        return [*scores, replace(mean_score(scores), count=int(self.prompted.any(1).sum()))]
 
     def lines(self, group: str, table: Sequence[UnitScore]) -> list[Line]:
         """AU error over the prompted AUs and over all, the paper's first; ICC where labels are
