@@ -23,7 +23,7 @@ from typing import Any
 from PIL import Image, ImageDraw, ImageFont, ImageOps, ImageSequence
 from playwright.sync_api import Page
 
-from tools import face_files
+from tools import blueprint, face_files
 from tools.frontend import load, open_page
 from tools.model_links import MODELS
 from tools.server import ComfyServer
@@ -59,7 +59,12 @@ def arranged(page: Page, name: str) -> dict[str, Any]:
         "app": asdict(template.app) if template.app else None,
         "models": MODELS,
     }
-    page.evaluate(SCRIPT.read_text(encoding="utf-8"), order)
+    return made(page, SCRIPT, order, name)
+
+
+def made(page: Page, script: Path, order: dict[str, Any], name: str) -> dict[str, Any]:
+    """What the page's frontend saves after a script has run in it."""
+    page.evaluate(script.read_text(encoding="utf-8"), order)
     text = page.evaluate("() => JSON.stringify(app.graph.serialize())")
     graph = json.loads(with_steady_ids(text, name))
     graph["id"] = str(uuid.uuid5(NAMESPACE, name))
@@ -75,14 +80,20 @@ def with_steady_ids(text: str, name: str) -> str:
 
 
 def build(server: ComfyServer, names: list[str]) -> None:
-    """Write workflows/*.json."""
+    """Write workflows/*.json, and the blueprint where its title is among the names."""
     with open_page(server) as page:
         for name in names:
             load(page, server)  # a page remembers texts and sizes by a node's id
-            text = json.dumps(arranged(page, name), indent=1, ensure_ascii=False)
-            path = WORKFLOWS / f"{TEMPLATES[name].title}.json"
+            if name == blueprint.TITLE:
+                path = blueprint.PATH
+                graph = made(page, blueprint.SCRIPT, blueprint.order(), name)
+            else:
+                path = WORKFLOWS / f"{TEMPLATES[name].title}.json"
+                graph = arranged(page, name)
+            path.parent.mkdir(exist_ok=True)
+            text = json.dumps(graph, indent=1, ensure_ascii=False)
             path.write_text(text + "\n", encoding="utf-8", newline="\n")
-            print(f"workflows/{path.name}", flush=True)
+            print(path.relative_to(WORKFLOWS.parent), flush=True)
 
 
 def draw_thumbnails(server: ComfyServer, names: list[str]) -> None:
@@ -140,11 +151,12 @@ def main() -> None:
     parser.add_argument("names", nargs="*", help="which; all if none is named")
     options = parser.parse_args()
     make = draw_thumbnails if options.thumbnails else build
+    everything = [*TEMPLATES, *([] if options.thumbnails else [blueprint.TITLE])]
     with tempfile.TemporaryDirectory() as base:
         add_stand_ins(Path(base))
         face_files.lend(Path(base))
         with ComfyServer(base=base) as server:
-            make(server, options.names or list(TEMPLATES))
+            make(server, options.names or everything)
 
 
 if __name__ == "__main__":

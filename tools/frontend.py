@@ -12,6 +12,9 @@ from tools.server import ComfyServer
 
 OPTIONS = ("--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage")
 READY = "window.app?.extensionManager && window.app.canvas?.graph && window.LiteGraph"
+TOURS = ["appMode", "firstRun"]
+# Else a welcome covers the page; the second is a newer page's, of its tours.
+WELCOMED = {"Comfy.TutorialCompleted": True, "Comfy.OnboardingCoachmarks.Seen": TOURS}
 SPLASH = "#splash-loader"  # what the page shows until it is ready
 
 
@@ -32,7 +35,7 @@ def open_page(
     Raises:
         NoBrowserError: neither Chromium nor Chrome nor Edge is installed.
     """
-    server.post("/settings", {"Comfy.TutorialCompleted": True})  # else a welcome covers the page
+    server.post("/settings", WELCOMED)
     browser_path = _browser_path()
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=browser_path, args=OPTIONS)

@@ -61,7 +61,6 @@ def _node(kind: str, title: str | None = None, **inputs: Any) -> dict[str, Any]:
     return {"class_type": kind, **named, "inputs": inputs}
 
 
-SLIDERS = tuple(f"au{unit}" for unit in (1, 2, 4, 5, 6, 9, 12, 15, 17, 20, 25, 26))
 SEED = {"seed": (("8", "seed"),), "steps": (("8", "steps"),)}
 STRENGTH = {"strength": (("6", "strength"),)}
 EDIT = {"face": (("6", "face"),), "seed": (("9", "seed"),), "steps": (("9", "steps"),)}
@@ -155,7 +154,6 @@ TEMPLATES: dict[str, Template] = {
         App(
             (
                 ("4", "face_panel"),
-                *(("4", slider) for slider in SLIDERS),
                 ("2", "text"),
                 ("draw", "seed"),
             ),
@@ -169,7 +167,6 @@ TEMPLATES: dict[str, Template] = {
             (
                 ("3", "image"),
                 ("4", "face_panel"),
-                *(("4", slider) for slider in SLIDERS),
                 ("draw", "seed"),
             ),
             "12",

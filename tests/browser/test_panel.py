@@ -127,6 +127,17 @@ def test_a_look_is_found_by_another_name_and_set(page: Page, panel: Locator) -> 
     assert values(page) == {"au6": 3, "au12": 3}
 
 
+def test_plain_words_are_read_and_what_the_adapter_lacks_is_left_out(
+    page: Page, panel: Locator
+) -> None:
+    write(panel, "sceptical smile")
+    expect(panel.get_by_role("alert")).to_contain_text("AU14")
+    assert values(page) == {"au12": 3, "notation": "R2C+L4B"}
+    write(panel, "jaw strongly dropped")
+    expect(panel.get_by_role("alert")).to_be_hidden()
+    assert values(page) == {"au26": 4}
+
+
 def test_pasted_notation_is_set(page: Page, panel: Locator) -> None:
     panel.locator(".aua-text").click()
     page.keyboard.press("Control+a")

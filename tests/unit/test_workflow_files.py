@@ -91,7 +91,7 @@ def test_an_app_shows_sliders_a_prompt_or_photo_and_the_picture(name: str) -> No
     assert graph["extra"]["linearMode"] is True
     assert [nodes[key]["type"] for key in shown["outputs"]] == ["PreviewImage"]
     assert all(key in nodes for key, _ in shown["inputs"])
-    assert {"face_panel", "au12", "seed"} <= {widget for _, widget in shown["inputs"]}
+    assert {"face_panel", "seed"} <= {widget for _, widget in shown["inputs"]}
 
 
 def test_missing_models_are_offered_with_folder_and_hash() -> None:
