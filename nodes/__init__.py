@@ -21,6 +21,7 @@ from . import (
     face_edit,
     guider,
     label_pictures,
+    numbers,
     panel,
     picture_record,
     read_faces,
@@ -47,6 +48,7 @@ NODES = (
     *face_edit.NODES,
     *train_adapter.NODES,
     *label_pictures.NODES,
+    *numbers.NODES,
 )
 
 picture_record.register(NODES)

@@ -109,7 +109,9 @@ class AUEvaluator(Node):
             scale=SCALES[request],
             compare=before and _comparison(clip_vision),
         )
-        return io.NodeOutput(report, *_plots(report), report.markdown())
+        # The history of the prompt keeps it, for programs: outputs -> this node -> au_report.
+        kept = {"au_report": (json.loads(report.json()),)}
+        return io.NodeOutput(report, *_plots(report), report.markdown(), ui=kept)
 
 
 def _comparison(clip_vision: ClipVisionModel | None) -> Comparison:
@@ -184,7 +186,24 @@ class SaveAUReport(Node):
         paths = au_report.write(folder, stem)
         if images is not None:
             paths.append(_save_pictures(au_report, images, Path(folder, stem), cls.hidden))
-        return io.NodeOutput(ui=show_text(cls, "\n".join(f"Saved {path}" for path in paths)))
+        text = show_text(cls, "\n".join(f"Saved {path}" for path in paths))
+        return io.NodeOutput(ui={**text.as_dict(), "au_files": _references(paths)})
+
+
+def _references(paths: list[Path]) -> list[dict[str, str]]:
+    """Files as ComfyUI's /view takes them, and folders by the pictures in them."""
+    output = Path(folder_paths.get_output_directory())
+    files = [
+        file for path in paths for file in (sorted(path.iterdir()) if path.is_dir() else [path])
+    ]
+    return [
+        {
+            "filename": file.name,
+            "subfolder": file.parent.relative_to(output).as_posix(),
+            "type": "output",
+        }
+        for file in map(Path, files)
+    ]
 
 
 def _free_stem(folder: Path, name: str, number: int) -> str:

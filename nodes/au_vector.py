@@ -88,8 +88,8 @@ class AUSweep(Node):
             display_name="AU Sweep",
             category=CATEGORY,
             description="N AU vectors: one Action Unit, or several, from one intensity to another, "
-            "or a list of looks. Connect count to the batch size of the latent: its pictures then "
-            "differ only in what is listed.",
+            "or a list of looks. Count AU Vectors sets the batch size of the latent: its pictures "
+            "then differ only in what is listed.",
             search_aliases=[*ALIASES, "grid", "batch", "range", "interpolate", "looks", "list"],
             inputs=[
                 io.Combo.Input(
@@ -130,10 +130,6 @@ class AUSweep(Node):
             outputs=[
                 AUVectorSocket.Output(),
                 io.String.Output(display_name="labels", tooltip="One line for each AU vector."),
-                io.Int.Output(
-                    display_name="count",
-                    tooltip="How many AU vectors, for the batch size of the latent.",
-                ),
             ],
         )
 
@@ -152,7 +148,7 @@ class AUSweep(Node):
         if au_vector is not None:
             others = tuple(other for other in au_vector.units if other not in sweep.units)
             sweep = au_vector.select(others, strict=False) + sweep if others else sweep
-        return io.NodeOutput(sweep, "\n".join(labels), len(sweep))
+        return io.NodeOutput(sweep, "\n".join(labels))
 
 
 NODES = (AUVectorNode, AUSweep)

@@ -19,7 +19,7 @@ from au_adapter.estimators import (
     relative_to,
 )
 from au_adapter.estimators.overlay import draw_readings
-from au_adapter.estimators.reading import TURNED, Reading, ReadingSet
+from au_adapter.estimators.reading import TURNED, Reading, ReadingSet, codes
 from au_adapter.faces import FACE_LANDMARKER, Face, from_face_landmarks, to_face_landmarks
 from au_adapter.faces.locate import MODEL_FOLDER
 from au_adapter.facs import ALL_UNITS, SET_A, AUVector
@@ -39,6 +39,8 @@ ALIASES = ["FACS", "action units", "expression", "face", "LibreFace", "OpenFace"
 LANDMARKER, DEMO = FACE_LANDMARKER.names[0], "demo regressor"
 METHODS = {"trained on renders": "mesh", "blendshape table": "blendshapes"}
 UNIT_SETS = {"12 (set A)": SET_A, "17 (sets A and B)": ALL_UNITS, "all that it reads": None}
+SHOWN_PICTURES, SHOWN_AUS = 6, 5  # lines on the node, and AUs in each
+PRESENT = 0.5  # the intensity from which an AU is named
 CHUNK = 8  # pictures between two checks for interruption
 
 
@@ -181,7 +183,7 @@ class AUEstimator(Node):
         readings, frames = _read(reader, image, face_landmarks)
         seen = ReadingSet(reader.name, len(image), tuple(readings))
         chosen = UNIT_SETS[units] or reader.units
-        summary = _summary(seen, face) + _unused(reader, face_landmarks)
+        summary = _summary(seen, face) + _unused(reader, face_landmarks) + _leading(seen, face)
         show_text(cls, summary)
         return io.NodeOutput(
             _vector(seen, chosen, face),
@@ -268,6 +270,23 @@ def _summary(seen: ReadingSet, face: int) -> str:
             f"; {len(turned)} turned further than {TURNED:g} degrees ({_numbers(turned)}): guesses"
         )
     return text
+
+
+def _leading(seen: ReadingSet, face: int) -> str:
+    """The strongest AUs of the first pictures, a line each: "1: AU12 3.2, AU6 2.1"."""
+    lines = []
+    for picture in range(min(seen.pictures, SHOWN_PICTURES)):
+        readings = seen.of(picture)
+        if face < len(readings):
+            aus = sorted(codes(readings[face].aus).items(), key=lambda entry: -entry[1])
+            strong = [f"{_code(code)} {value:.1f}" for code, value in aus if value >= PRESENT]
+            lines.append(f"\n{picture + 1}: {', '.join(strong[:SHOWN_AUS]) or 'at rest'}")
+    return "".join(lines)
+
+
+def _code(code: str) -> str:
+    """12 as AU12 and L12 as LAU12: the side comes first, as in FACS."""
+    return f"{code[0]}AU{code[1:]}" if code[0] in "LR" else f"AU{code}"
 
 
 def _unused(reader: Estimator, landmarks: dict[str, Any] | None) -> str:

@@ -48,6 +48,8 @@ NODE_IDS = {
     "AUA_PasteFace": "Paste Face",
     "AUA_TrainAUAdapter": "Train AU-Adapter",
     "AUA_LabelPictures": "Label Pictures",
+    "AUA_CountAUVectors": "Count AU Vectors",
+    "AUA_AUReadingJSON": "AU Reading JSON",
 }
 NAMES = sorted(path.stem for path in (WORKFLOWS / "api").glob("*.json"))
 # What the bundled model draws: how many pictures, and of which width and height.

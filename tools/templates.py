@@ -224,7 +224,7 @@ TEMPLATES: dict[str, Template] = {
             (400, (("4", 340), ("note", 200))),
             (600, ("draw", ("10", 420))),
         ),
-        {"draw": Part(DRAW.title, (*DRAW.nodes, "12", "30"), SEED | STRENGTH)},
+        {"draw": Part(DRAW.title, (*DRAW.nodes, "11", "12", "30"), SEED | STRENGTH)},
         _labelled("9", "10"),
         without=("13",),
     ),
@@ -295,7 +295,7 @@ TEMPLATES: dict[str, Template] = {
             (420, ("measure", ("31", 340))),
             (380, (("10", 250), ("13", 180), "18")),
         ),
-        {"draw": Part(DRAW.title, (*DRAW.nodes, "12", "30"), SEED), "measure": _MEASURE},
+        {"draw": Part(DRAW.title, (*DRAW.nodes, "11", "12", "30"), SEED), "measure": _MEASURE},
         _FACES,
     ),
     "au_target": Template(

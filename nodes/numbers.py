@@ -1,0 +1,52 @@
+"""Count AU Vectors and AU Reading JSON: what other nodes hold, as a number and as a text."""
+
+from __future__ import annotations
+
+import json
+
+from au_adapter.estimators.reading import ReadingSet
+from au_adapter.facs import AUVector
+
+from .compat import io
+from .node import Node
+from .sockets import CATEGORY, AUReadingSocket, AUVectorSocket
+
+
+class CountAUVectors(Node):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="AUA_CountAUVectors",
+            display_name="Count AU Vectors",
+            category=CATEGORY,
+            description="How many faces an AU_VECTOR holds: the batch size that its pictures need.",
+            search_aliases=["batch size", "length", "number of pictures", "sweep"],
+            inputs=[AUVectorSocket.Input("au_vector")],
+            outputs=[io.Int.Output(display_name="count")],
+        )
+
+    @classmethod
+    def execute(cls, au_vector: AUVector) -> io.NodeOutput:
+        return io.NodeOutput(len(au_vector))
+
+
+class AUReadingJSON(Node):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="AUA_AUReadingJSON",
+            display_name="AU Reading JSON",
+            category=CATEGORY,
+            description="All readings as a text for programs, laid out as `au-adapter estimate "
+            "--json` writes them: every face of every picture with its box and AUs.",
+            search_aliases=["numbers", "export", "save text", "API", "AU12"],
+            inputs=[AUReadingSocket.Input("au_reading", tooltip="From AU Estimator.")],
+            outputs=[io.String.Output(display_name="json")],
+        )
+
+    @classmethod
+    def execute(cls, au_reading: ReadingSet) -> io.NodeOutput:
+        return io.NodeOutput(json.dumps(au_reading.to_dict()))
+
+
+NODES = (CountAUVectors, AUReadingJSON)
