@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, and what a full disk means."""
+"""Files that are there whole or not at all; what a full disk and a damaged file mean."""
 
 from __future__ import annotations
 
@@ -6,8 +6,12 @@ import errno
 import glob
 import json
 import os
+import pickle
 import platform
+import struct
 import time
+import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +21,13 @@ from safetensors import SafetensorError
 
 # How PyTorch's and safetensors' writers, which know no errno, say that a file could not be written.
 FULL = ("no space left", "quota exceeded", "pytorchstreamwriter failed", "unexpected pos")
+# What readers raise where a file does not hold what they expect. Exhausted memory is none of it.
+_DAMAGE = (
+    *(ValueError, TypeError, LookupError, AttributeError, EOFError, ArithmeticError),
+    *(AssertionError, RuntimeError, OSError, SafetensorError, pickle.UnpicklingError),
+    *(struct.error, zlib.error, zipfile.BadZipFile),
+)
+NO_MEMORY = ("can't allocate memory", "not enough memory", "out of memory")  # PyTorch's words
 DAY = 24 * 3600  # seconds after which nobody writes an unfinished file any more
 
 
@@ -62,6 +73,25 @@ def read_json(path: Path) -> Any:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is damaged: no JSON in UTF-8 ({error}). Delete it") from error
+
+
+@contextmanager
+def damage_named(
+    path: str | Path,
+    advice: str = "Copy it again, or make it anew",
+    also: tuple[type[Exception], ...] = (),
+) -> Iterator[None]:
+    """Turn whatever reading a damaged file raises into a ValueError that names the file; an error
+    that names it already stays as it is. also: what else a reader raises."""
+    try:
+        yield
+    except (*_DAMAGE, *also) as error:
+        text = str(error)
+        said = isinstance(error, (ValueError, RuntimeError, OSError)) and str(path) in text
+        if said or is_full_disk(error) or any(words in text.lower() for words in NO_MEMORY):
+            raise
+        why = f"{type(error).__name__}: {text[:200]}"
+        raise ValueError(f"{path} is damaged, or another kind of file ({why}). {advice}") from error
 
 
 @contextmanager

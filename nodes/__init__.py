@@ -2,53 +2,60 @@
 
 from __future__ import annotations
 
-from . import (
-    apply,
-    apply_magicface,
-    au_adapter,
-    au_change,
-    au_correction,
-    au_evaluator,
-    au_keyframes,
-    au_protocol,
-    au_sides,
-    au_text,
-    au_vector,
-    calibrate_adapter,
-    demo_model,
-    example_photos,
-    expression,
-    face_edit,
-    guider,
-    label_pictures,
-    numbers,
-    panel,
-    picture_record,
-    read_faces,
-    train_adapter,
-)
+from . import example_photos, panel, picture_record
+from .apply import ApplyAUAdapter
+from .apply_magicface import ApplyMagicFace, LoadMagicFace, MagicFaceIDEncoder
+from .au_adapter import AUEncoder, LoadAUAdapter, SaveAUAdapter
+from .au_change import AUChange
+from .au_correction import AUCorrection
+from .au_evaluator import AUEvaluator, SaveAUReport
+from .au_keyframes import AUKeyframes
+from .au_protocol import AUProtocol
+from .au_sides import AUSides, FaceHalfMasks
+from .au_text import AUFromText, AUText
+from .au_vector import AUSweep, AUVectorNode
+from .calibrate_adapter import CalibrateAUAdapter
+from .demo_model import LoadDemoModel
+from .expression import AUExpression
+from .face_edit import PasteFace, PrepareMagicFace
+from .guider import AUGuider
+from .label_pictures import LabelPictures
+from .numbers import AUReadingJSON, CountAUVectors
+from .read_faces import AUEstimator, LoadFaceReader
+from .train_adapter import TrainAUAdapter
 
 NODES = (
-    *au_vector.NODES,
-    *expression.NODES,
-    *au_text.NODES,
-    *au_keyframes.NODES,
-    *au_sides.NODES,
-    *au_adapter.NODES,
-    *apply.NODES,
-    *guider.NODES,
-    *demo_model.NODES,
-    *read_faces.NODES,
-    *au_change.NODES,
-    *au_protocol.NODES,
-    *au_evaluator.NODES,
-    *calibrate_adapter.NODES,
-    *au_correction.NODES,
-    *apply_magicface.NODES,
-    *face_edit.NODES,
-    *train_adapter.NODES,
-    *label_pictures.NODES,
-    *numbers.NODES,
+    AUVectorNode,
+    AUSweep,
+    AUExpression,
+    AUText,
+    AUFromText,
+    AUKeyframes,
+    AUSides,
+    FaceHalfMasks,
+    AUEncoder,
+    LoadAUAdapter,
+    SaveAUAdapter,
+    ApplyAUAdapter,
+    AUGuider,
+    LoadDemoModel,
+    LoadFaceReader,
+    AUEstimator,
+    AUChange,
+    AUProtocol,
+    AUEvaluator,
+    SaveAUReport,
+    CalibrateAUAdapter,
+    AUCorrection,
+    LoadMagicFace,
+    MagicFaceIDEncoder,
+    ApplyMagicFace,
+    PrepareMagicFace,
+    PasteFace,
+    TrainAUAdapter,
+    LabelPictures,
+    CountAUVectors,
+    AUReadingJSON,
 )
 
 picture_record.register(NODES)

@@ -14,35 +14,16 @@ from torch.nn.functional import adaptive_avg_pool2d
 from au_adapter.bundled import MAGICFACE
 from au_adapter.faces.squares import FaceCrop
 from au_adapter.facs import AUVector
-from au_adapter.models.magicface import (
-    ID_TIMESTEP,
-    PROMPT,
-    change_of,
-    collect_features,
-)
+from au_adapter.models.magicface import ID_TIMESTEP, PROMPT, change_of, collect_features
 from au_adapter.weights.magicface_files import DENOISING, ID_ENCODER, magicface_hash, read_unet_file
 
-from .compat import (
-    VAE,
-    CONDRegular,
-    ModelPatcher,
-    WrappersMP,
-    folder_paths,
-    io,
-    model_management,
-)
+from .compat import VAE, CONDRegular, ModelPatcher, WrappersMP, folder_paths, io, model_management
 from .conditioning import Conditioning, with_conds
 from .magicface_identity import CHANGE, KEY, PHOTO, Identity, IdentityWrappers, PerPicture
 from .magicface_model import MagicFaceUNet, load_unet
 from .node import Node
-from .queued_graph import QueuedGraph
-from .sockets import (
-    CATEGORY,
-    AUVectorSocket,
-    FaceCropSocket,
-    MagicFaceIDEncoderSocket,
-    MagicFaceIDSocket,
-)
+from .queued_graph import QueuedGraph, file_times
+from .sockets import AUVectorSocket, FaceCropSocket, MagicFaceIDEncoderSocket, MagicFaceIDSocket
 
 MAGICFACE_FOLDER = "magicface"
 DEMO_WIDTH = 128  # text width of the bundled model
@@ -51,16 +32,20 @@ ALIASES = ["MagicFace", "expression", "face edit", "FACS", "action units"]
 
 
 class LoadMagicFace(Node):
+    """Loads MagicFace's two UNets: those of the bundled model, or from models/magicface as
+    published, or as one file made of both by `au-adapter convert`.
+
+    id_encoder_file: Of the same MagicFace: the same file again, or
+        ID_enc/diffusion_pytorch_model.safetensors, or the converted file.
+    """
+
     @classmethod
     def define_schema(cls) -> io.Schema:
-        files = _files()
-        return io.Schema(
-            node_id="AUA_LoadMagicFace",
-            display_name="Load MagicFace",
-            category=CATEGORY,
-            description="Loads MagicFace's two UNets: those of the bundled model, or from "
-            "models/magicface as published, or as one file made of both by `au-adapter convert`.",
-            search_aliases=ALIASES,
+        # The bundled file is among them even if it is missing: the node then says so.
+        files = [*dict.fromkeys([*folder_paths.get_filename_list(MAGICFACE_FOLDER), MAGICFACE])]
+        return cls.schema(
+            "Load MagicFace",
+            aliases=ALIASES,
             inputs=[
                 io.Combo.Input(
                     "denoising_file",
@@ -69,13 +54,7 @@ class LoadMagicFace(Node):
                     tooltip=f"{MAGICFACE} belongs to Load Demo Model. For Stable Diffusion 1.5: "
                     "denoising_unet/diffusion_pytorch_model.safetensors, or the converted file.",
                 ),
-                io.Combo.Input(
-                    "id_encoder_file",
-                    options=files,
-                    default=MAGICFACE,
-                    tooltip="Of the same MagicFace: the same file again, or "
-                    "ID_enc/diffusion_pytorch_model.safetensors, or the converted file.",
-                ),
+                io.Combo.Input("id_encoder_file", options=files, default=MAGICFACE),
             ],
             outputs=[io.Model.Output(), MagicFaceIDEncoderSocket.Output()],
         )
@@ -98,22 +77,23 @@ class LoadMagicFace(Node):
 
 
 class MagicFaceIDEncoder(Node):
+    """Looks at a face once and keeps what MagicFace needs to know of the person. Moving a slider
+    does not run it again.
+
+    image: The face, from Prepare MagicFace.
+    """
+
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="AUA_MagicFaceIDEncoder",
-            display_name="MagicFace ID Encoder",
-            category=CATEGORY,
-            description="Looks at a face once and keeps what MagicFace needs to know of the "
-            "person. Moving a slider does not run it again.",
-            search_aliases=ALIASES,
+        return cls.schema(
+            "MagicFace ID Encoder",
+            aliases=ALIASES,
             inputs=[
                 MagicFaceIDEncoderSocket.Input("id_encoder"),
                 io.Vae.Input("vae", tooltip=VAE_TOOLTIP),
-                io.Image.Input("image", tooltip="The face, from Prepare MagicFace."),
+                io.Image.Input("image"),
                 io.Conditioning.Input(
-                    "conditioning",
-                    tooltip=f"The text that MagicFace was trained with: {PROMPT!r}",
+                    "conditioning", tooltip=f"The text that MagicFace was trained with: {PROMPT!r}"
                 ),
             ],
             outputs=[MagicFaceIDSocket.Output()],
@@ -123,51 +103,43 @@ class MagicFaceIDEncoder(Node):
     def execute(
         cls, id_encoder: ModelPatcher, vae: VAE, image: Tensor, conditioning: Conditioning
     ) -> io.NodeOutput:
-        photo = vae.encode(image[..., :3])
-        text = conditioning[0][0]
+        photo, text = vae.encode(image[..., :3]), conditioning[0][0]
         _check_text(id_encoder, text)
-        size = [*photo.shape]
-        model_management.load_models_gpu([id_encoder], id_encoder.memory_required(size))
-        features = _look(id_encoder, photo, text)
-        return io.NodeOutput(Identity(features, photo))
+        memory = id_encoder.memory_required([*photo.shape])
+        model_management.load_models_gpu([id_encoder], memory)
+        return io.NodeOutput(Identity(_look(id_encoder, photo, text), photo))
 
 
 class ApplyMagicFace(Node):
+    """Makes a sampler draw the face of a photo with other Action Units. Connect its outputs to a
+    sampler with CFG 3, and the picture to Paste Face.
+
+    model: From Load MagicFace.
+    negative: The same text: guidance (CFG) strengthens the change of AUs and nothing else.
+    background: Background and jaw, of Prepare MagicFace.
+    au_vector: The change, not the result: AU12 +3 is three more than in the photo, -3 three less.
+        Trained within -5..5, useful to about -10..10. One for all faces, one for each, or many for
+        one face.
+    face_crop: Of Prepare MagicFace: what Paste Face will not show is held to the photo while the
+        sampler draws. Without it all is drawn anew, as published.
+    """
+
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="AUA_ApplyMagicFace",
-            display_name="Apply MagicFace",
-            category=CATEGORY,
-            description="Makes a sampler draw the face of a photo with other Action Units. Connect "
-            "its outputs to a sampler with CFG 3, and the picture to Paste Face.",
-            search_aliases=ALIASES,
+        return cls.schema(
+            "Apply MagicFace",
+            aliases=ALIASES,
             inputs=[
-                io.Model.Input("model", tooltip="From Load MagicFace."),
+                io.Model.Input("model"),
                 io.Conditioning.Input(
-                    "positive",
-                    tooltip=f"The text that MagicFace was trained with: {PROMPT!r}",
+                    "positive", tooltip=f"The text that MagicFace was trained with: {PROMPT!r}"
                 ),
-                io.Conditioning.Input(
-                    "negative",
-                    tooltip="The same text: guidance (CFG) strengthens the change of AUs and "
-                    "nothing else.",
-                ),
+                io.Conditioning.Input("negative"),
                 MagicFaceIDSocket.Input("magicface_id"),
                 io.Vae.Input("vae", tooltip=VAE_TOOLTIP),
-                io.Image.Input("background", tooltip="Background and jaw, of Prepare MagicFace."),
-                AUVectorSocket.Input(
-                    "au_vector",
-                    tooltip="The change, not the result: AU12 +3 is three more than in the photo, "
-                    "-3 three less. Trained within -5..5, useful to about -10..10. One for all "
-                    "faces, one for each, or many for one face.",
-                ),
-                FaceCropSocket.Input(
-                    "face_crop",
-                    optional=True,
-                    tooltip="Of Prepare MagicFace: what Paste Face will not show is held to the "
-                    "photo while the sampler draws. Without it all is drawn anew, as published.",
-                ),
+                io.Image.Input("background"),
+                AUVectorSocket.Input("au_vector"),
+                FaceCropSocket.Input("face_crop", optional=True),
             ],
             outputs=[
                 io.Model.Output(),
@@ -180,8 +152,12 @@ class ApplyMagicFace(Node):
     @classmethod
     def record(cls, graph: QueuedGraph, key: str) -> dict[str, Any]:
         change, guidance = graph.vector(key, "au_vector"), _guidance(graph, key)
+        # Past LoRAs and the like, but not past another pack's loader.
+        before = graph.upstream(key, "model")
+        loader = next((node for node in before if graph.kind(node) is LoadMagicFace), None)
+        files = graph.weight_files(loader)
         return {
-            "magicface": _weights_hash(graph, key),
+            "magicface": _hash(*files, file_times(files)) if files else None,
             "change": change and json.loads(change.to_json()),
             "guidance": guidance.pop() if len(guidance) == 1 else None,
         }
@@ -198,7 +174,16 @@ class ApplyMagicFace(Node):
         au_vector: AUVector,
         face_crop: FaceCrop | None = None,
     ) -> io.NodeOutput:
-        _check_model(model)
+        if not isinstance(network := model.model.diffusion_model, MagicFaceUNet):
+            raise ValueError(
+                f"the connected MODEL is a {type(network).__name__} of another model. "
+                "Connect the MODEL of Load MagicFace; LoRAs may lie between."
+            )
+        if model.get_wrappers(WrappersMP.DIFFUSION_MODEL, KEY):
+            raise ValueError(
+                "this MODEL carries an identity already. Connect the MODEL of Load "
+                "MagicFace itself to each Apply MagicFace."
+            )
         for text in (positive, negative):
             _check_text(model, text[0][0])
         change = change_of(au_vector)
@@ -213,18 +198,6 @@ class ApplyMagicFace(Node):
             _with_background(negative, latents, {**shared, CHANGE: PerPicture(change[:1] * 0)}),
             _latent(magicface_id, batch, face_crop),
         )
-
-
-def _weights_hash(graph: QueuedGraph, key: str) -> str | None:
-    """Hash of the Load MagicFace that a node's MODEL comes from, past LoRAs and the like; None for
-    another pack's loader and for files that the graph does not name."""
-    before = graph.upstream(key, "model")
-    loader = next((node for node in before if graph.kind(node) is LoadMagicFace), None)
-    widgets = graph.widgets(loader) if loader else {}
-    if not widgets or None in widgets.values():
-        return None
-    paths = LoadMagicFace.weight_files(**widgets)
-    return _hash(*paths, tuple(path.stat().st_mtime_ns for path in paths))
 
 
 @lru_cache(maxsize=16)
@@ -285,21 +258,20 @@ def _latent(identity: Identity, batch: int, crop: FaceCrop | None) -> dict[str, 
     drawn = adaptive_avg_pool2d(crop.masks[:, None], identity.size).to(device)
     # Empty where the face is drawn: it starts from pure noise, as published.
     held = identity.latents.to(device) * (drawn < 1)
-    copies = batch // identity.photos
-    return {
-        "samples": held.repeat(copies, 1, 1, 1),
-        "noise_mask": drawn.repeat(copies, 1, 1, 1),
-    }
+    copies = (batch // identity.photos, 1, 1, 1)
+    return {"samples": held.repeat(copies), "noise_mask": drawn.repeat(copies)}
 
 
 def _batch(identity: Identity, background: Tensor, changes: int) -> int:
     """The number of pictures; ValueError unless photos, backgrounds and changes agree."""
-    found = (len(background), tuple(background.shape[-2:]))
-    if found != (identity.photos, identity.size):
+    found, expected = (
+        (len(latents), 8 * latents.shape[3], 8 * latents.shape[2])
+        for latents in (background, identity.latents)
+    )
+    if found != expected:
         raise ValueError(
-            f"the background is {found[0]} picture(s) of {_pixels(found[1])} "
-            f"pixels, MAGICFACE_ID {identity.photos} of {_pixels(identity.size)}: connect "
-            "both pictures of the same Prepare MagicFace."
+            "the background is {} picture(s) of {} x {} pixels, MAGICFACE_ID {} of {} x {}: "
+            "connect both pictures of the same Prepare MagicFace.".format(*found, *expected)
         )
     if changes != identity.photos and 1 not in (changes, identity.photos):
         raise ValueError(
@@ -307,20 +279,6 @@ def _batch(identity: Identity, background: Tensor, changes: int) -> int:
             f"of them, or {identity.photos}, or choose one face in Prepare MagicFace."
         )
     return max(changes, identity.photos)
-
-
-def _check_model(model: ModelPatcher) -> None:
-    network = model.model.diffusion_model
-    if not isinstance(network, MagicFaceUNet):
-        raise ValueError(
-            f"the connected MODEL is a {type(network).__name__} of another model. "
-            "Connect the MODEL of Load MagicFace; LoRAs may lie between."
-        )
-    if model.get_wrappers(WrappersMP.DIFFUSION_MODEL, KEY):
-        raise ValueError(
-            "this MODEL carries an identity already. Connect the MODEL of Load "
-            "MagicFace itself to each Apply MagicFace."
-        )
 
 
 def _check_text(model: ModelPatcher, text: Tensor) -> None:
@@ -333,15 +291,6 @@ def _check_text(model: ModelPatcher, text: Tensor) -> None:
         )
 
 
-def _pixels(size: tuple[int, int]) -> str:
-    return f"{8 * size[1]} x {8 * size[0]}"
-
-
-def _files() -> list[str]:
-    """The choices. The bundled file is among them even if it is missing: the node then says so."""
-    return [*dict.fromkeys([*folder_paths.get_filename_list(MAGICFACE_FOLDER), MAGICFACE])]
-
-
 def magicface_path(file: str) -> Path:
     """The path of a file that Load MagicFace offers; FileNotFoundError that says what to do."""
     if path := folder_paths.get_full_path(MAGICFACE_FOLDER, file):
@@ -351,6 +300,3 @@ def magicface_path(file: str) -> Path:
         advice = "it comes with AU-Adapter: install AU-Adapter again, with its weights"
     places = ", ".join(folder_paths.get_folder_paths(MAGICFACE_FOLDER))
     raise FileNotFoundError(f"Load MagicFace: there is no {file} in {places}; {advice}.")
-
-
-NODES = (LoadMagicFace, MagicFaceIDEncoder, ApplyMagicFace)

@@ -1,83 +1,91 @@
 """The AU term in ComfyUI's UNet: wrappers on a clone of a MODEL that change no module.
 
-At every call of the UNet, each cross-attention gets a replacement that calls the one it finds there
-(another pack's, another adapter's) or core's attention, and adds the AU term before the output
-projection. Because this happens at call time, the order of the nodes does not matter.
+Before core batches the conditionings of a step, the AUs of each become the terms of all layers. At
+every call of the UNet, each cross-attention gets a replacement that calls the one it finds there
+(another pack's, another adapter's) or core's attention, and adds the term before the output
+projection. Because this happens at call time, the order of the nodes does not matter. The terms
+reach the UNet as tensors among its arguments, so a compiled UNet follows every change of them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from au_adapter.models.adapter import AUAdapter, attend
 from au_adapter.models.masks import mask_for_block
 
 from .compat import CallbacksMP, ModelPatcher, WrappersMP, optimized_attention
-from .conditioning import AUMaskCond, AUTokensCond, check_count
-from .sd_unet import BlockKey
+from .conditioning import AUMaskCond, AUTermsCond, AUTokensCond, check_count
+from .sd_unet import block_key
 
 Replacement = Callable[[Tensor, Tensor, Tensor, dict], Tensor]
 REMEMBERED = 8  # batches whose terms are kept in a run: a few regions, with and without guidance
-
-
-@dataclass
-class AUTerm:
-    """The AU term of one batch in one cross-attention, strength included.
-
-    value: [N, T, C]. key: [N, T, C], or None with one token, where the softmax over one key is 1.
-    """
-
-    value: Tensor
-    key: Tensor | None
-
-    def __call__(self, query: Tensor, heads: int) -> Tensor:
-        """[N, 1 or L, C] for the query [N, L, C] of the layer."""
-        return self.value if self.key is None else attend(query, self.key, self.value, heads)
+BEFORE_PATCHES = "au_adapter.before_attn2_patches"
 
 
 @dataclass
 class AddAUTerm:
-    """A replacement of one cross-attention: the previous one, plus the AU term."""
+    """A replacement of one cross-attention: the previous one, plus the AU term.
+
+    value: [N, T, C], strength included. key: [N, T, C], or None with one token, where the softmax
+    over one key is 1. mask: [N, 1, H, W]. patches: the attn2_patches that run before.
+    """
 
     previous: Replacement
-    term: AUTerm
+    value: Tensor
+    key: Tensor | None
     mask: Tensor | None
+    patches: tuple[Callable, ...]
 
     def __call__(self, q: Tensor, k: Tensor, v: Tensor, extra_options: dict[str, Any]) -> Tensor:
         out = self.previous(q, k, v, extra_options)
-        term = self.term(q, extra_options["n_heads"])
-        if self.mask is not None:
-            height, width = extra_options["activations_shape"][-2:]
-            term = term * mask_for_block(self.mask, height, width)
-        return out + term
+        mask = self.mask
+        if mask is not None:
+            mask = mask_for_block(mask, *extra_options["activations_shape"][-2:])
+        value, key, mask = self._for_queries(len(q), extra_options, self.value, self.key, mask)
+        term = value if key is None else attend(q, key, value, extra_options["n_heads"])
+        return out + (term if mask is None else term * mask)
+
+    def _for_queries(
+        self, queries: int, extra_options: dict[str, Any], *tensors: Tensor | None
+    ) -> list[Tensor | None]:
+        """Tensors with a row for each picture, with one for each query instead: an attn2_patch may
+        repeat pictures, as Attention Couple does for its regions."""
+        query = extra_options.get(BEFORE_PATCHES, (None,))[0]
+        if query is None or queries == len(query):
+            return list(tensors)
+        rows = _followed(self.patches, *extra_options[BEFORE_PATCHES], extra_options)
+        return [x if x is None or len(x) == 1 else x[rows] for x in tensors]
 
 
 @dataclass(eq=False)
 class AdapterWrappers:
     """The wrappers of one adapter on one MODEL.
 
-    key: of its AUs in CONDITIONING. blocks: diffusers path -> ComfyUI's key of the block.
-    strength: factor on the AU term. It acts where start_sigma >= sigma >= end_sigma. mask:
-    [N, 1, H, W], for conditioning without AUs of its own.
+    key: of its AUs in CONDITIONING. layers: diffusers path -> module in ComfyUI's UNet. strength:
+    factor on the AU term. It acts where start_sigma >= sigma >= end_sigma. mask: [N, 1, H, W], for
+    conditioning without AUs of its own.
     """
 
     key: str
     adapter: AUAdapter
-    blocks: dict[str, BlockKey]
+    layers: dict[str, str]
     strength: float
     start_sigma: float
     end_sigma: float
     mask: Tensor | None = None
-    _known: list[tuple[Tensor, dict[str, AUTerm]]] = field(default_factory=list)
+    _known: list[tuple[Tensor, AUTermsCond]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.mask_key = f"{self.key}.mask"
+        self.mask_key, self.terms_key = f"{self.key}.mask", f"{self.key}.terms"
         self._neutral = self.conds(self.adapter.encode_zero())
+        self._widths = [self.adapter.config.layers[path] for path in self.layers]
 
     def conds(self, tokens: Tensor) -> dict[str, Any]:
         """The entries of CONDITIONING for this adapter."""
@@ -103,40 +111,40 @@ class AdapterWrappers:
         return executor(guider, sigmas, extra_args, callback, noise, *args, **kwargs)
 
     def complete_conds(
-        self, executor: Callable, model: Any, conds: list, x_in: Tensor, *args: Any, **kwargs: Any
-    ) -> Any:
-        """Add the encoded zero vector where AUs are absent, and resize every mask to the latent."""
+        self, executor: Callable, model: Any, conds: list, x_in: Tensor, timestep: Tensor,
+        *args: Any, **kwargs: Any,
+    ) -> Any:  # fmt: skip
+        """Give every conditioning its terms, those of the encoded zero vector where AUs are absent,
+        and its mask the latent's size. Where the AUs do not act, take both away."""
+        acts = self._acts(timestep)
         size = x_in.shape[-2:]
-        conds = [entries and [self._complete(e, *size) for e in entries] for entries in conds]
-        return executor(model, conds, x_in, *args, **kwargs)
+        conds = [entries and [self._complete(e, acts, *size) for e in entries] for entries in conds]
+        return executor(model, conds, x_in, timestep, *args, **kwargs)
 
     def run_unet(
-        self,
-        executor: Callable,
-        x: Tensor,
-        timesteps: Tensor | None = None,
-        context: Tensor | None = None,
-        y: Tensor | None = None,
-        control: Any = None,
-        transformer_options: dict[str, Any] | None = None,
+        self, executor: Callable, x: Tensor, timesteps: Any = None, context: Any = None,
+        y: Any = None, control: Any = None, transformer_options: dict[str, Any] | None = None,
         **kwargs: Any,
-    ) -> Any:
-        """One call of the UNet, with the AU term in its cross-attentions where sigma allows."""
+    ) -> Any:  # fmt: skip
+        """One call of the UNet, with the terms in its cross-attentions."""
         options = transformer_options or {}
-        tokens, mask = kwargs.pop(self.key, None), kwargs.pop(self.mask_key, None)
-        if self._in_range(options):
-            if tokens is None:
-                tokens = self.adapter.encode_zero().to(x).expand(len(x), -1, -1)
-            _check_call(x, tokens, mask)
-            options = self._with_replacements(options, self.terms(tokens), mask)
+        terms, mask = kwargs.pop(self.terms_key, None), kwargs.pop(self.mask_key, None)
+        tokens = kwargs.pop(self.key, None)
+        if tokens is not None and self._acts(options.get("sigmas")):
+            terms = self.terms(tokens.cpu()).cond.to(
+                x
+            )  # a pack that batches conditionings by itself
+        if terms is not None:
+            _check_call(x, terms, mask)
+            options = self._with_terms(options, executor.class_obj, terms, mask)
         return executor(x, timesteps, context, y, control, options, **kwargs)
 
-    def terms(self, tokens: Tensor) -> dict[str, AUTerm]:
-        """The term of each layer for tokens [N, T, width]; computed once for all steps of a run."""
+    def terms(self, tokens: Tensor) -> AUTermsCond:
+        """The terms of all layers for tokens [N, T, width]; computed once in a run."""
         for known, terms in self._known:
-            if _same(known, tokens):
+            if known.shape == tokens.shape and torch.equal(known, tokens):
                 return terms
-        terms = self._compute(tokens)
+        terms = AUTermsCond(self._compute(tokens))
         self._known = [*self._known[1 - REMEMBERED :], (tokens, terms)]
         return terms
 
@@ -145,49 +153,116 @@ class AdapterWrappers:
         self._known = []
 
     @torch.no_grad()
-    def _compute(self, tokens: Tensor) -> dict[str, AUTerm]:
-        """A few small products, computed where the weights are: on the CPU in float32."""
-        project, attends = self.adapter.projection, tokens.shape[1] > 1
-        source = tokens.to("cpu", torch.float32)
-        return {
-            path: AUTerm(
-                value=(self.strength * project("v", path)(source)).to(tokens),
-                key=project("k", path)(source).to(tokens) if attends else None,
-            )
-            for path in self.blocks
-        }
+    def _compute(self, tokens: Tensor) -> Tensor:
+        """A few small products on the CPU in float32, where tokens and weights are: the values of
+        the layers side by side, and their keys where there is more than one token,
+        [N, T, sum of C]."""
+        project, source = self.adapter.projection, tokens.to("cpu", torch.float32)
+        parts = [self.strength * project("v", path)(source) for path in self.layers]
+        if tokens.shape[1] > 1:
+            parts += [project("k", path)(source) for path in self.layers]
+        return torch.cat(parts, dim=-1)
 
-    def _with_replacements(
-        self, options: dict[str, Any], terms: dict[str, AUTerm], mask: Tensor | None
+    def _with_terms(
+        self, options: dict[str, Any], network: nn.Module, terms: Tensor, mask: Tensor | None
     ) -> dict[str, Any]:
-        replaces = options.get("patches_replace", {})
-        found = replaces.get("attn2", {})
-        ours = {}
-        for path, block in self.blocks.items():
-            previous = found.get(block) or found.get(block[:2]) or plain_attention
-            ours[block] = AddAUTerm(previous, terms[path], mask)
-        return {**options, "patches_replace": {**replaces, "attn2": {**found, **ours}}}
+        count, attends = len(self._widths), terms.shape[1] > 1
+        parts = terms.split(self._widths * (2 if attends else 1), dim=-1)
+        keys = parts[count:] if attends else (None,) * count
+        patches = options.get("patches", {})
+        before = tuple(patches.get("attn2_patch", ()))
+        ours = {
+            module: partial(AddAUTerm, value=value, key=key, mask=mask, patches=before)
+            for module, value, key in zip(self.layers.values(), parts, keys, strict=False)
+        }
+        if before:
+            patches = {**patches, "attn2_patch": [_remember, *before]}
+            options = {**options, "patches": patches}
+        return with_replacements(options, network, ours)
 
-    def _complete(self, entry: dict[str, Any], height: int, width: int) -> dict[str, Any]:
-        conds = entry["model_conds"]
+    def _complete(
+        self, entry: dict[str, Any], acts: bool, height: int, width: int
+    ) -> dict[str, Any]:
+        conds = dict(entry["model_conds"])
         if self.key not in conds:
             conds = {**self._neutral, **conds}
-        if self.mask_key in conds:
-            conds = {**conds, self.mask_key: conds[self.mask_key].fit(height, width)}
+        tokens, mask = conds.pop(self.key), conds.pop(self.mask_key, None)
+        if acts:
+            conds[self.terms_key] = self.terms(tokens.cond)
+            if mask is not None:
+                conds[self.mask_key] = mask.fit(height, width)
         return {**entry, "model_conds": conds}
 
-    def _in_range(self, options: dict[str, Any]) -> bool:
-        sigmas = options.get("sigmas")
+    def _acts(self, sigmas: Tensor | None) -> bool:
         if sigmas is None or (self.start_sigma == float("inf") and self.end_sigma <= 0):
             return True
         return self.start_sigma >= float(sigmas[0]) >= self.end_sigma
 
 
-def _check_call(x: Tensor, tokens: Tensor, mask: Tensor | None) -> None:
-    """ValueError when another node runs the model on parts of the batch or the latent."""
-    if len(tokens) not in (1, len(x)):
+def with_replacements(
+    options: dict[str, Any],
+    network: nn.Module,
+    ours: dict[str, Callable[[Replacement], Replacement]],
+) -> dict[str, Any]:
+    """Transformer options in which ours go around the attention that each module of the network
+    has (".attn1" or ".attn2"), which is another pack's or its own."""
+    replaces = dict(options.get("patches_replace", {}))
+    for module, around in ours.items():
+        name, block = module.rpartition(".")[2], block_key(module)
+        found = replaces.get(name, {})
+        own = partial(plain_attention, layer=network.get_submodule(module))
+        previous = found.get(block) or found.get(block[:2]) or own
+        replaces[name] = {**found, block: around(previous)}
+    return {**options, "patches_replace": replaces}
+
+
+def plain_attention(
+    q: Tensor, k: Tensor, v: Tensor, extra_options: dict[str, Any], layer: nn.Module
+) -> Tensor:
+    """Core's attention of a layer, as the layer itself calls it, with other packs' overrides."""
+    # Reference ControlNet of another pack leaves the precision out.
+    told = {"attn_precision": extra_options.get("attn_precision", layer.attn_precision)}
+    # Newer cores choose a function for each layer.
+    preferred = extra_options.get("preferred_attention", getattr(layer, "comfy_attention", None))
+    if preferred is not None:
+        told["preferred_attention"] = preferred
+    heads = extra_options["n_heads"]
+    return optimized_attention(q, k, v, heads, transformer_options=extra_options, **told)
+
+
+def _remember(query: Tensor, context: Tensor, value: Tensor, extra_options: dict) -> tuple:
+    """The first attn2_patch: keep what the others get."""
+    extra_options[BEFORE_PATCHES] = query, context, value
+    return query, context, value
+
+
+def _followed(
+    patches: tuple[Callable, ...],
+    query: Tensor,
+    context: Tensor,
+    value: Tensor,
+    extra_options: dict[str, Any],
+) -> Tensor:
+    """The picture of each query after attn2_patches: they are asked with its number in the place
+    of its query. ValueError for patches that do more than to repeat and reorder queries."""
+    numbers = torch.arange(len(query), dtype=torch.float32, device=query.device)
+    marked = numbers.view(-1, 1, 1).expand(query.shape)
+    for patch in patches:
+        marked, context, value = patch(marked, context, value, dict(extra_options))
+    rows = marked[:, 0, 0]
+    if not torch.isin(rows, numbers).all():
         raise ValueError(
-            f"Apply AU-Adapter: the model was run on {len(x)} pictures or tiles with {len(tokens)} "
+            "Apply AU-Adapter: another node mixes the pictures of a batch before the text's "
+            "attention, so their AUs cannot be told apart: sample without that node."
+        )
+    return rows.long()
+
+
+def _check_call(x: Tensor, terms: Tensor, mask: Tensor | None) -> None:
+    """ValueError when another node runs the model on parts of the batch or the latent."""
+    if len(terms) not in (1, len(x)):
+        raise ValueError(
+            f"Apply AU-Adapter: the model was run on {len(x)} pictures or tiles with {len(terms)} "
             "AU vectors. Another node cuts the latent and does not hand on its conditioning; give "
             "one AU vector for all, or sample without that node."
         )
@@ -197,19 +272,3 @@ def _check_call(x: Tensor, tokens: Tensor, mask: Tensor | None) -> None:
             f"{mask.shape[-2]} x {mask.shape[-1]}. Another node cuts it into tiles and not the "
             "mask: disconnect the mask here, and use core's Conditioning (Set Mask) instead."
         )
-
-
-def _same(a: Tensor, b: Tensor) -> bool:
-    return (a.shape, a.dtype, a.device) == (b.shape, b.dtype, b.device) and torch.equal(a, b)
-
-
-def plain_attention(q: Tensor, k: Tensor, v: Tensor, extra_options: dict[str, Any]) -> Tensor:
-    """Core's attention of the block, with other packs' overrides."""
-    return optimized_attention(
-        q,
-        k,
-        v,
-        extra_options["n_heads"],
-        attn_precision=extra_options["attn_precision"],
-        transformer_options=extra_options,
-    )

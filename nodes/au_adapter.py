@@ -11,7 +11,7 @@ from au_adapter.weights.adapter_files import adapter_files, load_adapter, save_a
 
 from .compat import folder_paths, io, show_text, ui
 from .node import Node
-from .sockets import CATEGORY, AUAdapterSocket, AUTokensSocket, AUVectorSocket
+from .sockets import AUAdapterSocket, AUTokensSocket, AUVectorSocket
 
 ADAPTER_FOLDER = "au_adapter"
 BOTH_ALIKE = (
@@ -22,30 +22,25 @@ ALIASES = ["FineFace", "FACS", "action units", "expression"]
 
 
 class AUEncoder(Node):
+    """Turns AU vectors into the tokens that an AU-Adapter reads.
+
+    au_vector: One face for the whole batch, or one for each of its pictures.
+    calibrated: Ask by the adapter's response curves, so that a 3 measures 3. Needs an adapter that
+        was calibrated on this base (Calibrate AU-Adapter).
+    """
+
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="AUA_AUEncoder",
-            display_name="AU Encoder",
-            category=CATEGORY,
-            description="Turns AU vectors into the tokens that an AU-Adapter reads.",
-            search_aliases=ALIASES,
+        return cls.schema(
+            "AU Encoder",
+            aliases=ALIASES,
             inputs=[
                 AUAdapterSocket.Input("au_adapter"),
-                AUVectorSocket.Input(
-                    "au_vector",
-                    tooltip="One face for the whole batch, or one for each of its pictures.",
-                ),
-                io.Boolean.Input(
-                    "calibrated",
-                    default=False,
-                    optional=True,
-                    tooltip="Ask by the adapter's response curves, so that a 3 measures 3. Needs "
-                    "an adapter that was calibrated on this base (Calibrate AU-Adapter).",
-                ),
+                AUVectorSocket.Input("au_vector"),
+                io.Boolean.Input("calibrated", default=False, optional=True),
             ],
             outputs=[AUTokensSocket.Output()],
-            hidden=[io.Hidden.unique_id],
+            shows_text=True,
         )
 
     @classmethod
@@ -59,23 +54,23 @@ class AUEncoder(Node):
 
 
 class LoadAUAdapter(Node):
+    """Loads an AU-Adapter from models/au_adapter: a file of Save AU-Adapter, or FineFace's weights
+    as published.
+
+    file: An adapter in one file, or any one of FineFace's published files; the others of its set
+        (attention processors, AU encoder, LoRA) are taken from the same folder.
+    lora_strength: Factor on the LoRA that comes with the adapter: 1 as trained (alpha / rank, for
+        FineFace 0.25), 0 without it (as FineFace's own inference does), 4 for FineFace as loaders
+        that ignore alpha apply it.
+    """
+
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="AUA_LoadAUAdapter",
-            display_name="Load AU-Adapter",
-            category=CATEGORY,
-            description="Loads an AU-Adapter from models/au_adapter: a file of Save AU-Adapter, or "
-            "FineFace's weights as published.",
-            search_aliases=ALIASES,
+        return cls.schema(
+            "Load AU-Adapter",
+            aliases=ALIASES,
             inputs=[
-                io.Combo.Input(
-                    "file",
-                    options=folder_paths.get_filename_list(ADAPTER_FOLDER),
-                    tooltip="An adapter in one file, or any one of FineFace's published files; the "
-                    "others of its set (attention processors, AU encoder, LoRA) are taken from the "
-                    "same folder.",
-                ),
+                io.Combo.Input("file", options=folder_paths.get_filename_list(ADAPTER_FOLDER)),
                 io.Float.Input(
                     "lora_strength",
                     display_name="LoRA strength",
@@ -83,9 +78,6 @@ class LoadAUAdapter(Node):
                     min=-10.0,
                     max=10.0,
                     step=0.05,
-                    tooltip="Factor on the LoRA that comes with the adapter: 1 as trained (alpha / "
-                    "rank, for FineFace 0.25), 0 without it (as FineFace's own inference does), 4 "
-                    "for FineFace as loaders that ignore alpha apply it.",
                 ),
             ],
             outputs=[AUAdapterSocket.Output()],
@@ -108,25 +100,22 @@ class LoadAUAdapter(Node):
 
 
 class SaveAUAdapter(Node):
+    """Writes an AU-Adapter into models/au_adapter, for Load AU-Adapter.
+
+    name: File name without ending; it may name folders: people/anna. A taken name gets a number.
+    """
+
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="AUA_SaveAUAdapter",
-            display_name="Save AU-Adapter",
-            category=CATEGORY,
-            description="Writes an AU-Adapter into models/au_adapter, for Load AU-Adapter.",
-            search_aliases=ALIASES,
-            is_output_node=True,
+        return cls.schema(
+            "Save AU-Adapter",
+            aliases=ALIASES,
             inputs=[
                 AUAdapterSocket.Input("au_adapter"),
-                io.String.Input(
-                    "name",
-                    default="my_adapter",
-                    tooltip="File name without ending; it may name folders: people/anna. A taken "
-                    "name gets a number.",
-                ),
+                io.String.Input("name", default="my_adapter"),
             ],
             outputs=[],
+            is_output_node=True,
         )
 
     @classmethod
@@ -155,6 +144,3 @@ def _free_path(name: str) -> Path:
         count += 1
         path = wanted.with_name(f"{stem}_{count}.safetensors")
     return path
-
-
-NODES = (AUEncoder, LoadAUAdapter, SaveAUAdapter)

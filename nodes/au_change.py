@@ -7,7 +7,7 @@ from au_adapter.facs import REGIONS, AUVector, change_of_aus
 from .au_vector import ALIASES
 from .compat import io, show_text
 from .node import Node
-from .sockets import CATEGORY, AUVectorSocket
+from .sockets import AUVectorSocket
 
 NEUTRALISE, COPY = "neutralise", "copy"
 SIDES = ("alike", "apart")
@@ -15,58 +15,39 @@ NOTHING = "no change"
 
 
 class AUChange(Node):
+    """By how much each Action Unit must change to relax the face of a photo, or to give it the
+    expression of another: for Apply MagicFace and Paste Face.
+
+    au_vector: Of the photo that is edited, from AU Estimator.
+    change: neutralise: take back what the photo shows. copy: take it to the expression of the
+        source.
+    region: Only Action Units of this part of the face change. FACS parts the face under the eyes:
+        raised cheeks (AU6) are upper face.
+    strength: Share of the way: 0 changes nothing, 1 arrives, 2 goes twice as far.
+    sides: alike: the mean of left and right, which is all that MagicFace knows. apart: as read, for
+        AU Sides and an edit of each half.
+    source: For copy: the expression to arrive at, from AU Estimator on another photo, or any AU
+        vector. One for all photos, or one for each.
+    AU_VECTOR: The change: -3 is three less than now.
+    """
+
     emits_vectors = True
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="AUA_AUChange",
-            display_name="AU Change",
-            category=CATEGORY,
-            description="By how much each Action Unit must change to relax the face of a photo, or "
-            "to give it the expression of another: for Apply MagicFace and Paste Face.",
-            search_aliases=[*ALIASES, "MagicFace", "relax", "copy expression", "transfer", "edit"],
+        return cls.schema(
+            "AU Change",
+            aliases=[*ALIASES, "MagicFace", "relax", "copy expression", "transfer", "edit"],
             inputs=[
-                AUVectorSocket.Input(
-                    "au_vector", tooltip="Of the photo that is edited, from AU Estimator."
-                ),
-                io.Combo.Input(
-                    "change",
-                    options=[NEUTRALISE, COPY],
-                    tooltip="neutralise: take back what the photo shows. copy: take it to the "
-                    "expression of the source.",
-                ),
-                io.Combo.Input(
-                    "region",
-                    options=list(REGIONS),
-                    tooltip="Only Action Units of this part of the face change. FACS parts the "
-                    "face under the eyes: raised cheeks (AU6) are upper face.",
-                ),
-                io.Float.Input(
-                    "strength",
-                    default=1.0,
-                    min=0.0,
-                    max=2.0,
-                    step=0.05,
-                    tooltip="Share of the way: 0 changes nothing, 1 arrives, 2 goes twice as far.",
-                ),
-                io.Combo.Input(
-                    "sides",
-                    options=list(SIDES),
-                    optional=True,
-                    advanced=True,
-                    tooltip="alike: the mean of left and right, which is all that MagicFace knows. "
-                    "apart: as read, for AU Sides and an edit of each half.",
-                ),
-                AUVectorSocket.Input(
-                    "source",
-                    optional=True,
-                    tooltip="For copy: the expression to arrive at, from AU Estimator on another "
-                    "photo, or any AU vector. One for all photos, or one for each.",
-                ),
+                AUVectorSocket.Input("au_vector"),
+                io.Combo.Input("change", options=[NEUTRALISE, COPY]),
+                io.Combo.Input("region", options=list(REGIONS)),
+                io.Float.Input("strength", default=1.0, min=0.0, max=2.0, step=0.05),
+                io.Combo.Input("sides", options=list(SIDES), optional=True, advanced=True),
+                AUVectorSocket.Input("source", optional=True),
             ],
-            outputs=[AUVectorSocket.Output(tooltip="The change: -3 is three less than now.")],
-            hidden=[io.Hidden.unique_id],
+            outputs=[AUVectorSocket.Output()],
+            shows_text=True,
         )
 
     @classmethod
@@ -88,6 +69,3 @@ class AUChange(Node):
         found = change_of_aus(au_vector, target, region, strength, sides == SIDES[1])
         show_text(cls, "\n".join(found.notation(n) or NOTHING for n in range(len(found))))
         return io.NodeOutput(found)
-
-
-NODES = (AUChange,)

@@ -9,56 +9,38 @@ from au_adapter.facs import AUVector
 from .au_vector import ALIASES
 from .compat import io, show_text
 from .node import Node
-from .sockets import CATEGORY, AUReadingSocket, AUVectorSocket
+from .sockets import AUReadingSocket, AUVectorSocket
 
 
 class AUCorrection(Node):
+    """Compares what was asked for with what was measured, and asks for more or less: draw the
+    picture again with its output, from the same seed.
+
+    au_vector: What the pictures were drawn with: one, or one for each.
+    au_reading: What AU Estimator read in these pictures.
+    gain: How much of the difference is added to the request: 1 = all of it, 0 = nothing changes.
+        Less is safer where one AU pulls others along.
+    strongest: The most that is ever asked for, in intensities; faces smear beyond about 8.
+    wanted: What should be measured. Needed from the second correction on; in the first it is what
+        the pictures were drawn with.
+    AU_VECTOR: The next request, one vector for each picture.
+    notes: Wanted, measured, asked for next.
+    """
+
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="AUA_AUCorrection",
-            display_name="AU Correction",
-            category=CATEGORY,
-            description="Compares what was asked for with what was measured, and asks for more or "
-            "less: draw the picture again with its output, from the same seed.",
-            search_aliases=[*ALIASES, "closed loop", "calibrate", "target", "measured"],
+        return cls.schema(
+            "AU Correction",
+            aliases=[*ALIASES, "closed loop", "calibrate", "target", "measured"],
             inputs=[
-                AUVectorSocket.Input(
-                    "au_vector", tooltip="What the pictures were drawn with: one, or one for each."
-                ),
-                AUReadingSocket.Input(
-                    "au_reading", tooltip="What AU Estimator read in these pictures."
-                ),
-                io.Float.Input(
-                    "gain",
-                    default=0.7,
-                    min=0.0,
-                    max=2.0,
-                    step=0.05,
-                    tooltip="How much of the difference is added to the request: 1 = all of it, "
-                    "0 = nothing changes. Less is safer where one AU pulls others along.",
-                ),
-                io.Float.Input(
-                    "strongest",
-                    default=STRONGEST,
-                    min=0.0,
-                    max=10.0,
-                    step=0.5,
-                    tooltip="The most that is ever asked for, in intensities; faces smear beyond "
-                    "about 8.",
-                ),
-                AUVectorSocket.Input(
-                    "wanted",
-                    optional=True,
-                    tooltip="What should be measured. Needed from the second correction on; in the "
-                    "first it is what the pictures were drawn with.",
-                ),
+                AUVectorSocket.Input("au_vector"),
+                AUReadingSocket.Input("au_reading"),
+                io.Float.Input("gain", default=0.7, min=0.0, max=2.0, step=0.05),
+                io.Float.Input("strongest", default=STRONGEST, min=0.0, max=10.0, step=0.5),
+                AUVectorSocket.Input("wanted", optional=True),
             ],
-            outputs=[
-                AUVectorSocket.Output(tooltip="The next request, one vector for each picture."),
-                io.String.Output(display_name="notes", tooltip="Wanted, measured, asked for next."),
-            ],
-            hidden=[io.Hidden.unique_id],
+            outputs=[AUVectorSocket.Output(), io.String.Output(display_name="notes")],
+            shows_text=True,
         )
 
     @classmethod
@@ -94,6 +76,3 @@ def _lines(request: AUVector, wanted: AUVector, seen: ReadingSet) -> list[str]:
 
 def _value(vector: AUVector, unit: str) -> float:
     return float(vector.select((int(unit),), strict=False).values)
-
-
-NODES = (AUCorrection,)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 from PIL import Image
@@ -20,7 +21,7 @@ from au_adapter.facs import AUVector
 
 from .compat import ClipVisionModel, command_line, folder_paths, io, show_text
 from .node import Node
-from .sockets import CATEGORY, AUReadingSocket, AUReportSocket, AUVectorSocket, FaceReaderSocket
+from .sockets import AUReadingSocket, AUReportSocket, AUVectorSocket, FaceReaderSocket
 
 SCALES = {"intensities": "absolute", "changes of the source": "change"}
 ALIASES = ["metrics", "measure", "report", "FACS", "action units", "CLIP-I", "LPIPS", "MSE"]
@@ -28,59 +29,42 @@ NAME_TOKEN = "%aus%"
 
 
 class AUEvaluator(Node):
+    """Measures how well pictures show the Action Units that they were asked for, and what else
+    changed beside a source picture.
+
+    images: The pictures to measure.
+    au_vector: What was asked for: one vector for all pictures, or one for each.
+    source: The photo before the edit, or the picture with all AUs at 0: one for all, or one for
+        each. Same size as the pictures. One that is itself among the pictures is the reference and
+        not scored.
+    clip_vision: For CLIP-I, from Load CLIP Vision. Without it CLIP-I is not measured.
+    au_reading: What AU Estimator read in these pictures.
+    face_reader: Reads the pictures where no AU_READING is connected, and the source.
+    request: intensities: the AU vector is what the faces should show, 0..5. changes of the source:
+        it is added to what the source shows, as in MagicFace.
+    plots: Bars of every AU, a scatter of the batch, and a map of what each AU did to the others
+        where several were asked for alone.
+    table: The report in Markdown.
+    """
+
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="AUA_AUEvaluator",
-            display_name="AU Evaluator",
-            category=CATEGORY,
-            description="Measures how well pictures show the Action Units that they were asked "
-            "for, and what else changed beside a source picture.",
-            search_aliases=ALIASES,
+        return cls.schema(
+            "AU Evaluator",
+            aliases=ALIASES,
             inputs=[
-                io.Image.Input("images", tooltip="The pictures to measure."),
-                AUVectorSocket.Input(
-                    "au_vector",
-                    tooltip="What was asked for: one vector for all pictures, or one for each.",
-                ),
-                io.Image.Input(
-                    "source",
-                    optional=True,
-                    tooltip="The photo before the edit, or the picture with all AUs at 0: one for "
-                    "all, or one for each. Same size as the pictures. One that is itself among the "
-                    "pictures is the reference and not scored.",
-                ),
-                io.ClipVision.Input(
-                    "clip_vision",
-                    optional=True,
-                    tooltip="For CLIP-I, from Load CLIP Vision. Without it CLIP-I is not measured.",
-                ),
-                AUReadingSocket.Input(
-                    "au_reading",
-                    optional=True,
-                    tooltip="What AU Estimator read in these pictures.",
-                ),
-                FaceReaderSocket.Input(
-                    "face_reader",
-                    optional=True,
-                    tooltip="Reads the pictures where no AU_READING is connected, and the source.",
-                ),
-                io.Combo.Input(
-                    "request",
-                    options=list(SCALES),
-                    default="intensities",
-                    tooltip="intensities: the AU vector is what the faces should show, 0..5. "
-                    "changes of the source: it is added to what the source shows, as in MagicFace.",
-                ),
+                io.Image.Input("images"),
+                AUVectorSocket.Input("au_vector"),
+                io.Image.Input("source", optional=True),
+                io.ClipVision.Input("clip_vision", optional=True),
+                AUReadingSocket.Input("au_reading", optional=True),
+                FaceReaderSocket.Input("face_reader", optional=True),
+                io.Combo.Input("request", options=list(SCALES), default="intensities"),
             ],
             outputs=[
                 AUReportSocket.Output(),
-                io.Image.Output(
-                    display_name="plots",
-                    tooltip="Bars of every AU, a scatter of the batch, and a map of what each AU "
-                    "did to the others where several were asked for alone.",
-                ),
-                io.String.Output(display_name="table", tooltip="The report in Markdown."),
+                io.Image.Output(display_name="plots"),
+                io.String.Output(display_name="table"),
             ],
         )
 
@@ -109,66 +93,57 @@ class AUEvaluator(Node):
             scale=SCALES[request],
             compare=before and _comparison(clip_vision),
         )
+        plots = plot_or_reason(lambda: report_plots(report))
         # The history of the prompt keeps it, for programs: outputs -> this node -> au_report.
         kept = {"au_report": (json.loads(report.json()),)}
-        return io.NodeOutput(report, *_plots(report), report.markdown(), ui=kept)
+        return io.NodeOutput(report, plots, report.markdown(), ui=kept)
 
 
 def _comparison(clip_vision: ClipVisionModel | None) -> Comparison:
     folders = folder_paths.get_folder_paths(MODEL_FOLDER)
     if clip_vision is None:
         return comparison(folders)
+    config = getattr(clip_vision, "config", None)
+    if config is None:  # ComfyUI 0.4.0 keeps none
+        weights = sum(parameter.numel() for parameter in clip_vision.model.parameters())
+        name = f"CLIP Vision of {weights} weights"
+    else:
+        name = f"CLIP Vision {config.get('hidden_size')} x {config.get('num_hidden_layers')}"
     return comparison(
-        folders,
-        clip=lambda x: clip_vision.encode_image(x)["image_embeds"],
-        clip_name=_clip_name(clip_vision),
+        folders, clip=lambda x: clip_vision.encode_image(x)["image_embeds"], clip_name=name
     )
 
 
-def _clip_name(clip_vision: ClipVisionModel) -> str:
-    """Width and depth of the network; its size where ComfyUI keeps no config, as in 0.4.0."""
-    config = getattr(clip_vision, "config", None)
-    if config is None:
-        weights = sum(parameter.numel() for parameter in clip_vision.model.parameters())
-        return f"CLIP Vision of {weights} weights"
-    return f"CLIP Vision {config.get('hidden_size')} x {config.get('num_hidden_layers')}"
-
-
-def _plots(report: Report) -> tuple[Tensor]:
-    """The plots, or a picture of the sentence that says what they need."""
+def plot_or_reason(draw: Callable[[], Tensor]) -> Tensor:
+    """A plot, or a picture of the sentence that says what it needs."""
     try:
-        return (report_plots(report),)
+        return draw()
     except RuntimeError as error:
-        return (sentence_picture(str(error)),)
+        return sentence_picture(str(error))
 
 
 class SaveAUReport(Node):
+    """Writes a report into the output folder: .json and .csv for programs, .md for people, and on
+    request its pictures, named by FACS code.
+
+    images: The pictures of the report, saved under the names in its table, such as
+        AU06C+12D_0001.png.
+    filename_prefix: May name folders: study/%aus%. %aus% becomes the FACS code of what was asked
+        for, and a number follows: AU06C+12D_0001.csv.
+    """
+
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="AUA_SaveAUReport",
-            display_name="Save AU Report",
-            category=CATEGORY,
-            description="Writes a report into the output folder: .json and .csv for programs, .md "
-            "for people, and on request its pictures, named by FACS code.",
-            search_aliases=[*ALIASES, "CSV", "JSON", "export"],
-            is_output_node=True,
+        return cls.schema(
+            "Save AU Report",
+            aliases=[*ALIASES, "CSV", "JSON", "export"],
             inputs=[
                 AUReportSocket.Input("au_report"),
-                io.Image.Input(
-                    "images",
-                    optional=True,
-                    tooltip="The pictures of the report, saved under the names in its table, such "
-                    "as AU06C+12D_0001.png.",
-                ),
-                io.String.Input(
-                    "filename_prefix",
-                    default=NAME_TOKEN,
-                    tooltip="May name folders: study/%aus%. %aus% becomes the FACS code of what "
-                    "was asked for, and a number follows: AU06C+12D_0001.csv.",
-                ),
+                io.Image.Input("images", optional=True),
+                io.String.Input("filename_prefix", default=NAME_TOKEN),
             ],
             outputs=[],
+            is_output_node=True,
             hidden=[io.Hidden.prompt, io.Hidden.extra_pnginfo, io.Hidden.unique_id],
         )
 
@@ -180,54 +155,39 @@ class SaveAUReport(Node):
         folder, name, number, _, _ = folder_paths.get_save_image_path(
             prefix, folder_paths.get_output_directory()
         )
-        stem = _free_stem(Path(folder), name, number)
-        if images is not None:
-            _check_pictures(au_report, images)
+        while Path(folder, f"{name}_{number:04d}.json").exists():
+            number += 1  # an older core counts no names that end in .json
+        stem = f"{name}_{number:04d}"
+        pictures = len(au_report.files())
+        if images is not None and pictures != len(images):
+            raise ValueError(
+                f"the report is of {pictures} pictures, but {len(images)} are "
+                "connected: connect the ones that AU Evaluator measured"
+            )
         paths = au_report.write(folder, stem)
         if images is not None:
-            paths.append(_save_pictures(au_report, images, Path(folder, stem), cls.hidden))
+            paths.append(Path(folder, stem))
+            paths[-1].mkdir(parents=True)
+            for file, image in zip(au_report.files(), images, strict=True):
+                pixels = (image.cpu().clamp(0, 1) * 255).round().byte().numpy()
+                Image.fromarray(pixels).save(paths[-1] / file, pnginfo=_metadata(cls.hidden))
         text = show_text(cls, "\n".join(f"Saved {path}" for path in paths))
         return io.NodeOutput(ui={**text.as_dict(), "au_files": _references(paths)})
 
 
 def _references(paths: list[Path]) -> list[dict[str, str]]:
-    """Files as ComfyUI's /view takes them, and folders by the pictures in them."""
+    """Files as ComfyUI's /view takes them; of a folder, the pictures in it."""
     output = Path(folder_paths.get_output_directory())
-    files = [
-        file for path in paths for file in (sorted(path.iterdir()) if path.is_dir() else [path])
-    ]
+    parts = [sorted(path.iterdir()) if path.is_dir() else [path] for path in paths]
     return [
         {
             "filename": file.name,
             "subfolder": file.parent.relative_to(output).as_posix(),
             "type": "output",
         }
-        for file in map(Path, files)
+        for files in parts
+        for file in files
     ]
-
-
-def _free_stem(folder: Path, name: str, number: int) -> str:
-    """NAME_0001 or a higher number: an older core counts no names that end in .json."""
-    while (folder / f"{name}_{number:04d}.json").exists():
-        number += 1
-    return f"{name}_{number:04d}"
-
-
-def _check_pictures(report: Report, images: Tensor) -> None:
-    pictures = len(report.files())
-    if pictures != len(images):
-        raise ValueError(
-            f"the report is of {pictures} pictures, but {len(images)} are "
-            "connected: connect the ones that AU Evaluator measured"
-        )
-
-
-def _save_pictures(report: Report, images: Tensor, folder: Path, hidden: io.Hidden | None) -> Path:
-    folder.mkdir(parents=True)
-    for name, image in zip(report.files(), images, strict=True):
-        pixels = (image.cpu().clamp(0, 1) * 255).round().byte().numpy()
-        Image.fromarray(pixels).save(folder / name, pnginfo=_metadata(hidden))
-    return folder
 
 
 def _metadata(hidden: io.Hidden | None) -> PngInfo | None:
@@ -239,6 +199,3 @@ def _metadata(hidden: io.Hidden | None) -> PngInfo | None:
         if value:
             metadata.add_text(name, json.dumps(value))
     return metadata
-
-
-NODES = (AUEvaluator, SaveAUReport)

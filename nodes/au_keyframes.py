@@ -10,68 +10,48 @@ from au_adapter.facs import EASINGS, AUVector, Keyframes, format_notation
 from .au_vector import ALIASES
 from .compat import io
 from .node import Node
-from .sockets import CATEGORY, AUVectorSocket, FloatsSocket
+from .sockets import AUVectorSocket, FloatsSocket
 
 EXAMPLE = "0:\n8: 6C+12D\n15: 1C+2C"
 
 
 class AUKeyframes(Node):
+    """One AU vector for each frame of a clip, from expressions at some of them. Set the batch size
+    of the latent to the number of frames.
+
+    frames: How many AU vectors, one for each picture of the batch.
+    keyframes: A line for each: frame: FACS notation, and an easing to the next one if it differs
+        from the one below, as in 12: 6C+12D hold. Frames count from 0; nothing behind the colon is
+        the neutral face. Or JSON, such as this node puts out.
+    easing: How the face gets from one keyframe to the next: even, slow at the start (in), at the
+        end (out) or at both, or not before the next one (hold).
+    au_vector: Added to every frame: one face, or one for each frame.
+    weights: Factors on the keyframes, 0 = neutral, 1 = as they say: a list of one number for each
+        frame, from a schedule or an audio pack, or one for all.
+    labels: One line for each frame.
+    json: The keyframes as JSON, which this node reads too.
+    """
+
     emits_vectors = True
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="AUA_AUKeyframes",
-            display_name="AU Keyframes",
-            category=CATEGORY,
-            description="One AU vector for each frame of a clip, from expressions at some of them. "
-            "Set the batch size of the latent to the number of frames.",
-            search_aliases=[*ALIASES, "animation", "video", "schedule", "AnimateDiff", "travel"],
-            is_input_list=True,  # other packs pass a list of numbers in one of two ways
+        return cls.schema(
+            "AU Keyframes",
+            aliases=[*ALIASES, "animation", "video", "schedule", "AnimateDiff", "travel"],
             inputs=[
-                io.Int.Input(
-                    "frames",
-                    default=16,
-                    min=1,
-                    max=4096,
-                    tooltip="How many AU vectors, one for each picture of the batch.",
-                ),
-                io.String.Input(
-                    "keyframes",
-                    default=EXAMPLE,
-                    multiline=True,
-                    tooltip="A line for each: frame: FACS notation, and an easing to the next one "
-                    "if it differs from the one below, as in 12: 6C+12D hold. Frames count from "
-                    "0; nothing behind the colon is the neutral face. Or JSON, such as this node "
-                    "puts out.",
-                ),
-                io.Combo.Input(
-                    "easing",
-                    options=list(EASINGS),
-                    default="ease-in-out",
-                    tooltip="How the face gets from one keyframe to the next: even, slow at the "
-                    "start (in), at the end (out) or at both, or not before the next one (hold).",
-                ),
-                AUVectorSocket.Input(
-                    "au_vector",
-                    optional=True,
-                    tooltip="Added to every frame: one face, or one for each frame.",
-                ),
-                io.MultiType.Input(
-                    "weights",
-                    types=[io.Float, FloatsSocket],
-                    optional=True,
-                    tooltip="Factors on the keyframes, 0 = neutral, 1 = as they say: a list of one "
-                    "number for each frame, from a schedule or an audio pack, or one for all.",
-                ),
+                io.Int.Input("frames", default=16, min=1, max=4096),
+                io.String.Input("keyframes", default=EXAMPLE, multiline=True),
+                io.Combo.Input("easing", options=list(EASINGS), default="ease-in-out"),
+                AUVectorSocket.Input("au_vector", optional=True),
+                io.MultiType.Input("weights", types=[io.Float, FloatsSocket], optional=True),
             ],
             outputs=[
                 AUVectorSocket.Output(),
-                io.String.Output(display_name="labels", tooltip="One line for each frame."),
-                io.String.Output(
-                    display_name="json", tooltip="The keyframes as JSON, which this node reads too."
-                ),
+                io.String.Output(display_name="labels"),
+                io.String.Output(display_name="json"),
             ],
+            is_input_list=True,  # other packs pass a list of numbers in one of two ways
         )
 
     @classmethod
@@ -103,6 +83,3 @@ def _labels(vector: AUVector) -> Iterable[str]:
     for frame in range(len(vector)):
         rounded = {code: round(value, 2) for code, value in vector.dict(frame).items()}
         yield f"{frame}: {format_notation(rounded) or 'neutral'}"
-
-
-NODES = (AUKeyframes,)

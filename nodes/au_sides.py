@@ -10,31 +10,31 @@ from au_adapter.facs import AUVector
 from .au_vector import ALIASES
 from .compat import io, show_text
 from .node import Node
-from .sockets import CATEGORY, AUVectorSocket, FaceLandmarksSocket
+from .sockets import AUVectorSocket, FaceLandmarksSocket
 
 SIDE = 512  # of masks without a picture; Apply AU-Adapter takes any size
 
 
 class AUSides(Node):
+    """The left and the right side of an AU vector as two vectors, for two Apply AU-Adapter nodes
+    with the masks of Face Half Masks.
+
+    au_vector: With sides, as in the notation L12D+R12A+1B.
+    left: The person's left.
+    right: The person's right.
+    """
+
     emits_vectors = True
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="AUA_AUSides",
-            display_name="AU Sides",
-            category=CATEGORY,
-            description="The left and the right side of an AU vector as two vectors, for two "
-            "Apply AU-Adapter nodes with the masks of Face Half Masks.",
-            search_aliases=[*ALIASES, "left", "right", "asymmetric", "unilateral", "wink"],
-            inputs=[
-                AUVectorSocket.Input(
-                    "au_vector", tooltip="With sides, as in the notation L12D+R12A+1B."
-                ),
-            ],
+        return cls.schema(
+            "AU Sides",
+            aliases=[*ALIASES, "left", "right", "asymmetric", "unilateral", "wink"],
+            inputs=[AUVectorSocket.Input("au_vector")],
             outputs=[
-                AUVectorSocket.Output(display_name="left", tooltip="The person's left."),
-                AUVectorSocket.Output(display_name="right", tooltip="The person's right."),
+                AUVectorSocket.Output(display_name="left"),
+                AUVectorSocket.Output(display_name="right"),
             ],
         )
 
@@ -44,46 +44,31 @@ class AUSides(Node):
 
 
 class FaceHalfMasks(Node):
+    """Masks of the left and the right half of faces; together they are white everywhere. Without
+    landmarks a vertical line parts the picture.
+
+    midline: Where the line stands in pictures without landmarks, 0 = left edge, 1 = right edge. A
+        face that looks at you has its left on your right.
+    softness: Over how much of the face one half passes into the other, as a share of its longer
+        side; without landmarks, of the picture's width.
+    face_landmarks: Of the picture that is sampled on, or of one with the same pose. Each pixel
+        belongs to the face nearest to it.
+    left: The person's left half.
+    right: The person's right half.
+    """
+
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="AUA_FaceHalfMasks",
-            display_name="Face Half Masks",
-            category=CATEGORY,
-            description="Masks of the left and the right half of faces; together they are white "
-            "everywhere. Without landmarks a vertical line parts the picture.",
-            search_aliases=["left", "right", "asymmetric", "side", "landmarks", "MediaPipe"],
+        return cls.schema(
+            "Face Half Masks",
+            aliases=["left", "right", "asymmetric", "side", "landmarks", "MediaPipe"],
             inputs=[
-                io.Float.Input(
-                    "midline",
-                    default=0.5,
-                    min=0.0,
-                    max=1.0,
-                    step=0.01,
-                    tooltip="Where the line stands in pictures without landmarks, 0 = left edge, "
-                    "1 = right edge. A face that looks at you has its left on your right.",
-                ),
-                io.Float.Input(
-                    "softness",
-                    default=0.1,
-                    min=0.0,
-                    max=1.0,
-                    step=0.01,
-                    tooltip="Over how much of the face one half passes into the other, as a share "
-                    "of its longer side; without landmarks, of the picture's width.",
-                ),
-                FaceLandmarksSocket.Input(
-                    "face_landmarks",
-                    optional=True,
-                    tooltip="Of the picture that is sampled on, or of one with the same pose. Each "
-                    "pixel belongs to the face nearest to it.",
-                ),
+                io.Float.Input("midline", default=0.5, min=0.0, max=1.0, step=0.01),
+                io.Float.Input("softness", default=0.1, min=0.0, max=1.0, step=0.01),
+                FaceLandmarksSocket.Input("face_landmarks", optional=True),
             ],
-            outputs=[
-                io.Mask.Output(display_name="left", tooltip="The person's left half."),
-                io.Mask.Output(display_name="right", tooltip="The person's right half."),
-            ],
-            hidden=[io.Hidden.unique_id],
+            outputs=[io.Mask.Output(display_name="left"), io.Mask.Output(display_name="right")],
+            shows_text=True,
         )
 
     @classmethod
@@ -98,6 +83,3 @@ class FaceHalfMasks(Node):
             if faceless:
                 show_text(cls, f"No face in picture {', '.join(faceless)}: parted at {midline:g}.")
         return io.NodeOutput(*half_masks(frames, size, softness, midline))
-
-
-NODES = (AUSides, FaceHalfMasks)

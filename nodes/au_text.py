@@ -9,8 +9,6 @@ from au_adapter.facs import (
     POLICIES,
     WORDINGS,
     AUVector,
-    FaceText,
-    Preset,
     describe_conflicts,
     face_text,
     read_presets,
@@ -20,53 +18,40 @@ from au_adapter.facs import (
 from .au_vector import ALIASES
 from .compat import folder_paths, io, show_text
 from .node import Node
-from .sockets import CATEGORY, AUVectorSocket
+from .sockets import AUVectorSocket
 
 OWN_EXPRESSIONS = ("default", "au_adapter", "expressions.json")  # in ComfyUI's user folder
 EXAMPLE = "slightly doubtful, lips parted, left brow raised"
 
 
 class AUText(Node):
+    """Action Units as anatomical English for the prompt of any text-to-image model. Units that
+    change each other's look get a text of their own.
+
+    au_vector: N faces; each gets a text.
+    policy: How AUs join in combinations. paper: as VQ-AUFace, where two pairs may share an AU;
+        strict: each AU is used once, which is shorter.
+    wording: anatomical: whole sentences, for models that read long prompts (T5, Qwen); short: a few
+        words for each, for CLIP.
+    intensity_words: Say how strong each AU is: faintly, slightly, markedly, strongly or extremely,
+        FACS's A..E. Off: only that it is there.
+    seed: Which of five wordings each sentence has. Moving one AU leaves the other sentences as they
+        are.
+    text: One text for each face; N texts run what follows N times.
+    notes: Which AUs conflict, and what the text leaves out.
+    """
+
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="AUA_AUText",
-            display_name="AU Text",
-            category=CATEGORY,
-            description="Action Units as anatomical English for the prompt of any text-to-image "
-            "model. Units that change each other's look get a text of their own.",
-            search_aliases=[*ALIASES, "prompt", "describe", "caption", "Flux", "Qwen", "VQ-AUFace"],
+        return cls.schema(
+            "AU Text",
+            aliases=[*ALIASES, "prompt", "describe", "caption", "Flux", "Qwen", "VQ-AUFace"],
             inputs=[
-                AUVectorSocket.Input("au_vector", tooltip="N faces; each gets a text."),
-                io.Combo.Input(
-                    "policy",
-                    options=list(POLICIES),
-                    default="paper",
-                    tooltip="How AUs join in combinations. paper: as VQ-AUFace, where two pairs "
-                    "may share an AU; strict: each AU is used once, which is shorter.",
-                ),
-                io.Combo.Input(
-                    "wording",
-                    options=list(WORDINGS),
-                    default="anatomical",
-                    tooltip="anatomical: whole sentences, for models that read long prompts (T5, "
-                    "Qwen); short: a few words for each, for CLIP.",
-                ),
-                io.Boolean.Input(
-                    "intensity_words",
-                    display_name="intensity words",
-                    default=True,
-                    tooltip="Say how strong each AU is: faintly, slightly, markedly, strongly or "
-                    "extremely, FACS's A..E. Off: only that it is there.",
-                ),
-                io.Int.Input(
-                    "seed",
-                    default=0,
-                    min=0,
-                    max=0xFFFFFFFFFFFFFFFF,
-                    tooltip="Which of five wordings each sentence has. Moving one AU leaves the "
-                    "other sentences as they are.",
-                ),
+                AUVectorSocket.Input("au_vector"),
+                io.Combo.Input("policy", options=list(POLICIES), default="paper"),
+                io.Combo.Input("wording", options=list(WORDINGS), default="anatomical"),
+                io.Boolean.Input("intensity_words", display_name="intensity words", default=True),
+                io.Int.Input("seed", default=0, min=0, max=0xFFFFFFFFFFFFFFFF),
                 io.Int.Input(
                     "token_limit",
                     display_name="token limit",
@@ -78,17 +63,10 @@ class AUText(Node):
                 ),
             ],
             outputs=[
-                io.String.Output(
-                    display_name="text",
-                    is_output_list=True,
-                    tooltip="One text for each face; N texts run what follows N times.",
-                ),
-                io.String.Output(
-                    display_name="notes",
-                    tooltip="Which AUs conflict, and what the text leaves out.",
-                ),
+                io.String.Output(display_name="text", is_output_list=True),
+                io.String.Output(display_name="notes"),
             ],
-            hidden=[io.Hidden.unique_id],
+            shows_text=True,
         )
 
     @classmethod
@@ -106,50 +84,35 @@ class AUText(Node):
             for i in range(len(au_vector))
         ]
         texts = [face.text for face in faces]
-        notes = "\n".join([*describe_conflicts(au_vector), *_left_out(faces)])
+        left_out = [
+            f"left out{f' of face {number}' if len(faces) > 1 else ''}: {reason}"
+            for number, face in enumerate(faces)
+            for reason in face.left_out
+        ]
+        notes = "\n".join([*describe_conflicts(au_vector), *left_out])
         shown = show_text(cls, "\n".join([*texts[:1], *notes.splitlines()]))
         return io.NodeOutput(texts, notes, ui=shown)
 
 
-def _left_out(faces: list[FaceText]) -> list[str]:
-    """What texts leave out, with the face's number where there are several, counted from 0."""
-    return [
-        f"left out{f' of face {number}' if len(faces) > 1 else ''}: {reason}"
-        for number, face in enumerate(faces)
-        for reason in face.left_out
-    ]
-
-
 class AUFromText(Node):
+    """A face in plain English as Action Units, with an account of how each phrase was understood.
+    Unknown words and what can be meant in two ways are refused.
+
+    text: Phrases such as brows raised, lips slightly parted, no smile, in pain; left and right are
+        the person's. Or FACS notation, or what AU Text wrote. The help page lists what words mean.
+    explanation: Each phrase with its AUs, sources of recipes, and conflicts.
+    """
+
     emits_vectors = True
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="AUA_AUFromText",
-            display_name="AU From Text",
-            category=CATEGORY,
-            description="A face in plain English as Action Units, with an account of how each "
-            "phrase was understood. Unknown words and what can be meant in two ways are refused.",
-            search_aliases=[*ALIASES, "prompt", "words", "language", "parse", "mood"],
-            inputs=[
-                io.String.Input(
-                    "text",
-                    default=EXAMPLE,
-                    multiline=True,
-                    tooltip="Phrases such as brows raised, lips slightly parted, no smile, in "
-                    "pain; left and right are the person's. Or FACS notation, or what AU Text "
-                    "wrote. The help page lists what words mean.",
-                ),
-            ],
-            outputs=[
-                AUVectorSocket.Output(),
-                io.String.Output(
-                    display_name="explanation",
-                    tooltip="Each phrase with its AUs, sources of recipes, and conflicts.",
-                ),
-            ],
-            hidden=[io.Hidden.unique_id],
+        return cls.schema(
+            "AU From Text",
+            aliases=[*ALIASES, "prompt", "words", "language", "parse", "mood"],
+            inputs=[io.String.Input("text", default=EXAMPLE, multiline=True)],
+            outputs=[AUVectorSocket.Output(), io.String.Output(display_name="explanation")],
+            shows_text=True,
         )
 
     @classmethod
@@ -159,19 +122,12 @@ class AUFromText(Node):
 
     @classmethod
     def execute(cls, text: str) -> io.NodeOutput:
-        found = understand(text, _own_presets())
+        file = _own_expressions()
+        found = understand(text, read_presets(file) if file.is_file() else {})
         explanation = "\n".join(found.lines)
         return io.NodeOutput(found.vector, explanation, ui=show_text(cls, explanation))
 
 
 def _own_expressions() -> Path:
+    """The file with expressions of the person who runs ComfyUI, if there is one."""
     return Path(folder_paths.get_user_directory(), *OWN_EXPRESSIONS)
-
-
-def _own_presets() -> dict[str, Preset]:
-    """Expressions of the person who runs ComfyUI; none where there is no file of them."""
-    file = _own_expressions()
-    return read_presets(file) if file.is_file() else {}
-
-
-NODES = (AUText, AUFromText)

@@ -8,7 +8,7 @@ from au_adapter.facs import ALL_UNITS, SET_A, SET_B_EXTRA, UNITS, AUVector
 
 from .compat import io
 from .node import Node
-from .sockets import CATEGORY, AUVectorSocket
+from .sockets import AUVectorSocket
 from .sweep_list import PLACEHOLDER, list_of
 
 # FACS's own range, so that the bar of a slider is the intensity: empty when absent, full at most.
@@ -38,16 +38,21 @@ def _slider(number: int) -> io.Float.Input:
 
 
 class AUVectorNode(Node):
+    """A facial expression: the intensity of each Action Unit (FACS).
+
+    notation: Added to the sliders, in FACS notation: 6C+12D, L14B+R12A, AU6:3.5. Letters A..E are
+        1..5, a bare code is 3; L and R are the sides of the person. Numbers may leave 0..5:
+        AU12:-5.
+    au_vector: Added to the sliders; one face, or N faces that each get them.
+    """
+
     emits_vectors = True
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="AUA_AUVector",
-            display_name="AU Vector",
-            category=CATEGORY,
-            description="A facial expression: the intensity of each Action Unit (FACS).",
-            search_aliases=ALIASES,
+        return cls.schema(
+            "AU Vector",
+            aliases=ALIASES,
             inputs=[
                 *map(_slider, SET_A),
                 *map(_slider, SET_B_EXTRA),
@@ -56,15 +61,8 @@ class AUVectorNode(Node):
                     default="",
                     optional=True,
                     placeholder="FACS notation: 6C+12D, L14B, AU6:3.5",
-                    tooltip="Added to the sliders, in FACS notation: 6C+12D, L14B+R12A, AU6:3.5. "
-                    "Letters A..E are 1..5, a bare code is 3; L and R are the sides of the person. "
-                    "Numbers may leave 0..5: AU12:-5.",
                 ),
-                AUVectorSocket.Input(
-                    "au_vector",
-                    optional=True,
-                    tooltip="Added to the sliders; one face, or N faces that each get them.",
-                ),
+                AUVectorSocket.Input("au_vector", optional=True),
             ],
             outputs=[AUVectorSocket.Output()],
         )
@@ -79,24 +77,29 @@ class AUVectorNode(Node):
 
 
 class AUSweep(Node):
+    """N AU vectors: one Action Unit, or several, from one intensity to another, or a list of looks.
+    Count AU Vectors sets the batch size of the latent: all its pictures then differ only in what is
+    listed.
+
+    unit: The Action Unit that changes.
+    steps: How many AU vectors for each Action Unit, ends included.
+    au_vector: The other Action Units, the same in every step; one face.
+    expressions: Takes the place of unit where it says something. One a line, or between commas: an
+        Action Unit (12, L12) runs through all steps; a look (happiness) or FACS notation (6C+12D)
+        is one AU vector.
+    labels: One line for each AU vector.
+    """
+
     emits_vectors = True
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="AUA_AUSweep",
-            display_name="AU Sweep",
-            category=CATEGORY,
-            description="N AU vectors: one Action Unit, or several, from one intensity to another, "
-            "or a list of looks. Count AU Vectors sets the batch size of the latent: its pictures "
-            "then differ only in what is listed.",
-            search_aliases=[*ALIASES, "grid", "batch", "range", "interpolate", "looks", "list"],
+        return cls.schema(
+            "AU Sweep",
+            aliases=[*ALIASES, "grid", "batch", "range", "interpolate", "looks", "list"],
             inputs=[
                 io.Combo.Input(
-                    "unit",
-                    options=[_title(number) for number in ALL_UNITS],
-                    default=_title(12),
-                    tooltip="The Action Unit that changes.",
+                    "unit", options=[_title(number) for number in ALL_UNITS], default=_title(12)
                 ),
                 io.Float.Input(
                     "start", display_name="from", default=0.0, tooltip=RANGE_TOOLTIP, **RANGE
@@ -104,33 +107,17 @@ class AUSweep(Node):
                 io.Float.Input(
                     "stop", display_name="to", default=5.0, tooltip=RANGE_TOOLTIP, **RANGE
                 ),
-                io.Int.Input(
-                    "steps",
-                    default=6,
-                    min=1,
-                    max=4096,
-                    tooltip="How many AU vectors for each Action Unit, ends included.",
-                ),
-                AUVectorSocket.Input(
-                    "au_vector",
-                    optional=True,
-                    tooltip="The other Action Units, the same in every step; one face.",
-                ),
+                io.Int.Input("steps", default=6, min=1, max=4096),
+                AUVectorSocket.Input("au_vector", optional=True),
                 io.String.Input(
                     "expressions",
                     default="",
                     optional=True,
                     multiline=True,
                     placeholder=PLACEHOLDER,
-                    tooltip="Takes the place of unit where it says something. One a line, or "
-                    "between commas: an Action Unit (12, L12) runs through all steps; a look "
-                    "(happiness) or FACS notation (6C+12D) is one AU vector.",
                 ),
             ],
-            outputs=[
-                AUVectorSocket.Output(),
-                io.String.Output(display_name="labels", tooltip="One line for each AU vector."),
-            ],
+            outputs=[AUVectorSocket.Output(), io.String.Output(display_name="labels")],
         )
 
     @classmethod
@@ -149,6 +136,3 @@ class AUSweep(Node):
             others = tuple(other for other in au_vector.units if other not in sweep.units)
             sweep = au_vector.select(others, strict=False) + sweep if others else sweep
         return io.NodeOutput(sweep, "\n".join(labels))
-
-
-NODES = (AUVectorNode, AUSweep)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import logging
 
-from torch import Tensor
-
 from au_adapter.models.adapter import AUAdapter
 
 from .compat import ModelPatcher, model_sampling
@@ -24,9 +22,8 @@ UNRELATED = 0.5  # cosine of the keys; on its own base an adapter has nearly 1, 
 
 def base_warning(model: ModelPatcher, unet: SDUNet, adapter: AUAdapter) -> str:
     """A warning about this pair although the shapes fit; empty without one."""
-    warning = " ".join(
-        s for s in (_prediction(model, adapter), _weights(model, unet, adapter)) if s
-    )
+    warnings = (_prediction(model, adapter), _weights(model, unet, adapter))
+    warning = " ".join(filter(None, warnings))
     if warning:
         logger.warning("Apply AU-Adapter: %s", warning)
     return warning
@@ -48,8 +45,11 @@ def _prediction(model: ModelPatcher, adapter: AUAdapter) -> str:
 
 def _weights(model: ModelPatcher, unet: SDUNet, adapter: AUAdapter) -> str:
     path = next(iter(adapter.config.layers))
-    keys = _readable_weight(model, unet.weights[f"{path}.to_k.weight"])
-    similarity = None if keys is None else adapter.key_similarity(path, keys)
+    module = unet.weights[f"{path}.to_k.weight"].removesuffix(".weight")
+    keys = model.model.diffusion_model.get_submodule(module).weight
+    if keys is None or keys.is_meta or not keys.is_floating_point():
+        return ""  # ComfyUI keeps it elsewhere, or quantised
+    similarity = adapter.key_similarity(path, keys)
     if similarity is None or similarity > UNRELATED:
         return ""
     return (
@@ -58,12 +58,3 @@ def _weights(model: ModelPatcher, unet: SDUNet, adapter: AUAdapter) -> str:
         "AUs may do nothing sensible. Use the base that the adapter was trained on, or a "
         "fine-tuned version of it."
     )
-
-
-def _readable_weight(model: ModelPatcher, name: str) -> Tensor | None:
-    """A weight of the UNet, or None while ComfyUI keeps it elsewhere or quantised."""
-    module = model.model.diffusion_model.get_submodule(name.removesuffix(".weight"))
-    weight = module.weight
-    if weight is None or weight.is_meta or not weight.is_floating_point():
-        return None
-    return weight

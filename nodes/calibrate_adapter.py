@@ -6,37 +6,40 @@ from torch import Tensor
 
 from au_adapter.estimators.reading import ReadingSet
 from au_adapter.evaluation.fit_calibration import PRICE, changes, fit_calibration, observations
-from au_adapter.evaluation.plots import calibration_plot, sentence_picture
+from au_adapter.evaluation.plots import calibration_plot
 from au_adapter.facs import AUVector
 from au_adapter.models.adapter import AUAdapter
 
+from .au_evaluator import plot_or_reason
 from .compat import io, show_text
 from .node import Node
-from .sockets import CATEGORY, AUAdapterSocket, AUReadingSocket, AUVectorSocket
+from .sockets import AUAdapterSocket, AUReadingSocket, AUVectorSocket
 
 
 class CalibrateAUAdapter(Node):
+    """Gives an AU-Adapter the response curves that a sweep measured, so that a requested 3 measures
+    3 where AU Encoder has `calibrated` on.
+
+    au_adapter: The adapter that drew the sweep.
+    au_vector: What the sweep asked for, from AU Sweep: one vector for each picture. Each AU that
+        varies alone gets a curve.
+    au_reading: What AU Estimator read in the pictures of the sweep.
+    AU_ADAPTER: The same adapter with the curves added to those it had. Chain one node for each
+        sweep; Save AU-Adapter keeps them.
+    plot: Readings and curves.
+    """
+
     passes = "au_adapter"
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="AUA_CalibrateAUAdapter",
-            display_name="Calibrate AU-Adapter",
-            category=CATEGORY,
-            description="Gives an AU-Adapter the response curves that a sweep measured, so that a "
-            "requested 3 measures 3 where AU Encoder has `calibrated` on.",
-            search_aliases=["FACS", "action units", "response", "linear", "slider", "isotonic"],
+        return cls.schema(
+            "Calibrate AU-Adapter",
+            aliases=["FACS", "action units", "response", "linear", "slider", "isotonic"],
             inputs=[
-                AUAdapterSocket.Input("au_adapter", tooltip="The adapter that drew the sweep."),
-                AUVectorSocket.Input(
-                    "au_vector",
-                    tooltip="What the sweep asked for, from AU Sweep: one vector for each picture. "
-                    "Each AU that varies alone gets a curve.",
-                ),
-                AUReadingSocket.Input(
-                    "au_reading", tooltip="What AU Estimator read in the pictures of the sweep."
-                ),
+                AUAdapterSocket.Input("au_adapter"),
+                AUVectorSocket.Input("au_vector"),
+                AUReadingSocket.Input("au_reading"),
                 io.Image.Input(
                     "images",
                     optional=True,
@@ -45,14 +48,8 @@ class CalibrateAUAdapter(Node):
                     "one intensity.",
                 ),
             ],
-            outputs=[
-                AUAdapterSocket.Output(
-                    tooltip="The same adapter with the curves added to those it had. Chain one "
-                    "node for each sweep; Save AU-Adapter keeps them."
-                ),
-                io.Image.Output(display_name="plot", tooltip="Readings and curves."),
-            ],
-            hidden=[io.Hidden.unique_id],
+            outputs=[AUAdapterSocket.Output(), io.Image.Output(display_name="plot")],
+            shows_text=True,
         )
 
     @classmethod
@@ -67,17 +64,9 @@ class CalibrateAUAdapter(Node):
         newer = fit_calibration(au_vector, au_reading, costs=costs)
         older = au_adapter.calibration
         calibration = newer if older is None else older.joined(newer)
-        try:
-            plot = calibration_plot(newer, observations(au_vector, au_reading))
-        except RuntimeError as error:
-            plot = sentence_picture(str(error))
+        seen = observations(au_vector, au_reading)
+        plot = plot_or_reason(lambda: calibration_plot(newer, seen))
         silent = ", ".join(f"AU{unit}" for unit in newer.unresponsive())
         told = f"{silent} did not answer and stays as asked for" if silent else ""
-        return io.NodeOutput(
-            au_adapter.with_calibration(calibration),
-            plot,
-            ui=show_text(cls, told),
-        )
-
-
-NODES = (CalibrateAUAdapter,)
+        adapter = au_adapter.with_calibration(calibration)
+        return io.NodeOutput(adapter, plot, ui=show_text(cls, told))

@@ -21,6 +21,10 @@ class AUTokensCond(CONDRegular):
         return super().process_cond(batch_size, **kwargs)
 
 
+class AUTermsCond(AUTokensCond):
+    """What the tokens mean to all layers, [N, T, sum of C]; takes their place while sampling."""
+
+
 class AUMaskCond(CONDNoiseShape):
     """A mask [N, 1, H, W]; core crops it with areas once it has the latent's size."""
 

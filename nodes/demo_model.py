@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,24 +15,38 @@ from au_adapter.bundled import demo_folder
 from au_adapter.weights.adapter_files import load_adapter
 from au_adapter.weights.autoencoder_files import load_autoencoder
 
-from .compat import CLIP, TAESD, VAE, ModelPatcher, ModelType, io, model_management
-from .demo_text import build_clip
-from .diffusers_model import build_model
-from .latent_format import latents_of
+from .compat import (
+    CLIP,
+    TAESD,
+    VAE,
+    ClipTarget,
+    CLIPTextModel,
+    ModelPatcher,
+    ModelType,
+    SD1ClipModel,
+    SD1Tokenizer,
+    SDClipModel,
+    SDTokenizer,
+    io,
+    model_management,
+)
+from .diffusers_model import build_model, latents_of
 from .node import Node
-from .sockets import CATEGORY, AUAdapterSocket
+from .sockets import AUAdapterSocket
+
+PREFIX = "text_model."  # in core's names, and in those of older transformers
 
 
 class LoadDemoModel(Node):
+    """The model that comes with AU-Adapter: draws faces of 128 x 128 pixels on any machine in
+    seconds. For trying things; it knows rendered heads and little else.
+    """
+
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="AUA_LoadDemoModel",
-            display_name="Load Demo Model",
-            category=CATEGORY,
-            description="The model that comes with AU-Adapter: draws faces of 128 x 128 pixels on "
-            "any machine in seconds. For trying things; it knows rendered heads and little else.",
-            search_aliases=["FACS", "action units", "example", "tiny", "checkpoint"],
+        return cls.schema(
+            "Load Demo Model",
+            aliases=["FACS", "action units", "example", "tiny", "checkpoint"],
             inputs=[],
             outputs=[
                 io.Model.Output(),
@@ -93,4 +108,41 @@ def _read(folder: Path, name: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
     return json.loads(config.read_text(encoding="utf-8")), single
 
 
-NODES = (LoadDemoModel,)
+class OwnVocabularyTextModel(CLIPTextModel):
+    """Core's text model, which assumes CLIP's vocabulary, with a vocabulary of any size."""
+
+    def __init__(
+        self, config: dict[str, Any], dtype: torch.dtype, device: Any, operations: Any
+    ) -> None:
+        super().__init__(config, dtype, device, operations)
+        self.set_input_embeddings(
+            operations.Embedding(
+                config["vocab_size"], config["hidden_size"], dtype=dtype, device=device
+            )
+        )
+
+
+def build_clip(config: dict[str, Any], weights: dict[str, Tensor], tokenizer: Path) -> CLIP:
+    """A CLIP, in float32, from a CLIPTextModel's config and state dict and a tokenizer's folder.
+
+    Prompts are encoded to the last hidden state after the final norm, as diffusers does by default.
+    """
+    end = config["eos_token_id"]
+    text = partial(
+        SDClipModel,
+        textmodel_json_config=config,
+        model_class=OwnVocabularyTextModel,
+        special_tokens={"start": config["bos_token_id"], "end": end, "pad": end},
+        return_projected_pooled=False,
+    )
+    tokens = partial(
+        SDTokenizer, tokenizer_path=str(tokenizer), embedding_size=config["hidden_size"]
+    )
+    target = ClipTarget(
+        partial(SD1Tokenizer, tokenizer=tokens), partial(SD1ClipModel, clip_model=text)
+    )
+    size = sum(tensor.numel() for tensor in weights.values())
+    named = {PREFIX + name.removeprefix(PREFIX): tensor for name, tensor in weights.items()}
+    # The projection of the pooled state is unused, but must not be NaN.
+    named["text_projection.weight"] = torch.eye(config["hidden_size"])
+    return CLIP(target, parameters=size, state_dict=[named], model_options={"dtype": torch.float32})

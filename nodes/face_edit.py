@@ -29,7 +29,7 @@ from au_adapter.facs import AUVector
 
 from .compat import folder_paths, io, show_text
 from .node import Node
-from .sockets import CATEGORY, AUVectorSocket, FaceCropSocket, FaceLandmarksSocket
+from .sockets import AUVectorSocket, FaceCropSocket, FaceLandmarksSocket
 
 ALIASES = ["MagicFace", "expression", "face edit", "crop face", "FACS"]
 # The widget's words, which saved workflows hold, and the library's.
@@ -43,76 +43,53 @@ SMALL = 0.5  # a face that has to be enlarged to more than twice its size
 
 
 class PrepareMagicFace(Node):
+    """Finds a face in a photo and makes the two pictures that MagicFace reads: the face, and its
+    background with the jaw line.
+
+    image: A photo, or a batch of them; any size.
+    mask: Chooses the face that lies in it, instead of the number below.
+    face_landmarks: Faces that another node found in this photo (AU Estimator, Detect Face
+        Landmarks). Without it they are looked for here.
+    face: Which face of each photo, counted from 0 in the order below; -1 is all of them.
+    mask_rule: What becomes black in the background: the whole person, as the released weights were
+        trained, or the face alone, which keeps hair and clothes in place where a face fills the
+        photo.
+    order: In which order the faces are counted.
+    segmenter: What tells people from background: Google's segmenter, or the weights of BiSeNet that
+        MagicFace's own preparation uses, 79999_iter.pth in models/face_analysis.
+    size: Pixels of a side of the results; 512 is what MagicFace was trained with, 128 the bundled
+        one.
+    """
+
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="AUA_PrepareMagicFace",
-            display_name="Prepare MagicFace",
-            category=CATEGORY,
-            description="Finds a face in a photo and makes the two pictures that MagicFace reads: "
-            "the face, and its background with the jaw line.",
-            search_aliases=ALIASES,
+        files = folder_paths.get_filename_list(MODEL_FOLDER)
+        parsers = [name for name in files if name.endswith(PARSER_ENDINGS)]
+        return cls.schema(
+            "Prepare MagicFace",
+            aliases=ALIASES,
             inputs=[
-                io.Image.Input("image", tooltip="A photo, or a batch of them; any size."),
-                io.Mask.Input(
-                    "mask",
-                    optional=True,
-                    tooltip="Chooses the face that lies in it, instead of the number below.",
-                ),
-                FaceLandmarksSocket.Input(
-                    "face_landmarks",
-                    optional=True,
-                    tooltip="Faces that another node found in this photo (AU Estimator, Detect "
-                    "Face Landmarks). Without it they are looked for here.",
-                ),
-                io.Int.Input(
-                    "face",
-                    default=0,
-                    min=ALL_FACES,
-                    max=99,
-                    tooltip="Which face of each photo, counted from 0 in the order below; -1 is "
-                    "all of them.",
-                ),
-                io.Combo.Input(
-                    "mask_rule",
-                    options=list(RULES),
-                    tooltip="What becomes black in the background: the whole person, as the "
-                    "released weights were trained, or the face alone, which keeps hair and "
-                    "clothes in place where a face fills the photo.",
-                ),
-                io.Combo.Input(
-                    "order",
-                    options=list(ORDERS),
-                    advanced=True,
-                    tooltip="In which order the faces are counted.",
-                ),
+                io.Image.Input("image"),
+                io.Mask.Input("mask", optional=True),
+                FaceLandmarksSocket.Input("face_landmarks", optional=True),
+                io.Int.Input("face", default=0, min=ALL_FACES, max=99),
+                io.Combo.Input("mask_rule", options=list(RULES)),
+                io.Combo.Input("order", options=list(ORDERS), advanced=True),
                 io.Combo.Input(
                     "segmenter",
-                    options=_segmenters(),
+                    options=[GOOGLE, *parsers],
                     default=GOOGLE,
                     optional=True,
                     advanced=True,
-                    tooltip="What tells people from background: Google's segmenter, or the weights "
-                    "of BiSeNet that MagicFace's own preparation uses, 79999_iter.pth in "
-                    "models/face_analysis.",
                 ),
-                io.Int.Input(
-                    "size",
-                    default=512,
-                    min=64,
-                    max=1024,
-                    step=64,
-                    advanced=True,
-                    tooltip="Pixels of a side of the results; 512 is what MagicFace was trained "
-                    "with, 128 the bundled one.",
-                ),
+                io.Int.Input("size", default=512, min=64, max=1024, step=64, advanced=True),
             ],
             outputs=[
                 FaceCropSocket.Output(),
                 io.Image.Output(display_name="face"),
                 io.Image.Output(display_name="background"),
             ],
-            hidden=[io.Hidden.unique_id],
+            shows_text=True,
         )
 
     @classmethod
@@ -128,11 +105,11 @@ class PrepareMagicFace(Node):
         segmenter: str = GOOGLE,
     ) -> io.NodeOutput:
         pictures = in_colour(image)
-        frames = _faces(pictures, face_landmarks)
+        masks = None if mask is None else _masks(mask, pictures)
         chosen = [
             (index, one)
-            for index, faces in enumerate(frames)
-            for one in _choose(faces, index, face, order, _mask_of(mask, index, pictures))
+            for index, faces in enumerate(_faces(pictures, face_landmarks))
+            for one in _choose(faces, index, face, order, masks)
         ]
         people = _black(segmenter, mask_rule)
         crop, faces, backgrounds = prepare_faces(pictures.cpu(), chosen, size, people)
@@ -141,33 +118,27 @@ class PrepareMagicFace(Node):
 
 
 class PasteFace(Node):
+    """Puts an edited face back into its photo, at the photo's own size. Without a change of AUs the
+    photo itself comes out, and the sampler does not run.
+
+    image: The photo that went into Prepare MagicFace.
+    au_vector: The change that Apply MagicFace got.
+    feather: Width of the soft edge in % of the cut-out square's side; it lies inside the face's
+        mask. 0 is a hard edge.
+    edited: What MagicFace drew, from VAE Decode. Not computed without a change.
+    """
+
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="AUA_PasteFace",
-            display_name="Paste Face",
-            category=CATEGORY,
-            description="Puts an edited face back into its photo, at the photo's own size. Without "
-            "a change of AUs the photo itself comes out, and the sampler does not run.",
-            search_aliases=ALIASES,
+        return cls.schema(
+            "Paste Face",
+            aliases=ALIASES,
             inputs=[
-                io.Image.Input("image", tooltip="The photo that went into Prepare MagicFace."),
+                io.Image.Input("image"),
                 FaceCropSocket.Input("face_crop"),
-                AUVectorSocket.Input("au_vector", tooltip="The change that Apply MagicFace got."),
-                io.Float.Input(
-                    "feather",
-                    default=4.0,
-                    min=0.0,
-                    max=25.0,
-                    step=0.5,
-                    tooltip="Width of the soft edge in % of the cut-out square's side; it lies "
-                    "inside the face's mask. 0 is a hard edge.",
-                ),
-                io.Image.Input(
-                    "edited",
-                    lazy=True,
-                    tooltip="What MagicFace drew, from VAE Decode. Not computed without a change.",
-                ),
+                AUVectorSocket.Input("au_vector"),
+                io.Float.Input("feather", default=4.0, min=0.0, max=25.0, step=0.5),
+                io.Image.Input("edited", lazy=True),
             ],
             outputs=[io.Image.Output()],
         )
@@ -185,19 +156,24 @@ class PasteFace(Node):
         feather: float,
         edited: Tensor | None = None,
     ) -> io.NodeOutput:
-        _check_photo(image, face_crop)
+        if tuple(image.shape[1:3]) != face_crop.size or max(face_crop.pictures) >= len(image):
+            raise ValueError(
+                f"the IMAGE is {len(image)} picture(s) of {image.shape[2]} x {image.shape[1]} "
+                f"pixels, FACE_CROP is of {max(face_crop.pictures) + 1} of {face_crop.size[1]} x "
+                f"{face_crop.size[0]}: connect the photo that went into Prepare MagicFace."
+            )
         moved = changed_faces(au_vector)
         count = _edits(face_crop, moved, edited)
-        moved = moved.expand(count)
-        if len(face_crop) == 1 and count > 1:
-            image = image[[face_crop.pictures[0]]].repeat(count, 1, 1, 1)
-            face_crop = _repeated(face_crop, count)
+        places, faces = face_crop.pictures, range(count)
+        if len(face_crop) == 1 and count > 1:  # many changes of one face: as many photos
+            image = image[list(places)].repeat(count, 1, 1, 1)
+            places, faces = range(count), [0] * count
         if not moved.any():
             return io.NodeOutput(image)
         result = list(image)
-        for row in moved.nonzero().flatten().tolist():
-            place = face_crop.pictures[row]
-            square, mask = face_crop.squares[row], face_crop.masks[row]
+        for row in moved.expand(count).nonzero().flatten().tolist():
+            place, face = places[row], faces[row]
+            square, mask = face_crop.squares[face], face_crop.masks[face]
             result[place] = paste_square(result[place], edited[row], square, mask, feather / 100)
         return io.NodeOutput(torch.stack(result))
 
@@ -215,12 +191,6 @@ def _faces(pictures: Tensor, landmarks: dict[str, Any] | None) -> list[list[Face
     return FaceLandmarker(path).detect(pictures, levels=SEARCH_LEVELS)
 
 
-def _segmenters() -> list[str]:
-    """Google's segmenter, and every file that may hold BiSeNet."""
-    found = folder_paths.get_filename_list(MODEL_FOLDER)
-    return [GOOGLE, *(name for name in found if name.endswith(PARSER_ENDINGS))]
-
-
 def _black(segmenter: str, mask_rule: str) -> Callable[[Tensor], Tensor] | None:
     """The mask of what becomes black in the background; None for the outline of the mesh."""
     whole = mask_rule == RULES[0]
@@ -231,21 +201,19 @@ def _black(segmenter: str, mask_rule: str) -> Callable[[Tensor], Tensor] | None:
     return PersonSegmenter(locate(PERSON_SEGMENTER, folders=folders)).mask if whole else None
 
 
-def _mask_of(mask: Tensor | None, picture: int, pictures: Tensor) -> Tensor | None:
-    """The mask [H, W] of one picture, at its size."""
-    if mask is None:
-        return None
+def _masks(mask: Tensor, pictures: Tensor) -> Tensor:
+    """The mask of each picture, at its size, [P, H, W]."""
     mask = mask.reshape(-1, 1, *mask.shape[-2:]).float().cpu()
     if len(mask) not in (1, len(pictures)):
         raise ValueError(
             f"{len(mask)} masks for {len(pictures)} photos; give one, or one for each."
         )
-    one = mask[picture % len(mask)][None]
-    return interpolate(one, tuple(pictures.shape[1:3]), mode="bilinear")[0, 0]
+    sized = interpolate(mask, tuple(pictures.shape[1:3]), mode="bilinear")[:, 0]
+    return sized.expand(len(pictures), -1, -1)
 
 
 def _choose(
-    faces: list[Face], picture: int, number: int, order: str, mask: Tensor | None
+    faces: list[Face], picture: int, number: int, order: str, masks: Tensor | None
 ) -> list[Face]:
     """The faces of one picture to edit."""
     if not faces:
@@ -254,8 +222,8 @@ def _choose(
             "to the camera and at least a twentieth of the picture wide: crop closer, or connect "
             "FACE_LANDMARKS."
         )
-    if mask is not None:
-        return [_in_mask(faces, picture, mask)]
+    if masks is not None:
+        return [_in_mask(faces, picture, masks[picture])]
     ordered = choose.in_order(faces, ORDERS[order])
     if number == ALL_FACES:
         return ordered
@@ -303,15 +271,6 @@ def _notes(chosen: list[tuple[int, Face]], crop: FaceCrop, size: int) -> list[st
     return notes
 
 
-def _check_photo(image: Tensor, crop: FaceCrop) -> None:
-    if tuple(image.shape[1:3]) != crop.size or max(crop.pictures) >= len(image):
-        raise ValueError(
-            f"the IMAGE is {len(image)} picture(s) of {image.shape[2]} x "
-            f"{image.shape[1]} pixels, FACE_CROP is of {max(crop.pictures) + 1} of "
-            f"{crop.size[1]} x {crop.size[0]}: connect the photo that went into Prepare MagicFace."
-        )
-
-
 def _edits(crop: FaceCrop, moved: Tensor, edited: Tensor | None) -> int:
     """The number of edits; ValueError unless vectors, faces and pictures agree."""
     counts = {"AU vectors": len(moved), "faces": len(crop)}
@@ -324,12 +283,3 @@ def _edits(crop: FaceCrop, moved: Tensor, edited: Tensor | None) -> int:
             "Connect the FACE_CROP and AU vector that the edited pictures were made with."
         )
     return most
-
-
-def _repeated(crop: FaceCrop, count: int) -> FaceCrop:
-    """One face of one photo as the same face of `count` copies of the photo."""
-    squares, masks = crop.squares.repeat(count, 1), crop.masks.repeat(count, 1, 1)
-    return FaceCrop(tuple(range(count)), squares, masks, crop.size)
-
-
-NODES = (PrepareMagicFace, PasteFace)

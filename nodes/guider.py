@@ -10,7 +10,6 @@ from torch import Tensor
 from .compat import CFGGuider, ModelPatcher, io
 from .conditioning import Conditioning, has_tokens, without_tokens
 from .node import Node
-from .sockets import CATEGORY
 
 BEFORE, AFTER = "sampler_pre_cfg_function", "sampler_post_cfg_function"
 GUIDANCE = (BEFORE, AFTER, "sampler_cfg_function", "disable_cfg1_optimization")  # options
@@ -83,39 +82,31 @@ def _noting(options: dict[str, Any], positive: list[Tensor]) -> dict[str, Any]:
 
 
 class AUGuider(Node):
+    """Guidance of the AUs apart from that of the prompt, for SamplerCustomAdvanced. Different
+    scales cost a third prediction at each step.
+
+    model: From Apply AU-Adapter.
+    positive: From Apply AU-Adapter: with AUs.
+    negative: From Apply AU-Adapter.
+    text_cfg: How strongly the prompt guides, as CFG in KSampler. At 1 the negative is not run.
+    au_cfg: How strongly the AUs guide away from the neutral face. Equal to text CFG it is
+        FineFace's guidance in two predictions; otherwise there are three. 0 is the neutral face.
+    """
+
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="AUA_AUGuider",
-            display_name="AU Guider",
-            category=CATEGORY,
-            description="Guidance of the AUs apart from that of the prompt, for "
-            "SamplerCustomAdvanced. Different scales cost a third prediction at each step.",
-            search_aliases=["CFG", "guidance", "FineFace", "action units"],
+        return cls.schema(
+            "AU Guider",
+            aliases=["CFG", "guidance", "FineFace", "action units"],
             inputs=[
-                io.Model.Input("model", tooltip="From Apply AU-Adapter."),
-                io.Conditioning.Input("positive", tooltip="From Apply AU-Adapter: with AUs."),
-                io.Conditioning.Input("negative", tooltip="From Apply AU-Adapter."),
+                io.Model.Input("model"),
+                io.Conditioning.Input("positive"),
+                io.Conditioning.Input("negative"),
                 io.Float.Input(
-                    "text_cfg",
-                    display_name="text CFG",
-                    default=7.5,
-                    min=0.0,
-                    max=100.0,
-                    step=0.1,
-                    tooltip="How strongly the prompt guides, as CFG in KSampler. At 1 the negative "
-                    "is not run.",
+                    "text_cfg", display_name="text CFG", default=7.5, min=0.0, max=100.0, step=0.1
                 ),
                 io.Float.Input(
-                    "au_cfg",
-                    display_name="AU CFG",
-                    default=7.5,
-                    min=0.0,
-                    max=100.0,
-                    step=0.1,
-                    tooltip="How strongly the AUs guide away from the neutral face. Equal to text "
-                    "CFG it is FineFace's guidance in two predictions; otherwise there are three. "
-                    "0 is the neutral face.",
+                    "au_cfg", display_name="AU CFG", default=7.5, min=0.0, max=100.0, step=0.1
                 ),
             ],
             outputs=[io.Guider.Output()],
@@ -134,6 +125,3 @@ class AUGuider(Node):
         guider.set_conds(positive, negative)
         guider.set_cfg(text_cfg, au_cfg)
         return io.NodeOutput(guider)
-
-
-NODES = (AUGuider,)

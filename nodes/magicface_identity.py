@@ -9,19 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from au_adapter.models.magicface import MAGICFACE_UNITS, Features, KeysAndValues, project_identity
+from au_adapter.models.magicface import MAGICFACE_UNITS, Features, project_identity
 
-from .attention import Replacement, plain_attention
-from .compat import CallbacksMP, CONDRegular, ModelPatcher, UNetModel, WrappersMP
-from .sd_unet import block_key
+from .attention import Replacement, with_replacements
+from .compat import CallbacksMP, CONDRegular, ModelPatcher, WrappersMP
 
 KEY = "magicface"
 CHANGE, PHOTO = f"{KEY}.change", f"{KEY}.photo"  # names in CONDITIONING
+SEEN = f"{KEY}.seen"  # among the arguments of the UNet: keys and values by turns
 
 
 class PerPicture(CONDRegular):
@@ -42,13 +43,12 @@ class Identity:
     """MAGICFACE_ID: the ID encoder's features of P photos, and what is computed from them once.
 
     features: path of a transformer block in ComfyUI's UNet -> [P, L, C]. latents: of the photos,
-    [P, 4, H, W]. Keys, values and the background's latents are kept here for further edits, as long
-    as ComfyUI keeps the output of MagicFace ID Encoder.
+    [P, 4, H, W]. The background's latents are kept here for further edits, as long as ComfyUI keeps
+    the output of MagicFace ID Encoder.
     """
 
     features: Features
     latents: Tensor
-    _projected: tuple[tuple, KeysAndValues] | None = field(default=None, repr=False)
     _background: tuple[Any, Tensor, Tensor] | None = field(default=None, repr=False)
 
     @property
@@ -60,17 +60,6 @@ class Identity:
     def size(self) -> tuple[int, int]:
         """Height and width of the photos' latents."""
         return tuple(self.latents.shape[-2:])
-
-    def keys_and_values(self, network: UNetModel, version: tuple, like: Tensor) -> KeysAndValues:
-        """Keys and values of the denoising UNet, computed once until its weights change.
-
-        version: of those weights. like: a tensor with the UNet's device and dtype.
-        """
-        wanted = (id(network), *version, like.device, like.dtype)
-        if self._projected is None or self._projected[0] != wanted:
-            features = {path: feature.to(like) for path, feature in self.features.items()}
-            self._projected = wanted, project_identity(network, features)
-        return self._projected[1]
 
     def background(self, vae: Any, image: Tensor) -> Tensor:
         """Latents [P, 4, H, W] of the background pictures, encoded once per VAE and image."""
@@ -87,11 +76,15 @@ class AttendIdentity:
     previous: Replacement
     key: Tensor
     value: Tensor
+    rows: Tensor | None
 
     def __call__(self, q: Tensor, k: Tensor, v: Tensor, extra_options: dict[str, Any]) -> Tensor:
+        key, value = (
+            seen if self.rows is None else seen[self.rows] for seen in (self.key, self.value)
+        )
         k, v = (
             torch.cat([own, seen.expand(len(own), -1, -1)], 1)
-            for own, seen in ((k, self.key), (v, self.value))
+            for own, seen in ((k, key), (v, value))
         )
         # Perturbed-Attention Guidance returns the values, of which the first are its own.
         return self.previous(q, k, v, extra_options)[:, : q.shape[1]]
@@ -103,9 +96,11 @@ class IdentityWrappers:
 
     identity: Identity
     _model: ModelPatcher | None = None
+    _known: dict[tuple, list[Tensor]] = field(default_factory=dict)
 
     def attach(self, model: ModelPatcher) -> None:
         """Register the wrapper on `model`, which must be a clone."""
+        model.add_wrapper_with_key(WrappersMP.APPLY_MODEL, KEY, self.add_identity)
         model.add_wrapper_with_key(WrappersMP.DIFFUSION_MODEL, KEY, self.run_unet)
         model.add_callback_with_key(CallbacksMP.ON_PRE_RUN, KEY, self.begin)
         model.add_callback_with_key(CallbacksMP.ON_CLEANUP, KEY, self.end)
@@ -115,28 +110,47 @@ class IdentityWrappers:
         self._model = model
 
     def end(self, *_: Any) -> None:
-        """The run has ended or failed: keep the identity, but not the model."""
-        self._model = None
+        """The run has ended or failed: keep the identity, but nothing on the device."""
+        self._model, self._known = None, {}
+
+    def add_identity(self, executor: Callable, x: Tensor, *args: Any, **kwargs: Any) -> Any:
+        """One call of the MODEL, with the identity's keys and values among its arguments."""
+        model = executor.class_obj
+        like = x.new_empty(0, dtype=model.manual_cast_dtype or model.get_dtype())
+        kwargs[SEEN] = self._seen(model.diffusion_model, like)
+        return executor(x, *args, **kwargs)
 
     def run_unet(
-        self,
-        executor: Callable,
-        x: Tensor,
-        timesteps: Tensor | None = None,
-        context: Tensor | None = None,
-        y: Tensor | None = None,
-        control: Any = None,
-        transformer_options: dict[str, Any] | None = None,
+        self, executor: Callable, x: Tensor, timesteps: Any = None, context: Any = None,
+        y: Any = None, control: Any = None, transformer_options: dict[str, Any] | None = None,
         **kwargs: Any,
-    ) -> Any:
+    ) -> Any:  # fmt: skip
         """One call of the UNet, with identity in its self-attentions and AUs in its time."""
         network, options = executor.class_obj, transformer_options or {}
         change, photo = kwargs.pop(CHANGE, None), kwargs.pop(PHOTO, None)
         if change is None:  # a conditioning that did not pass Apply MagicFace: no change
             change = x.new_zeros(len(x), len(MAGICFACE_UNITS))
         options = _with_time_term(options, network.au_aug_mlp(change.to(x)))
-        options = self._with_identity(options, network, self._rows(photo, len(x)), x)
+        rows, seen = self._rows(photo, len(x)), kwargs.pop(SEEN, None)
+        if seen is None:  # a pack that calls the UNet by itself
+            seen = self._seen(network, x)
+        ours = {
+            f"{path}.attn1": partial(AttendIdentity, key=key, value=value, rows=rows)
+            for path, key, value in zip(self.identity.features, seen[::2], seen[1::2], strict=True)
+        }
+        options = with_replacements(options, network, ours)
         return executor(x, timesteps, context, y, control, options, **kwargs)
+
+    def _seen(self, network: nn.Module, like: Tensor) -> list[Tensor]:
+        """Keys and values of the identity by turns, computed once in a run until the UNet's weights
+        change. like: a tensor with the UNet's device and dtype."""
+        wanted = (id(network), *self._version(), like.device, like.dtype)
+        seen = self._known.get(wanted)
+        if seen is None:
+            features = {path: feature.to(like) for path, feature in self.identity.features.items()}
+            pairs = project_identity(network, features).values()
+            seen = self._known[wanted] = [each for pair in pairs for each in pair]
+        return seen
 
     def _rows(self, photo: Tensor | None, batch: int) -> Tensor | None:
         """The photo of each row; None when there is only one."""
@@ -149,19 +163,6 @@ class IdentityWrappers:
                 "positive and negative of Apply MagicFace."
             )
         return photo.reshape(batch)
-
-    def _with_identity(
-        self, options: dict[str, Any], network: UNetModel, rows: Tensor | None, x: Tensor
-    ) -> dict[str, Any]:
-        replaces = options.get("patches_replace", {})
-        found, ours = replaces.get("attn1", {}), {}
-        projected = self.identity.keys_and_values(network, self._version(), x)
-        for path, pair in projected.items():
-            block = block_key(f"{path}.attn1")
-            key, value = pair if rows is None else (seen[rows] for seen in pair)
-            previous = found.get(block) or found.get(block[:2]) or plain_attention
-            ours[block] = AttendIdentity(previous, key, value)
-        return {**options, "patches_replace": {**replaces, "attn1": {**found, **ours}}}
 
     def _version(self) -> tuple:
         """Identifies the UNet's weights, which LoRAs change, and hooks during a run."""

@@ -33,8 +33,7 @@ from .compat import (
     model_management,
     unet_to_diffusers,
 )
-from .diffusers_model import load_into, unet_config
-from .latent_format import latents_of
+from .diffusers_model import latents_of, load_into, unet_config
 
 logger = logging.getLogger("au_adapter")
 

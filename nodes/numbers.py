@@ -9,18 +9,17 @@ from au_adapter.facs import AUVector
 
 from .compat import io
 from .node import Node
-from .sockets import CATEGORY, AUReadingSocket, AUVectorSocket
+from .sockets import AUReadingSocket, AUVectorSocket
 
 
 class CountAUVectors(Node):
+    """How many faces an AU_VECTOR holds: the batch size that its pictures need."""
+
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="AUA_CountAUVectors",
-            display_name="Count AU Vectors",
-            category=CATEGORY,
-            description="How many faces an AU_VECTOR holds: the batch size that its pictures need.",
-            search_aliases=["batch size", "length", "number of pictures", "sweep"],
+        return cls.schema(
+            "Count AU Vectors",
+            aliases=["batch size", "length", "number of pictures", "sweep"],
             inputs=[AUVectorSocket.Input("au_vector")],
             outputs=[io.Int.Output(display_name="count")],
         )
@@ -31,22 +30,21 @@ class CountAUVectors(Node):
 
 
 class AUReadingJSON(Node):
+    """All readings as a text for programs, laid out as `au-adapter estimate --json` writes them:
+    every face of every picture with its box and AUs.
+
+    au_reading: From AU Estimator.
+    """
+
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="AUA_AUReadingJSON",
-            display_name="AU Reading JSON",
-            category=CATEGORY,
-            description="All readings as a text for programs, laid out as `au-adapter estimate "
-            "--json` writes them: every face of every picture with its box and AUs.",
-            search_aliases=["numbers", "export", "save text", "API", "AU12"],
-            inputs=[AUReadingSocket.Input("au_reading", tooltip="From AU Estimator.")],
+        return cls.schema(
+            "AU Reading JSON",
+            aliases=["numbers", "export", "save text", "API", "AU12"],
+            inputs=[AUReadingSocket.Input("au_reading")],
             outputs=[io.String.Output(display_name="json")],
         )
 
     @classmethod
     def execute(cls, au_reading: ReadingSet) -> io.NodeOutput:
         return io.NodeOutput(json.dumps(au_reading.to_dict()))
-
-
-NODES = (CountAUVectors, AUReadingJSON)

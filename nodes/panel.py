@@ -22,9 +22,8 @@ from au_adapter.facs import (
     parse_notation,
 )
 from au_adapter.facs.conflicts import KINDS
-from au_adapter.facs.looks import looks
-from au_adapter.facs.plain import PLACES, PLAIN_NAMES
-from au_adapter.facs.units import REFUSED, SET_B
+from au_adapter.facs.presets import looks
+from au_adapter.facs.units import PLACES, REFUSED, SET_B
 from au_adapter.weights.adapter_files import read_known_units
 
 from .au_adapter import adapter_path
@@ -61,7 +60,16 @@ def register() -> None:
 def facs_tables() -> dict[str, Any]:
     """Units, places, notation, conflicts and looks, as the panel reads them."""
     return {
-        "units": {number: _unit(number) for number in UNITS},
+        "units": {
+            number: {
+                "name": unit.name,
+                "plain": unit.plain or unit.name,
+                "seen": unit.seen,
+                "bilateral": unit.bilateral,
+                "lip": number in LIP_UNITS,
+            }
+            for number, unit in UNITS.items()
+        },
         "places": [{"name": name, "units": units} for name, units in PLACES.items()],
         "letters": LETTERS,
         "default_intensity": DEFAULT_INTENSITY,
@@ -74,13 +82,13 @@ def facs_tables() -> dict[str, Any]:
         "sets": {"set_a": SET_A, "set_b": SET_B},
         "looks": [
             {
-                "name": look.preset.name,
-                "other_names": look.other_names,
+                "name": look.name,
+                "other_names": other_names,
                 "group": look.group,
-                "source": look.preset.source,
-                "forms": _forms(look.preset),
+                "source": look.source,
+                "forms": _forms(look),
             }
-            for look in looks()
+            for look, other_names in looks()
         ],
     }
 
@@ -95,17 +103,6 @@ def known_by(query: Any) -> dict[str, Any]:
     path = demo_folder() / "adapter.safetensors" if bundled else adapter_path(query.get("file", ""))
     units, sides = read_known_units(path)
     return {"units": units, "sides": sides}
-
-
-def _unit(number: int) -> dict[str, Any]:
-    unit = UNITS[number]
-    return {
-        "name": unit.name,
-        "plain": PLAIN_NAMES.get(number, unit.name),
-        "seen": unit.seen,
-        "bilateral": unit.bilateral,
-        "lip": number in LIP_UNITS,
-    }
 
 
 def _forms(preset: Preset) -> dict[str, dict[str, float]]:

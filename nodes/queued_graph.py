@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from au_adapter.facs import AUVector
@@ -35,6 +36,17 @@ class QueuedGraph:
     def kind(self, key: str | None) -> type[io.ComfyNode] | None:
         """The class of a node of ours; None for another pack's, and where there is none."""
         return self.kinds.get(self.nodes.get(key, {}).get("class_type"))
+
+    def passes(self, key: str) -> bool:
+        """Whether a node hands on the weights that it gets, whatever else it changes."""
+        kind = self.kind(key)
+        return kind is not None and bool(kind.passes)
+
+    def weight_files(self, loader: str | None) -> tuple[Path, ...]:
+        """The files of a loader of ours; none for other nodes and where the graph does not tell."""
+        kind = self.kind(loader)
+        widgets = self.widgets(loader) if kind else {}
+        return () if kind is None or None in widgets.values() else kind.weight_files(**widgets)
 
     def link(self, key: str | None, name: str) -> tuple[str, int] | None:
         """The node, and which of its outputs, that is connected to an input of a node."""
@@ -77,20 +89,19 @@ class QueuedGraph:
                 yield name
 
     def vector(self, key: str | None, name: str) -> AUVector | None:
-        """The AU vector that an input will get, as far as constants determine it."""
-        link = self.link(key, name)
-        outputs = self._outputs(link[0]) if link else None
-        return None if outputs is None else outputs[link[1]]
-
-    def _outputs(self, key: str) -> tuple[Any, ...] | None:
-        """What a node that emits AU vectors will put out; each node is run once."""
-        kind = self.kind(key)
+        """The AU vector that an input will get, as far as constants determine it. Each node that
+        emits vectors is run once."""
+        if (link := self.link(key, name)) is None:
+            return None
+        source, output = link
+        kind = self.kind(source)
         if kind is None or not kind.emits_vectors:
             return None
-        if key not in self._vectors:
-            self._vectors[key] = None  # what a ring of nodes finds
-            self._vectors[key] = self._run(key, kind)
-        return self._vectors[key]
+        if source not in self._vectors:
+            self._vectors[source] = None  # what a ring of nodes finds
+            self._vectors[source] = self._run(source, kind)
+        outputs = self._vectors[source]
+        return None if outputs is None else outputs[output]
 
     def _run(self, key: str, kind: type[io.ComfyNode]) -> tuple[Any, ...] | None:
         schema, inputs = kind.define_schema(), self.widgets(key)
@@ -99,21 +110,22 @@ class QueuedGraph:
                 inputs[given.id] = self.vector(key, given.id)
             else:
                 _check_limits(given, inputs.get(given.id))
-        linked = (name for name, value in self.nodes[key]["inputs"].items() if _is_list(value))
-        if any(inputs[name] is None for name in linked):
+        given = self.nodes[key]["inputs"].items()
+        if any(isinstance(value, list) and inputs[name] is None for name, value in given):
             return None
         if schema.is_input_list:
             inputs = {name: [value] for name, value in inputs.items()}
         return kind.execute(**inputs).args
 
 
+def file_times(files: Iterable[Path]) -> tuple[int, ...]:
+    """When files were last changed: what is known of them holds until then."""
+    return tuple(file.stat().st_mtime_ns for file in files)
+
+
 def _is_link(value: Any) -> bool:
     """Whether the value of an input is the output of another node, and not a list of its own."""
     return isinstance(value, list) and len(value) == 2 and isinstance(value[0], str)
-
-
-def _is_list(value: Any) -> bool:
-    return isinstance(value, list)
 
 
 def _check_limits(given: Any, value: Any) -> None:

@@ -26,61 +26,49 @@ from au_adapter.facs import ALL_UNITS, SET_A, AUVector
 
 from .compat import ProgressBar, folder_paths, io, model_management, show_text, ui
 from .node import Node
-from .sockets import (
-    CATEGORY,
-    AUReadingSocket,
-    AUVectorSocket,
-    FaceLandmarksSocket,
-    FaceReaderSocket,
-)
+from .sockets import AUReadingSocket, AUVectorSocket, FaceLandmarksSocket, FaceReaderSocket
 
 LOGGER = logging.getLogger("au_adapter")
 ALIASES = ["FACS", "action units", "expression", "face", "LibreFace", "OpenFace", "emotion"]
 LANDMARKER, DEMO = FACE_LANDMARKER.names[0], "demo regressor"
 METHODS = {"trained on renders": "mesh", "blendshape table": "blendshapes"}
 UNIT_SETS = {"12 (set A)": SET_A, "17 (sets A and B)": ALL_UNITS, "all that it reads": None}
+NO_TRIANGLES = torch.empty(0, 3).long()
 SHOWN_PICTURES, SHOWN_AUS = 6, 5  # lines on the node, and AUs in each
 PRESENT = 0.5  # the intensity from which an AU is named
 CHUNK = 8  # pictures between two checks for interruption
 
 
 class LoadFaceReader(Node):
+    """What AU Estimator reads faces with: Google's face landmarker from models/face_analysis, or
+    the regressor of the bundled model.
+
+    file: face_landmarker.task finds and reads faces in any picture. The demo regressor takes the
+        whole picture for one of the bundled model's heads.
+    method: How points become Action Units: a network trained on rendered heads (22 units, sides
+        apart), or a table made by hand (12 units).
+    levels: 1 finds faces down to a fifth of the picture's longer side; each level more halves that
+        and takes about four times as long.
+    """
+
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="AUA_LoadFaceReader",
-            display_name="Load Face Reader",
-            category=CATEGORY,
-            description="What AU Estimator reads faces with: Google's face landmarker from "
-            "models/face_analysis, or the regressor of the bundled model.",
-            search_aliases=[*ALIASES, "landmarks", "mediapipe"],
+        found = [n for n in folder_paths.get_filename_list(MODEL_FOLDER) if n.endswith(".task")]
+        # The landmarker is among them even if it is missing: the node then says how to get it.
+        files = [*dict.fromkeys([LANDMARKER, *found]), DEMO]
+        return cls.schema(
+            "Load Face Reader",
+            aliases=[*ALIASES, "landmarks", "mediapipe"],
             inputs=[
-                io.Combo.Input(
-                    "file",
-                    options=_files(),
-                    default=LANDMARKER,
-                    tooltip="face_landmarker.task finds and reads faces in any picture. The demo "
-                    "regressor takes the whole picture for one of the bundled model's heads.",
-                ),
+                io.Combo.Input("file", options=files, default=LANDMARKER),
                 io.Combo.Input(
                     "method",
                     options=list(METHODS),
                     default=next(iter(METHODS)),
                     advanced=True,
                     optional=True,
-                    tooltip="How points become Action Units: a network trained on rendered heads "
-                    "(22 units, sides apart), or a table made by hand (12 units).",
                 ),
-                io.Int.Input(
-                    "levels",
-                    default=1,
-                    min=1,
-                    max=5,
-                    advanced=True,
-                    optional=True,
-                    tooltip="1 finds faces down to a fifth of the picture's longer side; each "
-                    "level more halves that and takes about four times as long.",
-                ),
+                io.Int.Input("levels", default=1, min=1, max=5, advanced=True, optional=True),
             ],
             outputs=[FaceReaderSocket.Output()],
         )
@@ -89,82 +77,61 @@ class LoadFaceReader(Node):
     def execute(
         cls, file: str, method: str = "trained on renders", levels: int = 1
     ) -> io.NodeOutput:
-        if file == DEMO:
-            device = model_management.get_torch_device()
-            return io.NodeOutput(open_estimator("demo").to(device))
         return io.NodeOutput(_open(file, METHODS[method], levels))
 
 
 def _open(file: str, name: str = "mesh", levels: int = 1) -> Estimator:
-    """An estimator on the landmarker's file."""
+    """An estimator on the landmarker's file, or the bundled one, on core's device."""
+    device = model_management.get_torch_device()
+    if file == DEMO:
+        return open_estimator("demo").to(device)
     folders = folder_paths.get_folder_paths(MODEL_FOLDER)
     # A file that is only in the download cache has no full path here, and is found there.
     path = folder_paths.get_full_path(MODEL_FOLDER, file)
-    reader = open_estimator(name, path, folders, levels)
-    return reader.to(model_management.get_torch_device())
-
-
-def _files() -> list[str]:
-    """The choices. The landmarker is among them even if it is missing: the node then says how to
-    get it."""
-    found = [n for n in folder_paths.get_filename_list(MODEL_FOLDER) if n.endswith(".task")]
-    return [*dict.fromkeys([LANDMARKER, *found]), DEMO]
+    return open_estimator(name, path, folders, levels).to(device)
 
 
 class AUEstimator(Node):
+    """Reads the Action Units of the faces in pictures: 0 absent .. 5 maximum, left and right of the
+    person apart.
+
+    image: One picture or a batch.
+    face_reader: From Load Face Reader. Without it: face_landmarker.task and the network trained on
+        rendered heads.
+    neutral: A photo of the same person, relaxed: brows that are always high, or corners of the
+        mouth that always hang, are then not taken for an expression.
+    face_landmarks: Faces found before, by this node or by Detect Face Landmarks (MediaPipe), in the
+        same pictures: they are not looked for again.
+    units: Which Action Units AU_VECTOR holds. An AU-Adapter takes only those that it was trained
+        on. AU_READING always holds all.
+    face: Which face of each picture AU_VECTOR holds, 0 being the surest.
+    AU_VECTOR: One face for each picture; relaxed where none is.
+    AU_READING: Every face of every picture, for AU Evaluator.
+    IMAGE: The pictures with faces and AUs drawn in.
+    """
+
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="AUA_AUEstimator",
-            display_name="AU Estimator",
-            category=CATEGORY,
-            description="Reads the Action Units of the faces in pictures: 0 absent .. 5 maximum, "
-            "left and right of the person apart.",
-            search_aliases=ALIASES,
+        return cls.schema(
+            "AU Estimator",
+            aliases=ALIASES,
             inputs=[
-                io.Image.Input("image", tooltip="One picture or a batch."),
-                FaceReaderSocket.Input(
-                    "face_reader",
-                    optional=True,
-                    tooltip="From Load Face Reader. Without it: face_landmarker.task and the "
-                    "network trained on rendered heads.",
-                ),
-                io.Image.Input(
-                    "neutral",
-                    optional=True,
-                    tooltip="A photo of the same person, relaxed: brows that are always high, or "
-                    "corners of the mouth that always hang, are then not taken for an expression.",
-                ),
-                FaceLandmarksSocket.Input(
-                    "face_landmarks",
-                    optional=True,
-                    tooltip="Faces found before, by this node or by Detect Face Landmarks "
-                    "(MediaPipe), in the same pictures: they are not looked for again.",
-                ),
+                io.Image.Input("image"),
+                FaceReaderSocket.Input("face_reader", optional=True),
+                io.Image.Input("neutral", optional=True),
+                FaceLandmarksSocket.Input("face_landmarks", optional=True),
                 io.Combo.Input(
-                    "units",
-                    options=list(UNIT_SETS),
-                    default=next(iter(UNIT_SETS)),
-                    optional=True,
-                    tooltip="Which Action Units AU_VECTOR holds. An AU-Adapter takes only those "
-                    "that it was trained on. AU_READING always holds all.",
+                    "units", options=list(UNIT_SETS), default=next(iter(UNIT_SETS)), optional=True
                 ),
-                io.Int.Input(
-                    "face",
-                    default=0,
-                    min=0,
-                    max=100,
-                    optional=True,
-                    tooltip="Which face of each picture AU_VECTOR holds, 0 being the surest.",
-                ),
+                io.Int.Input("face", default=0, min=0, max=100, optional=True),
             ],
             outputs=[
-                AUVectorSocket.Output(tooltip="One face for each picture; relaxed where none is."),
-                AUReadingSocket.Output(tooltip="Every face of every picture, for AU Evaluator."),
+                AUVectorSocket.Output(),
+                AUReadingSocket.Output(),
                 FaceLandmarksSocket.Output(),
-                io.Image.Output(tooltip="The pictures with faces and AUs drawn in."),
+                io.Image.Output(),
             ],
-            hidden=[io.Hidden.unique_id],
+            shows_text=True,
         )
 
     @classmethod
@@ -177,19 +144,35 @@ class AUEstimator(Node):
         units: str = "12 (set A)",
         face: int = 0,
     ) -> io.NodeOutput:
-        reader = face_reader or _default_reader(face_landmarks, neutral)
+        if face_reader is not None:
+            reader = face_reader
+        elif face_landmarks is not None and neutral is None:  # needs no file
+            reader = LandmarkEstimator(MeshMeasure(), None)
+        else:
+            reader = _open(LANDMARKER)
         if neutral is not None:
             reader = relative_to(reader, neutral)
+        can = abilities(reader)
         readings, frames = _read(reader, image, face_landmarks)
         seen = ReadingSet(reader.name, len(image), tuple(readings))
-        chosen = UNIT_SETS[units] or reader.units
-        summary = _summary(seen, face) + _unused(reader, face_landmarks) + _leading(seen, face)
+        summary = _summary(seen, face)
+        if face_landmarks is None:
+            triangles = reader.landmarker.geometry.triangles if can.landmarks else NO_TRIANGLES
+            face_landmarks = to_face_landmarks(frames, tuple(image.shape[1:3]), triangles)
+        elif not can.landmarks:
+            unused = (
+                f"FACE_LANDMARKS are not used, {reader.name} reads whole pictures: "
+                "disconnect one of both"
+            )
+            LOGGER.warning("AU Estimator: %s", unused)
+            summary += f"; {unused}"
+        summary += _leading(seen, face)
         show_text(cls, summary)
         return io.NodeOutput(
-            _vector(seen, chosen, face),
+            _vector(seen, UNIT_SETS[units] or reader.units, face),
             seen,
-            face_landmarks or _landmarks(reader, frames, image),
-            draw_readings(image, seen, frames, abilities(reader).weak),
+            face_landmarks,
+            draw_readings(image, seen, frames, can.weak),
             ui=ShownReadings(summary, seen),
         )
 
@@ -203,13 +186,6 @@ class ShownReadings(ui.PreviewText):
 
     def as_dict(self) -> dict[str, Any]:
         return {**super().as_dict(), "au_readings": (self.seen.to_dict(),)}
-
-
-def _default_reader(landmarks: dict[str, Any] | None, neutral: Tensor | None) -> LandmarkEstimator:
-    """The network trained on renders; with faces already found it needs no file."""
-    if landmarks is not None and neutral is None:
-        return LandmarkEstimator(MeshMeasure(), None)
-    return _open(LANDMARKER)
 
 
 def _read(
@@ -240,13 +216,6 @@ def _parts(images: Tensor) -> Iterator[tuple[int, Tensor]]:
         progress.update(len(part))
 
 
-def _landmarks(reader: Estimator, frames: list[list[Face]], images: Tensor) -> dict[str, Any]:
-    triangles = torch.empty(0, 3).long()
-    if abilities(reader).landmarks:
-        triangles = reader.landmarker.geometry.triangles
-    return to_face_landmarks(frames, tuple(images.shape[1:3]), triangles)
-
-
 def _vector(seen: ReadingSet, units: tuple[int, ...], face: int) -> AUVector:
     """One face of each picture, neutral where there is none."""
     rows = []
@@ -255,6 +224,22 @@ def _vector(seen: ReadingSet, units: tuple[int, ...], face: int) -> AUVector:
         aus = readings[face].aus if face < len(readings) else AUVector.zeros(units)
         rows.append(aus.select(units, strict=False))
     return AUVector.stack(rows) if rows else AUVector.zeros(units, 0)
+
+
+def _leading(seen: ReadingSet, face: int) -> str:
+    """The strongest AUs of the first pictures, a line each: "1: AU12 3.2, LAU2 2.1"."""
+    lines = []
+    for picture in range(min(seen.pictures, SHOWN_PICTURES)):
+        readings = seen.of(picture)
+        if face < len(readings):
+            aus = sorted(codes(readings[face].aus).items(), key=lambda entry: -entry[1])
+            strong = [
+                f"{code.rstrip('0123456789')}AU{code.lstrip('LR')} {value:.1f}"
+                for code, value in aus[:SHOWN_AUS]
+                if value >= PRESENT
+            ]
+            lines.append(f"\n{picture + 1}: {', '.join(strong) or 'at rest'}")
+    return "".join(lines)
 
 
 def _summary(seen: ReadingSet, face: int) -> str:
@@ -272,36 +257,5 @@ def _summary(seen: ReadingSet, face: int) -> str:
     return text
 
 
-def _leading(seen: ReadingSet, face: int) -> str:
-    """The strongest AUs of the first pictures, a line each: "1: AU12 3.2, AU6 2.1"."""
-    lines = []
-    for picture in range(min(seen.pictures, SHOWN_PICTURES)):
-        readings = seen.of(picture)
-        if face < len(readings):
-            aus = sorted(codes(readings[face].aus).items(), key=lambda entry: -entry[1])
-            strong = [f"{_code(code)} {value:.1f}" for code, value in aus if value >= PRESENT]
-            lines.append(f"\n{picture + 1}: {', '.join(strong[:SHOWN_AUS]) or 'at rest'}")
-    return "".join(lines)
-
-
-def _code(code: str) -> str:
-    """12 as AU12 and L12 as LAU12: the side comes first, as in FACS."""
-    return f"{code[0]}AU{code[1:]}" if code[0] in "LR" else f"AU{code}"
-
-
-def _unused(reader: Estimator, landmarks: dict[str, Any] | None) -> str:
-    """A warning where landmarks are connected to a reader that does not use them."""
-    if landmarks is None or abilities(reader).landmarks:
-        return ""
-    text = (
-        f"FACE_LANDMARKS are not used, {reader.name} reads whole pictures: disconnect one of both"
-    )
-    LOGGER.warning("AU Estimator: %s", text)
-    return f"; {text}"
-
-
 def _numbers(pictures: list[int]) -> str:
     return f"number {', '.join(map(str, pictures[:10]))}{', ...' if len(pictures) > 10 else ''}"
-
-
-NODES = (LoadFaceReader, AUEstimator)

@@ -14,12 +14,12 @@ class SDUNet:
     """The UNet of a MODEL as an adapter sees it.
 
     layers: diffusers path of each cross-attention ("...attn2") -> its inner channels C.
-    blocks: the same paths -> ComfyUI's key of the block. width: width of the text embedding.
-    weights: diffusers name of every weight -> ComfyUI's.
+    modules: the same paths -> ComfyUI's. width: width of the text embedding. weights: diffusers
+    name of every weight -> ComfyUI's.
     """
 
     layers: dict[str, int]
-    blocks: dict[str, BlockKey]
+    modules: dict[str, str]
     width: int
     weights: dict[str, str]
 
@@ -41,14 +41,15 @@ def read_unet(model: ModelPatcher) -> SDUNet:
     keys = {path: network.get_submodule(module).to_k for path, module in modules.items()}
     return SDUNet(
         layers={path: key.out_features for path, key in keys.items()},
-        blocks={path: block_key(module) for path, module in modules.items()},
+        modules=modules,
         width=next(iter(keys.values())).in_features,
         weights=names,
     )
 
 
 def block_key(module: str) -> BlockKey:
-    """input_blocks.4.1.transformer_blocks.0.attn2 -> ("input", 4, 0); the middle block is 0."""
+    """ComfyUI's key of a module's block: input_blocks.4.1.transformer_blocks.0.attn2 ->
+    ("input", 4, 0); the middle block is 0."""
     parts = module.split(".")
     kind = parts[0].split("_")[0]
     return kind, 0 if kind == "middle" else int(parts[1]), int(parts[-2])

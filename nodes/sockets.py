@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from .compat import io
 
-CATEGORY = "AU-Adapter"
-
 AUVectorSocket = io.Custom("AU_VECTOR")  # au_adapter.AUVector, N faces
 AUAdapterSocket = io.Custom("AU_ADAPTER")  # au_adapter.AUAdapter
 AUTokensSocket = io.Custom("AU_TOKENS")  # float32 [N, T, width]

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 from PIL import Image
-from torch import Tensor
 
 from au_adapter.data.pictures import read_picture
 from au_adapter.evaluation.plots import sentence_picture
@@ -21,9 +20,8 @@ from au_adapter.weights.adapter_files import load_adapter
 from .au_adapter import ADAPTER_FOLDER, ALIASES
 from .compat import ProgressBar, folder_paths, io, model_management, ui
 from .node import Node
-from .sockets import CATEGORY, AUAdapterSocket, LossMapSocket
-from .train_changes import fingerprint
-from .train_files import save_numbered, saved_as
+from .sockets import AUAdapterSocket, LossMapSocket
+from .train_files import fingerprint, save_numbered, saved_as
 from .train_request import BASES, DATA, ENCODERS, PRECISIONS, RUNS, UNIT_CHOICES, Request
 
 PREVIEW = 512  # pixels of the longer side, sent to the page
@@ -41,32 +39,90 @@ LOWER_VALIDATION = (
 
 
 class TrainAUAdapter(Node):
+    """Trains an AU-Adapter after FineFace on labelled faces, in a process of its own, and keeps it
+    in models/au_adapter. A run that was stopped goes on where it was. The help page says what is
+    not as in FineFace.
+
+    base: What the adapter is for: the bundled model, or a checkpoint of Stable Diffusion 1.5 or
+        2.1, which stays as it is.
+    data: Labelled faces: the 240 rendered ones that come along, or a folder inside ComfyUI's input
+        folder with pictures and labels.csv (columns file, caption, AU1, AU2, ... from 0 to 5), or
+        with shards of `au-adapter prepare` or `render`.
+    name: Of the file in models/au_adapter, which gets a number: my_adapter_00001. The same name
+        goes on with the same run.
+    batch_size: Faces worked on at once. What memory allows.
+    grad_accumulation_steps: Batches that make one step: 16 faces a step are 16 x 1, or 4 x 4 with a
+        quarter of the memory.
+    steps: Steps in all, those of an earlier run of this name included. FineFace: 20000.
+    learning_rate: 0.001 suits the bundled model, 0.0001 Stable Diffusion (FineFace). It rises over
+        the first steps and falls to a tenth over the last quarter of `steps`.
+    rank: Rank of the LoRA inside the adapter. FineFace: 32.
+    seed: Of the first weights, the noise and the order of faces.
+    training_dtype: What the networks compute in. The adapter itself is kept in fp32.
+    gradient_checkpointing: Compute activations twice instead of keeping them: less memory, a third
+        more time.
+    units: The Action Units that are learnt. An AU that the labels do not name is 0. Left and right
+        apart needs labels that tell them apart, as rendered faces have. Checks read no side apart,
+        and 17 AUs by Google's face landmarker.
+    validate_every: Steps between two checks: faces are drawn at fixed seeds and their AUs read, and
+        the adapter that answers best is the one that is kept. 0: no checks, and the last one is
+        kept.
+    existing_run: What to do with an earlier run of this name: go on with it up to `steps`, or
+        delete its state (not its adapters) and begin again.
+    encoder: How intensities become tokens (FineFace, Table 2). FineFace's own make one token of
+        all: res_mlp64, and on Stable Diffusion 1.5 res_mlp. individual makes one of each AU, so
+        that places of the picture attend to the AUs that move them; it learns faster on the bundled
+        model, and sides best.
+    loss_map: The loss of every step, for Plot Loss Graph.
+    report: Data, losses and the measured response, in Markdown.
+    pictures: The faces drawn at the last check: rows of no AU and each AU alone.
+    """
+
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="AUA_TrainAUAdapter",
-            display_name="Train AU-Adapter",
-            category=CATEGORY,
-            description="Trains an AU-Adapter after FineFace on labelled faces, in a process of "
-            "its own, and keeps it in models/au_adapter. A run that was stopped goes on where it "
-            "was. The help page says what is not as in FineFace.",
-            search_aliases=[*ALIASES, "training", "fine-tune", "LoRA", "dataset"],
-            is_output_node=True,
-            inputs=[*_subject_inputs(), *_core_inputs(), *_own_inputs()],
-            outputs=[
-                AUAdapterSocket.Output(),
-                LossMapSocket.Output(
-                    display_name="loss_map", tooltip="The loss of every step, for Plot Loss Graph."
+        return cls.schema(
+            "Train AU-Adapter",
+            aliases=[*ALIASES, "training", "fine-tune", "LoRA", "dataset"],
+            inputs=[
+                io.Combo.Input(
+                    "base",
+                    options=[BASES[0], *folder_paths.get_filename_list("checkpoints")],
+                    default=BASES[0],
                 ),
-                io.String.Output(
-                    display_name="report",
-                    tooltip="Data, losses and the measured response, in Markdown.",
+                io.Combo.Input(
+                    "data", options=[DATA[0], *folder_paths.get_input_subfolders()], default=DATA[0]
                 ),
-                io.Image.Output(
-                    display_name="pictures",
-                    tooltip="The faces drawn at the last check: rows of no AU and each AU alone.",
+                io.String.Input("name", default="my_adapter"),
+                io.Int.Input("batch_size", default=8, min=1, max=10000),
+                io.Int.Input("grad_accumulation_steps", default=1, min=1, max=1024),
+                io.Int.Input("steps", default=1000, min=2, max=1000000),
+                io.Float.Input(
+                    "learning_rate", default=0.001, min=0.0000001, max=1.0, step=0.0000001
+                ),
+                io.Int.Input("rank", default=32, min=1, max=128),
+                io.Int.Input("seed", default=0, min=0, max=2**48),
+                io.Combo.Input("training_dtype", options=list(PRECISIONS), default="bf16"),
+                io.Boolean.Input("gradient_checkpointing", default=False),
+                io.Combo.Input(
+                    "units", options=list(UNIT_CHOICES), default=next(iter(UNIT_CHOICES))
+                ),
+                io.Int.Input("validate_every", default=250, min=0, max=1000000),
+                io.Combo.Input("existing_run", options=list(RUNS), default=RUNS[0]),
+                io.Combo.Input(
+                    "encoder",
+                    options=list(ENCODERS),
+                    default=ENCODERS[0],
+                    optional=True,
+                    advanced=True,
                 ),
             ],
+            outputs=[
+                AUAdapterSocket.Output(),
+                LossMapSocket.Output(display_name="loss_map"),
+                io.String.Output(display_name="report"),
+                io.Image.Output(display_name="pictures"),
+            ],
+            is_output_node=True,
         )
 
     @classmethod
@@ -80,116 +136,9 @@ class TrainAUAdapter(Node):
             _forget(request.folder)
         model_management.unload_all_models()
         model_management.soft_empty_cache()
-        with _explained(request.folder):
+        with _explained():
             trained = _follow(request)
             return _output(request, trained)
-
-
-def _subject_inputs() -> list[io.Input]:
-    return [
-        io.Combo.Input(
-            "base",
-            options=[BASES[0], *folder_paths.get_filename_list("checkpoints")],
-            default=BASES[0],
-            tooltip="What the adapter is for: the bundled model, or a checkpoint of Stable "
-            "Diffusion 1.5 or 2.1, which stays as it is.",
-        ),
-        io.Combo.Input(
-            "data",
-            options=[DATA[0], *folder_paths.get_input_subfolders()],
-            default=DATA[0],
-            tooltip="Labelled faces: the 240 rendered ones that come along, or a folder inside "
-            "ComfyUI's input folder with pictures and labels.csv (columns file, caption, AU1, "
-            "AU2, ... from 0 to 5), or with shards of `au-adapter prepare` or `render`.",
-        ),
-        io.String.Input(
-            "name",
-            default="my_adapter",
-            tooltip="Of the file in models/au_adapter, which gets a number: my_adapter_00001. The "
-            "same name goes on with the same run.",
-        ),
-    ]
-
-
-def _core_inputs() -> list[io.Input]:
-    """The inputs of core's Train LoRA that the recipe has too, under the same names."""
-    return [
-        io.Int.Input(
-            "batch_size", default=8, min=1, max=10000,
-            tooltip="Faces worked on at once. What memory allows.",
-        ),
-        io.Int.Input(
-            "grad_accumulation_steps", default=1, min=1, max=1024,
-            tooltip="Batches that make one step: 16 faces a step are 16 x 1, or 4 x 4 with a "
-            "quarter of the memory.",
-        ),
-        io.Int.Input(
-            "steps", default=1000, min=2, max=1000000,
-            tooltip="Steps in all, those of an earlier run of this name included. FineFace: 20000.",
-        ),
-        io.Float.Input(
-            "learning_rate", default=0.001, min=0.0000001, max=1.0, step=0.0000001,
-            tooltip="0.001 suits the bundled model, 0.0001 Stable Diffusion (FineFace). It rises "
-            "over the first steps and falls to a tenth over the last quarter of `steps`.",
-        ),
-        io.Int.Input(
-            "rank", default=32, min=1, max=128,
-            tooltip="Rank of the LoRA inside the adapter. FineFace: 32.",
-        ),
-        io.Int.Input(
-            "seed", default=0, min=0, max=2**48,
-            tooltip="Of the first weights, the noise and the order of faces.",
-        ),
-        io.Combo.Input(
-            "training_dtype", options=list(PRECISIONS), default="bf16",
-            tooltip="What the networks compute in. The adapter itself is kept in fp32.",
-        ),
-        io.Boolean.Input(
-            "gradient_checkpointing", default=False,
-            tooltip="Compute activations twice instead of keeping them: less memory, a third more "
-            "time.",
-        ),
-    ]  # fmt: skip
-
-
-def _own_inputs() -> list[io.Input]:
-    return [
-        io.Combo.Input(
-            "units",
-            options=list(UNIT_CHOICES),
-            default=next(iter(UNIT_CHOICES)),
-            tooltip="The Action Units that are learnt. An AU that the labels do not name is 0. "
-            "Left and right apart needs labels that tell them apart, as rendered faces have. "
-            "Checks read no side apart, and 17 AUs by Google's face landmarker.",
-        ),
-        io.Int.Input(
-            "validate_every",
-            default=250,
-            min=0,
-            max=1000000,
-            tooltip="Steps between two checks: faces are drawn at fixed seeds and their AUs read, "
-            "and the adapter that answers best is the one that is kept. 0: no checks, and the last "
-            "one is kept.",
-        ),
-        io.Combo.Input(
-            "existing_run",
-            options=list(RUNS),
-            default=RUNS[0],
-            tooltip="What to do with an earlier run of this name: go on with it up to `steps`, or "
-            "delete its state (not its adapters) and begin again.",
-        ),
-        io.Combo.Input(
-            "encoder",
-            options=list(ENCODERS),
-            default=ENCODERS[0],
-            optional=True,
-            advanced=True,
-            tooltip="How intensities become tokens (FineFace, Table 2). FineFace's own make one "
-            "token of all: res_mlp64, and on Stable Diffusion 1.5 res_mlp. individual makes one of "
-            "each AU, so that places of the picture attend to the AUs that move them; it learns "
-            "faster on the bundled model, and sides best.",
-        ),
-    ]
 
 
 def _forget(folder: Path) -> None:
@@ -219,17 +168,15 @@ def _follow(request: Request) -> int:
         for event in training.events():
             model_management.throw_exception_if_processing_interrupted()
             if event is not None:
-                done += event["event"] == "step"
-                _show(bar, event)
+                kind = event["event"]
+                done += kind == "step"
+                if kind in ("start", "step"):
+                    bar.update_absolute(event["step"])
+                if kind == "validation":
+                    with Image.open(Path(event["pictures"]) / SHEET) as sheet:
+                        preview = ("JPEG", sheet.convert("RGB"), PREVIEW)
+                    bar.update_absolute(event["step"], preview=preview)
     return done
-
-
-def _show(bar: ProgressBar, event: Mapping[str, Any]) -> None:
-    if event["event"] in ("start", "step"):
-        bar.update_absolute(event["step"])
-    if event["event"] == "validation":
-        with Image.open(Path(event["pictures"]) / SHEET) as sheet:
-            bar.update_absolute(event["step"], preview=("JPEG", sheet.convert("RGB"), PREVIEW))
 
 
 def _output(request: Request, trained: int) -> io.NodeOutput:
@@ -251,20 +198,16 @@ def _output(request: Request, trained: int) -> io.NodeOutput:
         report += f"\n\nSaved as {file}"
     report += f" in models/{ADAPTER_FOLDER}"
     losses = {"loss": read_losses(request.folder)}
-    return io.NodeOutput(adapter, losses, report, _pictures(request), ui=ui.PreviewText(report))
-
-
-def _pictures(request: Request) -> Tensor:
-    """The latest sheet of validation, or a picture of a sentence that there is none."""
-    sheets = sorted((request.folder / "validation").glob(f"*/{SHEET}"))
-    if not sheets:
+    if sheets := sorted((request.folder / "validation").glob(f"*/{SHEET}")):
+        pictures = read_picture(sheets[-1])
+    else:
         every = request.validate_every
-        return sentence_picture(f"No faces were drawn yet: validate_every is {every}")
-    return read_picture(sheets[-1])
+        pictures = sentence_picture(f"No faces were drawn yet: validate_every is {every}")
+    return io.NodeOutput(adapter, losses, report, pictures, ui=ui.PreviewText(report))
 
 
 @contextmanager
-def _explained(folder: Path) -> Iterator[None]:
+def _explained() -> Iterator[None]:
     """Turn a failure of the training process into one sentence that says what to do here."""
     try:
         yield
@@ -277,6 +220,3 @@ def _explained(folder: Path) -> Iterator[None]:
                 "before is whole, and the same name goes on from there"
             )
         raise RuntimeError(text) from error
-
-
-NODES = (TrainAUAdapter,)

@@ -1,4 +1,5 @@
-"""Adapters that Train AU-Adapter saves in the model folder, and a note of the last one.
+"""The files of Train AU-Adapter: the adapters that it saves, a note of the last one, and whether
+anything has changed since.
 
 A run may go on after its node was interrupted, and saving may fail. So the node compares the run's
 adapter with the note to decide whether to save, and does not count steps.
@@ -6,10 +7,15 @@ adapter with the note to decide whether to save, and does not count steps.
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import re
+import uuid
+from contextlib import suppress
 from pathlib import Path
 
+from au_adapter.data.shards import PATTERN
 from au_adapter.disk import replacing
 from au_adapter.models.adapter import AUAdapter
 from au_adapter.training.errors import explained
@@ -17,6 +23,7 @@ from au_adapter.weights.adapter_files import adapter_hash, save_adapter
 
 from .au_adapter import ADAPTER_FOLDER
 from .compat import folder_paths
+from .train_request import RUNS, faces_folder, run_folder
 
 NOTE = "saved.json"  # in the folder of the run
 
@@ -70,3 +77,28 @@ def _read(run: Path) -> dict:
 
 def _models() -> Path:
     return Path(folder_paths.get_folder_paths(ADAPTER_FOLDER)[0])
+
+
+def fingerprint(data: str | None, name: str | None, existing_run: str | None) -> str:
+    """Equal where a run would do nothing: "go on" with the same faces, while the written file is
+    there. Always new for "begin again", and for an input that is None: ComfyUI asks before the node
+    that provides it has run.
+    """
+    if None in (data, name, existing_run) or existing_run == RUNS[1]:
+        return uuid.uuid4().hex
+    return f"{files_state(faces_folder(data))} {missing_file(run_folder(name))}"
+
+
+def files_state(folder: Path) -> str:
+    """A digest of the names, sizes and times of a folder's files, none of which is opened.
+
+    In a folder of shards only they count: a training keeps a cache beside them.
+    """
+    walk = (Path(parent, name) for parent, _, names in os.walk(folder) for name in names)
+    digest = hashlib.sha256()
+    for path in sorted(folder.glob(PATTERN)) or sorted(walk):
+        with suppress(FileNotFoundError):  # deleted meanwhile, or a broken link
+            found = path.stat()
+            digest.update(os.fsencode(path.relative_to(folder)))
+            digest.update(f"\0{found.st_size}\0{found.st_mtime_ns}\0".encode())
+    return digest.hexdigest()

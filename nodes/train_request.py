@@ -82,9 +82,12 @@ class Request:
 
     def arguments(self) -> list[str]:
         """The arguments of `au-adapter train`."""
+        recipe = "fineface"
+        if self.checkpoint:
+            recipe += f"-{find_family(self.checkpoint).name}"
         settings = [f"{name}={value}" for name, value in self._settings().items()]
         return [
-            *("--recipe", self._recipe(), "--data", str(self._faces()), "--steps", str(self.steps)),
+            *("--recipe", recipe, "--data", str(self._faces()), "--steps", str(self.steps)),
             *("--validate-every", str(self.validate_every)),
             *(("--estimator", "mesh") if self._landmarker() else ()),
             *(word for setting in settings for word in ("--set", setting)),
@@ -96,11 +99,6 @@ class Request:
         if landmarker := self._landmarker():
             found[FACE_LANDMARKER.variable] = str(landmarker)
         return found
-
-    def _recipe(self) -> str:
-        if self.checkpoint is None:
-            return "fineface"
-        return f"fineface-{find_family(self.checkpoint).name}"
 
     def _settings(self) -> dict[str, object]:
         base = {"base": self.checkpoint, "tokenizer": tokenizer_folder()}

@@ -14,7 +14,7 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from au_adapter.bundled import MAGICFACE
 from au_adapter.models.autoencoder import AutoencoderConfig, DemoAutoencoder
-from au_adapter.models.magicface import MagicFace, widened
+from au_adapter.models.magicface import MagicFace, widen_unet
 from au_adapter.training.tokenizer import END, START, write_tokenizer
 from au_adapter.weights.adapter_files import save_adapter
 from au_adapter.weights.autoencoder_files import save_autoencoder
@@ -43,7 +43,7 @@ def write_demo(folder: Path) -> Path:
 def write_magicface(folder: Path) -> Path:
     """Write a MagicFace for the text and latents of the bundled model, whose AUs can be seen."""
     unet = tiny_unet(SD21)
-    network = MagicFace(widened(unet), unet)
+    network = MagicFace(widen_unet(unet), unet)
     nn.init.normal_(network.au_encoder.linear.weight, std=0.3)
     return save_networks(network, folder / MAGICFACE)
 

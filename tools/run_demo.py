@@ -17,7 +17,7 @@ from PIL import Image
 
 from au_adapter.bundled import MAGICFACE, demo_folder, magicface_folder
 from au_adapter.estimators.bundled_regressor import ESTIMATOR, load_regressor, read_files
-from au_adapter.evaluation.contact_sheet import contact_sheet, picture_strip
+from au_adapter.evaluation.contact_sheet import contact_sheet, labelled_sheet
 from au_adapter.evaluation.records import Row
 from au_adapter.evaluation.response import full_error, prompted_error, response_curve, spearman
 from au_adapter.faces.locate import MODEL_FOLDER
@@ -211,7 +211,7 @@ def _strip(rows: list[Row], output: Path) -> Image.Image:
         if level == max(SWEEP_LEVELS)
     ]
     half = len(cells) // 2
-    return picture_strip([cells[:half], cells[half:]])
+    return labelled_sheet([cells[:half], cells[half:]])
 
 
 def _row(

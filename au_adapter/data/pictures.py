@@ -42,6 +42,18 @@ class PictureError(ValueError):
     """A picture that cannot be read; the text names it and says why."""
 
 
+class _Clamped(io.BufferedReader):
+    """A file of which a read takes no more memory than the file is long: damaged headers promise
+    gigabytes, and Python makes room for them first."""
+
+    def __init__(self, path: Path):
+        super().__init__(io.FileIO(path))
+        self.length = os.fstat(self.fileno()).st_size
+
+    def read(self, size: int | None = -1) -> bytes:
+        return super().read(size if size is None else min(size, self.length))
+
+
 class PictureFolder:
     """The pictures of a folder, by the names and numbers that a table has for them."""
 
@@ -104,8 +116,8 @@ def opened_picture(source: Path | bytes, name: object = None) -> Iterator[Image.
     name, for a file that is damaged, none of FORMATS or too large, then or while it is decoded."""
     name = source if name is None else name
     try:
-        stream = io.BytesIO(source) if isinstance(source, bytes) else source
-        with Image.open(stream, formats=FORMATS) as picture:
+        stream = io.BytesIO(source) if isinstance(source, bytes) else _Clamped(source)
+        with stream, Image.open(stream, formats=FORMATS) as picture:
             _refuse_large(picture.size, name)
             yield picture
     except PictureError:

@@ -21,21 +21,18 @@ from ..load_object import load_object
 from .method import Editor, Generator, OnStep, OpenPhoto
 
 __all__ = [
-    "EDITORS",
-    "GENERATORS",
-    "Editor",
-    "Generator",
-    "OnStep",
-    "OpenPhoto",
-    "open_editor",
+    "EDITORS", "GENERATORS", "Editor", "Generator", "OnStep", "OpenPhoto", "open_editor",
     "open_generator",
-]
+]  # fmt: skip
 
 # Name -> the function that opens it; its keyword arguments are the method's options.
 GENERATORS = {
     "au-adapter": "au_adapter.methods.adapter_generator:open_adapter",
     "words": "au_adapter.methods.words_generator:open_words",
     "base": "au_adapter.methods.base_generator:open_base",
+    "lora-text": "au_adapter.methods.baselines:open_lora_text",
+    "lora-au": "au_adapter.methods.baselines:open_lora_au",
+    "dreambooth": "au_adapter.methods.baselines:open_dreambooth",
 }
 EDITORS = {
     "magicface": "au_adapter.methods.magicface_editor:open_magicface",

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.swa_utils import AveragedModel
 
+from ..disk import damage_named
 from .recipe import Recipe
 
 FINGERPRINT = 8  # numbers of each frozen weight that tell one base from another
@@ -57,8 +58,12 @@ class Checkpoint:
     def restore(self, path: Path) -> int:
         """Restore the state in a file and return its step. ValueError where the file belongs to
         another kind of run; nothing has changed then."""
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        self._check(state, path)
+        with damage_named(path, "Delete it to begin again, or choose another output folder"):
+            state = torch.load(path, map_location="cpu", weights_only=True)
+            self._check(state, path)
+            return self._restore(state)
+
+    def _restore(self, state: Mapping[str, Any]) -> int:
         self.recipe.module.load_state_dict(state["module"], strict=False)
         if self.average is not None and state["average"] is not None:
             self.average.load_state_dict(state["average"], strict=False)
@@ -88,13 +93,10 @@ class Checkpoint:
                     f"{self.identity[name]}: choose another output folder, or the {name} that it "
                     "was started with"
                 )
-        frozen = self._frozen()
+        frozen, known = self._frozen(), state.get("frozen", {})
         # Close, not equal: the base may be loaded in another precision.
-        if not all(
-            torch.allclose(values, frozen[name], rtol=0.01, atol=1e-6)
-            for name, values in state.get("frozen", {}).items()
-            if name in frozen
-        ):
+        same = [torch.allclose(known[n], frozen[n], 0.01, 1e-6) for n in known if n in frozen]
+        if not all(same):
             raise ValueError(
                 f"{path} is the state of a run on another base of the same shape, or from another "
                 "start: choose another output folder, or the base and start that this one had"

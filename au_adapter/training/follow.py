@@ -101,8 +101,11 @@ class Training:
                 continue
             if line is None:
                 break
-            event = _read_event(line)
-            if event is None:
+            try:
+                event = json.loads(line)
+            except json.JSONDecodeError:
+                event = None
+            if not isinstance(event, dict) or "event" not in event:  # of some library
                 logger.info("the training says: %s", line.rstrip())
             elif event["event"] == "error":
                 failed = event
@@ -148,12 +151,3 @@ class Training:
                 + " / ".join(lines[-LAST_LINES:]),
                 "crash",
             )
-
-
-def _read_event(line: str) -> Mapping[str, Any] | None:
-    """The event in a line; None where a library wrote to standard output too."""
-    try:
-        event = json.loads(line)
-    except json.JSONDecodeError:
-        return None
-    return event if isinstance(event, dict) and "event" in event else None

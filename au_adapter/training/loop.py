@@ -32,7 +32,7 @@ from ..processes import launched_processes
 from .checkpoint import Checkpoint
 from .modes import checkpoint_gradients, evaluating
 from .progress import quiet
-from .recipe import Recipe, Report, Share, SharingRecipe, TellingRecipe, Validate
+from .recipe import Recipe, Report, Share, SharingRecipe, Validate
 from .run_files import (
     DESCRIPTION,
     append_row,
@@ -201,8 +201,12 @@ class Trainer:
                 event = {"event": "step", "step": self.step, "loss": losses[-1].item()}
                 self.report({**event, "seconds": seconds})
             if self.step % self.settings.log_every == 0:
-                rate = (time.monotonic() - started) / len(losses)
-                self._log(torch.stack(losses).mean().item(), rate)
+                if self.accelerator.is_main_process:
+                    loss, rate = torch.stack(losses).mean().item(), time.monotonic() - started
+                    row = {"step": self.step, "loss": loss}
+                    row["seconds_per_step"] = round(rate / len(losses), 4)
+                    append_row(self.output / "log.jsonl", row)
+                    logger.info("step %d  loss %.5f  %.3f s/step", *row.values())
                 losses, started = [], time.monotonic()
             validates = self._validation_due()
             if validates or self.step % self.settings.save_every == 0:
@@ -253,12 +257,6 @@ class Trainer:
             losses.append(loss.detach())
         return torch.stack(losses).mean()
 
-    def _log(self, loss: float, seconds: float) -> None:
-        if self.accelerator.is_main_process:
-            row = {"step": self.step, "loss": loss, "seconds_per_step": round(seconds, 4)}
-            append_row(self.output / "log.jsonl", row)
-            logger.info("step %(step)d  loss %(loss).5f  %(seconds_per_step).3f s/step", row)
-
     def _save(self) -> None:
         """Write checkpoint and result beside the old ones, then swap them in."""
         self._require_finite()
@@ -279,8 +277,7 @@ class Trainer:
         described = {"step": self.step, "settings": asdict(self.settings), **self.about}
         if measures is not None:
             described["measures"] = measures
-        if isinstance(self.recipe, TellingRecipe):
-            self.recipe.provenance = described
+        self.recipe.provenance = described
         self.recipe.save(self.trained(), fresh)
         (fresh / DESCRIPTION).write_text(json.dumps(described, indent=1))
         replace_folder(fresh, self.output / name)

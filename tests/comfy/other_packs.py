@@ -4,6 +4,10 @@ IPAdapter_plus, InstantID and PuLID replace cross-attention block by block under
 Where a replacement sits already, they call its `add` with one callback more and its arguments; a
 replacement of theirs attends to the text and then adds what every callback returns.
 
+Attention Couple repeats the pictures of a batch before the text's attention, once for each region's
+text, and adds them up by their masks behind it. Reference ControlNet runs the blocks by itself and
+does not say the precision of their attention.
+
 AnimateDiff Evolved puts a function of its own in the place of core's while it samples. It announces
 in the transformer options which frames a window has, and calls the functions after guidance only.
 """
@@ -149,3 +153,80 @@ def sliding(scene: Scene, length: int) -> Scene:
     model.add_wrapper_with_key(WrappersMP.OUTER_SAMPLE, "slide", _sample_windows)
     model.add_wrapper_with_key(WrappersMP.CALC_COND_BATCH, "slide", SlidingWindows(length))
     return replace(scene, model=model)
+
+
+@dataclass
+class AttentionCouple:
+    """Two functions around the text's attention: the positive's pictures once for its own text and
+    once for each region's, [1, L, width]; masks [regions + 1, H, W] add up to 1."""
+
+    texts: list[Tensor]
+    masks: Tensor
+    in_turn: bool = False  # the copies of a picture beside each other, not batch after batch
+
+    def patch(self, scene: Scene) -> Scene:
+        model = scene.model.clone()
+        model.set_model_attn2_patch(self.before)
+        model.set_model_attn2_output_patch(self.behind)
+        return replace(scene, model=model)
+
+    def before(self, query: Tensor, context: Tensor, value: Tensor, extra_options: dict) -> tuple:
+        sides, copies = extra_options["cond_or_uncond"], len(self.texts) + 1
+        queries, contexts = [], []
+        for side, q, text in zip(
+            sides, query.chunk(len(sides)), context.chunk(len(sides)), strict=True
+        ):
+            if side == 1:
+                queries.append(q)
+                contexts.append(text)
+                continue
+            texts = [text, *(each.expand_as(text) for each in self.texts)]
+            spread = [q] * copies
+            stack = torch.stack if self.in_turn else torch.cat
+            arguments = {"dim": 1} if self.in_turn else {}
+            queries.append(stack(spread, **arguments).reshape(-1, *q.shape[1:]))
+            contexts.append(stack(texts, **arguments).reshape(-1, *text.shape[1:]))
+        contexts = torch.cat(contexts)
+        return torch.cat(queries), contexts, contexts
+
+    def behind(self, out: Tensor, extra_options: dict) -> Tensor:
+        sides, copies = extra_options["cond_or_uncond"], len(self.texts) + 1
+        size = extra_options["activations_shape"][-2:]
+        masks = torch.nn.functional.interpolate(self.masks[:, None], size)
+        masks = masks.reshape(copies, 1, -1, 1)
+        one = len(out) // (sum(1 if side == 1 else copies for side in sides))
+        parts = []
+        for side in sides:
+            count = one * (1 if side == 1 else copies)
+            part, out = out[:count], out[count:]
+            if side != 1:
+                shape = (one, copies) if self.in_turn else (copies, one)
+                part = part.reshape(*shape, *part.shape[1:])
+                part = (part.transpose(0, 1) if self.in_turn else part) * masks
+                part = part.sum(0)
+            parts.append(part)
+        return torch.cat(parts)
+
+
+def without_precision(scene: Scene) -> Scene:
+    """The scene behind a node that runs the blocks by itself."""
+
+    def run(executor: Callable, *args: Any, **kwargs: Any) -> Any:
+        *args, options = args
+        replaces = {
+            name: {block: _untold(replacement) for block, replacement in found.items()}
+            for name, found in options.get("patches_replace", {}).items()
+        }
+        return executor(*args, {**options, "patches_replace": replaces}, **kwargs)
+
+    model = scene.model.clone()
+    model.add_wrapper_with_key(WrappersMP.DIFFUSION_MODEL, "reference", run)
+    return replace(scene, model=model)
+
+
+def _untold(replacement: Callable) -> Callable:
+    def call(q: Tensor, k: Tensor, v: Tensor, extra_options: dict) -> Tensor:
+        told = {name: value for name, value in extra_options.items() if name != "attn_precision"}
+        return replacement(q, k, v, told)
+
+    return call

@@ -17,7 +17,7 @@ from torch import Tensor
 import nodes as core
 from au_adapter import AUVector
 from au_adapter.bundled import MAGICFACE, load_diffusers_pipeline
-from au_adapter.models.magicface import MagicFace, widened
+from au_adapter.models.magicface import MagicFace, widen_unet
 from au_adapter.weights.autoencoder_files import save_colours
 from au_adapter.weights.magicface_files import DENOISING, ID_ENCODER, save_networks
 from tools.pack_bundled import pack
@@ -99,7 +99,7 @@ def test_four_channels_of_the_bundled_autoencoder_are_not_stable_diffusions(
 
 def test_a_packed_magicface_of_these_latents_edits(folder: Path) -> None:
     unet = demo_unet(CHANNELS)
-    save_networks(MagicFace(widened(unet), unet), folder / "magicface.safetensors")
+    save_networks(MagicFace(widen_unet(unet), unet), folder / "magicface.safetensors")
     pack(folder / "packed", magicface=folder)
     file = folder / "packed" / "magicface" / MAGICFACE
     (text,) = core.CLIPTextEncode().encode(load_clip(folder), "a young man")

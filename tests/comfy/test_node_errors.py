@@ -104,3 +104,18 @@ def test_a_number_beyond_its_widget_is_not_computed() -> None:
     with pytest.raises(ValueError, match="steps is 1000000, not from 1 to 4096"):
         describe(nodes)
     assert add_record({"prompt": nodes}) == {"prompt": nodes}
+
+
+def test_a_docstring_that_explains_what_a_node_does_not_have_is_refused() -> None:
+    class Explained(Node):
+        """A node.
+
+        face: Which one.
+        """
+
+        @classmethod
+        def define_schema(cls) -> io.Schema:
+            return cls.schema("Explained", aliases=[], inputs=[], outputs=[])
+
+    with pytest.raises(ValueError, match="^Explained: the docstring explains face, which it"):
+        Explained.define_schema()

@@ -13,7 +13,7 @@ import comfy.ops
 import comfy.sd
 import pytest
 import torch
-from au_adapter_pack.nodes.sd_unet import read_unet
+from au_adapter_pack.nodes.sd_unet import BlockKey, block_key, read_unet
 from comfy.ldm.modules.attention import optimized_attention
 from comfy_extras.nodes_freelunch import FreeU_V2
 from comfy_extras.nodes_pag import PerturbedAttentionGuidance
@@ -47,7 +47,12 @@ def predictions(scene: Scene, trajectory: dict[int, Tensor]) -> Tensor:
 
 
 def with_image(scene: Scene, adapter: ImageAdapter) -> Scene:
-    return replace(scene, model=adapter.patch(scene.model, read_unet(scene.model).blocks))
+    return replace(scene, model=adapter.patch(scene.model, blocks_of(scene)))
+
+
+def blocks_of(scene: Scene) -> dict[str, BlockKey]:
+    modules = read_unet(scene.model).modules
+    return {path: block_key(module) for path, module in modules.items()}
 
 
 def equation_5(scene: Scene, image: ImageAdapter, strength: float) -> Scene:
@@ -57,7 +62,7 @@ def equation_5(scene: Scene, image: ImageAdapter, strength: float) -> Scene:
     tokens = torch.cat([adapter.encode(AUVector.parse(SMILE)), adapter.encode_zero()])
     replaces = {
         block: _sum_of_three(adapter, path, tokens, strength, image.arguments(path))
-        for path, block in read_unet(scene.model).blocks.items()
+        for path, block in blocks_of(scene).items()
     }
     model.model_options["transformer_options"]["patches_replace"] = {"attn2": replaces}
     return replace(scene, model=model)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from au_adapter_pack.nodes.compat import folder_paths
 from au_adapter_pack.nodes.diffusers_model import build_model
-from au_adapter_pack.nodes.sd_unet import read_unet
+from au_adapter_pack.nodes.sd_unet import block_key, read_unet
 from comfy.model_base import SDXL
 from diffusers import UNet2DConditionModel
 from sampling import Scene, first_step, run
@@ -49,9 +49,9 @@ def test_every_block_of_a_deep_transformer_is_found(unet: UNet2DConditionModel) 
     assert isinstance(scene(unet).model.model, SDXL) and seen.width == sum(WIDTHS)
     expected = {n: m.to_v.out_features for n, m in unet.named_modules() if n.endswith("attn2")}
     assert seen.layers == expected and len(expected) == 46
-    assert len(set(seen.blocks.values())) == 46
+    assert len(set(map(block_key, seen.modules.values()))) == 46
     deep = "mid_block.attentions.0.transformer_blocks.9.attn2"
-    assert seen.blocks[deep] == ("middle", 0, 9)
+    assert block_key(seen.modules[deep]) == ("middle", 0, 9)
 
 
 @pytest.mark.parametrize(

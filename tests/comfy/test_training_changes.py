@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from au_adapter_pack.nodes.compat import folder_paths
 from au_adapter_pack.nodes.train_adapter import TrainAUAdapter
-from au_adapter_pack.nodes.train_changes import files_state
+from au_adapter_pack.nodes.train_files import files_state
 from labelled_faces import write_faces, write_picture
 from test_training_request import WIDGETS
 

@@ -158,10 +158,10 @@ def test_another_file_than_stable_diffusion_is_named_with_the_node(
 
 @pytest.mark.parametrize("kind", ["MemoryError", "CheckMemoryError", "killed"])
 def test_what_to_lower_depends_on_whether_faces_were_drawn(folders: Path, kind: str) -> None:
-    with pytest.raises(RuntimeError) as step, _explained(folders):
+    with pytest.raises(RuntimeError) as step, _explained():
         raise TrainingError("no memory", kind)
     assert "the memory is used up. Lower batch_size" in str(step.value)
-    with pytest.raises(RuntimeError) as check, _explained(folders):
+    with pytest.raises(RuntimeError) as check, _explained():
         raise TrainingError("no memory", kind, checking=True)
     said = str(check.value)
     assert said.startswith("the memory is used up in a check. Set validate_every")

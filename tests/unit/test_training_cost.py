@@ -38,9 +38,8 @@ def loss_on_meta() -> AdapterLoss:
             unet=unet, vae=AutoencoderKL(**blocks, **sides), text_encoder=CLIPTextModel(text),
             scheduler=DDPMScheduler(beta_schedule="scaled_linear"),
         )  # fmt: skip
-        return AdapterLoss(FAMILY, pipeline, True, AUAdapter.for_unet(unet, lora_rank=32)).to(
-            "meta"
-        )
+        adapter = AUAdapter.for_unet(unet, lora_rank=32)
+        return AdapterLoss(FAMILY, pipeline, True, adapter=adapter).to("meta")
 
 
 def one_face() -> dict[str, torch.Tensor]:
