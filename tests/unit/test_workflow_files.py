@@ -11,6 +11,7 @@ from shipped import (
     DRAWN,
     FOREIGN,
     NAMES,
+    NODE_IDS,
     TRAINING,
     WORKFLOWS,
     api_graph,
@@ -22,11 +23,6 @@ from shipped import (
 from tools.server import ROOT
 from tools.templates import TEMPLATES, TITLES, page_graph
 
-OWN_NODES = {
-    name
-    for path in (ROOT / "nodes").glob("*.py")
-    for name in re.findall(r'node_id="(AUA_\w+)"', path.read_text(encoding="utf-8"))
-}
 TITLE = 30  # height of a node's title, above its place
 AFTER_SEED = "control_after_generate"  # a widget of the page that is no input of the node
 COUNTED_ON = {("PrimitiveInt", "value"), ("AUA_AUProtocol", "number")}  # numbers with that as well
@@ -111,7 +107,7 @@ def test_missing_models_are_offered_with_folder_and_hash() -> None:
 def test_every_node_of_ours_exists(name: str) -> None:
     for node in page_graph(name).values():
         if node["class_type"].startswith("AUA_"):
-            assert node["class_type"] in OWN_NODES
+            assert node["class_type"] in NODE_IDS
             page = ROOT / "web" / "docs" / f"{node['class_type']}.md"
             assert page.is_file()
 
