@@ -11,6 +11,7 @@ FaceLandmarksSocket = io.Custom("FACE_LANDMARKS")  # core's own; see au_adapter.
 FaceReaderSocket = io.Custom("FACE_READER")  # an Estimator: pictures -> Readings
 MagicFaceIDEncoderSocket = io.Custom("MAGICFACE_ID_ENCODER")  # MODEL of MagicFace's ID encoder
 MagicFaceIDSocket = io.Custom("MAGICFACE_ID")  # nodes.magicface_identity.Identity, P photos
+VQAUFaceSocket = io.Custom("VQ_AUFACE")  # nodes.sample_vqauface.LoadedVQAUFace
 AUEditNetSocket = io.Custom("AUEDITNET")  # nodes.apply_aueditnet.LoadedAUEditNet
 FaceLatentSocket = io.Custom("FACE_LATENT")  # au_adapter.methods.wplus_editing.FaceLatent, N faces
 FaceCropSocket = io.Custom("FACE_CROP")  # au_adapter.faces.squares.FaceCrop, F faces

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from ..data.tables import spreadsheet_text
-from ..disk import damage_named
+from ..disk import damage_named, write_text
 from ..estimators.reading import TURNED
 from ..facs.vector import AUVector
 from ..metrics import UnitScore, au_mse, change_target, mean_score, per_unit
@@ -161,12 +161,12 @@ class Report:
         return text.getvalue()
 
     def write(self, folder: str | Path, name: str = "report") -> list[Path]:
-        """NAME.md, NAME.json and NAME.csv in `folder`."""
+        """NAME.md, NAME.json and NAME.csv in `folder`, each whole or not at all."""
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         texts = {"md": self.markdown(), "json": self.json(), "csv": self.csv()}
         for ending, text in texts.items():
-            (folder / f"{name}.{ending}").write_text(text, encoding="utf-8")
+            write_text(folder / f"{name}.{ending}", text)
         return [folder / f"{name}.{ending}" for ending in texts]
 
 
@@ -259,7 +259,8 @@ def _scores(
     for i, column in enumerate(header.scored):
         if (of := prompted[:, i]).any():
             table += per_unit(target[of, i, None], measured[of, i, None], [column])
-    table += [mean_score(table)] if table else []
+    if table:  # the mean counts the rows that ask for any of the AUs
+        table.append(replace(mean_score(table), count=int(prompted.any(1).sum())))
     values, over_all, some = {}, (au_mse(target, measured), len(rows)), prompted.any(1)
     if header.scale == "change" or prompted.all():
         values["au_mse"] = over_all

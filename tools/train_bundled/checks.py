@@ -18,6 +18,7 @@ from .base_check import check_base
 from .magicface_check import check_magicface
 from .plan import DRAWS, FRAMING, STAGES
 from .regressor_check import check_regressor
+from .vqauface_check import check_codec, check_vqauface
 from .work import Workshop, training_seconds
 
 Check = Callable[[Workshop, Path], dict[str, float]]
@@ -75,6 +76,15 @@ def _aueditnet(shop: Workshop, sheet: Path) -> dict[str, float]:
     return check_aueditnet(*results, shop.renders("held_out_scenes"), sheet)
 
 
+def _vqauface_codec(shop: Workshop, sheet: Path) -> dict[str, float]:
+    return check_codec(shop.result("vqauface_codec"), shop.renders("held_out"), sheet)
+
+
+def _vqauface(shop: Workshop, sheet: Path) -> dict[str, float]:
+    results = (shop.result(name) for name in ("vqauface", "regressor"))
+    return check_vqauface(*results, shop.renders("held_out_references"), sheet)
+
+
 CHECKS: dict[str, Check] = {
     "autoencoder": _autoencoder,
     "base": _base,
@@ -88,6 +98,8 @@ CHECKS: dict[str, Check] = {
     "wplus": _wplus("wplus"),
     "wplus_sharp": _wplus("wplus_sharp"),
     "aueditnet": _aueditnet,
+    "vqauface_codec": _vqauface_codec,
+    "vqauface": _vqauface,
 }
 
 

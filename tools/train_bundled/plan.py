@@ -58,6 +58,11 @@ DRAWS = {
         "au", 12_000, 109, 40_000, images_per_identity=8, neutral_first=True, one_scene=True
     ),
     "regressor": Draw("au", 8000, seed=105, first_identity=2_000_000),
+    # A relaxed face, then others of the person in the same light: what VQ-AUFace draws from what.
+    "references": Draw(
+        "au", 8000, 111, 50_000, images_per_identity=4, units=SET_A_AND_B,
+        neutral_first=True, one_scene=True,
+    ),
     # Seen by no stage: the checks at the end of each.
     "held_out": Draw("expressive", 500, seed=106, first_identity=3_000_000),
     "held_out_base": Draw("base", 1000, seed=108, first_identity=3_200_000),
@@ -65,7 +70,11 @@ DRAWS = {
     "held_out_scenes": Draw(
         "au", 400, 110, 3_300_000, images_per_identity=8, neutral_first=True, one_scene=True
     ),
-}
+    "held_out_references": Draw(
+        "au", 400, 112, 3_400_000, images_per_identity=4, units=SET_A_AND_B,
+        neutral_first=True, one_scene=True,
+    ),
+}  # fmt: skip
 FRAMING = {"zoom": 0.72, "lower": 0.35}  # of aligned faces: tighter and lower than FFHQ's
 
 STAGES = {
@@ -192,5 +201,30 @@ STAGES = {
         needs={"wplus": "wplus_sharp", "estimator": "teacher"},
         options={"width": 96, "hidden": 192, "labels": 32, "neutral_weight": 0.5},
         checked_on=("held_out_scenes",),
+    ),
+    # About two hours of one core each. Sizes: au_adapter/models/vqauface, which fill 15 MB.
+    "vqauface_codec": Stage(
+        "vq-auface-codec",
+        draws=("expressive", "references"),
+        settings={
+            "steps": 13_000, "batch_size": 8, "learning_rate": 1e-3, "warmup_steps": 100,
+            "decay_steps": 6000, "seed": 8, "save_every": 250,
+        },
+        # A discriminator makes pictures sharper and less like the original; here likeness counts.
+        options={
+            "adversarial": 0.0, "edges": 1.0, "anatomical": 0.02, "anatomy_from": 2000, "lanes": 2,
+        },
+        needs={"anatomy": "regressor"},
+    ),
+    "vqauface": Stage(
+        "vq-auface",
+        draws=("references",),
+        settings={
+            "steps": 6000, "batch_size": 8, "learning_rate": 6e-4, "warmup_steps": 200,
+            "decay_steps": 2500, "average_decay": 0.998, "seed": 9, "save_every": 250,
+        },
+        needs={"codec": "vqauface_codec"},
+        options={"units": list(SET_A_AND_B), "lanes": 2},
+        checked_on=("held_out_references",),
     ),
 }  # fmt: skip

@@ -36,6 +36,8 @@ RECIPES: dict[str, tuple[str, str, str | None]] = {
     "regressor": ("regressor_recipe", "RegressorRecipe", None),
     "siamese": ("siamese_recipe", "SiameseRecipe", None),
     "wplus": ("wplus_recipe", "WPlusRecipe", None),
+    "vq-auface": ("vqauface_recipe", "VQAUFaceRecipe", None),
+    "vq-auface-codec": ("vqauface_codec_recipe", "VQAUFaceCodecRecipe", None),
 }
 
 
