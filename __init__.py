@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 WEB_DIRECTORY = "./web"
-MODEL_FOLDERS = ("au_adapter", "magicface", "face_analysis", "vq_auface")
+MODEL_FOLDERS = ("au_adapter", "aueditnet", "magicface", "face_analysis", "vq_auface")
 
 
 def _import_library() -> None:

@@ -114,7 +114,7 @@ class Tables:
             return self.codecs[name]
         anatomy = {"anatomy": str(self.regressor)} if name == "anatomy" else {}
         told = {**self.size.codec, **anatomy}
-        return train("vqauface-codec", [self.data], self.work / f"codec-{name}", **told)
+        return train("vq-auface-codec", [self.data], self.work / f"codec-{name}", **told)
 
     def cell(self, name: str, seed: int) -> dict[str, Any]:
         """The numbers of a cell, measured once."""
@@ -124,7 +124,7 @@ class Tables:
         if found.is_file():
             return json.loads(found.read_text(encoding="utf-8"))
         told = {**self.size.network, **options, "codec": str(self.codec(codec)), "seed": seed}
-        result = train("vqauface", [self.data], folder, **told)
+        result = train("vq-auface", [self.data], folder, **told)
         measured = self.measure(load_vqauface(result / MODEL_FILE))
         write_json(found, measured)
         return measured

@@ -24,7 +24,7 @@ from .node import Node
 from .sockets import AUReadingSocket, AUReportSocket, AUVectorSocket, FaceReaderSocket
 
 SCALES = {"intensities": "absolute", "changes of the source": "change"}
-ALIASES = ["metrics", "measure", "report", "FACS", "action units", "CLIP-I", "LPIPS", "MSE"]
+ALIASES = ["FACS", "action units", "metrics", "measure", "report"]
 NAME_TOKEN = "%aus%"
 
 
@@ -51,7 +51,8 @@ class AUEvaluator(Node):
     def define_schema(cls) -> io.Schema:
         return cls.schema(
             "AU Evaluator",
-            aliases=ALIASES,
+            family="read and measure",
+            aliases=[*ALIASES, "CLIP-I", "LPIPS", "MSE"],
             inputs=[
                 io.Image.Input("images"),
                 AUVectorSocket.Input("au_vector"),
@@ -134,6 +135,7 @@ class SaveAUReport(Node):
     def define_schema(cls) -> io.Schema:
         return cls.schema(
             "Save AU Report",
+            family="read and measure",
             aliases=[*ALIASES, "CSV", "JSON", "export"],
             inputs=[
                 AUReportSocket.Input("au_report"),

@@ -15,7 +15,12 @@ SLIDER = {"min": 0.0, "max": 5.0, "step": 0.1}
 SLIDER_TOOLTIP = "0 = absent, 1 trace .. 5 maximum (FACS A..E)."
 RANGE = {"min": -10.0, "max": 10.0, "step": 0.1}  # beyond 0..5 an adapter extrapolates
 RANGE_TOOLTIP = f"{SLIDER_TOOLTIP} Below 0 and above 5 extrapolates."
-ALIASES = ["FACS", "action units", "expression", "face", "smile", "frown", "emotion"]
+# Search words: of all nodes that hold an expression, and of AU Vector alone.
+ALIASES = ["FACS", "action units", "expression", "face"]
+FOUND_BY = [
+    *("facial expression", "smile", "frown", "wink", "squint", "pout", "muscle", "sliders"),
+    *("eyebrow", "brow", "eyes", "eyelid", "cheek", "nose", "mouth", "lips", "chin", "jaw"),
+]
 
 
 def _title(number: int) -> str:
@@ -51,7 +56,8 @@ class AUVectorNode(Node):
     def define_schema(cls) -> io.Schema:
         return cls.schema(
             "AU Vector",
-            aliases=ALIASES,
+            family="expression",
+            aliases=[*ALIASES, *FOUND_BY, *(f"AU{unit}" for unit in ALL_UNITS)],
             inputs=[
                 *map(_slider, SET_A),
                 *map(_slider, SET_B_EXTRA),
@@ -91,7 +97,8 @@ class AUSweep(Node):
     def define_schema(cls) -> io.Schema:
         return cls.schema(
             "AU Sweep",
-            aliases=[*ALIASES, "grid", "batch", "range", "interpolate"],
+            family="expression",
+            aliases=[*ALIASES, "grid", "batch", "range", "strengths", "interpolate", "looks"],
             inputs=[
                 io.Combo.Input(
                     "unit", options=[_title(number) for number in ALL_UNITS], default=_title(12)

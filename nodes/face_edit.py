@@ -31,7 +31,6 @@ from .compat import folder_paths, io, show_text
 from .node import Node
 from .sockets import AUVectorSocket, FaceCropSocket, FaceLandmarksSocket
 
-ALIASES = ["MagicFace", "expression", "face edit", "crop face", "FACS"]
 # The widget's words, which saved workflows hold, and the library's.
 ORDERS = dict(zip(("largest first", "left to right", "surest first"), choose.ORDERS, strict=True))
 GOOGLE = "selfie segmenter"
@@ -67,7 +66,8 @@ class PrepareMagicFace(Node):
         parsers = [name for name in files if name.endswith(PARSER_ENDINGS)]
         return cls.schema(
             "Prepare MagicFace",
-            aliases=ALIASES,
+            family="edit a photo",
+            aliases=["FACS", "face edit", "crop face", "find face"],
             inputs=[
                 io.Image.Input("image"),
                 io.Mask.Input("mask", optional=True),
@@ -132,7 +132,8 @@ class PasteFace(Node):
     def define_schema(cls) -> io.Schema:
         return cls.schema(
             "Paste Face",
-            aliases=ALIASES,
+            family="edit a photo",
+            aliases=["face edit", "crop face", "uncrop", "composite"],
             inputs=[
                 io.Image.Input("image"),
                 FaceCropSocket.Input("face_crop"),

@@ -24,12 +24,12 @@ from au_adapter.faces import FACE_LANDMARKER, Face, from_face_landmarks, to_face
 from au_adapter.faces.locate import MODEL_FOLDER
 from au_adapter.facs import ALL_UNITS, SET_A, AUVector
 
+from .au_vector import ALIASES
 from .compat import ProgressBar, folder_paths, io, model_management, show_text, ui
 from .node import Node
 from .sockets import AUReadingSocket, AUVectorSocket, FaceLandmarksSocket, FaceReaderSocket
 
 LOGGER = logging.getLogger("au_adapter")
-ALIASES = ["FACS", "action units", "expression", "face", "LibreFace", "OpenFace", "emotion"]
 LANDMARKER, DEMO = FACE_LANDMARKER.names[0], "demo regressor"
 METHODS = {"trained on renders": "mesh", "blendshape table": "blendshapes"}
 UNIT_SETS = {"12 (set A)": SET_A, "17 (sets A and B)": ALL_UNITS, "all that it reads": None}
@@ -56,7 +56,8 @@ class LoadFaceReader(Node):
         files = [*dict.fromkeys([LANDMARKER, *found]), DEMO]
         return cls.schema(
             "Load Face Reader",
-            aliases=[*ALIASES, "landmarks", "mediapipe"],
+            family="models and training",
+            aliases=["FACS", "action units", "face detector", "landmarks", "mediapipe"],
             inputs=[
                 io.Combo.Input("file", options=files, default=LANDMARKER),
                 io.Combo.Input(
@@ -112,7 +113,8 @@ class AUEstimator(Node):
     def define_schema(cls) -> io.Schema:
         return cls.schema(
             "AU Estimator",
-            aliases=ALIASES,
+            family="read and measure",
+            aliases=[*ALIASES, "read expression", "recognise emotion", "LibreFace", "OpenFace"],
             inputs=[
                 io.Image.Input("image"),
                 FaceReaderSocket.Input("face_reader", optional=True),

@@ -60,7 +60,7 @@ class LoadVQAUFace(Node):
                     "file",
                     options=files,
                     default=VQAUFACE,
-                    tooltip="A file that `au-adapter train --recipe vqauface` wrote, with its "
+                    tooltip="A file that `au-adapter train --recipe vq-auface` wrote, with its "
                     f"codec in it. {VQAUFACE} knows the heads that this project renders.",
                 ),
             ],

@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 
 from au_adapter.bundled import (
+    AUEDITNET,
     FOLDER_VARIABLE,
     MAGICFACE,
     VQAUFACE,
+    aueditnet_folder,
     demo_folder,
     magicface_folder,
     vqauface_folder,
@@ -51,6 +53,9 @@ NODE_IDS = {
     "AUA_PrepareMagicFace": "Prepare MagicFace",
     "AUA_MagicFaceIDEncoder": "MagicFace ID Encoder",
     "AUA_ApplyMagicFace": "Apply MagicFace",
+    "AUA_LoadAUEditNet": "Load AUEditNet",
+    "AUA_InvertFace": "Invert Face",
+    "AUA_ApplyAUEditNet": "Apply AUEditNet",
     "AUA_PasteFace": "Paste Face",
     "AUA_LoadVQAUFace": "Load VQ-AUFace",
     "AUA_SampleVQAUFace": "Sample VQ-AUFace",
@@ -59,6 +64,8 @@ NODE_IDS = {
 NAMES = sorted(path.stem for path in (WORKFLOWS / "api").glob("*.json"))
 # What the bundled model draws: how many pictures, and of which width and height.
 PICTURES = {
+    "aueditnet_edit": 3,
+    "aueditnet_transfer": 4,
     "au_animation": 1,
     "au_evaluate": 2,
     "au_generate": 1,
@@ -120,6 +127,10 @@ def shipped_server(base: Path, caching: bool = False) -> Iterator[ComfyServer]:
             from tiny_demo import write_magicface
 
             write_magicface(base / "models" / "magicface")
+        if not (aueditnet_folder() / AUEDITNET).is_file():
+            from tiny_wplus import write_shipped
+
+            write_shipped(base / "models" / "aueditnet")
         if not (vqauface_folder() / VQAUFACE).is_file():
             from tiny_vqauface import write_vqauface
 

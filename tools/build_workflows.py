@@ -40,6 +40,8 @@ CARDS = {
     "au_sd21": "Stable Diffusion 2.1\n+ FineFace\n\nyour checkpoint,\ntwelve muscles",
     "au_sd15": "Stable Diffusion 1.5\n+ FineFace\n\nyour checkpoint,\ntwelve muscles",
     "au_sd15_ipadapter": "SD 1.5 + FineFace\n+ IP-Adapter\n\ntext, a person,\nan expression",
+    "aueditnet_edit": "AUEditNet\n\na face by numbers,\nat once",
+    "aueditnet_transfer": "AUEditNet\n\nthe expression\nof another face",
     "magicface_edit": "MagicFace\n\na photo,\nthe same person,\nanother expression",
 }
 
@@ -181,6 +183,24 @@ ARRANGEMENTS: dict[str, list[list[Group]]] = {
         [Group("4. Expression: move the sliders", ("4",), GREEN)],
         [Group("5. Draw it", ("5", "6", "8", "9"), VIOLET)],
         [Group("6. The picture", ("10",), BLUE)],
+    ],
+    "aueditnet_edit": [
+        [NOTE],
+        [Group("1. Models", ("1", "2"), GREY), Group("2. Who", ("13", "14", "15"), BLUE)],
+        [Group("3. A photo", ("16", "17", "18"), BLUE)],
+        [Group("4. What the face shall show", ("4",), GREEN)],
+        [Group("5. Its code, found once", ("5", "9"), VIOLET)],
+        [Group("6. Edit it, paste it back", ("6", "7"), VIOLET), Group("7. After", ("8",), BLUE)],
+    ],
+    "aueditnet_transfer": [
+        [NOTE, Group("1. Models", ("1", "2"), GREY)],
+        [Group("2. Who is edited", ("13", "14", "15"), BLUE), Group("", ("16", "17"))],
+        [Group("3. The photo", ("18",), BLUE), Group("4. Another person", ("22",), BLUE)],
+        [Group("5. What the other does", ("23",), GREEN)],
+        [Group("6. The other photo", ("24", "25", "27", "28", "29"), BLUE)],
+        [Group("7. Their codes", ("5", "9", "10"), VIOLET)],
+        [Group("8. Added to it", ("4",), GREEN)],
+        [Group("9. Take the expression", ("6", "7"), VIOLET), Group("10. After", ("8",), BLUE)],
     ],
     "magicface_edit": [
         [NOTE],

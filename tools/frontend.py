@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page, expect, sync_playwright
 
 from tools.browser import find_browser
 from tools.server import ComfyServer
@@ -32,6 +32,7 @@ def open_page(
     Raises:
         NoBrowserError: neither Chromium nor Chrome nor Edge is installed.
     """
+    expect.set_options(timeout=120_000)  # on busy machines five seconds are no verdict
     server.post("/settings", {"Comfy.TutorialCompleted": True})  # else a welcome covers the page
     browser_path = _browser_path()
     with sync_playwright() as playwright:

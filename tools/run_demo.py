@@ -100,9 +100,9 @@ def jobs() -> list[Job]:
 
 def _edits(output: Path, server: ComfyServer) -> list[Edits]:
     if not can_edit():
-        click.echo(f"No edits of photos: {magicface_folder() / MAGICFACE} is missing.")
+        click.echo(f"No edits: {magicface_folder() / MAGICFACE} is missing.")
         return []
-    click.echo("Editing photos ...")
+    click.echo("Editing rendered people ...")
     return draw_edits(server, output)
 
 
@@ -203,7 +203,7 @@ def _combinations(rows: list[Row], output: Path) -> Image.Image:
 
 
 def _strip(rows: list[Row], output: Path) -> Image.Image:
-    """Each AU at its strongest, in two lines, without much text: for the README."""
+    """Each AU at its strongest, in two lines, under short labels."""
     cells = [
         (f"AU{unit}", _open(row, output))
         for row in rows

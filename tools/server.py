@@ -252,7 +252,8 @@ class ComfyServer:
 
         Args:
             progress: called here as progress(step, of how many, node id) while nodes report it.
-            timeout: seconds.
+            timeout: seconds to wait for a prompt that is not in the server's queue; for one that
+                is, as long as it takes.
 
         Raises:
             PromptError: a node failed. PromptInterrupted: it was interrupted.
@@ -304,7 +305,10 @@ class ComfyServer:
         self, prompt_id: str, timeout: float, meanwhile: Callable[[], None]
     ) -> dict[str, Any]:
         deadline = time.monotonic() + timeout
-        while time.monotonic() < deadline:
+        expected = True
+        while expected:
+            # Asked before the history is: what has left the queue is in it.
+            expected = time.monotonic() < deadline or self._is_queued(prompt_id)
             self._check_alive()
             history = self.get(f"/history/{prompt_id}")
             meanwhile()
@@ -313,6 +317,11 @@ class ComfyServer:
                 return history[prompt_id]
             time.sleep(0.05)
         raise ServerError(f"Prompt {prompt_id} did not end in {timeout:.0f} s.{self._log_end()}")
+
+    def _is_queued(self, prompt_id: str) -> bool:
+        """Whether a prompt runs, or waits for its turn."""
+        waiting = self.get("/queue").values()
+        return any(prompt_id == entry[1] for entries in waiting for entry in entries)
 
     def _check_alive(self) -> None:
         if self._process is None:

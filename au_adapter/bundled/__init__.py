@@ -5,8 +5,8 @@
 
 Files, in this folder: unet, vae and text_encoder as .json (config) and .safetensors (weights),
 tokenizer/, adapter.safetensors, regressor.safetensors, a second adapter in adapters/, which knows
-17 AUs with left and right apart, a MagicFace on the same base in magicface/, and, once it is
-trained, a VQ-AUFace in vq_auface/.
+17 AUs with left and right apart, a MagicFace on the same base in magicface/, and, once they are
+trained, a generator, encoder and AUEditNet of their own in aueditnet/, a VQ-AUFace in vq_auface/.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ FOLDER_VARIABLE = "AU_ADAPTER_DEMO"  # another folder of the same files, for tho
 # Names that say in a list of files what they are.
 MAGICFACE = "demo_magicface.safetensors"
 SIDED_ADAPTER = "demo_17_left_right.safetensors"
+WPLUS = "demo_wplus.safetensors"
+AUEDITNET = "demo_aueditnet.safetensors"
 VQAUFACE = "demo_vqauface.safetensors"
 
 
@@ -41,6 +43,12 @@ def magicface_folder() -> Path:
     return demo_folder() / "magicface"
 
 
+def aueditnet_folder() -> Path:
+    """The folder of the bundled AUEditNet: `WPLUS`, a generator with its encoder, and `AUEDITNET`,
+    what edits their codes. It needs nothing else of the bundled model."""
+    return demo_folder() / "aueditnet"
+
+
 def vqauface_folder() -> Path:
     """The folder of the bundled VQ-AUFace, which needs no base: one file, `VQAUFACE`."""
     return demo_folder() / "vq_auface"
@@ -50,6 +58,7 @@ def model_folders() -> dict[str, Path]:
     """The folders above by the folder of ComfyUI's models that they stand behind."""
     return {
         "au_adapter": adapters_folder(),
+        "aueditnet": aueditnet_folder(),
         "magicface": magicface_folder(),
         "vq_auface": vqauface_folder(),
     }

@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
+from ..disk import full_disk_said
 from ..estimators import Estimator, open_estimator
 from ..estimators.reading_tables import FileReadings
 from ..load_object import load_object
@@ -57,20 +58,21 @@ def evaluate(
         identity_name=str(identity),
         lpips_backbone=lpips,
     )
-    if Path(what).is_dir():
-        folder = Path(what)
-        given = readings and FileReadings.open(readings, folder)
-        reader = given or estimator_of(estimator, bundled=False)
-        evaluate_folder(folder, requested, output, reader, compare, changes)
-    else:
-        reader = estimator_of(estimator, is_bundled(method, options))
-        evaluate_protocol(what, output, method, options, reader, compare, **settings)
-    report = report_run(output)
-    if process_share()[0] and report.counts["missing"]:
-        return []
-    paths = report.write(output)
-    plots = report_plots(report) if report.lines else []
-    return paths + [save_plot(p, output / f"plot_{i}.png") for i, p in enumerate(plots, 1)]
+    with full_disk_said(output):
+        if Path(what).is_dir():
+            folder = Path(what)
+            given = readings and FileReadings.open(readings, folder)
+            reader = given or estimator_of(estimator, bundled=False)
+            evaluate_folder(folder, requested, output, reader, compare, changes)
+        else:
+            reader = estimator_of(estimator, is_bundled(method, options))
+            evaluate_protocol(what, output, method, options, reader, compare, **settings)
+        report = report_run(output)
+        if process_share()[0] and report.counts["missing"]:
+            return []
+        paths = report.write(output)
+        plots = report_plots(report) if report.lines else []
+        return paths + [save_plot(p, output / f"plot_{i}.png") for i, p in enumerate(plots, 1)]
 
 
 def _check_options(what: str, given: Mapping[str, Any]) -> None:

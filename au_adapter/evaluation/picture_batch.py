@@ -24,7 +24,7 @@ from torch import Tensor
 from ..data.au_columns import read_notation
 from ..data.pictures import PictureFolder, opened_picture, read_picture
 from ..data.request_tables import RequestRow, read_requests
-from ..disk import damage_named, read_json, replacing, write_text
+from ..disk import damage_named, full_disk_said, read_json, replacing, write_text
 from ..estimators import Estimator, read_set
 from ..estimators.reading import codes
 from ..facs import AUVector
@@ -147,9 +147,10 @@ class PictureBatch:
         known = self._known({file for file, _ in named})
         rows: list[dict[str, Any]] = []
         size = getattr(self.method, "batch", BATCH)
-        for group in batches(named, size, lambda entry: entry[1].origin):
-            rows += self._group(group, known)
-            self._write({**known, **{row["file"]: row for row in rows}})
+        with full_disk_said(self.output):
+            for group in batches(named, size, lambda entry: entry[1].origin):
+                rows += self._group(group, known)
+                self._write({**known, **{row["file"]: row for row in rows}})
         return rows
 
     def _check(self, one: Wanted) -> None:

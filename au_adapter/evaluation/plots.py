@@ -11,6 +11,7 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
+from ..disk import replacing
 from ..metrics import checks
 from ..models.calibration import Calibration
 from . import sides
@@ -196,5 +197,6 @@ def _spread(values: np.ndarray) -> np.ndarray:
 
 def save_plot(plot: Tensor, path: Path) -> Path:
     """Write a plot [H, W, 3] as a PNG."""
-    Image.fromarray((plot * 255).round().byte().numpy()).save(path)
+    with replacing(path) as partial:
+        Image.fromarray((plot * 255).round().byte().numpy()).save(partial, "PNG")
     return path

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from ..data.tables import spreadsheet_text
-from ..disk import damage_named
+from ..disk import damage_named, write_text
 from ..estimators.reading import TURNED
 from ..facs.vector import AUVector
 from ..metrics import UnitScore, au_mse, change_target, mean_score, per_unit
@@ -165,12 +165,12 @@ class Report:
         return text.getvalue()
 
     def write(self, folder: str | Path, name: str = "report") -> list[Path]:
-        """NAME.md, NAME.json and NAME.csv in `folder`."""
+        """NAME.md, NAME.json and NAME.csv in `folder`, each whole or not at all."""
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         texts = {"md": self.markdown(), "json": self.json(), "csv": self.csv()}
         for ending, text in texts.items():
-            (folder / f"{name}.{ending}").write_text(text, encoding="utf-8")
+            write_text(folder / f"{name}.{ending}", text)
         return [folder / f"{name}.{ending}" for ending in texts]
 
 

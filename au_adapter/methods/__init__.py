@@ -38,6 +38,7 @@ GENERATORS = {
 EDITORS = {
     "magicface": "au_adapter.methods.magicface_editor:open_magicface",
     "au-adapter-sdedit": "au_adapter.methods.adapter_sdedit:open_sdedit",
+    "aueditnet": "au_adapter.methods.aueditnet_editor:open_aueditnet",
     "vq-auface": "au_adapter.methods.vqauface_editor:open_vqauface",
 }
 

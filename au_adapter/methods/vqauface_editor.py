@@ -214,7 +214,7 @@ def vqauface_file(file: str | Path | None = None) -> Path:
     path = Path(file) if file else vqauface_folder() / VQAUFACE
     if not path.is_file():
         raise FileNotFoundError(
-            f"there is no VQ-AUFace {path}: train one (au-adapter train --recipe vqauface-codec, "
+            f"there is no VQ-AUFace {path}: train one (au-adapter train --recipe vq-auface-codec, "
             "then vqauface) and name its file vqauface.safetensors"
         )
     return path

@@ -50,10 +50,14 @@ class Checkpoint:
             "units": self._units(),
             "average": average and {k: v for k, v in average.items() if k in averaged},
             "optimizer": self.optimizer.state_dict(),
-            "random": torch.get_rng_state(),
-            **({"random_cuda": torch.cuda.get_rng_state()} if self.on_gpu else {}),
+            **self.random_state(),
             **({"scaler": scaler.state_dict()} if scaler is not None else {}),
         }
+
+    def random_state(self) -> dict[str, Tensor]:
+        """The state of the global generators, which dropout draws from."""
+        cuda = {"random_cuda": torch.cuda.get_rng_state()} if self.on_gpu else {}
+        return {"random": torch.get_rng_state(), **cuda}
 
     def restore(self, path: Path) -> int:
         """Restore the state in a file and return its step. ValueError where the file belongs to

@@ -11,6 +11,7 @@ from typing import Any
 from PIL import Image
 from torch import Tensor, nn
 
+from ..disk import replacing
 from ..estimators import BundledRegressor, Estimator
 from ..estimators.bundled_regressor import load_regressor
 from ..estimators.reading import Reading
@@ -86,7 +87,8 @@ class Validation:
         A picture without a face counts as a face that shows no AU.
         """
         images = draw_cases(self.recipe.generator(module), self.cases, self.recipe.units)
-        self._sheet(images, folder.name).save(folder / SHEET)
+        with replacing(folder / SHEET) as partial:
+            self._sheet(images, folder.name).save(partial, "PNG")
         shown = self._shown(self.estimate(images))
         if getattr(self.recipe, "scale", "absolute") == "change":
             shown = self._changes(shown)

@@ -212,6 +212,10 @@ def test_the_help_page_is_shown(page: Page) -> None:
     sentence = re.search(r"^A facial expression as numbers.*$", text, re.MULTILINE).group()
     expect(page.get_by_text(sentence)).to_be_visible()
     expect(page.get_by_role("cell", name="surprise")).to_be_visible()
+    for picture in ("au_panel.jpg", "pictures/au12.jpg"):
+        shown = page.locator(f'img[src$="{picture}"]')
+        expect(shown).to_be_attached()
+        assert shown.evaluate("(img) => img.decode().then(() => img.naturalWidth)") > 100, picture
     _photograph(page, "help")
 
 

@@ -86,8 +86,8 @@ def results(data: Path, base: Path, tmp_path_factory: pytest.TempPathFactory) ->
         "magicface": {**on_a_base, "learning_rate": 1e-3},
         "magicface-sd15": {"base": folder / "sd15"},
         "regressor": {},
-        "vqauface": {"codec": str(write_codec(folder / "codec")), "lanes": 2, "width": 24},
-        "vqauface-codec": {"lanes": 2, "size": 32, "widths": [8, 16, 16], "codes": 16},
+        "vq-auface": {"codec": str(write_codec(folder / "codec")), "lanes": 2, "width": 24},
+        "vq-auface-codec": {"lanes": 2, "size": 32, "widths": [8, 16, 16], "codes": 16},
     }
     output = tmp_path_factory.mktemp("results")
     return {

@@ -106,9 +106,9 @@ def weights(result: Path, name: str) -> dict[str, torch.Tensor]:
 def test_a_codec_resumes_to_the_same_weights_and_codes(tmp_path: Path) -> None:
     """Codes are moving averages, which no optimizer keeps."""
     told = {**TINY, **CODEC, **TEACHERS, "anatomy": str(REGRESSOR)}
-    whole = train("vqauface-codec", [SAMPLE], tmp_path / "whole", steps=4, **told)
-    train("vqauface-codec", [SAMPLE], tmp_path / "parts", steps=2, **told)
-    parts = train("vqauface-codec", [SAMPLE], tmp_path / "parts", steps=4, **told)
+    whole = train("vq-auface-codec", [SAMPLE], tmp_path / "whole", steps=4, **told)
+    train("vq-auface-codec", [SAMPLE], tmp_path / "parts", steps=2, **told)
+    parts = train("vq-auface-codec", [SAMPLE], tmp_path / "parts", steps=4, **told)
     found, expected = (weights(r, "codec.safetensors") for r in (parts, whole))
     for name, tensor in expected.items():
         torch.testing.assert_close(found[name], tensor, atol=0, rtol=0, msg=name)
@@ -118,7 +118,7 @@ def test_a_codec_resumes_to_the_same_weights_and_codes(tmp_path: Path) -> None:
 
 def test_a_codec_learns_pictures(tmp_path: Path) -> None:
     told = {**TINY, **CODEC, "adversarial": 0.0, "learning_rate": 3e-3, "quantised_from": 20}
-    train("vqauface-codec", [SAMPLE], tmp_path, steps=60, **{**told, "log_every": 10})
+    train("vq-auface-codec", [SAMPLE], tmp_path, steps=60, **{**told, "log_every": 10})
     rows = [json.loads(line)["loss"] for line in (tmp_path / "log.jsonl").open()]
     assert rows[-1] < 0.8 * rows[0]
 
@@ -127,9 +127,9 @@ def test_a_codec_learns_pictures(tmp_path: Path) -> None:
 def test_stage_two_resumes_and_draws(driver: str, tmp_path: Path) -> None:
     codec = write_codec(tmp_path / "codec")
     told = {**TINY, **NETWORK, "codec": str(codec), "driver": driver}
-    whole = train("vqauface", [SAMPLE], tmp_path / "whole", steps=3, **told)
-    train("vqauface", [SAMPLE], tmp_path / "parts", steps=1, **told)
-    parts = train("vqauface", [SAMPLE], tmp_path / "parts", steps=3, **told)
+    whole = train("vq-auface", [SAMPLE], tmp_path / "whole", steps=3, **told)
+    train("vq-auface", [SAMPLE], tmp_path / "parts", steps=1, **told)
+    parts = train("vq-auface", [SAMPLE], tmp_path / "parts", steps=3, **told)
     found, expected = (weights(r, "vqauface.safetensors") for r in (parts, whole))
     for name, tensor in expected.items():
         torch.testing.assert_close(found[name], tensor, atol=0, rtol=0, msg=name)
@@ -143,20 +143,20 @@ def test_a_judgement_holds_the_reference_beside(tmp_path: Path) -> None:
     codec = write_codec(tmp_path / "codec")
     reader = BundledRegressor(load_regressor(REGRESSOR))
     told = {**TINY, **NETWORK, "codec": str(codec), "validate_every": 1, "held_out": str(SAMPLE)}
-    train("vqauface", [SAMPLE], tmp_path / "run", estimate=reader, steps=1, **told)
+    train("vq-auface", [SAMPLE], tmp_path / "run", estimate=reader, steps=1, **told)
     (row,) = map(json.loads, (tmp_path / "run" / "validation.jsonl").open())
     assert row["estimator"] == reader.name and row["faces"] == 1.0
     assert row["au_error"] > 0 and row["au_error_of_references"] > 0
     assert (tmp_path / "run" / "validation" / "step-0000001" / "pictures.png").is_file()
     with pytest.raises(ValueError, match="validate_every needs something that reads AUs"):
-        train("vqauface", [SAMPLE], tmp_path / "other", steps=1, **told)
+        train("vq-auface", [SAMPLE], tmp_path / "other", steps=1, **told)
 
 
 def test_a_codec_of_another_size_is_refused(tmp_path: Path) -> None:
     codec = write_codec(tmp_path / "codec")
     told = {**TINY, **NETWORK, "codec": str(codec)}
-    result = train("vqauface", [SAMPLE], tmp_path / "run", steps=1, **told)
-    other = train("vqauface-codec", [SAMPLE], tmp_path / "other", steps=1,
+    result = train("vq-auface", [SAMPLE], tmp_path / "run", steps=1, **told)
+    other = train("vq-auface-codec", [SAMPLE], tmp_path / "other", steps=1,
                   **{**TINY, **CODEC, "codes": 30, "adversarial": 0.0})  # fmt: skip
     options = VQAUFaceOptions(codec=other, start=result / "vqauface.safetensors")
     with pytest.raises(ValueError, match="name the codec that it was trained on"):
@@ -181,10 +181,10 @@ def test_options_that_cannot_be_are_refused(options: dict, message: str) -> None
 def test_a_run_learns_on_from_a_file(tmp_path: Path) -> None:
     codec = write_codec(tmp_path / "codec")
     told = {**TINY, "codec": str(codec)}
-    first = train("vqauface", [SAMPLE], tmp_path / "first", steps=1, **{**told, **NETWORK})
+    first = train("vq-auface", [SAMPLE], tmp_path / "first", steps=1, **{**told, **NETWORK})
     shutil.copytree(first, tmp_path / "kept")
     start = tmp_path / "kept" / "vqauface.safetensors"
-    more = train("vqauface", [SAMPLE], tmp_path / "more", steps=1, start=str(start), **told)
+    more = train("vq-auface", [SAMPLE], tmp_path / "more", steps=1, start=str(start), **told)
     found, before = (load_file(f) for f in (more / "vqauface.safetensors", start))
     name = "transformer.norm.weight"
     assert not torch.equal(found[name], before[name])

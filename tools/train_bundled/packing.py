@@ -30,6 +30,8 @@ PACKED = {
     "sided": "sides",
     "regressor": "regressor",
     "magicface": "magicface",
+    "wplus_sharp": "wplus",
+    "aueditnet": "aueditnet",
     "vqauface": "vqauface",
 }
 ADAPTERS = {"adapter": "adapter.safetensors", "sided": f"adapters/{SIDED_ADAPTER}"}

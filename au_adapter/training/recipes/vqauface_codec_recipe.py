@@ -1,6 +1,6 @@
 """Stage I of VQ-AUFace: the codec, learnt from any labelled faces.
 
-    au-adapter train --recipe vqauface-codec --data FACES --steps 12000 --output DIR
+    au-adapter train --recipe vq-auface-codec --data FACES --steps 12000 --output DIR
 
 Optimiser, batch of 240 and 150,000 steps of the full size are the paper's (appendix D); it gives no
 weights of its losses. At full size it takes about 1.2 GiB a picture in float32, so that a GPU of

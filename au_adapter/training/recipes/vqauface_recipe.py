@@ -1,6 +1,6 @@
 """Stage II of VQ-AUFace: masked codes of a target from its AU text and a reference face.
 
-    au-adapter train --recipe vqauface --data FACES --set codec=CODEC_RUN/result --output DIR
+    au-adapter train --recipe vq-auface --data FACES --set codec=CODEC_RUN/result --output DIR
 
 Learning rate and batch are the paper's (appendix D). At full size, with T5-large and CLIP ViT-L/14,
 two pictures a GPU, as the paper's 16 on eight, take about 12 GiB in float32.
@@ -50,7 +50,7 @@ SEEDS = 2**31  # of the wordings, five for each construct
 class VQAUFaceOptions:
     """Options of VQ-AUFace.
 
-    codec: the result of `vqauface-codec`, its folder or file. sizes: "full" or "bundled"; width,
+    codec: the result of `vq-auface-codec`, its folder or file. sizes: "full" or "bundled"; width,
     layers, heads, group: instead of theirs, see `VQAUFaceConfig`. driver: "text", or "vector", AU
     intensities through an MLP. structure, appearance, reference: whether S, A and V take part.
     text_model, clip: folders of T5 and CLIP as transformers saves them; recognition: a face
