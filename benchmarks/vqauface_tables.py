@@ -4,8 +4,8 @@
 
 Does text say more than AU labels? What do S, A and V, and the anatomical loss add? How do unseen
 combinations and those of the paper's user study come out? Every cell, a model with a seed, is
-trained and read in a folder of its own, and a stopped run goes on. Both folders are renders with a
-relaxed face of each person first (`au-adapter render --neutral-first`), of different people.
+trained and read in a folder of its own, and a stopped run goes on. Both folders are renders as
+`au-adapter render --neutral-first --one-scene` makes them, of different people.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import panel, picture_record
+from . import example_photos, panel, picture_record
 from .apply import ApplyAUAdapter
 from .apply_magicface import ApplyMagicFace, LoadMagicFace, MagicFaceIDEncoder
 from .au_adapter import AUEncoder, LoadAUAdapter, SaveAUAdapter
@@ -19,6 +19,8 @@ from .demo_model import LoadDemoModel
 from .expression import AUExpression
 from .face_edit import PasteFace, PrepareMagicFace
 from .guider import AUGuider
+from .label_pictures import LabelPictures
+from .numbers import AUReadingJSON, CountAUVectors
 from .read_faces import AUEstimator, LoadFaceReader
 from .sample_vqauface import LoadVQAUFace, SampleVQAUFace
 from .train_adapter import TrainAUAdapter
@@ -54,7 +56,11 @@ NODES = (
     LoadVQAUFace,
     SampleVQAUFace,
     TrainAUAdapter,
+    LabelPictures,
+    CountAUVectors,
+    AUReadingJSON,
 )
 
 picture_record.register(NODES)
 panel.register()
+example_photos.offer()

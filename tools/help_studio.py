@@ -9,8 +9,7 @@ from typing import Any
 from PIL import Image, ImageDraw, ImageFont
 
 from au_adapter.bundled import MAGICFACE, SIDED_ADAPTER
-from au_adapter.evaluation.contact_sheet import INK, MARGIN, PAPER
-from tools.demo_sheets import picture_strip
+from au_adapter.evaluation.contact_sheet import INK, MARGIN, PAPER, labelled_sheet
 from tools.help_units import PEOPLE
 
 Link = list[Any]  # a node's id and the number of its output
@@ -158,7 +157,7 @@ class Studio:
 def labelled(labels: list[str], pictures: list[Image.Image]) -> Image.Image:
     """Pictures over their labels, at most three in a line."""
     cells = list(zip(labels, (picture.convert("RGB") for picture in pictures), strict=True))
-    return picture_strip([cells[at : at + ACROSS] for at in range(0, len(cells), ACROSS)])
+    return labelled_sheet([cells[at : at + ACROSS] for at in range(0, len(cells), ACROSS)])
 
 
 def with_text(picture: Image.Image, text: str) -> Image.Image:

@@ -15,11 +15,10 @@ from torch import Tensor
 from au_adapter import AUVector, open_generator
 from au_adapter.bundled import SIDED_ADAPTER, adapters_folder, demo_folder
 from au_adapter.estimators.bundled_regressor import load_regressor
-from au_adapter.evaluation.contact_sheet import INK, MARGIN, PAPER
+from au_adapter.evaluation.contact_sheet import INK, MARGIN, PAPER, labelled_sheet
 from au_adapter.facs import UNITS
 from au_adapter.facs.units import PLACES
 from au_adapter.models.regressor import AURegressor
-from tools.demo_sheets import picture_strip
 
 # Prompt and seed of those who are measured; the first is the one who is shown.
 PEOPLE = (
@@ -94,7 +93,7 @@ def unit_picture(
 ) -> Image.Image:
     """Two faces with labels, and bars of the AUs that moved most."""
     name = f"AU{unit} at {STRONGEST:g}"
-    strip = picture_strip([[("at rest", picture(rest)), (name, picture(strongest))]])
+    strip = labelled_sheet([[("at rest", picture(rest)), (name, picture(strongest))]])
     sheet = Image.new("RGB", (strip.width + LABEL + BAR_WIDTH + MARGIN, strip.height), PAPER)
     sheet.paste(strip)
     draw, left = ImageDraw.Draw(sheet), strip.width
@@ -123,7 +122,7 @@ def _large(faces: Tensor) -> Image.Image:
         size = (drawn.width * 3 // 2, drawn.height * 3 // 2)
         cells.append((label, drawn.resize(size, Image.Resampling.LANCZOS)))
     half = len(cells) // 2
-    return picture_strip([cells[:half], cells[half:]])
+    return labelled_sheet([cells[:half], cells[half:]])
 
 
 def picture(pixels: Tensor) -> Image.Image:

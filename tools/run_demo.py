@@ -17,7 +17,7 @@ from PIL import Image
 
 from au_adapter.bundled import MAGICFACE, demo_folder, magicface_folder
 from au_adapter.estimators.bundled_regressor import ESTIMATOR, load_regressor, read_files
-from au_adapter.evaluation.contact_sheet import contact_sheet
+from au_adapter.evaluation.contact_sheet import contact_sheet, labelled_sheet
 from au_adapter.evaluation.records import Row
 from au_adapter.evaluation.response import full_error, prompted_error, response_curve, spearman
 from au_adapter.faces.locate import MODEL_FOLDER
@@ -27,7 +27,6 @@ from tools.server import ComfyServer
 
 from .demo_edits import Edits, can_edit, draw_edits, measured_edits, report_edits
 from .demo_graphs import SWEEP_LEVELS, Graph, face_graph, sweep_graph
-from .demo_sheets import picture_strip
 
 ROOT = Path(__file__).parents[1]
 OUTPUT = ROOT / "demo"
@@ -212,7 +211,7 @@ def _strip(rows: list[Row], output: Path) -> Image.Image:
         if level == max(SWEEP_LEVELS)
     ]
     half = len(cells) // 2
-    return picture_strip([cells[:half], cells[half:]])
+    return labelled_sheet([cells[:half], cells[half:]])
 
 
 def _row(

@@ -29,6 +29,7 @@ FORMATS = ["PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF", "PPM", "JPEG2000"]
 FORMATS += ["AVIF"] if "avif" in features.modules and features.check("avif") else []
 PIXELS = "AU_ADAPTER_MAX_PIXELS"
 MOST_PIXELS = 64_000_000  # about a gigabyte while it is read
+LONGEST_PART = 255  # bytes of a name between slashes
 WHITE_OF_16_BITS = 65535
 # What Pillow's decoders raise for a file that is damaged, or that is no picture.
 _DAMAGED = (
@@ -80,9 +81,11 @@ class PictureFolder:
             raise ValueError(f"{where} names no picture")
         path = self.path / name.replace("\\", "/")
         try:
+            if max(len(os.fsencode(part)) for part in path.parts) > LONGEST_PART:
+                raise ValueError("too long")
             inside = path.resolve().is_relative_to(self._root)
         except (ValueError, OSError, RuntimeError) as error:  # zero bytes, a link to itself
-            raise ValueError(f"{where}: {name!r} is no file name ({error})") from error
+            raise ValueError(f"{where}: {name[:80]!r} is no file name ({error})") from error
         if not inside:
             raise ValueError(
                 f"{where}: {name!r} leads out of {self.path}, and pictures are taken from there "

@@ -259,7 +259,8 @@ def _scores(
     for i, column in enumerate(header.scored):
         if (of := prompted[:, i]).any():
             table += per_unit(target[of, i, None], measured[of, i, None], [column])
-    table += [mean_score(table)] if table else []
+    if table:  # the mean counts the rows that ask for any of the AUs
+        table.append(replace(mean_score(table), count=int(prompted.any(1).sum())))
     values, over_all, some = {}, (au_mse(target, measured), len(rows)), prompted.any(1)
     if header.scale == "change" or prompted.all():
         values["au_mse"] = over_all

@@ -39,16 +39,6 @@ class FaceCrop:
     def __len__(self) -> int:
         return len(self.pictures)
 
-    def repeated(self, count: int) -> FaceCrop:
-        """The one face of one photo as the same face of `count` copies of the photo."""
-        return FaceCrop(
-            tuple(range(count)),
-            self.squares.repeat(count, 1),
-            self.masks.repeat(count, 1, 1),
-            self.size,
-            None if self.quads is None else self.quads.repeat(count, 1, 1),
-        )
-
     def paste(self, photo: Tensor, edited: Tensor, face: int, feather: float) -> Tensor:
         """A copy of the photo [H, W, C] of a face with its edit [S, S, 3]; see `paste_square`."""
         mask = self.masks[face]

@@ -292,6 +292,12 @@ def read_result(path: Path) -> None:
     training_report(folder, find_result(folder))
 
 
+def mesh(folder: Path) -> Path:
+    path = folder / "mesh.obj"
+    path.write_text("v 0 0 0\nv 1 0 0\nv 1 1 0\nvt 0 0\nvt 1 0\nvt 1 1\nf 1/1 2/2 3/3\n")
+    return path
+
+
 def face_model(folder: Path) -> Path:
     names = np.array(["jawOpen"])
     arrays = {

@@ -14,6 +14,7 @@ from au_adapter.bundled import demo_folder
 from au_adapter.data.card import CARD
 from au_adapter.data.rendered import load
 from au_adapter.data.rendering.head import HeadModel
+from au_adapter.data.rendering.ict import read_obj
 from au_adapter.estimators.bundled_regressor import load_regressor
 from au_adapter.estimators.mesh_network import SHIPPED, MeshMeasure
 from au_adapter.evaluation.picture_batch import prompt_requests
@@ -36,6 +37,7 @@ from .files import (
     json_lines,
     labels,
     magicface,
+    mesh,
     pickled_adapter,
     picture,
     preparation,
@@ -197,5 +199,6 @@ READERS = (
         0.5,
     ),
     Reader("training-log", partial(trained, which="log.jsonl"), read_result, damaged_json, 0.5),
+    Reader("face-model-obj", mesh, read_obj, damaged_text),
     Reader("face-model", face_model, HeadModel, damaged_zip, 0.2),
 )

@@ -106,7 +106,7 @@ def write_plot(folder: Path) -> Path:
     return save_plot(torch.rand(90, 90, 3), folder / "plot.png")
 
 
-@pytest.mark.parametrize("write", [write_adapter, write_face_model, write_plot])
+@pytest.mark.parametrize("write", [write_adapter, write_plot])
 def test_a_file_that_finds_no_room(tmp_path: Path, write: Callable[[Path], Path]) -> None:
     path = write(tmp_path)
     before = path.read_bytes()

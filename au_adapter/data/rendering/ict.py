@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from ...disk import replacing
+from ...disk import damage_named, replacing
 
 LOGGER = logging.getLogger("au_adapter")
 NEUTRAL = "generic_neutral_mesh"
@@ -84,20 +84,21 @@ def convert_folder(folder: str | Path, output_npz: str | Path) -> Path:
 
 def read_obj(path: str | Path) -> Obj:
     """Read an OBJ file of polygons with texture coordinates. ValueError for anything else."""
-    lines: dict[str, list[list[str]]] = {"v": [], "vt": [], "f": []}
-    for line in Path(path).read_text().splitlines():
-        key, *fields = line.split() or [""]
-        if key in lines:
-            lines[key].append(fields)
-    corners = [[corner.split("/") for corner in face] for face in lines["f"]]
-    if not lines["v"] or any(len(corner) < 2 or not corner[1] for f in corners for corner in f):
-        raise ValueError(f"{path} is not a mesh with texture coordinates in OBJ format")
-    return Obj(
-        vertices=_floats(lines["v"], 3),
-        uv=_floats(lines["vt"], 2),
-        triangles=_fans([[corner[0] for corner in face] for face in corners]),
-        uv_triangles=_fans([[corner[1] for corner in face] for face in corners]),
-    )
+    with damage_named(path):
+        lines: dict[str, list[list[str]]] = {"v": [], "vt": [], "f": []}
+        for line in Path(path).read_text().splitlines():
+            key, *fields = line.split() or [""]
+            if key in lines:
+                lines[key].append(fields)
+        corners = [[corner.split("/") for corner in face] for face in lines["f"]]
+        if not lines["v"] or any(len(corner) < 2 or not corner[1] for f in corners for corner in f):
+            raise ValueError(f"{path} is not a mesh with texture coordinates in OBJ format")
+        return Obj(
+            vertices=_floats(lines["v"], 3),
+            uv=_floats(lines["vt"], 2),
+            triangles=_fans([[corner[0] for corner in face] for face in corners]),
+            uv_triangles=_fans([[corner[1] for corner in face] for face in corners]),
+        )
 
 
 def _floats(rows: Sequence[Sequence[str]], width: int) -> np.ndarray:
@@ -122,8 +123,9 @@ def _quantised(
     integers = np.empty((len(paths), *neutral.shape), kind)
     scales = np.empty(len(paths), np.float32)
     for index, path in enumerate(tqdm(paths, unit="mesh", desc=np.dtype(kind).name)):
-        lines = (line for line in path.read_text().splitlines() if line.startswith("v "))
-        vertices = _floats([line.split()[1:] for line in lines], 3)
+        with damage_named(path):
+            lines = (line for line in path.read_text().splitlines() if line.startswith("v "))
+            vertices = _floats([line.split()[1:] for line in lines], 3)
         if vertices.shape != neutral.shape:
             raise ValueError(
                 f"{path.name} has {len(vertices)} vertices and {NEUTRAL}.obj {len(neutral)}: "
