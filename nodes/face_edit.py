@@ -29,6 +29,7 @@ from au_adapter.facs import AUVector
 
 from .compat import folder_paths, io, show_text
 from .node import Node
+from .notice import tell
 from .sockets import AUVectorSocket, FaceCropSocket, FaceLandmarksSocket
 
 # The widget's words, which saved workflows hold, and the library's.
@@ -38,6 +39,8 @@ PARSER_ENDINGS = (".pth", ".safetensors")
 SEARCH_LEVELS = 3  # faces down to about a twentieth of the picture's longer side
 ALL_FACES = -1
 PROFILE = 50  # degrees of yaw beyond which half of the face is a guess
+BUNDLED_SIZE = 128  # of the heads that the MagicFace in the box edits
+PHOTO = 2.0  # a face that is so many times larger is of a photograph, no render of that size
 SMALL = 0.5  # a face that has to be enlarged to more than twice its size
 
 
@@ -114,6 +117,8 @@ class PrepareMagicFace(Node):
         people = _black(segmenter, mask_rule)
         crop, faces, backgrounds = prepare_faces(pictures.cpu(), chosen, size, people)
         notes = "\n".join(_notes(chosen, crop, size))
+        if notes:  # before anything is drawn, also where this node is inside a subgraph
+            tell("Prepare MagicFace", notes)
         return io.NodeOutput(crop, faces, backgrounds, ui=show_text(cls, notes))
 
 
@@ -264,6 +269,13 @@ def _notes(chosen: list[tuple[int, Face]], crop: FaceCrop, size: int) -> list[st
                 "MagicFace saw mostly frontal faces; the far half is a guess."
             )
         side = int(square[2] - square[0])
+        if size <= BUNDLED_SIZE and side > PHOTO * size:
+            notes.append(
+                f"Picture {picture + 1}: this looks like a photograph ({side} pixels of face). The "
+                f"MagicFace in the box edits rendered heads of {BUNDLED_SIZE} pixels and makes "
+                "something else of a person: for photographs take MagicFace's published weights, "
+                "as in the template 02_photo_change_expression."
+            )
         if side < SMALL * size:
             notes.append(
                 f"Picture {picture + 1}: the face is small ({side} pixels with its surroundings) "
