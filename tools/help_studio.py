@@ -9,7 +9,8 @@ from typing import Any
 from PIL import Image, ImageDraw, ImageFont
 
 from au_adapter.bundled import MAGICFACE, SIDED_ADAPTER
-from au_adapter.evaluation.contact_sheet import INK, MARGIN, PAPER, picture_strip
+from au_adapter.evaluation.contact_sheet import INK, MARGIN, PAPER
+from tools.demo_sheets import picture_strip
 from tools.help_units import PEOPLE
 
 Link = list[Any]  # a node's id and the number of its output

@@ -9,15 +9,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import torch
-from au_adapter.facs.plain import PLAIN_NAMES
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from au_adapter import AUVector, open_generator
 from au_adapter.bundled import SIDED_ADAPTER, adapters_folder, demo_folder
 from au_adapter.estimators.bundled_regressor import load_regressor
-from au_adapter.evaluation.contact_sheet import INK, MARGIN, PAPER, picture_strip
+from au_adapter.evaluation.contact_sheet import INK, MARGIN, PAPER
+from au_adapter.facs import UNITS
+from au_adapter.facs.units import PLACES
 from au_adapter.models.regressor import AURegressor
+from tools.demo_sheets import picture_strip
 
 # Prompt and seed of those who are measured; the first is the one who is shown.
 PEOPLE = (
@@ -32,6 +34,7 @@ PEOPLE = (
 )
 STRONGEST = 5.0
 GUIDANCE = {False: 5.0, True: 4.0}  # of the first adapter, of the one with sides apart
+SHOWN = sum(PLACES.values(), ())
 LOOKS = {  # of the README's large picture
     "relaxed": "",
     "polite smile": "12C",
@@ -62,8 +65,8 @@ def unit_pictures() -> Iterator[tuple[str, Image.Image]]:
         guidance=GUIDANCE[True],
     )
     for generator, units in (
-        (first, [unit for unit in PLAIN_NAMES if unit in first.units]),
-        (sided, [unit for unit in PLAIN_NAMES if unit not in first.units]),
+        (first, [unit for unit in SHOWN if unit in first.units]),
+        (sided, [unit for unit in SHOWN if unit not in first.units]),
     ):
         asked = AUVector.stack([AUVector.parse(f"{unit}:{STRONGEST:g}") for unit in units])
         asked = AUVector.stack([AUVector.parse(""), asked])
@@ -102,7 +105,7 @@ def unit_picture(
         draw.text((left, MARGIN + LINE), "nothing by 0.5 or more", INK, ImageFont.load_default(12))
     for row, (number, value) in enumerate(shown, 1):
         top = MARGIN + row * LINE
-        text = f"{number} {PLAIN_NAMES[number].lower()}"
+        text = f"{number} {UNITS[number].plain.lower()}"
         draw.text((left, top), text, INK, ImageFont.load_default(12))
         length = min(abs(value) / STRONGEST, 1) * BAR_WIDTH
         colour = "#9fd3b6" if value > 0 else "#eab0a2"

@@ -7,12 +7,13 @@ import re
 from typing import Any
 
 import pytest
-from au_adapter.facs.looks import GROUPS, looks
-from au_adapter.facs.plain import PLAIN_NAMES
 from au_adapter_pack.nodes import NODES
 
+from au_adapter.facs.presets import GROUPS, looks
+from au_adapter.facs.units import PLACES
 from tools.collect_words import LANGUAGES, LOCALES, fresh, read_words, words_of
 
+PLAIN_NAMES = [unit for units in PLACES.values() for unit in units]
 ENGLISH = {node.define_schema().node_id: words_of(node.GET_NODE_INFO_V1()) for node in NODES}
 # Letters of which a translated sentence has some.
 LETTERS = {"zh": r"[\u4e00-\u9fff]", "ja": r"[\u3040-\u30ff]", "ko": r"[\uac00-\ud7af]"}
@@ -72,7 +73,7 @@ def test_units_are_named_with_their_number(language: str) -> None:
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_look_has_a_name_of_its_own(language: str) -> None:
     named = _main(language)["auAdapter"]["looks"]
-    expected = {look.preset.name for look in looks()}
+    expected = {look.name for look, _ in looks()}
     assert named.keys() == expected | {*GROUPS}
     assert len({named[name] for name in expected}) == len(expected)
 

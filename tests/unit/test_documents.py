@@ -9,9 +9,9 @@ from pathlib import Path
 
 import click
 import pytest
-from au_adapter.facs.plain import PLAIN_NAMES
 
 from au_adapter.cli import main
+from au_adapter.facs.units import PLACES
 from au_adapter.weights.downloads import DOWNLOADS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -91,7 +91,7 @@ def test_the_readme_leads_to_every_page_of_docs() -> None:
     assert [page.name for page in DOCS.glob("*.md") if f"(docs/{page.name}" not in text] == []
 
 
-@pytest.mark.parametrize("unit", PLAIN_NAMES)
+@pytest.mark.parametrize("unit", sum(PLACES.values(), ()))
 def test_every_unit_has_its_picture(unit: int) -> None:
     for page in (DOCS / "facs.md", HELP / "AUA_AUVector.md"):
         assert f"pictures/au{unit}.jpg)" in page.read_text(encoding="utf-8"), _name(page)

@@ -25,7 +25,7 @@ from tiny_unet import SD15, tiny_adapter, tiny_unet
 from toy_training import SETTINGS, ToyRecipe
 
 from au_adapter.cli import main
-from au_adapter.data.rendering.ict import _save
+from au_adapter.data.rendering.ict import convert_folder
 from au_adapter.disk import FullDiskError, full_disk_said, is_full_disk, replacing
 from au_adapter.evaluation.plots import save_plot
 from au_adapter.training.loop import Trainer
@@ -91,8 +91,15 @@ def write_magicface(folder: Path) -> Path:
 
 
 def write_face_model(folder: Path) -> Path:
-    numbers = np.random.default_rng(0).random(9000)
-    return _save(folder / "m.npz", expression_names=np.array(["a"]), numbers=numbers)
+    source = folder.parent / f"{folder.name}-objects"
+    if not source.is_dir():
+        source.mkdir()
+        numbers = np.random.default_rng(0).random((3, 1500, 3))
+        names = ("generic_neutral_mesh", "identity000", "smile")
+        for name, points in zip(names, numbers, strict=True):
+            lines = ["v {} {} {}".format(*point) for point in points]
+            (source / f"{name}.obj").write_text("\n".join([*lines, "vt 0 0", "f 1/1 2/1 3/1"]))
+    return convert_folder(source, folder / "m.npz")
 
 
 def write_plot(folder: Path) -> Path:
