@@ -263,6 +263,3 @@ def _editor_name(graph: QueuedGraph, key: str) -> str | None:
 def _hashed(path: Path, changed: int) -> str:
     """Hash of an editor's weights; `changed` is its file's time, for the cache."""
     return weights_name(load_aueditnet(path).network)
-
-
-NODES = (LoadAUEditNet, InvertFace, ApplyAUEditNet)
