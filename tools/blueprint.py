@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from au_adapter.facs import SET_A
-from au_adapter.facs.plain import PLAIN_NAMES
+from  import PLAIN_NAMES
 from tools.templates import ROOT
 
 TITLE = "Face expression"
