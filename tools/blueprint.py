@@ -6,8 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from au_adapter.facs import SET_A
-from  import PLAIN_NAMES
+from au_adapter.facs import SET_A, UNITS
 from tools.templates import ROOT
 
 TITLE = "Face expression"
@@ -39,7 +38,7 @@ def order() -> dict[str, Any]:
         },
         "outputs": {name: [APPLY, slot] for slot, name in enumerate(OUTPUTS)},
         "shows": [
-            *([VECTOR, f"au{unit}", f"{PLAIN_NAMES[unit]} (AU{unit})"] for unit in SET_A),
+            *([VECTOR, f"au{unit}", f"{UNITS[unit].plain} (AU{unit})"] for unit in SET_A),
             [VECTOR, "notation", "notation"],
             [APPLY, "strength", "strength"],
         ],
