@@ -22,9 +22,16 @@ from tools.stand_ins import add_stand_ins
 from tools.templates import TEMPLATES
 
 MOVES, DRAFTS = 120, 4
+# The panel of the template's own AU Vector, once it is there.
+MARK = """() => {
+  const { element } = app.graph.getNodeById(4).widgets.at(-1)
+  element.dataset.measured = 'yes'
+  return element.querySelector('.aua-face')
+}"""
 # Each move of the slider: time until the face is drawn, and between frames.
 DRAG = """async (moves) => {
-  const slider = document.querySelector('.aua-panel [data-unit="12"] input[type="range"]')
+  const slider = document.querySelector('[data-measured] [data-unit="12"] input[type="range"]')
+  const face = document.querySelector('[data-measured] .aua-face > svg')
   const frame = () => new Promise((done) => requestAnimationFrame(done))
   const [drawn, frames] = [[], []]
   slider.dispatchEvent(new PointerEvent('pointerdown', { bubbles: true }))
@@ -33,7 +40,7 @@ DRAG = """async (moves) => {
     slider.value = (5 * (move % 50)) / 50
     const start = performance.now()
     slider.dispatchEvent(new Event('input', { bubbles: true }))
-    document.querySelector('.aua-face > svg').getBoundingClientRect() // style and layout too
+    face.getBoundingClientRect() // style and layout too
     drawn.push(performance.now() - start)
     const now = await frame()
     frames.push(now - before)
@@ -44,8 +51,8 @@ DRAG = """async (moves) => {
 }"""
 # Each draft: time from the slider's input to the picture of another address.
 DRAFT = """async (value) => {
-  const slider = document.querySelector('.aua-panel [data-unit="12"] input[type="range"]')
-  const picture = document.querySelector('.aua-picture img')
+  const slider = document.querySelector('[data-measured] [data-unit="12"] input[type="range"]')
+  const picture = document.querySelector('[data-measured] .aua-picture img')
   const before = picture.src
   const start = performance.now()
   slider.value = value
@@ -62,7 +69,7 @@ def main() -> None:
         face_files.lend(Path(base))
         with ComfyServer((), base=base) as server, open_page(server, size=LAPTOP) as page:
             page.evaluate(OPEN, [TEMPLATES["au_generate"].title, False])
-            page.locator(".aua-panel .aua-face").wait_for()
+            page.wait_for_function(MARK)
             found = page.evaluate(DRAG, MOVES)
             _say("slider to drawn face", found["drawn"])
             _say("between frames while dragging", found["frames"])
@@ -70,8 +77,8 @@ def main() -> None:
 
 
 def _measure_drafts(page: Page) -> None:
-    page.locator(".aua-panel").get_by_label("Live").click()
-    page.locator(".aua-picture img").wait_for()
+    page.locator("[data-measured]").get_by_label("Live").click()
+    page.locator("[data-measured] .aua-picture img").wait_for()
     page.wait_for_timeout(3000)  # for the whole picture that Live begins with
     times = [page.evaluate(DRAFT, 0.5 + number) for number in range(DRAFTS)]
     print(
