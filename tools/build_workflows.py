@@ -39,6 +39,8 @@ CARDS = {
     "au_sd21": "Stable Diffusion 2.1\n+ FineFace\n\nyour checkpoint,\ntwelve muscles",
     "au_sd15": "Stable Diffusion 1.5\n+ FineFace\n\nyour checkpoint,\ntwelve muscles",
     "au_sd15_ipadapter": "SD 1.5 + FineFace\n+ IP-Adapter\n\ntext, a person,\nan expression",
+    "au_sd15_faceid": "SD 1.5 + FineFace\n+ IP-Adapter FaceID\n\nFineFace, Fig. 1 and 7",
+    "ipadapter_magicface": "IP-Adapter\n+ MagicFace\n+ AU Evaluator\n\ndrawn, edited,\nmeasured",
     "magicface_edit": "MagicFace\n\na photo,\nthe same person,\nanother expression",
 }
 
@@ -63,6 +65,14 @@ _STABLE_DIFFUSION = [
     [Group("3. Expression: move the sliders", ("4",), GREEN)],
     [Group("4. Draw it", ("5", "6", "8", "9"), VIOLET)],
     [Group("5. The picture", ("10",), BLUE)],
+]
+_WITH_IP_ADAPTER = [
+    [NOTE],
+    [Group("1. Models", ("1", "11"), GREY), Group("2. What to draw", ("2", "3", "7"), BLUE)],
+    [Group("3. Who", ("12", "13", "14"), BLUE)],
+    [Group("4. Expression: move the sliders", ("4",), GREEN)],
+    [Group("5. Draw it", ("5", "6", "8", "9"), VIOLET)],
+    [Group("6. The picture", ("10",), BLUE)],
 ]
 ARRANGEMENTS: dict[str, list[list[Group]]] = {
     "au_evaluate": [
@@ -173,13 +183,17 @@ ARRANGEMENTS: dict[str, list[list[Group]]] = {
     ],
     "au_sd21": _STABLE_DIFFUSION,
     "au_sd15": _STABLE_DIFFUSION,
-    "au_sd15_ipadapter": [
+    "au_sd15_ipadapter": _WITH_IP_ADAPTER,
+    "au_sd15_faceid": _WITH_IP_ADAPTER,
+    "ipadapter_magicface": [
         [NOTE],
-        [Group("1. Models", ("1", "11"), GREY), Group("2. What to draw", ("2", "3", "7"), BLUE)],
-        [Group("3. Who", ("12", "13", "14"), BLUE)],
-        [Group("4. Expression: move the sliders", ("4",), GREEN)],
-        [Group("5. Draw it", ("5", "6", "8", "9"), VIOLET)],
-        [Group("6. The picture", ("10",), BLUE)],
+        [Group("1. Models", ("1", "2"), GREY), Group("2. Who", ("3", "15", "16"), BLUE)],
+        [Group("3. The picture before", ("13", "14", "17", "18", "19"), BLUE)],
+        [Group("4. What changes: move the sliders", ("4",), GREEN)],
+        [Group("5. The face, seen once", ("5", "6", "7"), VIOLET)],
+        [Group("6. Draw the edit", ("8", "9", "10", "11"), VIOLET)],
+        [Group("7. Before and after", ("24", "12"), BLUE)],
+        [Group("8. Measured", ("20", "21", "22", "23"), GREEN)],
     ],
     "magicface_edit": [
         [NOTE],
