@@ -119,7 +119,7 @@ class Preparation:
 
     def _judged(self, number: int) -> list[str | None]:
         """The verdicts of a part, as `judge` gave them."""
-        path, names = self._verdicts(number), {None, *(step.name for step in self.source.steps)}
+        path, names = self._verdicts(number), {None, *(step.name for step in self.steps)}
         with damage_named(path, "Delete it"):
             found = list(read_json(path))
             if wrong := [verdict for verdict in found if verdict not in names]:

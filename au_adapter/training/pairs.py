@@ -16,7 +16,7 @@ from torch.nn.functional import interpolate
 
 from ..data.rendered import RenderedSet, gather, iterate_shard
 from ..data.shards import find_shards
-from ..disk import replacing
+from ..disk import damage_named, replacing
 from ..faces.jaw_background import PERSON, dots
 from ..weights.clip_vision import ImageEncoder
 from ..weights.downloads import sha256
@@ -175,7 +175,10 @@ def _encoded(shard: Path, encoder: PictureEncoder, name: str) -> dict[str, Tenso
     if not path.exists():
         samples, parts = iterate_shard(shard), []
         while chunk := list(islice(samples, CHUNK)):
-            parts.append(encoder(gather(chunk)))
+            with damage_named(shard):
+                faces = gather(chunk)
+                np.array([label["jaw"] for label in faces.labels], np.float32).reshape(-1, 17, 2)
+            parts.append(encoder(faces))
         path.parent.mkdir(exist_ok=True)
         with replacing(path) as partial:
             joined = {key: torch.cat([part[key] for part in parts]) for key in parts[0]}
