@@ -34,7 +34,6 @@ from .sockets import (
 )
 
 FOLDER = "aueditnet"
-ALIASES = ["AUEditNet", "StyleGAN", "e4e", "W+", "expression", "face edit", "FACS", "invert"]
 PIXEL_BYTES = 1500  # what the generator needs for a moment, for each pixel of its picture
 
 
@@ -90,7 +89,8 @@ class LoadAUEditNet(Node):
         files = [*dict.fromkeys([*found, WPLUS, AUEDITNET])]  # also if missing: it says so then
         return cls.schema(
             "Load AUEditNet",
-            aliases=ALIASES,
+            family="models and training",
+            aliases=["FACS", "StyleGAN", "e4e", "W+"],
             inputs=[
                 io.Combo.Input("editor_file", options=files, default=AUEDITNET),
                 io.Combo.Input("generator_file", options=files, default=WPLUS),
@@ -137,7 +137,8 @@ class InvertFace(Node):
     def define_schema(cls) -> io.Schema:
         return cls.schema(
             "Invert Face",
-            aliases=ALIASES,
+            family="edit a photo",
+            aliases=["FACS", "StyleGAN", "e4e", "W+", "encode face"],
             inputs=[
                 AUEditNetSocket.Input("aueditnet"),
                 io.Image.Input("image"),
@@ -197,7 +198,8 @@ class ApplyAUEditNet(Node):
     def define_schema(cls) -> io.Schema:
         return cls.schema(
             "Apply AUEditNet",
-            aliases=ALIASES,
+            family="edit a photo",
+            aliases=["FACS", "action units", "StyleGAN", "face edit", "swap expression"],
             inputs=[
                 AUEditNetSocket.Input("aueditnet"),
                 FaceLatentSocket.Input("face_latent"),

@@ -22,6 +22,7 @@ from .conditioning import Conditioning, with_conds
 from .magicface_identity import CHANGE, KEY, PHOTO, Identity, IdentityWrappers, PerPicture
 from .magicface_model import MagicFaceUNet, load_unet
 from .node import Node
+from .picture_record import write_record
 from .queued_graph import QueuedGraph, file_times
 from .sockets import AUVectorSocket, FaceCropSocket, MagicFaceIDEncoderSocket, MagicFaceIDSocket
 
@@ -152,6 +153,11 @@ class ApplyMagicFace(Node):
         )
 
     @classmethod
+    def fingerprint_inputs(cls, **_: Any) -> str:
+        write_record()  # core asks every node when a graph begins to run, cached ones too
+        return ""
+
+    @classmethod
     def record(cls, graph: QueuedGraph, key: str) -> dict[str, Any]:
         change, guidance = graph.vector(key, "au_vector"), _guidance(graph, key)
         # Past LoRAs and the like, but not past another pack's loader.
@@ -176,6 +182,7 @@ class ApplyMagicFace(Node):
         au_vector: AUVector,
         face_crop: FaceCrop | None = None,
     ) -> io.NodeOutput:
+        write_record()  # where core keeps no cache, it has not asked
         if not isinstance(network := model.model.diffusion_model, MagicFaceUNet):
             raise ValueError(
                 f"the connected MODEL is a {type(network).__name__} of another model. "

@@ -64,6 +64,7 @@ def _node(kind: str, title: str | None = None, **inputs: Any) -> dict[str, Any]:
 SEED = {"seed": (("8", "seed"),), "steps": (("8", "steps"),)}
 STRENGTH = {"strength": (("6", "strength"),)}
 EDIT = {"face": (("6", "face"),), "seed": (("9", "seed"),), "steps": (("9", "steps"),)}
+CODE = {"face": (("5", "face"),), "mode": (("6", "mode"),), "region": (("6", "region"),)}
 DRAW = Part("Draw the face", ("3", "5", "6", "7", "8", "9"), SEED | STRENGTH)
 DRAW_EDIT = Part("Change the face", ("5", "6", "7", "8", "9", "10", "11"), EDIT)
 
@@ -331,18 +332,18 @@ TEMPLATES: dict[str, Template] = {
         (
             (300, (("3", 250), "2", ("note", 200))),
             (560, (("4", 470),)),
-            (430, ("6", ("8", 300), ("9", 200))),
+            (430, ("draw", ("8", 300), ("9", 200))),
         ),
-        {"draw": Part("Find the face, put it back", ("5", "7"), {"face": (("5", "face"),)})},
+        {"draw": Part("Change the face", ("5", "6", "7"), CODE)},
     ),
     "aueditnet_transfer": Template(
         "22_photo_expression_of_another_aueditnet",
         (
             (300, (("3", 250), ("13", 250), "2")),
             (560, (("4", 470), ("note", 200))),
-            (430, ("6", ("8", 300), ("9", 200))),
+            (430, ("draw", ("8", 300), ("9", 200))),
         ),
-        {"draw": Part("Find both faces, put one back", ("5", "7", "10"))},
+        {"draw": Part("Take the expression", ("5", "6", "7", "10"), CODE)},
     ),
     "vq_auface": Template(
         "23_photo_drawn_from_words_vq_auface",
