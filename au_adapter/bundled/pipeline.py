@@ -12,11 +12,12 @@ from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTinyOutput
 from diffusers.models.autoencoders.vae import DecoderOutput
 from diffusers.models.modeling_utils import ModelMixin
+from huggingface_hub.errors import StrictDataclassError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from ..disk import read_json
+from ..disk import damage_named, read_json
 from ..models.autoencoder import SCALING_FACTOR, AutoencoderConfig, DemoAutoencoder
 from ..models.noise_schedule import NOISE_SCHEDULE
 
@@ -58,7 +59,8 @@ class DiffusersAutoencoder(ModelMixin, ConfigMixin):
 
 def load_pipeline(folder: Path) -> StableDiffusionPipeline:
     """See `load_diffusers_pipeline` of this package."""
-    vae = DiffusersAutoencoder(**_config(folder, "vae"))
+    with damage_named(folder / "vae.json"):
+        vae = DiffusersAutoencoder(**_config(folder, "vae"))
     _fill(vae.network, folder, "vae")
     text_encoder, tokenizer = load_text_encoder(folder)
     return StableDiffusionPipeline(
@@ -76,14 +78,16 @@ def load_pipeline(folder: Path) -> StableDiffusionPipeline:
 
 def load_unet(folder: Path) -> UNet2DConditionModel:
     """The UNet of a folder, in float32, ready to train."""
-    unet = UNet2DConditionModel.from_config(_config(folder, "unet"))
+    with damage_named(folder / "unet.json"):
+        unet = UNet2DConditionModel.from_config(_config(folder, "unet"))
     _fill(unet, folder, "unet")
     return unet
 
 
 def load_text_encoder(folder: Path) -> tuple[CLIPTextModel, CLIPTokenizer]:
     """The text encoder of a folder, in float32, and its tokenizer."""
-    encoder = CLIPTextModel(CLIPTextConfig.from_dict(_config(folder, "text_encoder")))
+    with damage_named(folder / "text_encoder.json", also=(StrictDataclassError,)):
+        encoder = CLIPTextModel(CLIPTextConfig.from_dict(_config(folder, "text_encoder")))
     _fill(encoder, folder, "text_encoder")
     return encoder.eval(), CLIPTokenizer.from_pretrained(_existing(folder / "tokenizer"))
 
@@ -115,12 +119,17 @@ def _existing(path: Path) -> Path:
 
 
 def _config(folder: Path, name: str) -> dict:
-    return read_json(_existing(folder / f"{name}.json"))
+    config = read_json(_existing(folder / f"{name}.json"))
+    if not isinstance(config, dict):  # diffusers would fetch what a text names
+        raise ValueError(f"{folder / name}.json holds no config: install AU-Adapter again")
+    return config
 
 
 def _fill(network: nn.Module, folder: Path, name: str) -> None:
     path = _existing(folder / f"{name}.safetensors")
+    with damage_named(path):
+        tensors = load_file(path)
     try:
-        network.load_state_dict(load_file(path))
+        network.load_state_dict(tensors)
     except RuntimeError as error:
         raise ValueError(f"{path} does not belong to {name}.json beside it: {error}") from error
