@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from diffusers import DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
@@ -13,14 +15,16 @@ from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTinyOutput
 from diffusers.models.autoencoders.vae import DecoderOutput
 from diffusers.models.modeling_utils import ModelMixin
 from huggingface_hub.errors import StrictDataclassError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from ..disk import damage_named, read_json
 from ..models.autoencoder import SCALING_FACTOR, AutoencoderConfig, DemoAutoencoder
 from ..models.noise_schedule import NOISE_SCHEDULE
+from ..weights.tensors import load_weights
 
+M = TypeVar("M", bound=nn.Module)
 NETWORKS = ("text_encoder", "unet", "vae")
 
 
@@ -78,10 +82,8 @@ def load_pipeline(folder: Path) -> StableDiffusionPipeline:
 
 def load_unet(folder: Path) -> UNet2DConditionModel:
     """The UNet of a folder, in float32, ready to train."""
-    with damage_named(folder / "unet.json"):
-        unet = UNet2DConditionModel.from_config(_config(folder, "unet"))
-    _fill(unet, folder, "unet")
-    return unet
+    config = _config(folder, "unet")
+    return _filled(folder, "unet", lambda: UNet2DConditionModel.from_config(config))
 
 
 def load_text_encoder(folder: Path) -> tuple[CLIPTextModel, CLIPTokenizer]:
@@ -126,10 +128,13 @@ def _config(folder: Path, name: str) -> dict:
 
 
 def _fill(network: nn.Module, folder: Path, name: str) -> None:
+    _filled(folder, name, lambda: network)
+
+
+def _filled(folder: Path, name: str, make: Callable[[], M]) -> M:
+    """What `make` builds of <name>.json, with the weights beside it."""
     path = _existing(folder / f"{name}.safetensors")
-    with damage_named(path):
-        tensors = load_file(path)
     try:
-        network.load_state_dict(tensors)
-    except RuntimeError as error:
+        return load_weights(path, make)
+    except ValueError as error:
         raise ValueError(f"{path} does not belong to {name}.json beside it: {error}") from error
