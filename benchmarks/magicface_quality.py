@@ -1,4 +1,4 @@
-"""What the bundled MagicFace does to photos of people that nothing was trained on.
+"""What the bundled MagicFace does to renders of people that nothing was trained on.
 
 Renders of the project's sample, edited by a real ComfyUI from the shipped magicface_sweep graph:
 each AU alone, some together, and the photo's own expression taken back. AUs are read by the demo

@@ -18,6 +18,7 @@ from .base_check import base_warning
 from .compat import ModelPatcher, WrappersMP, io, load_lora, show_text
 from .conditioning import Conditioning, with_conds
 from .node import Node
+from .picture_record import write_record
 from .queued_graph import QueuedGraph, file_times
 from .sd_unet import SDUNet, read_unet
 from .sockets import AUAdapterSocket, AUTokensSocket
@@ -45,7 +46,8 @@ class ApplyAUAdapter(Node):
     def define_schema(cls) -> io.Schema:
         return cls.schema(
             "Apply AU-Adapter",
-            aliases=["expression", "FACS", "action units", "FineFace", "smile", "emotion"],
+            family="draw a face",
+            aliases=["FACS", "action units", "control expression", "expression adapter"],
             inputs=[
                 io.Model.Input("model"),
                 io.Conditioning.Input("positive"),
@@ -64,6 +66,11 @@ class ApplyAUAdapter(Node):
             ],
             shows_text=True,
         )
+
+    @classmethod
+    def fingerprint_inputs(cls, **_: Any) -> str:
+        write_record()  # core asks every node when a graph begins to run, cached ones too
+        return ""
 
     @classmethod
     def record(cls, graph: QueuedGraph, key: str) -> dict[str, Any]:
@@ -93,6 +100,7 @@ class ApplyAUAdapter(Node):
         end: float = 1.0,
         mask: Tensor | None = None,
     ) -> io.NodeOutput:
+        write_record()  # where core keeps no cache, it has not asked
         if strength == 0 or (mask is not None and not mask.any()):
             return io.NodeOutput(model, positive, negative)
         unet = read_unet(model)

@@ -22,13 +22,13 @@ from .conditioning import Conditioning, with_conds
 from .magicface_identity import CHANGE, KEY, PHOTO, Identity, IdentityWrappers, PerPicture
 from .magicface_model import MagicFaceUNet, load_unet
 from .node import Node
+from .picture_record import write_record
 from .queued_graph import QueuedGraph, file_times
 from .sockets import AUVectorSocket, FaceCropSocket, MagicFaceIDEncoderSocket, MagicFaceIDSocket
 
 MAGICFACE_FOLDER = "magicface"
 DEMO_WIDTH = 128  # text width of the bundled model
 VAE_TOOLTIP = "Of the base: Load Demo Model for the bundled MagicFace, else Stable Diffusion 1.5."
-ALIASES = ["MagicFace", "expression", "face edit", "FACS", "action units"]
 
 
 class LoadMagicFace(Node):
@@ -45,7 +45,8 @@ class LoadMagicFace(Node):
         files = [*dict.fromkeys([*folder_paths.get_filename_list(MAGICFACE_FOLDER), MAGICFACE])]
         return cls.schema(
             "Load MagicFace",
-            aliases=ALIASES,
+            family="models and training",
+            aliases=["FACS", "action units", "face edit weights"],
             inputs=[
                 io.Combo.Input(
                     "denoising_file",
@@ -87,7 +88,8 @@ class MagicFaceIDEncoder(Node):
     def define_schema(cls) -> io.Schema:
         return cls.schema(
             "MagicFace ID Encoder",
-            aliases=ALIASES,
+            family="edit a photo",
+            aliases=["FACS", "face edit", "identity", "keep person"],
             inputs=[
                 MagicFaceIDEncoderSocket.Input("id_encoder"),
                 io.Vae.Input("vae", tooltip=VAE_TOOLTIP),
@@ -128,7 +130,8 @@ class ApplyMagicFace(Node):
     def define_schema(cls) -> io.Schema:
         return cls.schema(
             "Apply MagicFace",
-            aliases=ALIASES,
+            family="edit a photo",
+            aliases=["FACS", "action units", "change expression", "face edit", "edit photo"],
             inputs=[
                 io.Model.Input("model"),
                 io.Conditioning.Input(
@@ -148,6 +151,11 @@ class ApplyMagicFace(Node):
                 io.Latent.Output(),
             ],
         )
+
+    @classmethod
+    def fingerprint_inputs(cls, **_: Any) -> str:
+        write_record()  # core asks every node when a graph begins to run, cached ones too
+        return ""
 
     @classmethod
     def record(cls, graph: QueuedGraph, key: str) -> dict[str, Any]:
@@ -174,6 +182,7 @@ class ApplyMagicFace(Node):
         au_vector: AUVector,
         face_crop: FaceCrop | None = None,
     ) -> io.NodeOutput:
+        write_record()  # where core keeps no cache, it has not asked
         if not isinstance(network := model.model.diffusion_model, MagicFaceUNet):
             raise ValueError(
                 f"the connected MODEL is a {type(network).__name__} of another model. "

@@ -19,7 +19,6 @@ BOTH_ALIKE = (
     "This adapter moves both sides of a face alike: an AU counts as the mean of left and right. "
     "AU Sides and Face Half Masks part them."
 )
-ALIASES = ["FineFace", "FACS", "action units", "expression"]
 
 
 class AUEncoder(Node):
@@ -34,7 +33,8 @@ class AUEncoder(Node):
     def define_schema(cls) -> io.Schema:
         return cls.schema(
             "AU Encoder",
-            aliases=ALIASES,
+            family="draw a face",
+            aliases=["FACS", "action units", "tokens", "conditioning"],
             inputs=[
                 AUAdapterSocket.Input("au_adapter"),
                 AUVectorSocket.Input("au_vector"),
@@ -69,7 +69,8 @@ class LoadAUAdapter(Node):
     def define_schema(cls) -> io.Schema:
         return cls.schema(
             "Load AU-Adapter",
-            aliases=ALIASES,
+            family="models and training",
+            aliases=["FACS", "action units", "FineFace", "adapter weights"],
             inputs=[
                 io.Combo.Input("file", options=folder_paths.get_filename_list(ADAPTER_FOLDER)),
                 io.Float.Input(
@@ -110,7 +111,8 @@ class SaveAUAdapter(Node):
     def define_schema(cls) -> io.Schema:
         return cls.schema(
             "Save AU-Adapter",
-            aliases=ALIASES,
+            family="models and training",
+            aliases=["FACS", "action units", "export adapter"],
             inputs=[
                 AUAdapterSocket.Input("au_adapter"),
                 io.String.Input("name", default="my_adapter"),

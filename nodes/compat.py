@@ -27,6 +27,7 @@ from comfy.taesd.taesd import TAESD
 from comfy.utils import ProgressBar, unet_to_diffusers
 from comfy_api.latest import io as core_io
 from comfy_api.latest import ui
+from comfy_execution.utils import get_executing_context
 from server import PromptServer
 
 from .older_comfyui import with_later_words

@@ -17,6 +17,7 @@ from au_adapter.facs import (
     LIP_UNITS,
     SET_A,
     UNITS,
+    AUVector,
     Preset,
     parse_notation,
 )
@@ -40,6 +41,13 @@ def register() -> None:
     @server.routes.get("/au_adapter/facs")
     async def facs(request: web.Request) -> web.Response:
         return web.json_response(facs_tables())
+
+    @server.routes.get("/au_adapter/words")
+    async def words(request: web.Request) -> web.Response:
+        try:
+            return web.json_response(AUVector.from_text(request.query.get("text", "")).dict())
+        except ValueError as error:
+            return web.json_response({"error": str(error)}, status=404)
 
     @server.routes.get("/au_adapter/known_units")
     async def known_units(request: web.Request) -> web.Response:

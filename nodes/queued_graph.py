@@ -24,7 +24,7 @@ PRIMITIVES = (
 class QueuedGraph:
     """The nodes of a graph by their keys. kinds: our node classes by id.
 
-    The graph is unchecked: a ValueError, KeyError or TypeError means that it cannot run.
+    A ValueError, KeyError or TypeError means that it cannot run.
     """
 
     def __init__(

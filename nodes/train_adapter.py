@@ -25,11 +25,11 @@ from au_adapter.training.follow import (
 from au_adapter.training.results import find_result, read_losses, training_report
 from au_adapter.weights.adapter_files import load_adapter
 
-from .au_adapter import ADAPTER_FOLDER, ALIASES
+from .au_adapter import ADAPTER_FOLDER
 from .compat import ProgressBar, folder_paths, io, model_management, ui
 from .node import Node
 from .sockets import AUAdapterSocket, LossMapSocket
-from .train_files import fingerprint, save_numbered, saved_as
+from .train_files import fingerprint, labelled_folders, save_numbered, saved_as
 from .train_request import BASES, DATA, ENCODERS, PRECISIONS, RUNS, UNIT_CHOICES, Request
 
 PREVIEW = 512  # pixels of the longer side, sent to the page
@@ -90,16 +90,15 @@ class TrainAUAdapter(Node):
     def define_schema(cls) -> io.Schema:
         return cls.schema(
             "Train AU-Adapter",
-            aliases=[*ALIASES, "training", "fine-tune", "LoRA", "dataset"],
+            family="models and training",
+            aliases=["FACS", "action units", "training", "fine-tune", "LoRA", "dataset"],
             inputs=[
                 io.Combo.Input(
                     "base",
                     options=[BASES[0], *folder_paths.get_filename_list("checkpoints")],
                     default=BASES[0],
                 ),
-                io.Combo.Input(
-                    "data", options=[DATA[0], *folder_paths.get_input_subfolders()], default=DATA[0]
-                ),
+                io.Combo.Input("data", options=[DATA[0], *labelled_folders()], default=DATA[0]),
                 io.String.Input("name", default="my_adapter"),
                 io.Int.Input("batch_size", default=8, min=1, max=10000),
                 io.Int.Input("grad_accumulation_steps", default=1, min=1, max=1024),

@@ -9,6 +9,7 @@ import torch
 from diffusers import UNet2DConditionModel
 from safetensors.torch import save_file
 from tiny_unet import SD21, tiny_adapter, tiny_unet
+from tiny_vqauface import write_vqauface
 from torch import nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
@@ -37,6 +38,7 @@ def write_demo(folder: Path) -> Path:
     save_autoencoder(autoencoder, folder)
     save_adapter(tiny_adapter(unet), folder / "adapter.safetensors")
     write_magicface(folder / "magicface")
+    write_vqauface(folder / "vq_auface")
     return folder
 
 

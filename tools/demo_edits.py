@@ -1,6 +1,6 @@
-"""The edit sheet of `make demo`: photos of people that nothing was trained on, other expressions.
+"""The edit sheet of `make demo`: rendered people that nothing was trained on, other expressions.
 
-The photos are renders of the project's sample; their AUs before and after are read by the demo
+The "photos" are renders of the project's sample; their AUs before and after are read by the demo
 regressor. What should have stayed is measured by networks that had no part in the edit.
 """
 

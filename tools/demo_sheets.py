@@ -29,18 +29,3 @@ def captioned_sheet(
             below = (middle, place + height + 2)
             draw.multiline_text(below, text, INK, font(11), anchor="ma", align="center", spacing=2)
     return sheet
-
-
-def picture_strip(lines: list[list[tuple[str, Image.Image]]]) -> Image.Image:
-    """Lines of (label, picture), the label under its picture; all pictures of one size."""
-    width, height = lines[0][0][1].size
-    columns = max(map(len, lines))
-    size = (columns * (width + MARGIN) + MARGIN, len(lines) * (height + CAPTION + MARGIN) + MARGIN)
-    strip, draw = new_sheet(size)
-    for row, line in enumerate(lines):
-        top = MARGIN + row * (height + CAPTION + MARGIN)
-        for column, (label, picture) in enumerate(line):
-            left = MARGIN + column * (width + MARGIN)
-            strip.paste(picture, (left, top))
-            draw.text((left + width / 2, top + height + 2), label, INK, font(13), anchor="ma")
-    return strip

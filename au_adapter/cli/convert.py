@@ -18,7 +18,8 @@ def convert(source: Path, output: Path) -> None:
     """Turn SOURCE as published into the one file OUTPUT that this project reads.
 
     The ending of OUTPUT says what is made. .safetensors: an AU-Adapter, from the folder of
-    FineFace's files or any one of them; or MagicFace, from the folder of both its UNets. .npz: the
+    FineFace's files or any one of them; MagicFace, from the folder of both its UNets; or StyleGAN2
+    and e4e, from e4e_ffhq_encode.pt, a StyleGAN2 of rosinality's port or NVIDIA's .pkl. .npz: the
     face model for `au-adapter render`, from the folder of ICT-FaceKit's OBJ files.
     """
     click.echo(f"Wrote {convert_files(source, output)}")
@@ -34,6 +35,9 @@ def convert_files(source: str | Path, output: str | Path) -> Path:
     magicface = load("weights.magicface_files")
     if output.suffix == ADAPTER and magicface.is_magicface(source):
         return magicface.convert_magicface(source, output)
+    wplus = load("weights.wplus_files")
+    if output.suffix == ADAPTER and wplus.is_wplus(source):
+        return wplus.convert_wplus(source, output)
     if output.suffix == ADAPTER:
         files, sha256 = load("weights.adapter_files"), load("weights.downloads").sha256
         origin = {f"source/{file.name}": sha256(file) for file in files.adapter_files(source)}

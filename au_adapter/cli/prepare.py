@@ -11,7 +11,7 @@ from .verb import load, verb
 
 
 @verb
-@click.argument("kind", type=click.Choice(("folder", "disfa", "affectnet")))
+@click.argument("kind", type=click.Choice(("folder", "disfa", "affectnet", "bp4d")))
 @click.argument("pictures", type=click.Path(path_type=Path))
 @click.argument("labels", type=click.Path(path_type=Path))
 @click.option(
@@ -51,9 +51,10 @@ def prepare(
     """Turn the folder PICTURES and the labels LABELS into shards to train on.
 
     PICTURES may be a video, or a folder of videos, one for each person. LABELS is a CSV or JSON
-    lines (folder, affectnet), DISFA's folder of labels, or, of a folder, an estimator that reads
-    them: mesh, or code MODULE:FUNCTION. A stopped run goes on where it stopped. card.json counts
-    faces per AU, and what each step left out.
+    lines (folder, affectnet), DISFA's folder of labels, BP4D's of occurrences (PICTURES then holds
+    F001/T1/0001.jpg and so on), or, of a folder, an estimator that reads them: mesh, or code
+    MODULE:FUNCTION. A stopped run goes on where it stopped. card.json counts faces per AU, and what
+    each step left out.
     """
     model = load("data.blip2").Blip2(blip2) if blip2 else None
     pictures = load("data.video_frames").frames_of(pictures, output / "frames")

@@ -41,6 +41,11 @@ EXPRESSIONS = ("neutral", "base", "expressive", "au", "full", "sided", "natural"
     is_flag=True,
     help="Every person's first picture has a relaxed face: a reference for the others.",
 )
+@click.option(
+    "--one-scene",
+    is_flag=True,
+    help="A person's pictures share light, background and pose, for VQ-AUFace.",
+)
 @click.option("--workers", default=os.cpu_count() or 1, show_default=True, help="Processes.")
 def render(model: Path | None, output: Path, **settings: Any) -> None:
     """Draw labelled faces from MODEL, ICT-FaceKit as one npz; see download and convert.

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from .affectnet import AffectNetSource, fit_correction
+from .bp4d import BP4DSource
 from .disfa import DISFASource
 from .face_cutter import open_cutter
 from .face_source import VisionModel
@@ -18,6 +19,7 @@ KINDS = {  # -> its options
     "folder": ("format",),
     "disfa": ("captions", "fold", "variant"),
     "affectnet": ("format", "variant"),
+    "bp4d": (),
 }
 FORMS = {"folder": "plain", "affectnet": "fineface"}  # the table's, where none is named
 # FineFace's code counts the frames of DISFA without AUs, which its paper puts at about 10 %. On
@@ -42,9 +44,10 @@ def prepare(
 ) -> dict:
     """Turn a data set into shards in `output`, and return its data card.
 
-    kind: a name in KINDS. labels: a table (folder, affectnet) or DISFA's folder of labels. form: of
-    the table, a name in TABLE_FORMATS, default FORMS. variant: "paper" or "released", where
-    FineFace's paper and code differ, default VARIANTS. folds: of DISFA's subjects, default all.
+    kind: a name in KINDS. labels: a table (folder, affectnet), or DISFA's or BP4D's folder of them.
+    form: of the table, a name in TABLE_FORMATS, default FORMS. variant: "paper" or "released",
+    where FineFace's paper and code differ, default VARIANTS. folds: of DISFA's subjects, default
+    all.
     captions: DISFA's CSV. model: captions faces without a caption, tells photos from drawings.
     size: pixels of a side; None keeps the files. cut: pixels of a side of the faces that are cut
     out, see `face_cutter`; None keeps whole pictures. ValueError for an option of another kind.
@@ -53,13 +56,15 @@ def prepare(
     if kind not in KINDS:
         raise ValueError(f"There is no kind of data set {kind!r}: choose {', '.join(KINDS)}")
     if wrong := sorted(n for n, value in given.items() if value and n not in KINDS[kind]):
-        known = ", ".join(KINDS[kind])
+        known = ", ".join(KINDS[kind]) or "no options"
         raise ValueError(f"{', '.join(wrong)} means nothing for {kind}, which has {known}")
     correct, form, variant = None, form or FORMS.get(kind), variant or VARIANTS.get(kind)
     if kind == "folder":
         source = LabelledFolder(pictures, labels, form, PLACES if cut else ())
     elif kind == "disfa":
         source = DISFASource(pictures, labels, folds or (1, 2, 3), variant, captions)
+    elif kind == "bp4d":
+        source = BP4DSource(pictures, labels)
     else:
         source = AffectNetSource(pictures, labels, form, variant, model)
         correct = partial(fit_correction, variant=source.variant)

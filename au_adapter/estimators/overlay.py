@@ -57,7 +57,8 @@ def draw_readings(
 def _lines(reading: Reading, weak: Collection[int]) -> list[Line]:
     strongest = sorted(codes(reading.aus).items(), key=lambda entry: -entry[1])[:MOST]
     return [
-        (f"face {reading.face + 1}, {reading.confidence:.2f}", LINE),
+        # The number by which nodes and JSON choose a face, counted from 0.
+        (f"face {reading.face}, {reading.confidence:.2f}", LINE),
         *(
             (f"AU {code}: {value:.1f}", WEAK if int(code.lstrip("LR")) in weak else LINE)
             for code, value in strongest

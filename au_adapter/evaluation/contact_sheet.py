@@ -30,10 +30,34 @@ def contact_sheet(
     return sheet
 
 
+def labelled_sheet(
+    lines: list[list[tuple[str, Image.Image]]], caption: int = CAPTION
+) -> Image.Image:
+    """Lines of (label, picture), the label under its picture; all pictures of one size.
+
+    caption: height of a label in pixels, which its letters follow. A label that is wider than its
+    picture is written smaller.
+    """
+    width, height = lines[0][0][1].size
+    columns = max(map(len, lines))
+    size = (columns * (width + MARGIN) + MARGIN, len(lines) * (height + caption + MARGIN) + MARGIN)
+    sheet, draw = new_sheet(size)
+    for row, line in enumerate(lines):
+        top = MARGIN + row * (height + caption + MARGIN)
+        for column, (label, picture) in enumerate(line):
+            left = MARGIN + column * (width + MARGIN)
+            sheet.paste(picture, (left, top))
+            letters = 13 * caption / CAPTION
+            wide = max(font(letters).getlength(label), 1.0)
+            fitting = font(max(letters * min(1.0, width / wide), 6))
+            draw.text((left + width / 2, top + height + 2), label, INK, fitting, anchor="ma")
+    return sheet
+
+
 def new_sheet(size: tuple[int, int]) -> tuple[Image.Image, ImageDraw.ImageDraw]:
     sheet = Image.new("RGB", size, PAPER)
     return sheet, ImageDraw.Draw(sheet)
 
 
-def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+def font(size: float) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     return ImageFont.load_default(size)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import logging
 from collections.abc import Mapping, Sequence
@@ -52,7 +53,9 @@ def evaluate_protocol(
 
     method, options: see `methods.open_generator` for protocols of prompts, `open_editor` for those
     of photos; by default the AU-Adapter, on photos by SDEdit. photos, frames: see `load_protocol`.
-    limit: a trial of so many pictures. rounds: of the closed loop.
+    limit: a trial of so many pictures. rounds: of the closed loop. The pictures stay in the folder
+    "pictures" of `output`, and requested.csv beside it says what each was asked for, as
+    `evaluate_folder` reads it: so another tool can measure them.
     """
     files = PictureFolder(photos).files if photos else []
     protocol = limited(load_protocol(what, files, _frames(frames, output / "frames")), limit)
@@ -78,9 +81,22 @@ def evaluate_protocol(
             found |= compare.beside_base(images, plain(rows[0].prompt, rows[0].seed))
         return found
 
+    folder = output / "pictures"
+    folder.mkdir(parents=True, exist_ok=True)
+    _write_requests(protocol, output / "requested.csv")
+
+    def kept(requests: Sequence[Request]) -> Tensor:
+        images = pictures(requests)
+        for request, image in zip(requests, images, strict=True):
+            if image.isfinite().all():
+                with replacing(folder / f"{request.id}.png") as partial:
+                    pixels = (255 * image).round().byte().numpy()
+                    Image.fromarray(pixels).save(partial, "PNG")
+        return images
+
     run_protocol(
         protocol,
-        pictures,
+        kept,
         reader.estimate,
         output,
         compare=compared,
@@ -89,6 +105,17 @@ def evaluate_protocol(
         batch_size=getattr(pictures.method, "batch", BATCH),
         **about,
     )
+
+
+def _write_requests(protocol: Protocol, table: Path) -> None:
+    """A CSV of file, aus and source for `evaluate_folder`."""
+    with replacing(table) as partial, partial.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(("file", "aus", "source"))
+        for row in protocol.rows:
+            source = f"{row.reference}.png" if row.reference else ""
+            aus = "+".join(f"{code}:{value:g}" for code, value in row.requested.items())
+            writer.writerow((f"{row.id}.png", aus, source))
 
 
 def limited(protocol: Protocol, limit: int | None) -> Protocol:

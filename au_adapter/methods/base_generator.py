@@ -163,13 +163,18 @@ def open_pipeline(
     where = torch.device(device) if device else default_device()
     pipeline = load_base(model or demo_folder(), tokenizer)
     if half:
-        return pipeline.to(where, torch.float16 if where.type == "cuda" else torch.bfloat16)
+        return pipeline.to(where, half_precision(where))
     return pipeline.to(where)
 
 
 def named(model: str | Path | None) -> str:
     """The name of a base for reports."""
     return base_name(model or demo_folder())
+
+
+def half_precision(device: torch.device) -> torch.dtype:
+    """The floating-point type of 16 bits to compute in."""
+    return torch.float16 if device.type == "cuda" else torch.bfloat16
 
 
 def default_device() -> torch.device:

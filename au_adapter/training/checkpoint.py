@@ -39,7 +39,7 @@ class Checkpoint:
 
     def collect(self, step: int) -> dict[str, Any]:
         """Tensors and plain values, for `restore`."""
-        names, scaler = set(self.trainable()), self.accelerator.scaler
+        names, scaler = set(self.learnt()), self.accelerator.scaler
         averaged = {f"module.{n}" for n in names} | {"n_averaged"}
         average = None if self.average is None else self.average.state_dict()
         return {
@@ -83,8 +83,15 @@ class Checkpoint:
         """The trainable weights by name."""
         return {n: p for n, p in self.recipe.module.named_parameters() if p.requires_grad}
 
+    def learnt(self) -> dict[str, Tensor]:
+        """The trainable weights, and the buffers that the recipe says are learnt as well: those in
+        its module whose names begin with one of `learnt_buffers`."""
+        starts = tuple(getattr(self.recipe, "learnt_buffers", ()))
+        kept = self.recipe.module.state_dict() if starts else {}
+        return {**{n: b for n, b in kept.items() if n.startswith(starts)}, **self.trainable()}
+
     def _check(self, state: Mapping[str, Any], path: Path) -> None:
-        differ = _shapes(state["module"]) != _shapes(self.trainable())
+        differ = _shapes(state["module"]) != _shapes(self.learnt())
         if differ or state.get("units", self._units()) != self._units():
             raise ValueError(
                 f"{path} is the state of a run that trains other weights: choose another output "

@@ -14,9 +14,7 @@ MIN_SNR_GAMMA = 5.0
 
 def stable_diffusion_schedule() -> DDPMScheduler:
     """1000 steps, scaled-linear betas 0.00085..0.012, epsilon: SD 1.5, SD 2.1-base, bundled."""
-    names = ("beta_start", "beta_end", "beta_schedule", "clip_sample")
-    betas = {name: NOISE_SCHEDULE[name] for name in names}
-    return DDPMScheduler(num_train_timesteps=TRAIN_TIMESTEPS, **betas)
+    return DDPMScheduler.from_config({"num_train_timesteps": TRAIN_TIMESTEPS, **NOISE_SCHEDULE})
 
 
 def signal_to_noise(schedule: DDPMScheduler, timesteps: Tensor) -> Tensor:

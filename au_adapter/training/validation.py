@@ -161,6 +161,8 @@ def validation_for(recipe: object, estimate: Estimate | Estimator | None = None)
 
     ValueError for a recipe that draws no faces, and where nothing can read them.
     """
+    if hasattr(recipe, "judgement"):  # a recipe that judges itself otherwise than by drawn prompts
+        return recipe.judgement(estimate)
     if not hasattr(recipe, "generator"):
         raise ValueError(
             f"{type(recipe).__name__} draws no faces to judge: set validate_every=0 for it"

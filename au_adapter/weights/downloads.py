@@ -140,7 +140,11 @@ def by_hand(download: Download, folder: str | Path | None = None) -> str:
     """Addresses and target paths of every file, for a machine without a network."""
     folder = Path(folder) if folder else cache_folder(download.name)
     address = download.address or f"{HUB}/{download.repository}/resolve/main/"
-    return "\n".join(f"  {address}{path}\n    -> {folder / path}" for path in download.files)
+    lines = []
+    for path in download.files:
+        pattern = f"  every {path} of {download.page}"
+        lines += [pattern if "*" in path else f"  {address}{path}", f"    -> {folder / path}"]
+    return "\n".join(lines)
 
 
 def put_into_comfyui(download: Download, folder: Path, comfyui: Path) -> list[Path]:

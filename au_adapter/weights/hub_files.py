@@ -95,17 +95,21 @@ def _fetch_file(repository: str, revision: str, entry: Any, folder: Path | None)
 
 
 def _bounded(size: int) -> type:
-    """A progress bar that ends a download beyond `size` bytes: the library itself reads on."""
+    """A progress bar that ends a download by HTTP beyond `size` bytes: the library itself reads on.
+
+    Xet's downloads end by themselves, and their bars also count what travels besides the file.
+    """
     from huggingface_hub.utils import tqdm
 
     class Bounded(tqdm):
         def __init__(self, *arguments: Any, **options: Any) -> None:
+            self.by_http = options.get("name") == "huggingface_hub.http_get"
             self.received = options.get("initial") or 0
             super().__init__(*arguments, **options)
 
         def update(self, n: float | None = 1) -> bool | None:
             self.received += n or 0
-            if self.received > size:
+            if self.by_http and self.received > size:
                 raise Endless
             return super().update(n)
 

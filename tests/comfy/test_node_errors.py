@@ -7,7 +7,7 @@ import torch
 from au_adapter_pack.nodes import NODES
 from au_adapter_pack.nodes.compat import io, model_management
 from au_adapter_pack.nodes.node import Node
-from au_adapter_pack.nodes.picture_record import add_record, describe
+from au_adapter_pack.nodes.picture_record import describe
 
 from au_adapter import AUVector
 
@@ -103,7 +103,6 @@ def test_a_number_beyond_its_widget_is_not_computed() -> None:
     }
     with pytest.raises(ValueError, match="steps is 1000000, not from 1 to 4096"):
         describe(nodes)
-    assert add_record({"prompt": nodes}) == {"prompt": nodes}
 
 
 def test_a_docstring_that_explains_what_a_node_does_not_have_is_refused() -> None:

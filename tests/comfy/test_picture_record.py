@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from pathlib import Path
 
 import pytest
+from au_adapter_pack.nodes import picture_record
 from au_adapter_pack.nodes.compat import folder_paths
-from au_adapter_pack.nodes.picture_record import add_record, describe
+from au_adapter_pack.nodes.picture_record import describe, reserve_record, write_record
+from comfy_execution.utils import CurrentNodeContext
 
 from au_adapter import AUVector
 from au_adapter.weights.adapter_files import adapter_hash
@@ -126,18 +129,49 @@ def test_what_the_graph_does_not_tell_is_null() -> None:
 
 
 def test_the_record_is_added_beside_the_workflow() -> None:
-    request = add_record({"prompt": graph(), "extra_data": {"extra_pnginfo": {"workflow": 1}}})
+    request = reserve_record({"prompt": graph(), "extra_data": {"extra_pnginfo": {"workflow": 1}}})
     information = request["extra_data"]["extra_pnginfo"]
-    assert information["workflow"] == 1 and json.dumps(information["au_adapter"])
+    assert information["workflow"] == 1 and information["au_adapter"] == []
+    with CurrentNodeContext(request["prompt_id"], "6"):
+        write_record()
+        write_record()  # by a second node
+    assert json.loads(json.dumps(information["au_adapter"])) == describe(graph())
 
 
-@pytest.mark.parametrize("notation", ["99E", None])
-def test_a_graph_that_cannot_run_is_left_alone(notation: str | None) -> None:
+def test_a_graph_is_described_when_it_runs_and_not_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    described: list[Graph] = []
+    monkeypatch.setattr(picture_record, "describe", lambda nodes: described.append(nodes) or [])
+    request = reserve_record({"prompt": graph(), "prompt_id": "one"})
+    assert described == [] and request["prompt_id"] == "one"
+    write_record()  # outside of any graph
+    with CurrentNodeContext("another", "6"):
+        write_record()
+    assert described == []
+    with CurrentNodeContext("one", "6"):
+        write_record()
+    assert described == [request["prompt"]]
+
+
+def test_a_graph_that_never_runs_is_forgotten() -> None:
+    request = reserve_record({"prompt": graph(), "prompt_id": "never"})
+    assert "never" in picture_record._waiting
+    del request
+    gc.collect()
+    assert "never" not in picture_record._waiting
+
+
+def test_a_failure_leaves_the_record_empty_and_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     wrong = graph()
-    wrong["4"]["inputs"]["notation"] = notation
-    assert add_record({"prompt": wrong}) == {"prompt": wrong}
+    wrong["4"]["inputs"]["notation"] = "99E"
+    request = reserve_record({"prompt": wrong})
+    with CurrentNodeContext(request["prompt_id"], "6"):
+        write_record()
+    assert request["extra_data"]["extra_pnginfo"]["au_adapter"] == []
+    assert "the pictures get no record of their AUs: ValueError" in caplog.text
 
 
-def test_a_graph_without_adapter_is_left_alone() -> None:
-    request = {"prompt": {"1": {"class_type": "EmptyImage", "inputs": {}}}}
-    assert add_record(dict(request)) == request
+@pytest.mark.parametrize(
+    "prompt", [{"1": {"class_type": "EmptyImage", "inputs": {}}}, {"1": None}, [], None]
+)
+def test_a_graph_without_adapter_is_left_alone(prompt: object) -> None:
+    assert reserve_record({"prompt": prompt}) == {"prompt": prompt}

@@ -17,6 +17,7 @@ from tiny_stable_diffusion import write_stable_diffusion
 from au_adapter import AUVector
 from au_adapter.bases import find_family
 from au_adapter.cli import main
+from au_adapter.evaluation.protocol_run import read_rows
 from au_adapter.methods import open_generator
 from au_adapter.training.drawing import GUIDANCE
 from au_adapter.training.recipes import choose
@@ -75,6 +76,19 @@ def test_a_baseline_is_evaluated_by_a_protocol(
     answer = CliRunner().invoke(main, [*map(str, words), "--estimator", READER])
     assert answer.exit_code == 0, answer.output
     assert json.loads((output / "protocol.json").read_text())["method"] == "LoRA-AU"
+    # Its pictures stay, for another tool or another estimator to measure.
+    again = tmp_path / "again"
+    words = ["evaluate", output / "pictures", "--requested", output / "requested.csv"]
+    words += ["--output", again, "--estimator", READER]
+    answer = CliRunner().invoke(main, [*map(str, words)])
+    assert answer.exit_code == 0, answer.output
+    first = {row.id: row for row in read_rows(output)}
+    found = [row for row in read_rows(again) if row.group != "reference"]
+    assert len(found) == 2
+    for row in found:
+        before = first[row.id.removesuffix(".png")]
+        assert row.requested == before.requested
+        assert row.measured == pytest.approx(before.measured, abs=0.01)  # 8 bits
 
 
 def test_what_is_missing_is_said(bases: dict[str, Path], data: Path, tmp_path: Path) -> None:

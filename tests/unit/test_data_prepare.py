@@ -382,9 +382,7 @@ def test_the_command_line_says_what_is_wrong(tmp_path: Path) -> None:
     where = (tmp_path / "in", table, "--output", tmp_path / "out")
     assert "no AU column" in run("folder", *where)[1]
     assert "fold means nothing for folder" in run("folder", *where, "--fold", 1)[1]
-    assert (
-        "fetch it with `au-adapter download blip2" in run("folder", *where, "--blip2", tmp_path)[1]
-    )
+    assert "`au-adapter download blip2" in run("folder", *where, "--blip2", tmp_path)[1]
     assert "there is no folder of pictures" in run("folder", tmp_path / "x", *where[1:])[1]
     wrong = write_table(table, [{"file": "in/a.png", "AU12": 2}])
     code, text = run("folder", *where)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import threading
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import au_adapter
+from au_adapter.bundled import demo_folder
 from au_adapter.cli.download import CONVERTED
 from au_adapter.weights.downloads import (
     DOWNLOADS,
@@ -160,20 +162,21 @@ def test_the_table_is_complete() -> None:
         find_download("faces")
 
 
-NAMED_IN = ("checkpoints", "ipadapter", "clip_vision", "au_adapter", "magicface", "face_analysis")
-
-
-def test_what_the_workflows_name_can_be_fetched_by_name() -> None:
-    """But for Stable Diffusion 2.1, which its publisher took down."""
-    places = {place for entry in DOWNLOADS.values() for place in entry.comfyui.values()}
-    places |= {*CONVERTED.values()}
+def test_what_the_workflows_load_can_be_fetched_by_name() -> None:
+    """But for the bundled files, and Stable Diffusion 2.1, which its publisher took down."""
+    places = [place for entry in DOWNLOADS.values() for place in entry.comfyui.values()]
+    fetched = {Path(place).name for place in (*places, *CONVERTED.values())}
+    bundled = {path.name for path in demo_folder().rglob("*.safetensors")}
     named = set()
-    for note in (ROOT / "workflows" / "notes").glob("*.md"):
-        text = note.read_text(encoding="utf-8")
-        found = re.findall(r"`([\w.-]+\.(?:safetensors|bin))` in `models/(\w+)/`", text)
-        named |= {f"{folder}/{file}" for file, folder in found}
-    assert len(named) >= 6 and {name.partition("/")[0] for name in named} <= {*NAMED_IN}
-    assert named - places == {"checkpoints/v2-1_512-ema-pruned.safetensors"}
+    for path in (ROOT / "workflows" / "api").glob("*.json"):
+        nodes = json.loads(path.read_text(encoding="utf-8")).values()
+        inputs = [value for node in nodes for value in node["inputs"].values()]
+        files = [
+            value for value in inputs if str(value).endswith((".safetensors", ".bin", ".ckpt"))
+        ]
+        named |= {re.split(r"[\\/]", file)[-1] for file in files}
+    assert "magicface.safetensors" in named
+    assert named - fetched - bundled == {"v2-1_512-ema-pruned.safetensors"}
 
 
 def test_the_cache_is_in_the_home_unless_told(monkeypatch: pytest.MonkeyPatch) -> None:

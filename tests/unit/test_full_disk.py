@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
@@ -27,11 +28,11 @@ from toy_training import SETTINGS, ToyRecipe
 from au_adapter.cli import main
 from au_adapter.data.face_source import LABEL_STEPS, PICTURE_STEPS, LabelledFace
 from au_adapter.data.preparation import Preparation
+from au_adapter.data.rendering.ict import convert_folder
 from au_adapter.disk import FullDiskError, full_disk_said, is_full_disk, replacing
 from au_adapter.evaluation.plots import save_plot
 from au_adapter.training.loop import Trainer
 from au_adapter.weights.adapter_files import save_adapter
-from au_adapter.weights.magicface_files import convert_magicface
 
 ROOT = Path(__file__).parents[2]
 SAID = "full, or your share of it.*[Mm]ake room and run this again"
@@ -87,15 +88,23 @@ def write_adapter(folder: Path) -> Path:
     return save_adapter(tiny_adapter(tiny_unet(SD15), rank=2), folder / "a.safetensors")
 
 
-def write_magicface(folder: Path) -> Path:
-    return convert_magicface(magicface(folder), folder / "both.safetensors")
+def write_face_model(folder: Path) -> Path:
+    source = folder.parent / f"{folder.name}-objects"
+    if not source.is_dir():
+        source.mkdir()
+        numbers = np.random.default_rng(0).random((3, 1500, 3))
+        names = ("generic_neutral_mesh", "identity000", "smile")
+        for name, points in zip(names, numbers, strict=True):
+            lines = ["v {} {} {}".format(*point) for point in points]
+            (source / f"{name}.obj").write_text("\n".join([*lines, "vt 0 0", "f 1/1 2/1 3/1"]))
+    return convert_folder(source, folder / "m.npz")
 
 
 def write_plot(folder: Path) -> Path:
     return save_plot(torch.rand(90, 90, 3), folder / "plot.png")
 
 
-@pytest.mark.parametrize("write", [write_adapter, write_plot])
+@pytest.mark.parametrize("write", [write_adapter, write_face_model, write_plot])
 def test_a_file_that_finds_no_room(tmp_path: Path, write: Callable[[Path], Path]) -> None:
     path = write(tmp_path)
     before = path.read_bytes()

@@ -44,7 +44,8 @@ class Job:
     person. shard_size: pictures of a shard. neutral_first: an identity's first picture has a
     relaxed face, whatever the expressions: a reference for the others. pose_spread: how far heads
     and eyes turn away from the camera, 0..1. units: the AUs that "au", "full" and "sided" draw
-    from; none means set A and all that can be rendered.
+    from; none means set A and all that can be rendered. one_scene: all pictures of an identity have
+    one pose, light and background, as frames of a video, and their labels its number.
     """
 
     model_path: str
@@ -59,6 +60,7 @@ class Job:
     neutral_first: bool = False
     pose_spread: float = 1.0
     units: tuple[int, ...] = ()
+    one_scene: bool = False
 
 
 def render_dataset(
@@ -109,7 +111,7 @@ def _check_settings(job: Job, folder: Path) -> None:
     settings = {k: v for k, v in vars(job).items() if k not in ("model_path", "output", "count")}
     path = folder / "settings.json"
     if path.exists():
-        older = {"pose_spread": 1.0, "units": []}  # older folders name none
+        older = {"pose_spread": 1.0, "units": [], "one_scene": False}  # not named in older folders
         with damage_named(path, "Delete it, and give the settings that the renders were made with"):
             found = {**older, **read_json(path)}
         if found != json.loads(json.dumps(settings)):
@@ -181,6 +183,8 @@ def render_files(renderer: Renderer, job: Job, index: int) -> list[tuple[str, by
     key = f"{job.seed:04d}-{index:07d}"
     about = {"key": key, "seed": job.seed, "index": index}
     about |= render_label(person, scene, expression, drawn)
+    if job.one_scene:
+        about["scene"] = person.identity
     about["caption"] = caption(person, scene, expression, rng)
     return [
         (f"{key}.png", _png(drawn.image)),
@@ -200,7 +204,8 @@ def draw_parameters(
     mode = job.expressions
     if job.neutral_first and index % job.images_per_identity == 0:
         mode = "neutral"
-    scene = sample_scene(rng, job.pose_spread)
+    seed = [job.seed, identity, 13]
+    scene = sample_scene(np.random.default_rng(seed) if job.one_scene else rng, job.pose_spread)
     return person, scene, sample_expression(rng, mode, job.units), rng
 
 

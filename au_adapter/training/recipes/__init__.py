@@ -20,6 +20,7 @@ from ..settings import Settings
 LOOP = frozenset(field.name for field in fields(Settings))  # the settings of any run
 # Name -> file and class; and the base family that the name promises, if any.
 RECIPES: dict[str, tuple[str, str, str | None]] = {
+    "aueditnet": ("aueditnet_recipe", "AUEditNetRecipe", None),
     "demo-autoencoder": ("autoencoder_recipe", "AutoencoderRecipe", None),
     "demo-base": ("base_recipe", "BaseRecipe", None),
     "dreambooth": ("dreambooth_recipe", "DreamBoothRecipe", None),
@@ -33,6 +34,10 @@ RECIPES: dict[str, tuple[str, str, str | None]] = {
     "magicface": ("magicface_recipe", "MagicFaceRecipe", None),
     "magicface-sd15": ("magicface_recipe", "MagicFaceRecipe", "sd15"),
     "regressor": ("regressor_recipe", "RegressorRecipe", None),
+    "siamese": ("siamese_recipe", "SiameseRecipe", None),
+    "wplus": ("wplus_recipe", "WPlusRecipe", None),
+    "vq-auface": ("vqauface_recipe", "VQAUFaceRecipe", None),
+    "vq-auface-codec": ("vqauface_codec_recipe", "VQAUFaceCodecRecipe", None),
 }
 
 
