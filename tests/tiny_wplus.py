@@ -91,6 +91,16 @@ def write_shipped(folder: Path) -> None:
     save_aueditnet(editor, folder / AUEDITNET, described["space"])
 
 
+def small_recipes(folder: Path) -> dict[str, dict[str, Any]]:
+    """Options with which AUEditNet's recipes train in seconds; networks lie in the folder."""
+    stages = {"stages": [16, 24, 32, 40], "blocks": [1] * 4}
+    return {
+        "aueditnet": {"wplus": write_ours(folder)[0], "width": 8, "hidden": 8, "labels": 4},
+        "siamese": {"size": 32, "share": 0.05, "zoom": 0.72, "lower": 0.35},
+        "wplus": {"channels": [8, 8], "style": 8, "seen": 32, **stages},
+    }
+
+
 def rosinality_names(generator: StyleGAN2) -> dict[str, Tensor]:
     """The tensors as rosinality's port has them: ours, and the filters."""
     tensors = dict(generator.state_dict())

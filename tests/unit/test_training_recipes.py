@@ -17,6 +17,7 @@ from tiny_demo import write_demo
 from tiny_sdxl import write_sdxl
 from tiny_stable_diffusion import write_stable_diffusion
 from tiny_vqauface import write_codec
+from tiny_wplus import small_recipes
 
 from au_adapter import AUVector, apply_to_unet, load_adapter
 from au_adapter.bundled import load_diffusers_pipeline
@@ -78,6 +79,7 @@ def results(data: Path, base: Path, tmp_path_factory: pytest.TempPathFactory) ->
     folder = tmp_path_factory.mktemp("bases")
     streamed = {"lanes": 2, "lora_rank": 4}
     needs = {
+        **small_recipes(folder),
         "demo-autoencoder": {},
         "demo-base": {"autoencoder": str(base)},
         "dreambooth": {**on_a_base, "prior_count": 2},
