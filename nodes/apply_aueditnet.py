@@ -52,13 +52,16 @@ class LoadedAUEditNet:
         memory = PIXEL_BYTES * self.wplus.generator.config.size**2
         model_management.load_models_gpu([*patchers], memory_required=memory, force_full_load=True)
 
-    def draw(self, latent: FaceLatent) -> Tensor:
-        """Pictures [N, R, R, 3] of codes, with progress; a person can stop it after each."""
+    def check(self, latent: FaceLatent) -> None:
+        """ValueError for a code of another generator."""
         if latent.space != self.wplus.space:
             raise ValueError(
                 f"FACE_LATENT is a code of another generator ({latent.space}, here "
                 f"{self.wplus.space}): invert the face with the same Load AUEditNet."
             )
+
+    def draw(self, latent: FaceLatent) -> Tensor:
+        """Pictures [N, R, R, 3] of codes, with progress; a person can stop it after each."""
         progress = ProgressBar(len(latent))
 
         def drawn_one(*_: int) -> None:
@@ -232,6 +235,7 @@ class ApplyAUEditNet(Node):
         region: str,
         expression: FaceLatent | None = None,
     ) -> io.NodeOutput:
+        aueditnet.check(face_latent)
         aueditnet.load(aueditnet.drawing)
         latent, change = edited(aueditnet.network, face_latent, au_vector, mode, region, expression)
         return io.NodeOutput(aueditnet.draw(latent), latent, change)

@@ -17,7 +17,16 @@ from au_adapter.facs import AUVector
 from au_adapter.models.magicface import ID_TIMESTEP, PROMPT, change_of, collect_features
 from au_adapter.weights.magicface_files import DENOISING, ID_ENCODER, magicface_hash, read_unet_file
 
-from .compat import VAE, CONDRegular, ModelPatcher, WrappersMP, folder_paths, io, model_management
+from .compat import (
+    VAE,
+    CONDRegular,
+    ModelPatcher,
+    WrappersMP,
+    folder_paths,
+    io,
+    is_dynamic,
+    model_management,
+)
 from .conditioning import Conditioning, with_conds
 from .magicface_identity import CHANGE, KEY, PHOTO, Identity, IdentityWrappers, PerPicture
 from .magicface_model import MagicFaceUNet, load_unet
@@ -241,7 +250,7 @@ def _look(id_encoder: ModelPatcher, photo: Tensor, text: Tensor) -> dict[str, Te
             photo.to(**kind),
             torch.full((len(photo),), ID_TIMESTEP, device=device),
             context=text.to(**kind).expand(len(photo), -1, -1),
-            transformer_options={},
+            transformer_options={"prefetch_dynamic_vbars": is_dynamic(id_encoder)},
         )
     return {path: feature.to(store) for path, feature in features.items()}
 

@@ -54,6 +54,11 @@ def dynamic_patcher() -> type[ModelPatcher]:
     return getattr(model_patcher, "CoreModelPatcher", ModelPatcher)
 
 
+def is_dynamic(patcher: ModelPatcher) -> bool:
+    """Whether it loads weights on demand, which older releases never do."""
+    return bool(getattr(patcher, "is_dynamic", bool)())
+
+
 def tokenizer_folder() -> Path:
     """CLIP's vocabulary, as it comes with ComfyUI for Stable Diffusion 1 and 2."""
     return Path(sd1_clip.__file__).parent / "sd1_tokenizer"

@@ -23,6 +23,7 @@ from .compat import (
     ModelType,
     StableDiffusionLatents,
     dynamic_patcher,
+    is_dynamic,
     model_management,
     unet_to_diffusers,
 )
@@ -78,7 +79,7 @@ def load_into(model: BaseModel, weights: dict[str, Tensor], disable_dynamic: boo
     offload = model_management.unet_offload_device()
     patcher = kind(model, model_management.get_torch_device(), offload)
     # Loading on demand works on the tensors themselves, as they lie in the file.
-    model.diffusion_model.load_state_dict(weights, assign=kind is not ModelPatcher)
+    model.diffusion_model.load_state_dict(weights, assign=is_dynamic(patcher))
     return patcher
 
 

@@ -16,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from au_adapter.data.shards import PATTERN
-from au_adapter.disk import replacing
+from au_adapter.disk import read_json, replacing
 from au_adapter.models.adapter import AUAdapter
 from au_adapter.training.errors import explained
 from au_adapter.training.sources import TABLES
@@ -73,7 +73,10 @@ def numbered(name: str) -> Path:
 def _read(run: Path) -> dict:
     """The note of a run; empty before its first file."""
     path = run / NOTE
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    note = read_json(path) if path.is_file() else {}
+    if not isinstance(note, dict):
+        raise ValueError(f"{path} is damaged: no note of a file. Delete it")
+    return note
 
 
 def _models() -> Path:

@@ -43,6 +43,8 @@ CARDS = {
     "au_sd21": "Stable Diffusion 2.1\n+ FineFace\n\nyour checkpoint,\ntwelve muscles",
     "au_sd15": "Stable Diffusion 1.5\n+ FineFace\n\nyour checkpoint,\ntwelve muscles",
     "au_sd15_ipadapter": "SD 1.5 + FineFace\n+ IP-Adapter\n\ntext, a person,\nan expression",
+    "au_sd15_faceid": "SD 1.5 + FineFace\n+ IP-Adapter FaceID\n\nFineFace, Fig. 1 and 7",
+    "ipadapter_magicface": "IP-Adapter\n+ MagicFace\n+ AU Evaluator\n\ndrawn, edited,\nmeasured",
     "aueditnet_edit": "AUEditNet\n\na face by numbers,\nat once",
     "aueditnet_transfer": "AUEditNet\n\nthe expression\nof another face",
     "vq_auface": "VQ-AUFace\n\na text about muscles,\na photo,\na new face",

@@ -337,3 +337,34 @@ def through_codec(photo: Image.Image) -> list[Image.Image]:
     parts = [codec.decode_vectors(codec.codes.codebook[ids[..., 0]]), codec.decode(ids)]
     shown = [(part[0].clamp(-1, 1) * 127.5 + 127.5).byte().movedim(0, -1) for part in parts]
     return [photo, *(Image.fromarray(part.numpy()).resize(photo.size) for part in shown)]
+
+
+@shows("AUA_LabelPictures")
+def label_pictures(studio: Studio) -> Image.Image:
+    looks = "\n".join(["enjoyment smile", "surprise", "sadness", "anger", "disgust", "doubt"])
+    asked, labels = _listed(studio, looks)
+    images = studio.face(asked, number=6)
+    node = studio.add("AUA_LabelPictures", images=images, labels=labels, columns=ACROSS)
+    return studio.pictures([node, 0])[0]
+
+
+@shows("AUA_CountAUVectors")
+def count_vectors(studio: Studio) -> Image.Image:
+    asked, _ = _listed(studio, "12A\n12C\n12E")
+    count = studio.add("AUA_CountAUVectors", au_vector=asked)
+    return labelled(["1", "2", "3"], studio.pictures(studio.face(asked, number=[count, 0])))
+
+
+@shows("AUA_AUReadingJSON")
+def reading_json(studio: Studio) -> Image.Image:
+    face = studio.face(studio.aus(SMILE))
+    reading = studio.read(face, studio.reader())[1]
+    text = studio.texts([studio.add("AUA_AUReadingJSON", au_reading=reading), 0])[0]
+    return with_text(labelled([SMILE], studio.pictures(face)), text)
+
+
+def _listed(studio: Studio, expressions: str) -> tuple[Link, Link]:
+    """AU vectors of a list, and their labels."""
+    sweep = {"unit": "AU12 lip corner puller", "start": 0.0, "stop": 5.0, "steps": 2}
+    node = studio.add("AUA_AUSweep", **sweep, expressions=expressions)
+    return [node, 0], [node, 1]

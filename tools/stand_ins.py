@@ -1,7 +1,7 @@
 """Names in place of what some workflows need and this project cannot bring along.
 
 `add_stand_ins` makes a server's base directory accept those workflows: files of no content under
-the names of the models, and two nodes in place of those of IPAdapter_plus. The workflows can then
+the names of the models, and four nodes in place of those of IPAdapter_plus. The workflows can then
 be built and checked, not run.
 """
 
@@ -71,7 +71,62 @@ class IPAdapter:
     refuse = IPAdapterUnifiedLoader.refuse
 
 
-NODE_CLASS_MAPPINGS = {"IPAdapterUnifiedLoader": IPAdapterUnifiedLoader, "IPAdapter": IPAdapter}
+class IPAdapterUnifiedLoaderFaceID:
+    RETURN_TYPES, RETURN_NAMES = ("MODEL", "IPADAPTER"), ("MODEL", "ipadapter")
+    FUNCTION, CATEGORY = "refuse", "ipadapter/faceid"
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        presets = ["FACEID", "FACEID PLUS V2", "FACEID PORTRAIT (style transfer)"]
+        strength = {"default": 0.6, "min": 0, "max": 1, "step": 0.01}
+        return {
+            "required": {
+                "model": ("MODEL",),
+                "preset": (presets,),
+                "lora_strength": ("FLOAT", strength),
+                "provider": (["CPU", "CUDA", "ROCM", "DirectML", "OpenVINO", "CoreML"],),
+            },
+            "optional": {"ipadapter": ("IPADAPTER",)},
+        }
+
+    refuse = IPAdapterUnifiedLoader.refuse
+
+
+class IPAdapterFaceID:
+    RETURN_TYPES, RETURN_NAMES = ("MODEL", "IMAGE"), ("MODEL", "face_image")
+    FUNCTION, CATEGORY = "refuse", "ipadapter/faceid"
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        share = {"min": 0.0, "max": 1.0, "step": 0.001}
+        weight = {"default": 1.0, "min": -1, "step": 0.05}
+        scalings = ["V only", "K+V", "K+V w/ C penalty", "K+mean(V) w/ C penalty"]
+        return {
+            "required": {
+                "model": ("MODEL",),
+                "ipadapter": ("IPADAPTER",),
+                "image": ("IMAGE",),
+                "weight": ("FLOAT", {**weight, "max": 3}),
+                "weight_faceidv2": ("FLOAT", {**weight, "max": 5.0}),
+                "weight_type": (["linear", "ease in", "style transfer"],),
+                "combine_embeds": (["concat", "add", "subtract", "average", "norm average"],),
+                "start_at": ("FLOAT", {"default": 0.0, **share}),
+                "end_at": ("FLOAT", {"default": 1.0, **share}),
+                "embeds_scaling": (scalings,),
+            },
+            "optional": {
+                "image_negative": ("IMAGE",),
+                "attn_mask": ("MASK",),
+                "clip_vision": ("CLIP_VISION",),
+                "insightface": ("INSIGHTFACE",),
+            },
+        }
+
+    refuse = IPAdapterUnifiedLoader.refuse
+
+
+KINDS = (IPAdapterUnifiedLoader, IPAdapter, IPAdapterUnifiedLoaderFaceID, IPAdapterFaceID)
+NODE_CLASS_MAPPINGS = {kind.__name__: kind for kind in KINDS}
 NODE_DISPLAY_NAME_MAPPINGS = {"IPAdapterUnifiedLoader": "IPAdapter Unified Loader"}
 """
 

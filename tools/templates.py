@@ -65,6 +65,7 @@ SEED = {"seed": (("8", "seed"),), "steps": (("8", "steps"),)}
 STRENGTH = {"strength": (("6", "strength"),)}
 EDIT = {"face": (("6", "face"),), "seed": (("9", "seed"),), "steps": (("9", "steps"),)}
 CODE = {"face": (("5", "face"),), "mode": (("6", "mode"),), "region": (("6", "region"),)}
+PERSON = {"person": (("16", "weight"),), "seed": (("18", "seed"),)}
 DRAW = Part("Draw the face", ("3", "5", "6", "7", "8", "9"), SEED | STRENGTH)
 DRAW_EDIT = Part("Change the face", ("5", "6", "7", "8", "9", "10", "11"), EDIT)
 
@@ -363,6 +364,35 @@ TEMPLATES: dict[str, Template] = {
             (330, ("5", "draw", ("14", 330))),
         ),
         {"draw": Part("Draw with it", ("6", "7", "9", "10", "11", "12", "13"))},
+    ),
+    "au_sd15_faceid": Template(
+        "25_stable_diffusion_15_keep_a_face_faceid",
+        (
+            (280, (("12", 250), ("2", 130))),
+            (280, ("1", "11", ("note", 240))),
+            (540, (("4", 600),)),
+            (380, ("draw", ("10", 360))),
+        ),
+        {
+            "draw": Part(
+                DRAW.title,
+                (*DRAW.nodes, "13", "14"),
+                SEED | STRENGTH | {"person": (("14", "weight"),)},
+            )
+        },
+    ),
+    "ipadapter_magicface": Template(
+        "26_person_drawn_then_edited_and_measured",
+        (
+            (280, (("3", 250), "1", ("note", 240))),
+            (300, (("13", 130), "person", ("24", 250))),
+            (400, (("4", 330), "2", "20")),
+            (420, ("draw", ("12", 200), ("22", 220), ("23", 120))),
+        ),
+        {
+            "person": Part("Draw the person", ("14", "15", "16", "17", "18", "19"), PERSON),
+            "draw": Part("Change the face, measure it", (*DRAW_EDIT.nodes, "21"), EDIT),
+        },
     ),
 }
 TITLES = {template.title: name for name, template in TEMPLATES.items()}

@@ -112,7 +112,7 @@ def test_an_error_of_ours_says_why_in_a_toast(page: Page, server: ComfyServer) -
     page.evaluate(SET, [4, "au14", 3])
     with pytest.raises(PromptError, match="AU Encoder: .*AU14"):
         press_run(page, server)
-    expect(page.get_by_text("the adapter knows", exact=False).first).to_be_visible()
+    expect(page.get_by_text("AU14 set, but only", exact=False).first).to_be_visible()
 
 
 def test_a_photograph_for_the_bundled_magicface_is_spoken_of_before_it_is_drawn(

@@ -14,6 +14,7 @@ from au_adapter.bundled import AUEDITNET, VQAUFACE, aueditnet_folder, vqauface_f
 from au_adapter.cli import main
 from au_adapter.facs.units import PLACES
 from au_adapter.weights.downloads import DOWNLOADS
+from tools.templates import TEMPLATES
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
@@ -31,8 +32,7 @@ WEIGHTS = {  # nodes whose weights may be missing in the box
 PICTURES_SIZE = 3e6  # bytes of all pictures of the help pages
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 COMMAND = re.compile(r"(?<!\S)(?:`| {4})(?:au-adapter|python -m au_adapter) ([^`\n]+)")
-TEMPLATE = re.compile(r"`((?:au|magicface)_[a-z0-9_]+)`")
-NO_TEMPLATES = {"au_adapter", "au_encoder", "au_mse", "au_reading", "au_vector"}  # other names
+TEMPLATE = re.compile(r"`(\d\d_[a-z0-9_]+)`")
 
 
 def _name(page: Path) -> str:
@@ -73,14 +73,13 @@ def test_commands_exist_with_their_options(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=_name)
 def test_templates_exist(page: Path) -> None:
-    named = {*TEMPLATE.findall(page.read_text(encoding="utf-8"))} - NO_TEMPLATES
-    shipped = {path.stem for path in (ROOT / "workflows").glob("*.json")}
-    assert named <= shipped | _result_names(), _name(page)
+    named = {*TEMPLATE.findall(page.read_text(encoding="utf-8"))}
+    assert named <= {template.title for template in TEMPLATES.values()}, _name(page)
 
 
-def _result_names() -> set[str]:
-    """Benchmarks have names of the same form."""
-    return {path.stem for path in (ROOT / "benchmarks" / "results").iterdir()}
+def test_every_template_has_its_place() -> None:
+    text = (DOCS / "nodes.md").read_text(encoding="utf-8")
+    assert [t.title for t in TEMPLATES.values() if f"`{t.title}`" not in text] == []
 
 
 def test_the_readme_is_short_and_shows_the_first_steps() -> None:
