@@ -18,7 +18,7 @@ from ..models.vqauface.vqauface import VECTOR
 from .reference_pairs import ReferencePairs, aus_of, text_of
 from .validation import SHEET, Estimate
 
-FACES = 24
+FACES = 16
 DRAWN_AT_ONCE = 8
 SEED = 4001
 COLUMNS = 8
