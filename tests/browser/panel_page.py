@@ -99,9 +99,14 @@ def press_run(page: Page, server: ComfyServer) -> dict[str, Any]:
     It waits for the server's answer to the page and for its history, not for the clock: the limits
     are for a page that sends nothing at all.
     """
+    return server.wait(queue_run(page), timeout=LONG)
+
+
+def queue_run(page: Page) -> str:
+    """Press Run; returns the id of the prompt, once the server has answered."""
     with page.expect_response(_is_prompt, timeout=LONG * 1000) as answer:
         page.get_by_test_id("queue-button").click()
-    return server.wait(answer.value.json()["prompt_id"], timeout=LONG)
+    return answer.value.json()["prompt_id"]
 
 
 def _is_prompt(response: Response) -> bool:

@@ -8,7 +8,18 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from panel_page import FRONTENDS, LONG, NODES_2, OPEN, PACK, QUEUED, RENDERERS, plain, press_run
+from panel_page import (
+    FRONTENDS,
+    LONG,
+    NODES_2,
+    OPEN,
+    PACK,
+    QUEUED,
+    RENDERERS,
+    plain,
+    press_run,
+    queue_run,
+)
 from playwright.sync_api import Page, expect
 from shipped import NAMES, shipped_server
 
@@ -121,8 +132,9 @@ def test_a_photograph_for_the_bundled_magicface_is_spoken_of_before_it_is_drawn(
     shutil.copyfile(PHOTOS / "astronaut.png", server.base / "input" / "astronaut.png")
     page.evaluate(OPEN, [PACK, TEMPLATES["magicface_edit_demo"].title])
     page.evaluate(SET, [3, "image", "astronaut.png"])
-    press_run(page, server)
+    prompt = queue_run(page)
     expect(page.get_by_text("this looks like a photograph", exact=False).first).to_be_visible()
+    server.wait(prompt, timeout=LONG)
 
 
 def _settled(page: Page, drawn: bool) -> dict[str, Any]:
