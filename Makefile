@@ -8,12 +8,13 @@ else
 RUN = .venv/bin/python
 endif
 
-.PHONY: help demo comfyui test lint benchmark setup
+.PHONY: help demo comfyui test fuzz lint benchmark setup
 
 help:
 	@echo "make demo        faces drawn and edited by AU values (grid.png, edits.png), written to demo/"
 	@echo "make comfyui     ComfyUI in the browser, on the bundled model"
 	@echo "make test        all tests"
+	@echo "make fuzz        thousands of damaged files, read by everything that reads files"
 	@echo "make lint        style checks"
 	@echo "make benchmark   the figures in benchmarks/"
 	@echo "make setup       only make what the others need"
@@ -29,6 +30,10 @@ comfyui:
 test:
 	@$(PYTHON) tools/setup.py --for test
 	@$(RUN) -m pytest
+
+fuzz:
+	@$(PYTHON) tools/setup.py --for test
+	@PYTHONPATH=tests $(RUN) -m fuzz
 
 lint:
 	@$(PYTHON) tools/setup.py --for test

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 WEB_DIRECTORY = "./web"
-MODEL_FOLDERS = ("au_adapter", "magicface", "face_analysis")
+MODEL_FOLDERS = ("au_adapter", "aueditnet", "magicface", "face_analysis", "vq_auface")
 
 
 def _import_library() -> None:
@@ -37,10 +37,10 @@ def _register_model_folders() -> None:
         paths, _ = folder_paths.folder_names_and_paths[name]
         extensions = {*folder_paths.supported_pt_extensions, ".task", ".tflite"}
         folder_paths.folder_names_and_paths[name] = (paths, extensions)
-    from au_adapter.bundled import adapters_folder, magicface_folder
+    from au_adapter.bundled import model_folders
 
-    folder_paths.add_model_folder_path("au_adapter", str(adapters_folder()))
-    folder_paths.add_model_folder_path("magicface", str(magicface_folder()))
+    for name, folder in model_folders().items():
+        folder_paths.add_model_folder_path(name, str(folder))
 
 
 def comfy_entrypoint():

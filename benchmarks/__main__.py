@@ -12,6 +12,8 @@ import click
 
 NAMES = (
     "alternation",
+    "aueditnet_cost",
+    "aueditnet_tables",
     "au_range",
     "au_response",
     "calibration",
@@ -24,7 +26,7 @@ NAMES = (
     "magicface_quality",
     "train_proof",
 )
-ONLY_NAMED = ("full_size", "train_proof")
+ONLY_NAMED = ("aueditnet_tables", "full_size", "train_proof")
 
 
 def main(names: list[str]) -> None:

@@ -10,6 +10,8 @@ how close a picture stays to the one without AUs.
 from __future__ import annotations
 
 import json
+from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,7 +28,6 @@ from au_adapter.evaluation.response import (
     prompted_error,
     response_curve,
     rise,
-    side_effects,
     spearman,
 )
 from au_adapter.facs import SET_A, UNITS
@@ -149,6 +150,37 @@ def _errors(rows: list[Row]) -> list[str]:
         ours, plain = error(prompted, "adapter"), error(prompted, "none")
         lines.append(f"| {label} | {ours:.3f} | {plain:.3f} | {ours / plain:.2f} |")
     return lines
+
+
+def side_effects(rows: Iterable[Row]) -> dict[str, dict[str, float]]:
+    """Prompted unit -> unprompted unit -> mean absolute change that asking brought about.
+
+    The change is from the row of the same prompt, seed and unit whose requested value is 0.
+    ValueError where there is none.
+    """
+    single = [row for row in rows if row.method == "adapter" and len(row.requested) == 1]
+    neutral = {
+        (row.prompt, row.seed, *row.requested): row.measured
+        for row in single
+        if not any(row.requested.values())
+    }
+    changes: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for row in single:
+        ((unit, level),) = row.requested.items()
+        if not level:
+            continue
+        before = neutral.get((row.prompt, row.seed, unit))
+        if before is None:
+            raise ValueError(
+                f"AU{unit} was asked for with the prompt {row.prompt!r} and seed {row.seed}, "
+                "and never at 0: a change needs the picture without it"
+            )
+        for other, value in row.measured.items():
+            if other != unit:
+                changes[unit][other].append(abs(value - before[other]))
+    return {
+        unit: {o: float(np.mean(v)) for o, v in others.items()} for unit, others in changes.items()
+    }
 
 
 def _side_effects(rows: list[Row]) -> list[str]:

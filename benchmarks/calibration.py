@@ -21,6 +21,7 @@ from PIL import Image
 from torch import Tensor
 
 from au_adapter.estimators import Estimator, open_estimator, read_set
+from au_adapter.evaluation.calibration_run import PROMPTS, read_sweep
 from au_adapter.evaluation.closed_loop import closed_loop
 from au_adapter.evaluation.fit_calibration import (
     LEVELS,
@@ -30,7 +31,6 @@ from au_adapter.evaluation.fit_calibration import (
     sweep_vectors,
 )
 from au_adapter.evaluation.plots import calibration_plot
-from au_adapter.evaluation.sweep import PROMPTS, read_sweep
 from au_adapter.facs import SET_A, AUVector
 from au_adapter.methods import open_generator
 from au_adapter.methods.adapter_generator import AdapterGenerator
@@ -99,9 +99,8 @@ def fit(generator: AdapterGenerator, reader: Estimator) -> list[Calibration]:
     found = []
     for start in STARTS:
         drawn = generator.changed(start=start)
-        seen = read_sweep(drawn, reader, sweep_vectors(SET_A))
-        swept, costs = (seen.requested, seen.readings), PRICE * seen.changes
-        found.append(fit_calibration(*swept, drawn.conditions(), costs))
+        *swept, changed = read_sweep(drawn, reader, sweep_vectors(SET_A))
+        found.append(fit_calibration(*swept, drawn.conditions(), PRICE * changed))
         curves = calibration_plot(found[-1], observations(*swept))
         _save(f"curves_{start:g}.png", curves[0])
     return found

@@ -81,7 +81,7 @@ def main() -> None:
         "*Table*: blendshapes weighed by hand; *ours*: the network trained on renders; "
         "*+ neutral*: the same, given the person's relaxed face; *zero*: always 0, for scale. "
         "Sides: mean error of left minus right. Labels are what FACS codes of a render "
-        "(`au_adapter/data/rendering/coding.py`).",
+        "(`au_adapter/data/rendering/head.py`).",
         "",
     ]
     RESULTS.mkdir(exist_ok=True)

@@ -1,4 +1,4 @@
-"""What the bundled MagicFace does to photos of people that nothing was trained on.
+"""What the bundled MagicFace does to renders of people that nothing was trained on.
 
 Renders of the project's sample, edited by a real ComfyUI from the shipped magicface_sweep graph:
 each AU alone, some together, and the photo's own expression taken back. AUs are read by the demo
@@ -22,15 +22,13 @@ from torch import Tensor
 from au_adapter.bundled import demo_folder
 from au_adapter.data.rendered import load
 from au_adapter.estimators.bundled_regressor import ESTIMATOR
-from au_adapter.evaluation.appearance import appearance_distance
 from au_adapter.evaluation.comparison import Comparison, comparison
-from au_adapter.evaluation.observed import Observed
+from au_adapter.evaluation.observed import Observed, appearance_distance
 from au_adapter.evaluation.protocols import load_protocol
-from au_adapter.evaluation.records import Edit
 from au_adapter.facs import SET_A, AUVector, change_of_aus
 from au_adapter.weights.autoencoder_files import load_autoencoder
 from tools import face_files
-from tools.demo_edits import SAMPLE, Edits, au_error, edit_photo, measured_edits
+from tools.demo_edits import SAMPLE, Edit, Edits, au_error, edit_photo, measured_edits
 from tools.server import ComfyServer
 
 RESULTS = Path(__file__).parent / "results"

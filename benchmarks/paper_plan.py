@@ -29,6 +29,7 @@ CELLS = (
     Cell("encoder res_mlp", "fineface", (2,), {"encoder": "res_mlp"}),
     Cell("encoder res_3mlp", "fineface", (2,), {"encoder": "res_3mlp"}),
     Cell("encoder individual", "fineface", (2,), {"encoder": "individual"}),
+    Cell("encoder individual summed", "fineface", (2,), {"encoder": "individual_sum"}),
     Cell("without smoothing", "fineface", (3,), {"smoothing": "none"}),
     Cell("smoothing as in the paper", "fineface", (3,), {"smoothing": "paper"}),
 )

@@ -24,12 +24,12 @@ from diffusers import StableDiffusionPipeline
 from torch import Tensor
 from torchvision.utils import save_image
 
-from au_adapter.bases import load_base
+from au_adapter.bases import base_name, load_base
 from au_adapter.bundled import demo_folder
 from au_adapter.data.shards import find_shards
 from au_adapter.disk import replacing
 from au_adapter.estimators import Estimator, open_estimator
-from au_adapter.evaluation.evaluation_run import clip_encoder
+from au_adapter.evaluation.evaluation_run import clip_encoder, estimator_of
 from au_adapter.evaluation.protocols import load_protocol
 from au_adapter.evaluation.records import Row
 from au_adapter.facs import SET_A
@@ -62,12 +62,27 @@ SHEET_LEVEL = 4.0
     help="Only these cells.",
 )  # fmt: skip
 @click.option("--seed", type=click.IntRange(0), help="Of the trainings; gives a report of its own.")
-def main(size: str, clip: Path | None, names: tuple[str, ...], seed: int | None) -> None:
+@click.option(
+    "--base", type=click.Path(path_type=Path),
+    help="A Stable Diffusion as a diffusers folder, for a report of its own; default: bundled.",
+)  # fmt: skip
+@click.option("--estimator", help="Default: the bundled model's regressor, else mesh.")
+def main(
+    size: str,
+    clip: Path | None,
+    names: tuple[str, ...],
+    seed: int | None,
+    base: Path | None,
+    estimator: str | None,
+) -> None:
     """Make what is not made yet, then write results/paper_tables_SIZE.{json,md} and pictures."""
     chosen, name = SIZES[size], size
     if seed is not None:
         chosen, name = replace(chosen, seeds=(seed,)), f"{size}_seed{seed}"
-    run(chosen, WORK / name, RESULTS, f"paper_tables_{name}", clip=clip, names=names)
+    if base is not None:
+        name += f"_{base_name(base)}"
+    reader = estimator_of(estimator, bundled=base is None)
+    run(chosen, WORK / name, RESULTS, f"paper_tables_{name}", base, clip, names, reader)
 
 
 def run(
@@ -78,6 +93,7 @@ def run(
     base: Path | None = None,
     clip: Path | None = None,
     names: Sequence[str] = (),
+    reader: Estimator | None = None,
 ) -> Path:
     """All cells of a size on a base, and the report of those that are done; the report's file."""
     base = base or demo_folder()
@@ -86,7 +102,7 @@ def run(
     faces = find_faces(size.data, work)
     # Cells of other weights and of other faces do not mix.
     work /= f"{weights_name(*networks)}-{_shards_name(faces)}"
-    reader = open_estimator("demo")
+    reader = reader or open_estimator("demo")
     encode = clip_encoder(clip) if clip else None
     plain = _plain(plain_base, size)
     _make_untrained(work, size, plain_base, plain, reader, encode)
@@ -223,11 +239,12 @@ def _draw(
 
 
 def _readings(reader: Estimator, pictures: Tensor) -> list[dict[str, float]]:
-    values = [reading.aus for reading in reader.estimate(pictures)]
-    return [
-        {str(u): round(float(v), 3) for u, v in zip(aus.units, aus.values[0], strict=True)}
-        for aus in values
-    ]
+    """AU -> intensity of each picture, by its surest face; a picture without one shows no AU."""
+    found = [dict.fromkeys(map(str, SET_A), 0.0) for _ in pictures]
+    for reading in sorted(reader.estimate(pictures), key=lambda reading: reading.confidence):
+        values = [round(value, 3) for value in reading.aus.values[0].tolist()]
+        found[reading.image] = dict(zip(map(str, reading.aus.units), values, strict=True))
+    return found
 
 
 def _rows(cases: Sequence[Case], measured: Sequence[dict[str, float]]) -> list[dict[str, Any]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import panel, picture_record
+from . import example_photos, panel, picture_record
 from .apply import ApplyAUAdapter
 from .apply_magicface import ApplyMagicFace, LoadMagicFace, MagicFaceIDEncoder
 from .au_adapter import AUEncoder, LoadAUAdapter, SaveAUAdapter
@@ -19,7 +19,10 @@ from .demo_model import LoadDemoModel
 from .expression import AUExpression
 from .face_edit import PasteFace, PrepareMagicFace
 from .guider import AUGuider
+from .label_pictures import LabelPictures
+from .numbers import AUReadingJSON, CountAUVectors
 from .read_faces import AUEstimator, LoadFaceReader
+from .sample_vqauface import LoadVQAUFace, SampleVQAUFace
 from .train_adapter import TrainAUAdapter
 
 NODES = (
@@ -50,8 +53,14 @@ NODES = (
     ApplyMagicFace,
     PrepareMagicFace,
     PasteFace,
+    LoadVQAUFace,
+    SampleVQAUFace,
     TrainAUAdapter,
+    LabelPictures,
+    CountAUVectors,
+    AUReadingJSON,
 )
 
 picture_record.register(NODES)
 panel.register()
+example_photos.offer()

@@ -46,7 +46,8 @@ class ApplyAUAdapter(Node):
     def define_schema(cls) -> io.Schema:
         return cls.schema(
             "Apply AU-Adapter",
-            aliases=["expression", "FACS", "action units", "FineFace", "smile", "emotion"],
+            family="draw a face",
+            aliases=["FACS", "action units", "control expression", "expression adapter"],
             inputs=[
                 io.Model.Input("model"),
                 io.Conditioning.Input("positive"),

@@ -38,7 +38,6 @@ from .sockets import AUVectorSocket, FaceCropSocket, MagicFaceIDEncoderSocket, M
 MAGICFACE_FOLDER = "magicface"
 DEMO_WIDTH = 128  # text width of the bundled model
 VAE_TOOLTIP = "Of the base: Load Demo Model for the bundled MagicFace, else Stable Diffusion 1.5."
-ALIASES = ["MagicFace", "expression", "face edit", "FACS", "action units"]
 
 
 class LoadMagicFace(Node):
@@ -55,7 +54,8 @@ class LoadMagicFace(Node):
         files = [*dict.fromkeys([*folder_paths.get_filename_list(MAGICFACE_FOLDER), MAGICFACE])]
         return cls.schema(
             "Load MagicFace",
-            aliases=ALIASES,
+            family="models and training",
+            aliases=["FACS", "action units", "face edit weights"],
             inputs=[
                 io.Combo.Input(
                     "denoising_file",
@@ -97,7 +97,8 @@ class MagicFaceIDEncoder(Node):
     def define_schema(cls) -> io.Schema:
         return cls.schema(
             "MagicFace ID Encoder",
-            aliases=ALIASES,
+            family="edit a photo",
+            aliases=["FACS", "face edit", "identity", "keep person"],
             inputs=[
                 MagicFaceIDEncoderSocket.Input("id_encoder"),
                 io.Vae.Input("vae", tooltip=VAE_TOOLTIP),
@@ -138,7 +139,8 @@ class ApplyMagicFace(Node):
     def define_schema(cls) -> io.Schema:
         return cls.schema(
             "Apply MagicFace",
-            aliases=ALIASES,
+            family="edit a photo",
+            aliases=["FACS", "action units", "change expression", "face edit", "edit photo"],
             inputs=[
                 io.Model.Input("model"),
                 io.Conditioning.Input(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from au_adapter.disk import path_inside
 from au_adapter.facs import AUVector
 from au_adapter.models.adapter import AUAdapter, describe_adapter
 from au_adapter.weights.adapter_files import adapter_files, load_adapter, save_adapter
@@ -18,7 +19,6 @@ BOTH_ALIKE = (
     "This adapter moves both sides of a face alike: an AU counts as the mean of left and right. "
     "AU Sides and Face Half Masks part them."
 )
-ALIASES = ["FineFace", "FACS", "action units", "expression"]
 
 
 class AUEncoder(Node):
@@ -33,7 +33,8 @@ class AUEncoder(Node):
     def define_schema(cls) -> io.Schema:
         return cls.schema(
             "AU Encoder",
-            aliases=ALIASES,
+            family="draw a face",
+            aliases=["FACS", "action units", "tokens", "conditioning"],
             inputs=[
                 AUAdapterSocket.Input("au_adapter"),
                 AUVectorSocket.Input("au_vector"),
@@ -68,7 +69,8 @@ class LoadAUAdapter(Node):
     def define_schema(cls) -> io.Schema:
         return cls.schema(
             "Load AU-Adapter",
-            aliases=ALIASES,
+            family="models and training",
+            aliases=["FACS", "action units", "FineFace", "adapter weights"],
             inputs=[
                 io.Combo.Input("file", options=folder_paths.get_filename_list(ADAPTER_FOLDER)),
                 io.Float.Input(
@@ -109,7 +111,8 @@ class SaveAUAdapter(Node):
     def define_schema(cls) -> io.Schema:
         return cls.schema(
             "Save AU-Adapter",
-            aliases=ALIASES,
+            family="models and training",
+            aliases=["FACS", "action units", "export adapter"],
             inputs=[
                 AUAdapterSocket.Input("au_adapter"),
                 io.String.Input("name", default="my_adapter"),
@@ -131,13 +134,8 @@ def adapter_path(file: str) -> Path:
 
 def _free_path(name: str) -> Path:
     """A path inside the model folder that no file has yet."""
-    folder = Path(folder_paths.get_folder_paths(ADAPTER_FOLDER)[0]).resolve()
-    wanted = (folder / name.strip()).resolve()
-    if not name.strip() or folder not in wanted.parents:
-        raise ValueError(
-            f"{name!r} is not a name inside {folder}; write a file name such as "
-            "my_adapter or people/anna."
-        )
+    folder = Path(folder_paths.get_folder_paths(ADAPTER_FOLDER)[0])
+    wanted = path_inside(folder, name, str(folder))
     stem, count = wanted.name.removesuffix(".safetensors"), 1
     path = wanted.with_name(f"{stem}.safetensors")
     while path.exists():

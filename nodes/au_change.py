@@ -37,7 +37,8 @@ class AUChange(Node):
     def define_schema(cls) -> io.Schema:
         return cls.schema(
             "AU Change",
-            aliases=[*ALIASES, "MagicFace", "relax", "copy expression", "transfer", "edit"],
+            family="edit a photo",
+            aliases=[*ALIASES, "copy expression", "transfer expression", "relax", "neutral face"],
             inputs=[
                 AUVectorSocket.Input("au_vector"),
                 io.Combo.Input("change", options=[NEUTRALISE, COPY]),

@@ -31,6 +31,7 @@ class AUCorrection(Node):
     def define_schema(cls) -> io.Schema:
         return cls.schema(
             "AU Correction",
+            family="read and measure",
             aliases=[*ALIASES, "closed loop", "calibrate", "target", "measured"],
             inputs=[
                 AUVectorSocket.Input("au_vector"),

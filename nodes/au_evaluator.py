@@ -24,7 +24,7 @@ from .node import Node
 from .sockets import AUReadingSocket, AUReportSocket, AUVectorSocket, FaceReaderSocket
 
 SCALES = {"intensities": "absolute", "changes of the source": "change"}
-ALIASES = ["metrics", "measure", "report", "FACS", "action units", "CLIP-I", "LPIPS", "MSE"]
+ALIASES = ["FACS", "action units", "metrics", "measure", "report"]
 NAME_TOKEN = "%aus%"
 
 
@@ -51,7 +51,8 @@ class AUEvaluator(Node):
     def define_schema(cls) -> io.Schema:
         return cls.schema(
             "AU Evaluator",
-            aliases=ALIASES,
+            family="read and measure",
+            aliases=[*ALIASES, "CLIP-I", "LPIPS", "MSE"],
             inputs=[
                 io.Image.Input("images"),
                 AUVectorSocket.Input("au_vector"),
@@ -79,10 +80,12 @@ class AUEvaluator(Node):
         face_reader: Estimator | None = None,
         request: str = "intensities",
     ) -> io.NodeOutput:
+        images = images.cpu()  # where masks are, with --gpu-only too
         if au_reading is None and face_reader is not None:
             au_reading = read_set(face_reader, images)
         before = None
         if source is not None:
+            source = source.cpu()
             seen = face_reader and read_set(face_reader, source)
             before = ReferencePictures(source, seen)
         report = evaluate_pictures(
@@ -94,7 +97,9 @@ class AUEvaluator(Node):
             compare=before and _comparison(clip_vision),
         )
         plots = plot_or_reason(lambda: report_plots(report))
-        return io.NodeOutput(report, plots, report.markdown())
+        # The history of the prompt keeps it, for programs: outputs -> this node -> au_report.
+        kept = {"au_report": (json.loads(report.json()),)}
+        return io.NodeOutput(report, plots, report.markdown(), ui=kept)
 
 
 def _comparison(clip_vision: ClipVisionModel | None) -> Comparison:
@@ -134,6 +139,7 @@ class SaveAUReport(Node):
     def define_schema(cls) -> io.Schema:
         return cls.schema(
             "Save AU Report",
+            family="read and measure",
             aliases=[*ALIASES, "CSV", "JSON", "export"],
             inputs=[
                 AUReportSocket.Input("au_report"),
@@ -169,7 +175,23 @@ class SaveAUReport(Node):
             for file, image in zip(au_report.files(), images, strict=True):
                 pixels = (image.cpu().clamp(0, 1) * 255).round().byte().numpy()
                 Image.fromarray(pixels).save(paths[-1] / file, pnginfo=_metadata(cls.hidden))
-        return io.NodeOutput(ui=show_text(cls, "\n".join(f"Saved {path}" for path in paths)))
+        text = show_text(cls, "\n".join(f"Saved {path}" for path in paths))
+        return io.NodeOutput(ui={**text.as_dict(), "au_files": _references(paths)})
+
+
+def _references(paths: list[Path]) -> list[dict[str, str]]:
+    """Files as ComfyUI's /view takes them; of a folder, the pictures in it."""
+    output = Path(folder_paths.get_output_directory())
+    parts = [sorted(path.iterdir()) if path.is_dir() else [path] for path in paths]
+    return [
+        {
+            "filename": file.name,
+            "subfolder": file.parent.relative_to(output).as_posix(),
+            "type": "output",
+        }
+        for files in parts
+        for file in files
+    ]
 
 
 def _metadata(hidden: io.Hidden | None) -> PngInfo | None:

@@ -38,7 +38,8 @@ class AUKeyframes(Node):
     def define_schema(cls) -> io.Schema:
         return cls.schema(
             "AU Keyframes",
-            aliases=[*ALIASES, "animation", "video", "schedule", "AnimateDiff", "travel"],
+            family="expression",
+            aliases=[*ALIASES, "animation", "face animation", "video", "schedule", "AnimateDiff"],
             inputs=[
                 io.Int.Input("frames", default=16, min=1, max=4096),
                 io.String.Input("keyframes", default=EXAMPLE, multiline=True),

@@ -36,7 +36,8 @@ class AUProtocol(Node):
     def define_schema(cls) -> io.Schema:
         return cls.schema(
             "AU Protocol",
-            aliases=[*ALIASES, "benchmark", "evaluation", "paper", "FineFace", "MagicFace"],
+            family="read and measure",
+            aliases=[*ALIASES, "benchmark", "evaluation", "paper"],
             inputs=[
                 io.Combo.Input("protocol", options=list(PROTOCOLS)),
                 io.Int.Input("number", default=1, min=1, max=MOST, control_after_generate=True),

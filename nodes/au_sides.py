@@ -30,7 +30,8 @@ class AUSides(Node):
     def define_schema(cls) -> io.Schema:
         return cls.schema(
             "AU Sides",
-            aliases=[*ALIASES, "left", "right", "asymmetric", "unilateral", "wink"],
+            family="expression",
+            aliases=[*ALIASES, "left", "right", "asymmetric", "unilateral", "crooked smile"],
             inputs=[AUVectorSocket.Input("au_vector")],
             outputs=[
                 AUVectorSocket.Output(display_name="left"),
@@ -61,7 +62,8 @@ class FaceHalfMasks(Node):
     def define_schema(cls) -> io.Schema:
         return cls.schema(
             "Face Half Masks",
-            aliases=["left", "right", "asymmetric", "side", "landmarks", "MediaPipe"],
+            family="draw a face",
+            aliases=["half face", "left", "right", "asymmetric", "landmarks", "MediaPipe"],
             inputs=[
                 io.Float.Input("midline", default=0.5, min=0.0, max=1.0, step=0.01),
                 io.Float.Input("softness", default=0.1, min=0.0, max=1.0, step=0.01),

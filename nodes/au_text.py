@@ -45,6 +45,7 @@ class AUText(Node):
     def define_schema(cls) -> io.Schema:
         return cls.schema(
             "AU Text",
+            family="expression",
             aliases=[*ALIASES, "prompt", "describe", "caption", "Flux", "Qwen", "VQ-AUFace"],
             inputs=[
                 AUVectorSocket.Input("au_vector"),
@@ -109,7 +110,8 @@ class AUFromText(Node):
     def define_schema(cls) -> io.Schema:
         return cls.schema(
             "AU From Text",
-            aliases=[*ALIASES, "prompt", "words", "language", "parse", "mood"],
+            family="expression",
+            aliases=[*ALIASES, "words", "language", "parse", "plain English"],
             inputs=[io.String.Input("text", default=EXAMPLE, multiline=True)],
             outputs=[AUVectorSocket.Output(), io.String.Output(display_name="explanation")],
             shows_text=True,

@@ -9,13 +9,19 @@ from au_adapter.facs import ALL_UNITS, SET_A, SET_B_EXTRA, UNITS, AUVector
 from .compat import io
 from .node import Node
 from .sockets import AUVectorSocket
+from .sweep_list import PLACEHOLDER, list_of
 
 # FACS's own range, so that the bar of a slider is the intensity: empty when absent, full at most.
 SLIDER = {"min": 0.0, "max": 5.0, "step": 0.1}
 SLIDER_TOOLTIP = "0 = absent, 1 trace .. 5 maximum (FACS A..E)."
 RANGE = {"min": -10.0, "max": 10.0, "step": 0.1}  # beyond 0..5 an adapter extrapolates
 RANGE_TOOLTIP = f"{SLIDER_TOOLTIP} Below 0 and above 5 extrapolates."
-ALIASES = ["FACS", "action units", "expression", "face", "smile", "frown", "emotion"]
+# Search words: of all nodes that hold an expression, and of AU Vector alone.
+ALIASES = ["FACS", "action units", "expression", "face"]
+FOUND_BY = [
+    *("facial expression", "smile", "frown", "wink", "squint", "pout", "muscle", "sliders"),
+    *("eyebrow", "brow", "eyes", "eyelid", "cheek", "nose", "mouth", "lips", "chin", "jaw"),
+]
 
 
 def _title(number: int) -> str:
@@ -51,7 +57,8 @@ class AUVectorNode(Node):
     def define_schema(cls) -> io.Schema:
         return cls.schema(
             "AU Vector",
-            aliases=ALIASES,
+            family="expression",
+            aliases=[*ALIASES, *FOUND_BY, *(f"AU{unit}" for unit in ALL_UNITS)],
             inputs=[
                 *map(_slider, SET_A),
                 *map(_slider, SET_B_EXTRA),
@@ -76,13 +83,17 @@ class AUVectorNode(Node):
 
 
 class AUSweep(Node):
-    """N AU vectors in which one Action Unit runs from one intensity to another. Set the batch size
-    of the latent to the number of steps: all its pictures then differ only in that AU.
+    """N AU vectors: one Action Unit, or several, from one intensity to another, or a list of looks.
+    Count AU Vectors sets the batch size of the latent: all its pictures then differ only in what is
+    listed.
 
     unit: The Action Unit that changes.
-    steps: How many AU vectors, ends included.
+    steps: How many AU vectors for each Action Unit, ends included.
     au_vector: The other Action Units, the same in every step; one face.
-    labels: One line for each step.
+    expressions: Takes the place of unit where it says something. One a line, or between commas: an
+        Action Unit (12, L12) runs through all steps; a look (happiness) or FACS notation (6C+12D)
+        is one AU vector.
+    labels: One line for each AU vector.
     """
 
     emits_vectors = True
@@ -91,7 +102,8 @@ class AUSweep(Node):
     def define_schema(cls) -> io.Schema:
         return cls.schema(
             "AU Sweep",
-            aliases=[*ALIASES, "grid", "batch", "range", "interpolate"],
+            family="expression",
+            aliases=[*ALIASES, "grid", "batch", "range", "interpolate", "looks", "list"],
             inputs=[
                 io.Combo.Input(
                     "unit", options=[_title(number) for number in ALL_UNITS], default=_title(12)
@@ -104,18 +116,30 @@ class AUSweep(Node):
                 ),
                 io.Int.Input("steps", default=6, min=1, max=4096),
                 AUVectorSocket.Input("au_vector", optional=True),
+                io.String.Input(
+                    "expressions",
+                    default="",
+                    optional=True,
+                    multiline=True,
+                    placeholder=PLACEHOLDER,
+                ),
             ],
             outputs=[AUVectorSocket.Output(), io.String.Output(display_name="labels")],
         )
 
     @classmethod
     def execute(
-        cls, unit: str, start: float, stop: float, steps: int, au_vector: AUVector | None = None
+        cls,
+        unit: str,
+        start: float,
+        stop: float,
+        steps: int,
+        au_vector: AUVector | None = None,
+        expressions: str = "",
     ) -> io.NodeOutput:
-        number = int(unit.split()[0].removeprefix("AU"))
-        sweep = AUVector((number,), torch.linspace(start, stop, steps).unsqueeze(1))
-        labels = "\n".join(f"AU{number} {value:g}" for value in sweep.values[:, 0].tolist())
+        levels = torch.linspace(start, stop, steps)
+        sweep, labels = list_of(expressions if expressions.strip() else unit.split()[0], levels)
         if au_vector is not None:
-            others = tuple(other for other in au_vector.units if other != number)
+            others = tuple(other for other in au_vector.units if other not in sweep.units)
             sweep = au_vector.select(others, strict=False) + sweep if others else sweep
-        return io.NodeOutput(sweep, labels)
+        return io.NodeOutput(sweep, "\n".join(labels))

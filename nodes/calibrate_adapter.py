@@ -35,6 +35,7 @@ class CalibrateAUAdapter(Node):
     def define_schema(cls) -> io.Schema:
         return cls.schema(
             "Calibrate AU-Adapter",
+            family="read and measure",
             aliases=["FACS", "action units", "response", "linear", "slider", "isotonic"],
             inputs=[
                 AUAdapterSocket.Input("au_adapter"),

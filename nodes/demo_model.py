@@ -46,6 +46,7 @@ class LoadDemoModel(Node):
     def define_schema(cls) -> io.Schema:
         return cls.schema(
             "Load Demo Model",
+            family="models and training",
             aliases=["FACS", "action units", "example", "tiny", "checkpoint"],
             inputs=[],
             outputs=[

@@ -158,12 +158,13 @@ class SmallLatents(LatentFormat):
             self.latent_rgb_factors, self.latent_rgb_factors_bias = colours
 
 
-def latents_of(channels: int, folder: Path) -> LatentFormat:
-    """The latents of a UNet that denoises so many channels; Stable Diffusion's have 4.
+def latents_of(channels: int, folder: Path, stable_diffusion: bool = False) -> LatentFormat:
+    """The latents of a UNet that denoises so many channels.
 
     folder: of the bundled model, whose colours are for its own number of channels.
+    stable_diffusion: it draws with Stable Diffusion's autoencoder, whose colours core knows.
     """
-    if channels == StableDiffusionLatents.latent_channels:
+    if stable_diffusion and channels == StableDiffusionLatents.latent_channels:
         return StableDiffusionLatents()
     colours = read_colours(folder)
     fits = colours is not None and len(colours[0]) == channels

@@ -32,7 +32,8 @@ class AUExpression(Node):
     def define_schema(cls) -> io.Schema:
         return cls.schema(
             "AU Expression",
-            aliases=[*ALIASES, "preset", "joy", "sad", "angry", "sceptical", "conflict"],
+            family="expression",
+            aliases=[*ALIASES, "emotion", "emotions", "happy", "sad", "angry", "joy", "preset"],
             inputs=[
                 io.Combo.Input("expression", options=list(PRESETS), default="enjoyment smile"),
                 io.Float.Input("strength", default=1.0, min=-2.0, max=2.0, step=0.05),

@@ -24,14 +24,13 @@ from au_adapter.faces import (
 from au_adapter.faces.jaw_background import RULES, prepare_faces
 from au_adapter.faces.locate import MODEL_FOLDER
 from au_adapter.faces.picture_checks import in_colour
-from au_adapter.faces.squares import FaceCrop, paste_square
+from au_adapter.faces.squares import FaceCrop
 from au_adapter.facs import AUVector
 
 from .compat import folder_paths, io, show_text
 from .node import Node
 from .sockets import AUVectorSocket, FaceCropSocket, FaceLandmarksSocket
 
-ALIASES = ["MagicFace", "expression", "face edit", "crop face", "FACS"]
 # The widget's words, which saved workflows hold, and the library's.
 ORDERS = dict(zip(("largest first", "left to right", "surest first"), choose.ORDERS, strict=True))
 GOOGLE = "selfie segmenter"
@@ -67,7 +66,8 @@ class PrepareMagicFace(Node):
         parsers = [name for name in files if name.endswith(PARSER_ENDINGS)]
         return cls.schema(
             "Prepare MagicFace",
-            aliases=ALIASES,
+            family="edit a photo",
+            aliases=["FACS", "face edit", "crop face", "find face"],
             inputs=[
                 io.Image.Input("image"),
                 io.Mask.Input("mask", optional=True),
@@ -105,11 +105,11 @@ class PrepareMagicFace(Node):
         segmenter: str = GOOGLE,
     ) -> io.NodeOutput:
         pictures = in_colour(image)
-        masks = None if mask is None else _masks(mask, pictures)
+        masks = None if mask is None else sized_masks(mask, pictures)
         chosen = [
             (index, one)
-            for index, faces in enumerate(_faces(pictures, face_landmarks))
-            for one in _choose(faces, index, face, order, masks)
+            for index, faces in enumerate(find_faces(pictures, face_landmarks))
+            for one in choose_faces(faces, index, face, order, masks)
         ]
         people = _black(segmenter, mask_rule)
         crop, faces, backgrounds = prepare_faces(pictures.cpu(), chosen, size, people)
@@ -121,18 +121,20 @@ class PasteFace(Node):
     """Puts an edited face back into its photo, at the photo's own size. Without a change of AUs the
     photo itself comes out, and the sampler does not run.
 
-    image: The photo that went into Prepare MagicFace.
-    au_vector: The change that Apply MagicFace got.
+    image: The photo that went into Prepare MagicFace or Invert Face.
+    au_vector: The change that Apply MagicFace got, or that comes out of Apply AUEditNet.
     feather: Width of the soft edge in % of the cut-out square's side; it lies inside the face's
         mask. 0 is a hard edge.
-    edited: What MagicFace drew, from VAE Decode. Not computed without a change.
+    edited: What MagicFace drew, from VAE Decode, or the picture of Apply AUEditNet. Not computed
+        without a change.
     """
 
     @classmethod
     def define_schema(cls) -> io.Schema:
         return cls.schema(
             "Paste Face",
-            aliases=ALIASES,
+            family="edit a photo",
+            aliases=["face edit", "crop face", "uncrop", "composite"],
             inputs=[
                 io.Image.Input("image"),
                 FaceCropSocket.Input("face_crop"),
@@ -160,7 +162,7 @@ class PasteFace(Node):
             raise ValueError(
                 f"the IMAGE is {len(image)} picture(s) of {image.shape[2]} x {image.shape[1]} "
                 f"pixels, FACE_CROP is of {max(face_crop.pictures) + 1} of {face_crop.size[1]} x "
-                f"{face_crop.size[0]}: connect the photo that went into Prepare MagicFace."
+                f"{face_crop.size[0]}: connect the photo that FACE_CROP was made from."
             )
         moved = changed_faces(au_vector)
         count = _edits(face_crop, moved, edited)
@@ -173,8 +175,7 @@ class PasteFace(Node):
         result = list(image)
         for row in moved.expand(count).nonzero().flatten().tolist():
             place, face = places[row], faces[row]
-            square, mask = face_crop.squares[face], face_crop.masks[face]
-            result[place] = paste_square(result[place], edited[row], square, mask, feather / 100)
+            result[place] = face_crop.paste(result[place], edited[row], face, feather / 100)
         return io.NodeOutput(torch.stack(result))
 
 
@@ -183,7 +184,7 @@ def changed_faces(vector: AUVector) -> Tensor:
     return torch.stack(vector.sides()).ne(0).any(-1).any(0)
 
 
-def _faces(pictures: Tensor, landmarks: dict[str, Any] | None) -> list[list[Face]]:
+def find_faces(pictures: Tensor, landmarks: dict[str, Any] | None) -> list[list[Face]]:
     """The faces of each picture."""
     if landmarks is not None:
         return from_face_landmarks(landmarks, pictures)
@@ -201,7 +202,7 @@ def _black(segmenter: str, mask_rule: str) -> Callable[[Tensor], Tensor] | None:
     return PersonSegmenter(locate(PERSON_SEGMENTER, folders=folders)).mask if whole else None
 
 
-def _masks(mask: Tensor, pictures: Tensor) -> Tensor:
+def sized_masks(mask: Tensor, pictures: Tensor) -> Tensor:
     """The mask of each picture, at its size, [P, H, W]."""
     mask = mask.reshape(-1, 1, *mask.shape[-2:]).float().cpu()
     if len(mask) not in (1, len(pictures)):
@@ -212,7 +213,7 @@ def _masks(mask: Tensor, pictures: Tensor) -> Tensor:
     return sized.expand(len(pictures), -1, -1)
 
 
-def _choose(
+def choose_faces(
     faces: list[Face], picture: int, number: int, order: str, masks: Tensor | None
 ) -> list[Face]:
     """The faces of one picture to edit."""

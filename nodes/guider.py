@@ -97,7 +97,8 @@ class AUGuider(Node):
     def define_schema(cls) -> io.Schema:
         return cls.schema(
             "AU Guider",
-            aliases=["CFG", "guidance", "FineFace", "action units"],
+            family="draw a face",
+            aliases=["CFG", "guidance", "action units"],
             inputs=[
                 io.Model.Input("model"),
                 io.Conditioning.Input("positive"),

@@ -87,7 +87,8 @@ def load_unet(path: Path, name: str, disable_dynamic: bool = False) -> ModelPatc
 def _description(config: dict[str, Any], weights: dict[str, Tensor]) -> MagicFaceConfig:
     """Core's description of the network, with the precision that core chooses for the weights."""
     description = MagicFaceConfig(unet_config(config))
-    description.latent_format = latents_of(config["out_channels"], demo_folder())
+    published = config["cross_attention_dim"] == SD15.unet_config["context_dim"]
+    description.latent_format = latents_of(config["out_channels"], demo_folder(), published)
     kinds = list(description.supported_inference_dtypes)
     numbers = sum(tensor.numel() for tensor in weights.values())
     stored = next(iter(weights.values())).dtype

@@ -45,10 +45,13 @@ class Node(io.ComfyNode):
         inputs: list[io.Input],
         outputs: list[io.Output],
         shows_text: bool = False,
+        family: str = "",
         **options: Any,
     ) -> io.Schema:
         """The schema of the node with this display name, with the words of its docstring.
 
+        aliases: words that the page's search finds it by; a word that only one node should be found
+        by stands with that node alone. family: its menu below CATEGORY, named in locales/ too.
         shows_text: `execute` calls show_text. options: of io.Schema. ValueError for an entry of the
         docstring that is of no input and no output.
         """
@@ -62,7 +65,7 @@ class Node(io.ComfyNode):
         return io.Schema(
             node_id="AUA_" + "".join(filter(str.isalnum, name)),
             display_name=name,
-            category=CATEGORY,
+            category=f"{CATEGORY}/{family}" if family else CATEGORY,
             description=description,
             search_aliases=aliases,
             inputs=inputs,

@@ -17,13 +17,13 @@ from au_adapter.facs import (
     LIP_UNITS,
     SET_A,
     UNITS,
+    AUVector,
     Preset,
     parse_notation,
 )
 from au_adapter.facs.conflicts import KINDS
-from au_adapter.facs.looks import looks
-from au_adapter.facs.plain import PLACES, PLAIN_NAMES
-from au_adapter.facs.units import REFUSED, SET_B
+from au_adapter.facs.presets import looks
+from au_adapter.facs.units import PLACES, REFUSED, SET_B
 from au_adapter.weights.adapter_files import read_known_units
 
 from .au_adapter import adapter_path
@@ -42,6 +42,13 @@ def register() -> None:
     async def facs(request: web.Request) -> web.Response:
         return web.json_response(facs_tables())
 
+    @server.routes.get("/au_adapter/words")
+    async def words(request: web.Request) -> web.Response:
+        try:
+            return web.json_response(AUVector.from_text(request.query.get("text", "")).dict())
+        except ValueError as error:
+            return web.json_response({"error": str(error)}, status=404)
+
     @server.routes.get("/au_adapter/known_units")
     async def known_units(request: web.Request) -> web.Response:
         try:
@@ -56,7 +63,7 @@ def facs_tables() -> dict[str, Any]:
         "units": {
             number: {
                 "name": unit.name,
-                "plain": PLAIN_NAMES.get(number, unit.name),
+                "plain": unit.plain or unit.name,
                 "seen": unit.seen,
                 "bilateral": unit.bilateral,
                 "lip": number in LIP_UNITS,
@@ -75,13 +82,13 @@ def facs_tables() -> dict[str, Any]:
         "sets": {"set_a": SET_A, "set_b": SET_B},
         "looks": [
             {
-                "name": look.preset.name,
-                "other_names": look.other_names,
+                "name": look.name,
+                "other_names": other_names,
                 "group": look.group,
-                "source": look.preset.source,
-                "forms": _forms(look.preset),
+                "source": look.source,
+                "forms": _forms(look),
             }
-            for look in looks()
+            for look, other_names in looks()
         ],
     }
 

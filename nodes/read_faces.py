@@ -19,21 +19,23 @@ from au_adapter.estimators import (
     relative_to,
 )
 from au_adapter.estimators.overlay import draw_readings
-from au_adapter.estimators.reading import TURNED, Reading, ReadingSet
+from au_adapter.estimators.reading import TURNED, Reading, ReadingSet, codes
 from au_adapter.faces import FACE_LANDMARKER, Face, from_face_landmarks, to_face_landmarks
 from au_adapter.faces.locate import MODEL_FOLDER
 from au_adapter.facs import ALL_UNITS, SET_A, AUVector
 
+from .au_vector import ALIASES
 from .compat import ProgressBar, folder_paths, io, model_management, show_text, ui
 from .node import Node
 from .sockets import AUReadingSocket, AUVectorSocket, FaceLandmarksSocket, FaceReaderSocket
 
 LOGGER = logging.getLogger("au_adapter")
-ALIASES = ["FACS", "action units", "expression", "face", "LibreFace", "OpenFace", "emotion"]
 LANDMARKER, DEMO = FACE_LANDMARKER.names[0], "demo regressor"
 METHODS = {"trained on renders": "mesh", "blendshape table": "blendshapes"}
 UNIT_SETS = {"12 (set A)": SET_A, "17 (sets A and B)": ALL_UNITS, "all that it reads": None}
 NO_TRIANGLES = torch.empty(0, 3).long()
+SHOWN_PICTURES, SHOWN_AUS = 6, 5  # lines on the node, and AUs in each
+PRESENT = 0.5  # the intensity from which an AU is named
 CHUNK = 8  # pictures between two checks for interruption
 
 
@@ -56,7 +58,8 @@ class LoadFaceReader(Node):
         files = [*dict.fromkeys([LANDMARKER, *found]), DEMO]
         return cls.schema(
             "Load Face Reader",
-            aliases=[*ALIASES, "landmarks", "mediapipe"],
+            family="models and training",
+            aliases=["FACS", "action units", "face detector", "landmarks", "mediapipe"],
             inputs=[
                 io.Combo.Input("file", options=files, default=LANDMARKER),
                 io.Combo.Input(
@@ -112,7 +115,8 @@ class AUEstimator(Node):
     def define_schema(cls) -> io.Schema:
         return cls.schema(
             "AU Estimator",
-            aliases=ALIASES,
+            family="read and measure",
+            aliases=[*ALIASES, "read expression", "recognise emotion", "LibreFace", "OpenFace"],
             inputs=[
                 io.Image.Input("image"),
                 FaceReaderSocket.Input("face_reader", optional=True),
@@ -164,6 +168,7 @@ class AUEstimator(Node):
             )
             LOGGER.warning("AU Estimator: %s", unused)
             summary += f"; {unused}"
+        summary += _leading(seen, face)
         show_text(cls, summary)
         return io.NodeOutput(
             _vector(seen, UNIT_SETS[units] or reader.units, face),
@@ -221,6 +226,22 @@ def _vector(seen: ReadingSet, units: tuple[int, ...], face: int) -> AUVector:
         aus = readings[face].aus if face < len(readings) else AUVector.zeros(units)
         rows.append(aus.select(units, strict=False))
     return AUVector.stack(rows) if rows else AUVector.zeros(units, 0)
+
+
+def _leading(seen: ReadingSet, face: int) -> str:
+    """The strongest AUs of the first pictures, a line each: "1: AU12 3.2, LAU2 2.1"."""
+    lines = []
+    for picture in range(min(seen.pictures, SHOWN_PICTURES)):
+        readings = seen.of(picture)
+        if face < len(readings):
+            aus = sorted(codes(readings[face].aus).items(), key=lambda entry: -entry[1])
+            strong = [
+                f"{code.rstrip('0123456789')}AU{code.lstrip('LR')} {value:.1f}"
+                for code, value in aus[:SHOWN_AUS]
+                if value >= PRESENT
+            ]
+            lines.append(f"\n{picture + 1}: {', '.join(strong) or 'at rest'}")
+    return "".join(lines)
 
 
 def _summary(seen: ReadingSet, face: int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -13,11 +14,18 @@ from PIL import Image
 
 from au_adapter.data.pictures import read_picture
 from au_adapter.evaluation.plots import sentence_picture
-from au_adapter.training.follow import LOCK, LOG, POLL_INTERVAL, Training, TrainingError
+from au_adapter.training.follow import (
+    LOCK,
+    LOG,
+    POLL_INTERVAL,
+    Training,
+    TrainingError,
+    is_training,
+)
 from au_adapter.training.results import find_result, read_losses, training_report
 from au_adapter.weights.adapter_files import load_adapter
 
-from .au_adapter import ADAPTER_FOLDER, ALIASES
+from .au_adapter import ADAPTER_FOLDER
 from .compat import ProgressBar, folder_paths, io, model_management, ui
 from .node import Node
 from .sockets import AUAdapterSocket, LossMapSocket
@@ -82,7 +90,8 @@ class TrainAUAdapter(Node):
     def define_schema(cls) -> io.Schema:
         return cls.schema(
             "Train AU-Adapter",
-            aliases=[*ALIASES, "training", "fine-tune", "LoRA", "dataset"],
+            family="models and training",
+            aliases=["FACS", "action units", "training", "fine-tune", "LoRA", "dataset"],
             inputs=[
                 io.Combo.Input(
                     "base",
@@ -164,6 +173,9 @@ def _follow(request: Request) -> int:
     """Train, show progress, and return the number of steps done. An interruption leaves at once,
     and the process saves."""
     bar, done = ProgressBar(request.steps), 0
+    while is_training():  # one that was interrupted is still saving, in memory that this one needs
+        model_management.throw_exception_if_processing_interrupted()
+        time.sleep(POLL_INTERVAL)
     with Training(request.arguments(), request.folder, request.environment()) as training:
         for event in training.events():
             model_management.throw_exception_if_processing_interrupted()

@@ -8,6 +8,7 @@ from pathlib import Path
 from au_adapter.bases import find_family
 from au_adapter.data.rendered import SAMPLE
 from au_adapter.data.shards import PATTERN
+from au_adapter.disk import path_inside
 from au_adapter.faces.locate import FACE_LANDMARKER, MODEL_FOLDER, find, locate
 from au_adapter.facs import ALL_UNITS, SET_A
 from au_adapter.models.encoders import TOKEN_ENCODERS
@@ -56,14 +57,8 @@ class Request:
     encoder: str = ENCODERS[0]  # graphs of earlier releases do not name one
 
     def __post_init__(self) -> None:
-        root = run_folder("").resolve()
-        place = (root / self.name).resolve()
-        if not self.name.strip() or root not in place.parents:
-            raise ValueError(
-                f"{self.name!r} is not a name inside models/au_adapter; write a "
-                "file name without ending, such as my_adapter or people/anna."
-            )
-        if any(part in TAKEN for part in place.relative_to(root).parts[1:]):
+        place = path_inside(run_folder(""), self.name, "models/au_adapter")
+        if any(part in TAKEN for part in place.relative_to(run_folder("").resolve()).parts[1:]):
             raise ValueError(
                 f"{self.name!r} is where another run keeps its own files; choose another name."
             )

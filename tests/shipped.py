@@ -10,10 +10,20 @@ from typing import Any
 
 import pytest
 
-from au_adapter.bundled import FOLDER_VARIABLE, MAGICFACE, demo_folder, magicface_folder
+from au_adapter.bundled import (
+    AUEDITNET,
+    FOLDER_VARIABLE,
+    MAGICFACE,
+    VQAUFACE,
+    aueditnet_folder,
+    demo_folder,
+    magicface_folder,
+    vqauface_folder,
+)
 from tools import face_files
 from tools.server import ROOT, ComfyServer
 from tools.stand_ins import add_stand_ins
+from tools.templates import TEMPLATES
 
 WORKFLOWS = ROOT / "workflows"
 KEPT = ROOT / "tests" / "data" / "workflows"  # as saved with earlier versions
@@ -44,12 +54,22 @@ NODE_IDS = {
     "AUA_PrepareMagicFace": "Prepare MagicFace",
     "AUA_MagicFaceIDEncoder": "MagicFace ID Encoder",
     "AUA_ApplyMagicFace": "Apply MagicFace",
+    "AUA_LoadAUEditNet": "Load AUEditNet",
+    "AUA_InvertFace": "Invert Face",
+    "AUA_ApplyAUEditNet": "Apply AUEditNet",
     "AUA_PasteFace": "Paste Face",
+    "AUA_LoadVQAUFace": "Load VQ-AUFace",
+    "AUA_SampleVQAUFace": "Sample VQ-AUFace",
     "AUA_TrainAUAdapter": "Train AU-Adapter",
+    "AUA_LabelPictures": "Label Pictures",
+    "AUA_CountAUVectors": "Count AU Vectors",
+    "AUA_AUReadingJSON": "AU Reading JSON",
 }
 NAMES = sorted(path.stem for path in (WORKFLOWS / "api").glob("*.json"))
 # What the bundled model draws: how many pictures, and of which width and height.
 PICTURES = {
+    "aueditnet_edit": 2,
+    "aueditnet_transfer": 2,
     "au_animation": 1,
     "au_evaluate": 2,
     "au_generate": 1,
@@ -60,11 +80,12 @@ PICTURES = {
     "au_target": 2,
     "au_text": 1,
     "au_two_faces": 1,
-    "magicface_copy_expression": 3,
-    "magicface_edit_demo": 2,
-    "magicface_sides": 2,
+    "magicface_copy_expression": 1,
+    "magicface_edit_demo": 1,
+    "magicface_sides": 1,
     "magicface_sweep": 6,
-    "magicface_words": 2,
+    "magicface_words": 1,
+    "vq_auface": 1,
 }
 SIZES = {"au_evaluate": (960, 600), "au_protocol": (960, 600), "au_two_faces": (224, 128)}
 DRAWN = sorted(PICTURES)
@@ -83,8 +104,18 @@ def api_graph(name: str) -> dict[str, dict[str, Any]]:
 
 
 def ui_graph(name: str) -> dict[str, Any]:
-    """A shipped workflow as ComfyUI's page saves it."""
-    return json.loads((WORKFLOWS / f"{name}.json").read_text(encoding="utf-8"))
+    """A shipped workflow as ComfyUI's page saves it: its template."""
+    path = WORKFLOWS / f"{TEMPLATES[name].title}.json"
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def ui_nodes(name: str) -> dict[str, dict[str, Any]]:
+    """The nodes of a template by their ids: those inside its parts too, and not the parts."""
+    graph = ui_graph(name)
+    parts = graph.get("definitions", {}).get("subgraphs", [])
+    folded = {part["id"] for part in parts}
+    nodes = [node for level in (graph, *parts) for node in level["nodes"]]
+    return {str(node["id"]): node for node in nodes if node["type"] not in folded}
 
 
 def is_link(value: Any) -> bool:
@@ -93,11 +124,14 @@ def is_link(value: Any) -> bool:
 
 
 @contextmanager
-def shipped_server(base: Path, caching: bool = False) -> Iterator[ComfyServer]:
+def shipped_server(
+    base: Path, caching: bool = False, frontend: Path | None = None
+) -> Iterator[ComfyServer]:
     """A server on the bundled model, or on random weights in a clone without.
 
     `base` is an empty folder for it. What else the workflows need is there by name. caching: keep
-    outputs from one prompt to the next, as a person's server does.
+    outputs from one prompt to the next, as a person's server does. frontend: the folder of another
+    page than ComfyUI's own.
     """
     add_stand_ins(base)
     face_files.lend(base)
@@ -110,6 +144,15 @@ def shipped_server(base: Path, caching: bool = False) -> Iterator[ComfyServer]:
             from tiny_demo import write_magicface
 
             write_magicface(base / "models" / "magicface")
-        kept = {"extra_arguments": ()} if caching else {}
-        with ComfyServer(base=base, **kept) as server:
+        if not (aueditnet_folder() / AUEDITNET).is_file():
+            from tiny_wplus import write_shipped
+
+            write_shipped(base / "models" / "aueditnet")
+        if not (vqauface_folder() / VQAUFACE).is_file():
+            from tiny_vqauface import write_vqauface
+
+            write_vqauface(base / "models" / "vq_auface")
+        arguments = [] if caching else ["--cache-none"]
+        arguments += ["--front-end-root", str(frontend)] if frontend else []
+        with ComfyServer(arguments, base=base) as server:
             yield server

@@ -9,12 +9,13 @@ import torch
 from diffusers import UNet2DConditionModel
 from safetensors.torch import save_file
 from tiny_unet import SD21, tiny_adapter, tiny_unet
+from tiny_vqauface import write_vqauface
 from torch import nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from au_adapter.bundled import MAGICFACE
 from au_adapter.models.autoencoder import AutoencoderConfig, DemoAutoencoder
-from au_adapter.models.magicface import MagicFace, widened
+from au_adapter.models.magicface import MagicFace, widen_unet
 from au_adapter.training.tokenizer import END, START, write_tokenizer
 from au_adapter.weights.adapter_files import save_adapter
 from au_adapter.weights.autoencoder_files import save_autoencoder
@@ -37,13 +38,14 @@ def write_demo(folder: Path) -> Path:
     save_autoencoder(autoencoder, folder)
     save_adapter(tiny_adapter(unet), folder / "adapter.safetensors")
     write_magicface(folder / "magicface")
+    write_vqauface(folder / "vq_auface")
     return folder
 
 
 def write_magicface(folder: Path) -> Path:
     """Write a MagicFace for the text and latents of the bundled model, whose AUs can be seen."""
     unet = tiny_unet(SD21)
-    network = MagicFace(widened(unet), unet)
+    network = MagicFace(widen_unet(unet), unet)
     nn.init.normal_(network.au_encoder.linear.weight, std=0.3)
     return save_networks(network, folder / MAGICFACE)
 

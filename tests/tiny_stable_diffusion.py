@@ -15,8 +15,11 @@ from au_adapter.training.tokenizer import END, START, write_tokenizer
 SHAPES = {"sd21": SD21, "sd15": SD15}
 
 
-def write_stable_diffusion(folder: Path, shape: str = "sd21", prediction: str = "epsilon") -> Path:
-    """Write the folder that `StableDiffusionPipeline.from_pretrained` reads."""
+def write_stable_diffusion(
+    folder: Path, shape: str = "sd21", prediction: str = "epsilon", groups: int = 8
+) -> Path:
+    """Write the folder that `StableDiffusionPipeline.from_pretrained` reads. groups: of the UNet's
+    normalisation; Stable Diffusion has 32."""
     torch.manual_seed(13)
     write_tokenizer(WORDS, folder / "words")
     tokenizer = CLIPTokenizer.from_pretrained(folder / "words")
@@ -33,7 +36,7 @@ def write_stable_diffusion(folder: Path, shape: str = "sd21", prediction: str = 
         ),
         text_encoder=_text_encoder(tokenizer, width),
         tokenizer=tokenizer,
-        unet=_unet(shape),
+        unet=_unet(shape, groups),
         scheduler=PNDMScheduler(
             beta_start=0.00085,
             beta_end=0.012,
@@ -49,12 +52,12 @@ def write_stable_diffusion(folder: Path, shape: str = "sd21", prediction: str = 
     return folder
 
 
-def _unet(shape: str) -> UNet2DConditionModel:
+def _unet(shape: str, groups: int) -> UNet2DConditionModel:
     return UNet2DConditionModel(
         sample_size=8,
         layers_per_block=1,
         block_out_channels=(32, 64),
-        norm_num_groups=8,
+        norm_num_groups=groups,
         down_block_types=("CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
         up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D"),
         **SHAPES[shape],

@@ -1,6 +1,6 @@
-"""The edit sheet of `make demo`: photos of people that nothing was trained on, other expressions.
+"""The edit sheet of `make demo`: rendered people that nothing was trained on, other expressions.
 
-The photos are renders of the project's sample; their AUs before and after are read by the demo
+The "photos" are renders of the project's sample; their AUs before and after are read by the demo
 regressor. What should have stayed is measured by networks that had no part in the edit.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -22,15 +22,14 @@ from torch import Tensor
 from au_adapter.bundled import MAGICFACE, demo_folder, magicface_folder
 from au_adapter.data.rendered import SAMPLE, iterate
 from au_adapter.estimators.bundled_regressor import ESTIMATOR, load_regressor, read_files
-from au_adapter.evaluation.appearance import MEASURE
 from au_adapter.evaluation.comparison import Comparison, comparison
-from au_adapter.evaluation.contact_sheet import captioned_sheet
-from au_adapter.evaluation.records import Edit
+from au_adapter.evaluation.observed import MEASURE
 from au_adapter.facs import AUVector
 from au_adapter.metrics import au_mse_change
 from au_adapter.models.regressor import AURegressor
 
 from .demo_graphs import DRAWN, PASTED, edit_graph
+from .demo_sheets import captioned_sheet
 
 PEOPLE = (52, 140, 224, 108)  # pictures of the sample, each the relaxed one of a person
 CHANGES = ("6B+12D", "1C+2C+5B", "4D", "15D+17C", "25C+26C")
@@ -39,6 +38,28 @@ FOLDER = "edits"
 MEASURES = ("look", "background_rmse", "person_rmse", "head_pose_rmse")
 BACKGROUNDS = ("background_rmse", "person_rmse")  # measured before pasting too
 YARDSTICK = "0.15 one person, 0.43 two people."  # `look` between renders of the sample
+
+
+@dataclass(frozen=True)
+class Edit:
+    """A row of `demo/edit_report.json`: one edit of a photo.
+
+    change: AU code -> change asked for. before, after: AU -> intensity on the photo and on the
+    edit. metrics: name -> number beside the photo, None where a face was not found.
+    """
+
+    file: str
+    source: str
+    change: dict[str, float]
+    method: str = "magicface"
+    before: dict[str, float] = field(default_factory=dict)
+    after: dict[str, float] = field(default_factory=dict)
+    metrics: dict[str, float | None] = field(default_factory=dict)
+
+    def json(self) -> dict[str, Any]:
+        """The metrics stand beside the other fields."""
+        found = asdict(self)
+        return found | found.pop("metrics")
 
 
 @dataclass(frozen=True)

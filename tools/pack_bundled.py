@@ -1,7 +1,7 @@
 """Make the bundled model from what training left: half precision, MagicFace in 8 bits, one folder.
 
     python -m tools.pack_bundled OUTPUT --base RESULT --adapter RESULT --sides RESULT \
-        --regressor RESULT --magicface RESULT
+        --regressor RESULT --magicface RESULT --wplus RESULT --aueditnet RESULT --vqauface RESULT
 
 Each RESULT is a result folder of training. What is not named stays as it is in OUTPUT.
 """
@@ -17,7 +17,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from au_adapter.bundled import MAGICFACE, SIDED_ADAPTER
+from au_adapter.bundled import AUEDITNET, MAGICFACE, SIDED_ADAPTER, VQAUFACE, WPLUS
 from au_adapter.weights.eight_bits import to_eight_bits
 
 NETWORKS = ("unet", "text_encoder", "vae")
@@ -27,6 +27,9 @@ FILES = {
     "sides": ("adapter.safetensors", f"adapters/{SIDED_ADAPTER}"),
     "regressor": ("regressor.safetensors", "regressor.safetensors"),
     "magicface": ("magicface.safetensors", f"magicface/{MAGICFACE}"),
+    "wplus": ("wplus.safetensors", f"aueditnet/{WPLUS}"),
+    "aueditnet": ("aueditnet.safetensors", f"aueditnet/{AUEDITNET}"),
+    "vqauface": ("vqauface.safetensors", f"vq_auface/{VQAUFACE}"),
 }
 
 

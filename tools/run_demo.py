@@ -17,7 +17,7 @@ from PIL import Image
 
 from au_adapter.bundled import MAGICFACE, demo_folder, magicface_folder
 from au_adapter.estimators.bundled_regressor import ESTIMATOR, load_regressor, read_files
-from au_adapter.evaluation.contact_sheet import contact_sheet, picture_strip
+from au_adapter.evaluation.contact_sheet import contact_sheet, labelled_sheet
 from au_adapter.evaluation.records import Row
 from au_adapter.evaluation.response import full_error, prompted_error, response_curve, spearman
 from au_adapter.faces.locate import MODEL_FOLDER
@@ -99,9 +99,9 @@ def jobs() -> list[Job]:
 
 def _edits(output: Path, server: ComfyServer) -> list[Edits]:
     if not can_edit():
-        click.echo(f"No edits of photos: {magicface_folder() / MAGICFACE} is missing.")
+        click.echo(f"No edits: {magicface_folder() / MAGICFACE} is missing.")
         return []
-    click.echo("Editing photos ...")
+    click.echo("Editing rendered people ...")
     return draw_edits(server, output)
 
 
@@ -202,7 +202,7 @@ def _combinations(rows: list[Row], output: Path) -> Image.Image:
 
 
 def _strip(rows: list[Row], output: Path) -> Image.Image:
-    """Each AU at its strongest, in two lines, without much text: for the README."""
+    """Each AU at its strongest, in two lines, under short labels."""
     cells = [
         (f"AU{unit}", _open(row, output))
         for row in rows
@@ -211,7 +211,7 @@ def _strip(rows: list[Row], output: Path) -> Image.Image:
         if level == max(SWEEP_LEVELS)
     ]
     half = len(cells) // 2
-    return picture_strip([cells[:half], cells[half:]])
+    return labelled_sheet([cells[:half], cells[half:]])
 
 
 def _row(

@@ -16,6 +16,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -35,6 +36,14 @@ from PIL import Image
 
 from tools import face_files
 from tools.progress import ProgressListener
+from tools.prompt_errors import (
+    PromptError,
+    ServerError,
+    raise_failure,
+    refusal_text,
+)
+from tools.prompt_errors import PromptInterrupted as PromptInterrupted  # for callers
+from tools.templates import TEMPLATES
 
 ROOT = Path(__file__).resolve().parent.parent
 BASE = ROOT / ".cache" / "comfyui"
@@ -51,18 +60,6 @@ BASE_FOLDERS = (
 )
 LOGS_KEPT = 10
 Graph = dict[str, dict[str, Any]]
-
-
-class ServerError(RuntimeError):
-    """The server did not start, stopped, or did not answer."""
-
-
-class PromptError(RuntimeError):
-    """ComfyUI refused a graph or a node of it failed; the text is ComfyUI's own."""
-
-
-class PromptInterrupted(PromptError):
-    """The prompt was interrupted."""
 
 
 def comfyui_folder() -> Path:
@@ -235,11 +232,11 @@ class ComfyServer:
         try:
             answer = self.post("/prompt", {"prompt": graph, "client_id": self.client_id})
         except urllib.error.HTTPError as refusal:
-            raise PromptError(_refusal_text(json.loads(refusal.read()))) from refusal
+            raise PromptError(refusal_text(json.loads(refusal.read()))) from refusal
         if answer["node_errors"]:
             self.post("/queue", {"delete": [answer["prompt_id"]]})
             self.interrupt(answer["prompt_id"])
-            raise PromptError(_refusal_text(answer))
+            raise PromptError(refusal_text(answer))
         return answer["prompt_id"]
 
     def wait(
@@ -252,7 +249,8 @@ class ComfyServer:
 
         Args:
             progress: called here as progress(step, of how many, node id) while nodes report it.
-            timeout: seconds.
+            timeout: seconds to wait for a prompt that is not in the server's queue; for one that
+                is, as long as it takes.
 
         Raises:
             PromptError: a node failed. PromptInterrupted: it was interrupted.
@@ -304,15 +302,23 @@ class ComfyServer:
         self, prompt_id: str, timeout: float, meanwhile: Callable[[], None]
     ) -> dict[str, Any]:
         deadline = time.monotonic() + timeout
-        while time.monotonic() < deadline:
+        expected = True
+        while expected:
+            # Asked before the history is: what has left the queue is in it.
+            expected = time.monotonic() < deadline or self._is_queued(prompt_id)
             self._check_alive()
             history = self.get(f"/history/{prompt_id}")
             meanwhile()
             if prompt_id in history:
-                _raise_failure(history[prompt_id])
+                raise_failure(history[prompt_id])
                 return history[prompt_id]
             time.sleep(0.05)
         raise ServerError(f"Prompt {prompt_id} did not end in {timeout:.0f} s.{self._log_end()}")
+
+    def _is_queued(self, prompt_id: str) -> bool:
+        """Whether a prompt runs, or waits for its turn."""
+        waiting = self.get("/queue").values()
+        return any(prompt_id == entry[1] for entries in waiting for entry in entries)
 
     def _check_alive(self) -> None:
         if self._process is None:
@@ -331,35 +337,25 @@ class ComfyServer:
             old.unlink(missing_ok=True)
 
 
-def _refusal_text(answer: dict[str, Any]) -> str:
-    """ComfyUI's errors about a graph: one for the whole, then one line for each node's error."""
-    whole = answer.get("error") or {}
-    lines = [f"{whole['message']} {whole['details']}".strip()] if whole else []
-    for node, found in answer.get("node_errors", {}).items():
-        for error in found["errors"]:
-            place = f"node {node} ({found['class_type']})"
-            lines.append(f"{place}: {error['message']}: {error['details']}")
-    return "\n".join(lines)
-
-
-def _raise_failure(entry: dict[str, Any]) -> None:
-    """Raise what a history entry says about a prompt that did not succeed."""
-    status = entry["status"]
-    if status["status_str"] == "success":
-        return
-    for event, data in status["messages"]:
-        place = f"node {data.get('node_id')} ({data.get('node_type')})"
-        if event == "execution_interrupted":
-            raise PromptInterrupted(f"Interrupted at {place}.")
-        if event == "execution_error":
-            kind, text = data["exception_type"], data["exception_message"].strip()
-            raise PromptError(f"{place}: {kind}: {text}")
-    raise PromptError(f"The prompt ended as {status['status_str']!r} without a message.")
-
-
 def template_path(name: str) -> str:
-    """What follows a server's address so that its page opens a shipped workflow."""
-    return f"/?template={name}&source=au-adapter"
+    """What follows a server's address so that its page opens a shipped workflow.
+
+    name: of its API form, or its title on the page.
+    """
+    title = TEMPLATES[name].title if name in TEMPLATES else name
+    return f"/?template={title}&source=au-adapter"
+
+
+def stop_on_signals() -> None:
+    """Let a polite end of this process (SIGTERM, a closed terminal) end its server too, as Ctrl-C
+    does. For the main thread of a program."""
+    for name in ("SIGTERM", "SIGHUP"):
+        if (number := getattr(signal, name, None)) is not None:
+            signal.signal(number, _raise_exit)
+
+
+def _raise_exit(number: int, _: object) -> None:
+    raise SystemExit(128 + number)
 
 
 def main() -> None:
@@ -369,6 +365,7 @@ def main() -> None:
     parser.add_argument("--template", default="au_generate", help="workflow to open")
     parser.add_argument("--no-browser", action="store_true", help="only say the address")
     options, extra_arguments = parser.parse_known_args()
+    stop_on_signals()
     server = ComfyServer(extra_arguments, port=options.port)
     face_files.lend(server.base)
     with server:

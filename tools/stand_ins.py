@@ -12,9 +12,11 @@ from pathlib import Path
 
 from PIL import Image
 
-from au_adapter.bundled import MAGICFACE, SIDED_ADAPTER
+from au_adapter.bundled import AUEDITNET, MAGICFACE, SIDED_ADAPTER, WPLUS
 
-IN_THE_BOX = (MAGICFACE, SIDED_ADAPTER)
+PHOTOS = Path(__file__).resolve().parent.parent / "workflows" / "photos"
+PHOTO_NAMES = [photo.name for photo in PHOTOS.glob("*.png")]
+IN_THE_BOX = (AUEDITNET, MAGICFACE, SIDED_ADAPTER, WPLUS, *PHOTO_NAMES)
 API = Path(__file__).resolve().parent.parent / "workflows" / "api"
 # Node of a workflow -> where its files lie under the base directory, and the inputs that name them.
 FILES = {

@@ -23,7 +23,7 @@ class BundledFamily(StableDiffusionFamily):
 
     name, title = "bundled", "the bundled model"
     plain_loss = False
-    holds_latents = True
+    holds_latents = magicface = True
     recipe_defaults = {}
 
     def detect(self, path: Path) -> bool:

@@ -16,14 +16,6 @@ VAE = {
     "sample_size": 512,
     "scaling_factor": 0.18215,
 }
-SCHEDULER = {
-    "beta_start": 0.00085,
-    "beta_end": 0.012,
-    "beta_schedule": "scaled_linear",
-    "clip_sample": False,
-    "set_alpha_to_one": False,
-    "steps_offset": 1,
-}
 CLIP_L = {
     "hidden_size": 768,
     "intermediate_size": 3072,

@@ -45,6 +45,7 @@ class BaseFamily:
         au_encoder: the AU encoder of a new adapter, a name in TOKEN_ENCODERS.
         plain_loss: whether recipes train on the plain mean squared error, as FineFace does.
         holds_latents: whether renders are encoded once and their latents held in memory.
+        magicface: whether MagicFace's UNets can start from it.
         recipe_defaults: recipe -> the settings and options that it takes on this family.
     """
 
@@ -54,6 +55,7 @@ class BaseFamily:
     au_encoder: str = "res_mlp64"
     plain_loss: bool = True
     holds_latents: bool = False
+    magicface: bool = False
     recipe_defaults: Mapping[str, Mapping[str, Any]] = {}
 
     def detect(self, path: Path) -> bool:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from ..models.noise_schedule import NOISE_SCHEDULE
 from ..weights.tensors import read_shapes, read_tensors
-from .checkpoint_layout import SCHEDULER, CheckpointLayout
+from .checkpoint_layout import CheckpointLayout
 from .family import BaseFamily, EncodedText, pad_and_tokenize
 
 if TYPE_CHECKING:
@@ -39,6 +40,14 @@ FINEFACE = {
     "plain_loss": True,
 }
 
+# Its baselines', of which nothing is published: the LoRA of its own adapter, and for DreamBooth the
+# learning rate of diffusers' script.
+BASELINES = {
+    "lora-text": FINEFACE,
+    "lora-au": FINEFACE,
+    "dreambooth": {**FINEFACE, "learning_rate": 5e-6},
+}
+
 
 class StableDiffusionFamily(BaseFamily):
     """A UNet on a text encoder of CLIP's, as a diffusers folder or a checkpoint in one file.
@@ -59,7 +68,7 @@ class StableDiffusionFamily(BaseFamily):
     }
     text_keys = f"{UNET}input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight"
     text_width = 0
-    recipe_defaults = {"fineface": FINEFACE}
+    recipe_defaults = {"fineface": FINEFACE, **BASELINES}
 
     def matches(self, unet: Mapping[str, Any]) -> bool:
         """Whether a diffusers folder's UNet config is of this family, whatever its size."""
@@ -117,7 +126,7 @@ class StableDiffusionFamily(BaseFamily):
         from .single_file import read_networks
 
         networks = read_networks(tensors, layout, tokenizer, path)
-        schedule = {**SCHEDULER, **self.read_schedule(tensors)}
+        schedule = {**NOISE_SCHEDULE, **self.read_schedule(tensors)}
         return getattr(diffusers, self.pipeline_class)(
             **networks, scheduler=diffusers.DDIMScheduler.from_config(schedule), **self.absent
         )

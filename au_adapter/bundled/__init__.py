@@ -5,7 +5,8 @@
 
 Files, in this folder: unet, vae and text_encoder as .json (config) and .safetensors (weights),
 tokenizer/, adapter.safetensors, regressor.safetensors, a second adapter in adapters/, which knows
-17 AUs with left and right apart, and a MagicFace on the same base in magicface/.
+17 AUs with left and right apart, a MagicFace on the same base in magicface/, and, once they are
+trained, a generator, encoder and AUEditNet of their own in aueditnet/, a VQ-AUFace in vq_auface/.
 """
 
 from __future__ import annotations
@@ -22,6 +23,9 @@ FOLDER_VARIABLE = "AU_ADAPTER_DEMO"  # another folder of the same files, for tho
 # Names that say in a list of files what they are.
 MAGICFACE = "demo_magicface.safetensors"
 SIDED_ADAPTER = "demo_17_left_right.safetensors"
+WPLUS = "demo_wplus.safetensors"
+AUEDITNET = "demo_aueditnet.safetensors"
+VQAUFACE = "demo_vqauface.safetensors"
 
 
 def demo_folder() -> Path:
@@ -37,6 +41,27 @@ def adapters_folder() -> Path:
 def magicface_folder() -> Path:
     """The folder of the bundled model's MagicFace: one file, `MAGICFACE`, with both networks."""
     return demo_folder() / "magicface"
+
+
+def aueditnet_folder() -> Path:
+    """The folder of the bundled AUEditNet: `WPLUS`, a generator with its encoder, and `AUEDITNET`,
+    what edits their codes. It needs nothing else of the bundled model."""
+    return demo_folder() / "aueditnet"
+
+
+def vqauface_folder() -> Path:
+    """The folder of the bundled VQ-AUFace, which needs no base: one file, `VQAUFACE`."""
+    return demo_folder() / "vq_auface"
+
+
+def model_folders() -> dict[str, Path]:
+    """The folders above by the folder of ComfyUI's models that they stand behind."""
+    return {
+        "au_adapter": adapters_folder(),
+        "aueditnet": aueditnet_folder(),
+        "magicface": magicface_folder(),
+        "vq_auface": vqauface_folder(),
+    }
 
 
 def load_diffusers_pipeline(folder: str | Path | None = None) -> StableDiffusionPipeline:

@@ -16,7 +16,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
+from ..disk import read_json
 from ..models.autoencoder import SCALING_FACTOR, AutoencoderConfig, DemoAutoencoder
+from ..models.noise_schedule import NOISE_SCHEDULE
 
 NETWORKS = ("text_encoder", "unet", "vae")
 
@@ -58,14 +60,14 @@ def load_pipeline(folder: Path) -> StableDiffusionPipeline:
     """See `load_diffusers_pipeline` of this package."""
     vae = DiffusersAutoencoder(**_config(folder, "vae"))
     _fill(vae.network, folder, "vae")
-    unet = load_unet(folder)
     text_encoder, tokenizer = load_text_encoder(folder)
     return StableDiffusionPipeline(
         vae=vae.eval(),
         text_encoder=text_encoder,
         tokenizer=tokenizer,
-        unet=unet.eval(),
-        scheduler=demo_scheduler(),
+        unet=load_unet(folder).eval(),
+        # From the last step on, as ComfyUI's schedulers start.
+        scheduler=DDIMScheduler(**NOISE_SCHEDULE, timestep_spacing="trailing"),
         safety_checker=None,
         feature_extractor=None,
         requires_safety_checker=False,
@@ -86,19 +88,6 @@ def load_text_encoder(folder: Path) -> tuple[CLIPTextModel, CLIPTokenizer]:
     return encoder.eval(), CLIPTokenizer.from_pretrained(_existing(folder / "tokenizer"))
 
 
-def demo_scheduler() -> DDIMScheduler:
-    """DDIM on Stable Diffusion's betas, from the last step on, as ComfyUI's schedulers start."""
-    return DDIMScheduler(
-        beta_start=0.00085,
-        beta_end=0.012,
-        beta_schedule="scaled_linear",
-        clip_sample=False,
-        set_alpha_to_one=False,
-        steps_offset=1,
-        timestep_spacing="trailing",
-    )
-
-
 def save_network(network: nn.Module, folder: Path, name: str) -> None:
     """Write <name>.safetensors and <name>.json (the network's config)."""
     weights = {k: v.detach().contiguous() for k, v in network.state_dict().items()}
@@ -111,10 +100,9 @@ def save_network(network: nn.Module, folder: Path, name: str) -> None:
 
 def copy_files(source: Path, folder: Path, without: str) -> None:
     """Copy the networks of a bundled model but one, and its tokenizer, byte by byte."""
-    for name in NETWORKS:
+    for name in (name for name in NETWORKS if name != without):
         for file in (f"{name}.json", f"{name}.safetensors"):
-            if name != without:
-                (folder / file).write_bytes((source / file).read_bytes())
+            shutil.copyfile(source / file, folder / file)
     shutil.copytree(source / "tokenizer", folder / "tokenizer")
 
 
@@ -127,7 +115,7 @@ def _existing(path: Path) -> Path:
 
 
 def _config(folder: Path, name: str) -> dict:
-    return json.loads(_existing(folder / f"{name}.json").read_text(encoding="utf-8"))
+    return read_json(_existing(folder / f"{name}.json"))
 
 
 def _fill(network: nn.Module, folder: Path, name: str) -> None:

@@ -4,7 +4,7 @@ Each verb imports what it needs when it runs, so that `--help` is quick and a mi
 named by the verb that asked for it.
 """
 
-from . import (
+from . import (  # noqa: F401
     calibrate,
     convert,
     demo,
@@ -21,7 +21,3 @@ from . import (
 from .verb import main
 
 __all__ = ["main"]
-VERBS = (
-    *(calibrate, convert, demo, download, draw, edit),
-    *(estimate, evaluate, prepare, render, text, train),
-)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -18,7 +19,8 @@ from .verb import load, verb
     metavar="NAME|MODULE:FUNCTION",
     default="au-adapter",
     show_default=True,
-    help="au-adapter; words, AUs as words in the prompt; base, without AUs; or code that makes it.",
+    help="au-adapter; words, AUs as words in the prompt; base, without AUs; lora-text, lora-au, "
+    "dreambooth, with --set trained=FOLDER; or code that makes it.",
 )
 @request_options("prompt")
 @ESTIMATOR
@@ -27,18 +29,16 @@ def draw(
     prompts: tuple[str, ...],
     method: str,
     output: Path,
-    aus: tuple[str, ...],
-    seeds: tuple[int, ...],
-    requests: Path | None,
     estimator: str | None,
     options: dict,
+    **asked: Any,
 ) -> None:
     """Draw a face from each PROMPT, for all AUs and seeds, into labelled PNG files.
 
     pictures.json says what was asked and read. Run again, it draws only what is missing or was
     asked for otherwise. Values are intensities: A to E, or AU12:3.5, 0 to 5.
     """
-    wanted = load("evaluation.picture_requests").prompt_requests(prompts, aus, seeds, requests)
+    wanted = load("evaluation.picture_batch").prompt_requests(prompts, **asked)
     run = load("evaluation.evaluation_run")
     reader = run.estimator_of(estimator, run.is_bundled(method, options))
     generator = load("methods").open_generator(method, **options)

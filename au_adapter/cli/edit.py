@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -31,26 +32,36 @@ from .verb import load, verb
 @click.option(
     "--face", type=click.IntRange(0), default=0, show_default=True, help="The largest is 0."
 )
+@click.option(
+    "--attention",
+    is_flag=True,
+    help="Also draw where MagicFace's attentions look, step after step: a sheet for each edit in "
+    "the folder attention of OUTPUT.",
+)
 @ESTIMATOR
 @method_options(*ADAPTER_FLAGS, *EDIT_FLAGS)
 def edit(
     photos: tuple[Path, ...],
     method: str,
     output: Path,
-    aus: tuple[str, ...],
-    seeds: tuple[int, ...],
-    requests: Path | None,
     scale: str | None,
     face: int,
+    attention: bool,
     estimator: str | None,
     options: dict,
+    **asked: Any,
 ) -> None:
     """Edit the face of each PHOTO, for all AUs and seeds, into labelled PNG files.
 
     pictures.json says what was asked and read. Run again, it edits only what is missing or was
     asked for otherwise. Ends with code 1 where a photo could not be edited; the others are.
     """
-    wanted = load("evaluation.picture_requests").photo_requests(photos, aus, seeds, requests)
+    wanted = load("evaluation.picture_batch").photo_requests(photos, **asked)
     reader = load("evaluation.evaluation_run").estimator_of(estimator, bundled=False)
     editor = load("methods").open_editor(method, **options)
+    if attention and scale not in (None, editor.scale):
+        raise ValueError(f"--attention goes with --scale {editor.scale}, as {method} is asked")
+    if attention:
+        sheets = load("evaluation.attention_sheet")
+        sheets.write_sheets(editor, wanted, output / "attention", face)
     finish(editor, reader, output, wanted, "Editing faces", scale=scale, face=face)

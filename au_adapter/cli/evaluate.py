@@ -29,8 +29,9 @@ from .verb import load, verb
 @click.option(
     "--method",
     metavar="NAME|MODULE:FUNCTION",
-    help="Of prompts: au-adapter (default), words, base. Of photos: au-adapter-sdedit (default), "
-    "magicface. Or code that makes one.",
+    help="Of prompts: au-adapter (default), words, base, and with --set trained=FOLDER lora-text, "
+    "lora-au, dreambooth. Of photos: au-adapter-sdedit (default), magicface. Or code that makes "
+    "one.",
 )
 @click.option("--photos", type=PATH, help="For magicface: a folder of 20 people.")
 @click.option(

@@ -55,29 +55,20 @@ def method_options(*flags: Callable) -> Callable:
     chosen = (*FLAGS, *flags)
 
     def decorate(function: Callable) -> Callable:
-        names = [parameter.name for parameter in _parameters(chosen)]
-
         @functools.wraps(function)
         def gathered(**given: Any) -> None:
-            found = {name: given.pop(name) for name in names}
+            found = {parameter.name: given.pop(parameter.name) for parameter in parameters}
             more = dict(map(setting, found.pop("more")))
             options = {k: v for k, v in found.items() if v is not None and v is not False}
             function(options={**options, **more}, **given)
 
+        before = len(getattr(function, "__click_params__", ()))
         for option in reversed(chosen):
             gathered = option(gathered)
+        parameters = gathered.__click_params__[before:][::-1]
         return gathered
 
     return decorate
-
-
-def _parameters(flags: tuple[Callable, ...]) -> list[click.Parameter]:
-    def nothing() -> None:
-        """Carries the flags."""
-
-    for flag in reversed(flags):
-        nothing = flag(nothing)
-    return list(reversed(nothing.__click_params__))
 
 
 def setting(text: str) -> tuple[str, Any]:

@@ -41,6 +41,11 @@ EXPRESSIONS = ("neutral", "base", "expressive", "au", "full", "sided", "natural"
     is_flag=True,
     help="Every person's first picture has a relaxed face: a reference for the others.",
 )
+@click.option(
+    "--one-scene",
+    is_flag=True,
+    help="A person's pictures share light, background and pose, for VQ-AUFace.",
+)
 @click.option("--workers", default=os.cpu_count() or 1, show_default=True, help="Processes.")
 def render(model: Path | None, output: Path, **settings: Any) -> None:
     """Draw labelled faces from MODEL, ICT-FaceKit as one npz; see download and convert.
@@ -48,15 +53,11 @@ def render(model: Path | None, output: Path, **settings: Any) -> None:
     Without MODEL, the one made by `au-adapter download ict-facekit` is taken.
     """
     render_dataset = load("data.rendering.dataset").render_dataset
-    shards = render_dataset(model or _downloaded_model(), output, **settings)
-    click.echo(f"{settings['count']} faces are in {output}, {len(shards)} shards")
-
-
-def _downloaded_model() -> Path:
-    path = load("weights.downloads").face_model()
-    if not path.is_file():
+    found = model or load("weights.downloads").face_model()
+    if not (model or found.is_file()):
         raise FileNotFoundError(
-            f"There is no face model in {path}: run `au-adapter download ict-facekit`, or name "
+            f"There is no face model in {found}: run `au-adapter download ict-facekit`, or name "
             "the npz made by `au-adapter convert`"
         )
-    return path
+    shards = render_dataset(found, output, **settings)
+    click.echo(f"{settings['count']} faces are in {output}, {len(shards)} shards")

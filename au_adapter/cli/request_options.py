@@ -24,7 +24,9 @@ def request_options(origin: str) -> Callable:
             help="AUs in FACS notation, such as 6B+12C or AU12:-3; repeatable, each a picture.",
         ),
         click.option(
-            "--requests", type=PATH, help=f"A CSV with the column aus, and perhaps {origin}, seed."
+            *("--requests", "table"),
+            type=PATH,
+            help=f"A CSV with the column aus, and perhaps {origin}, seed.",
         ),
         click.option(
             "--seed", "seeds", type=int, multiple=True, default=(0,), help="Repeatable; default: 0."

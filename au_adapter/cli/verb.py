@@ -16,6 +16,7 @@ LOGGER = logging.getLogger("au_adapter")
 # Which extra of pyproject.toml brings a package.
 EXTRAS = {
     "accelerate": "train",
+    "av": "train",
     "diffusers": "train",
     "peft": "train",
     "torchvision": "train",

@@ -242,13 +242,13 @@ def _au_columns(header: Sequence[str], layout: TableFormat, where: str) -> dict[
     pattern, codes = re.compile(layout.column), {}
     for name in header:
         match = pattern.fullmatch(name.strip().lower())
-        if not match or not _is_unit(int(match["number"]), name, where):
+        if not match or not _is_unit(number := int(match["number"][:9]), name, where):
             continue
         if name in codes:
             raise ValueError(f"{where} has the column {name!r} twice: keep one")
         sides = match.groupdict()
         side = SIDES.get(sides.get("before") or sides.get("after") or "", "")
-        codes[name] = f"{side}{int(match['number'])}"
+        codes[name] = f"{side}{number}"
     if plain:
         codes = _without_regression(codes, where)
     _refuse_contradictions(codes, where)

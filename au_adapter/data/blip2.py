@@ -12,7 +12,6 @@ import torch
 from PIL import Image
 from transformers import Blip2ForConditionalGeneration, Blip2Processor
 
-BLIP2 = "Salesforce/blip2-opt-2.7b"
 CAPTION_TOKENS = 40
 ANSWER_TOKENS = 8
 
@@ -29,7 +28,7 @@ class Blip2:
         if not (folder / "config.json").is_file():
             raise FileNotFoundError(
                 f"there is no BLIP-2 in {folder}: nothing is downloaded unasked, so fetch it with "
-                f"`hf download {BLIP2} --local-dir {folder}` (15 GB, MIT licence), or leave "
+                f"`au-adapter download blip2 --output {folder}` (15 GB, MIT licence), or leave "
                 "captions and questions to columns of the table"
             )
         self.name = f"BLIP-2 {folder.name}"

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from ..disk import read_json
+from ..disk import damage_named, read_json
 from .rendered import is_rendered
 from .shards import count_faces, find_shards, label_of, read_shard
 
@@ -15,6 +15,7 @@ CARD = "card.json"
 WORK = "work"  # folder of what is kept of each shard's making, inside that of the shards
 SCHEMA = 1
 GRADES = 6  # 0..5
+MOST_FACES = 10**9  # of a shard; more is damage
 
 
 def shard_counts(shards: Sequence[Path]) -> dict[Path, int]:
@@ -38,12 +39,13 @@ def read_card(folder: str | Path) -> dict | None:
             f"{path} has schema {schema!r}, and only {SCHEMA} is known here: read it "
             "with the version that wrote it"
         )
-    shards = card.get("shards")
-    if not isinstance(shards, dict) or not all(type(n) is int and n >= 0 for n in shards.values()):
-        raise ValueError(
-            f'{path} is damaged: "shards" gives the number of faces of each shard, and is '
-            f"{str(shards)[:80]}. Delete it"
-        )
+    with damage_named(path, "Delete it"):
+        if not all(type(n) is int and 0 <= n < MOST_FACES for n in card["shards"].values()):
+            raise ValueError(f"shards is {card['shards']}, expected the faces of each shard")
+        if not all(type(card[name]) is int for name in ("faces", "uneven", "captioned")):
+            raise ValueError("faces, uneven and captioned are whole numbers")
+        _ = [(step["step"], step["in"] - step["dropped"]) for step in card["steps"]]
+        _ = [(int(unit), row["mean"] + sum(row["grades"])) for unit, row in card["units"].items()]
     return card
 
 
@@ -130,8 +132,16 @@ def count_folder(folder: str | Path) -> dict:
 def _counted(shard: Path) -> dict:
     kept = counts_path(shard)
     if kept.is_file():
-        return read_json(kept)
+        return read_counts(kept)
     return count_labels(label_of(face, shard) for face in read_shard(shard, only="json"))
+
+
+def read_counts(path: Path) -> dict:
+    """The `count_labels` in a file. ValueError naming it where it holds something else."""
+    counts = read_json(path)
+    with damage_named(path, "Delete it"):
+        make_card(add_counts([counts]), {}, {}, [])
+        return counts
 
 
 def _no_unit() -> dict:

@@ -14,7 +14,7 @@ from itertools import repeat
 from pathlib import Path
 
 from ..facs import SET_A
-from .face_source import LABEL_STEPS, PICTURE_STEPS, LabelledFace, Sampled
+from .face_source import LABEL_STEPS, PICTURE_STEPS, LabelledFace, sampled
 from .pictures import PictureFolder
 from .tables import Table, open_text
 
@@ -65,7 +65,7 @@ class DISFASource:
             "captions": self.captions.name if self.captions else None,
         }
         neutral = self._released_share() if variant == "released" else PAPER_NEUTRAL
-        self.steps = (*LABEL_STEPS, Sampled(neutral, seed), *PICTURE_STEPS)
+        self.steps = (*LABEL_STEPS, sampled(neutral, seed), *PICTURE_STEPS)
 
     def faces(self) -> Iterator[LabelledFace]:
         """Every frame of the folds' subjects, in order. ValueError where the captions are not as

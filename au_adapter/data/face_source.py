@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import math
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -20,11 +20,8 @@ LOGGER = logging.getLogger("au_adapter")
 
 @dataclass(frozen=True)
 class LabelledFace:
-    """One labelled picture.
-
-    file: its path. aus: AU code such as "12" or "L4" -> intensity; None where the label is missing.
-    caption: may be empty. about: more for the label, plain values for JSON.
-    """
+    """One labelled picture. aus: AU code such as "12" or "L4" -> intensity; None where the label is
+    missing. caption: may be empty. about: more for the label, plain values for JSON."""
 
     file: Path
     aus: Mapping[str, float] | None
@@ -37,6 +34,22 @@ class LabelledFace:
         return read_rgb(self.file)
 
 
+class Captioner(Protocol):
+    """Describes pictures, as `blip2` does. name: what made the captions, for the data card."""
+
+    name: str
+
+    def caption(self, pictures: Sequence[Image.Image]) -> list[str]:
+        """One caption for each RGB picture."""
+
+
+class VisionModel(Captioner, Protocol):
+    """Describes pictures and answers questions about them."""
+
+    def answer(self, pictures: Sequence[Image.Image], question: str) -> list[str]:
+        """One answer, such as "yes", for each RGB picture."""
+
+
 class FaceSource(Protocol):
     """A data set as published. The same `settings` always give the same faces in the same order."""
 
@@ -47,90 +60,60 @@ class FaceSource(Protocol):
         """Every row, from the beginning at each call."""
 
 
-class Step(Protocol):
+@dataclass(frozen=True)
+class Step:
     """A reason to leave faces out. name: what is left out, as the data card says it."""
 
     name: str
+    stays: Callable[[LabelledFace], bool]
 
     def keeps(self, faces: Sequence[LabelledFace]) -> list[bool]:
         """Which of some faces stay."""
+        return [self.stays(face) for face in faces]
 
 
-class Labelled:
-    """Drops rows in which the labelling tool saw no face, or left a number out."""
+@dataclass(frozen=True)
+class Asked(Step):
+    """Asks a model about many pictures at once. stays: takes an answer in small letters."""
 
-    name = "no label"
-
-    def keeps(self, faces: Sequence[LabelledFace]) -> list[bool]:
-        return [face.aus is not None for face in faces]
-
-
-class InRange:
-    """Drops intensities outside 0..5: the numbers of a table on another scale."""
-
-    name = "an intensity outside 0..5"
+    stays: Callable[[str], bool]
+    model: VisionModel
+    question: str
 
     def keeps(self, faces: Sequence[LabelledFace]) -> list[bool]:
-        return [all(0 <= v <= 5 for v in face.aus.values()) for face in faces]
+        answers = self.model.answer([face.picture for face in faces], self.question)
+        return [self.stays(answer.strip().lower()) for answer in answers]
 
 
-class Alone:
-    """Drops pictures that a table has several rows for: several faces, and no telling which."""
-
-    name = "several rows for one picture"
-
-    def __init__(self, repeated: Container[Path]):
-        self.repeated = repeated
-
-    def keeps(self, faces: Sequence[LabelledFace]) -> list[bool]:
-        return [face.file not in self.repeated for face in faces]
+def is_readable(face: LabelledFace) -> bool:
+    """Whether the picture can be decoded; if not, the log says why."""
+    try:
+        return face.picture is not None
+    except PictureError as error:
+        LOGGER.warning("%s: it is left out", error)
+        return False
 
 
-class Present:
-    """Drops rows whose picture file does not exist."""
-
-    name = "no such file"
-
-    def keeps(self, faces: Sequence[LabelledFace]) -> list[bool]:
-        return [face.file.is_file() for face in faces]
-
-
-class Readable:
-    """Drops pictures that cannot be decoded: cut off, damaged, empty, too large, or no picture."""
-
-    name = "unreadable picture"
-
-    def keeps(self, faces: Sequence[LabelledFace]) -> list[bool]:
-        return [self._keeps(face) for face in faces]
-
-    def _keeps(self, face: LabelledFace) -> bool:
-        try:
-            return face.picture is not None
-        except PictureError as error:
-            LOGGER.warning("%s: it is left out", error)
-            return False
+def sampled(share: float, seed: int = 0) -> Step:
+    """Keeps a share (0..1) of the faces without any AU, the same ones every time: hashes of the
+    file names decide, so that the choice depends on no order."""
+    return Step(
+        f"no AU at all, {share:.4g} of them kept",
+        lambda face: any(face.aus.values()) or _lot(face.file, seed) < share,
+    )
 
 
-class Sampled:
-    """Keeps a share of the faces without any AU, the same ones every time.
-
-    share: 0..1. By hashes of the file names, so that the choice depends on no order.
-    """
-
-    def __init__(self, share: float, seed: int = 0):
-        self.share, self.seed = share, seed
-        self.name = f"no AU at all, {share:.4g} of them kept"
-
-    def keeps(self, faces: Sequence[LabelledFace]) -> list[bool]:
-        return [any(face.aus.values()) or lot(face.file, self.seed) < self.share for face in faces]
-
-
-def lot(file: Path, seed: int) -> float:
-    """A number in 0..1 that a file name draws, from its last three parts."""
-    name = "/".join(file.parts[-3:])
-    digest = hashlib.sha256(f"{seed} {name}".encode()).digest()
+def _lot(file: Path, seed: int) -> float:
+    """A number in 0..1 that a file draws by the last three parts of its path."""
+    digest = hashlib.sha256(f"{seed} {'/'.join(file.parts[-3:])}".encode()).digest()
     return int.from_bytes(digest[:8], "big") / math.ldexp(1, 64)
 
 
-LABEL_STEPS: tuple[Step, ...] = (Labelled(), InRange())
-PICTURE_STEPS: tuple[Step, ...] = (Present(), Readable())
+LABEL_STEPS = (
+    Step("no label", lambda face: face.aus is not None),
+    # The numbers of a table on another scale.
+    Step("an intensity outside 0..5", lambda face: all(0 <= v <= 5 for v in face.aus.values())),
+)
+PRESENT = Step("no such file", lambda face: face.file.is_file())
+READABLE = Step("unreadable picture", is_readable)
+PICTURE_STEPS = (PRESENT, READABLE)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..facs import AUVector
 from .au_columns import find_columns, picture_column, read_frame, read_values
-from .face_source import LABEL_STEPS, PICTURE_STEPS, Alone, LabelledFace, Step
+from .face_source import LABEL_STEPS, PICTURE_STEPS, LabelledFace, Step
 from .pictures import PictureFolder
 from .tables import Table, TableRow, open_text
 
@@ -23,8 +23,16 @@ class LabelledFolder:
     as "subject", stays in the label. csv: the table where it is one CSV, else None.
     """
 
-    def __init__(self, pictures: str | Path, table: str | Path, form: str = "plain"):
-        """Raises FileNotFoundError without folder or table; ValueError, with the columns that are
+    def __init__(
+        self,
+        pictures: str | Path,
+        table: str | Path,
+        form: str = "plain",
+        kept: Sequence[str] = (),
+    ):
+        """kept: columns of a CSV, in small letters, that the labels keep where it has them.
+
+        Raises FileNotFoundError without folder or table; ValueError, with the columns that are
         there, when those of the format are missing, and for a row that cannot be read."""
         self.pictures, self.table, self.form = PictureFolder(pictures), Path(table), form
         if not self.table.exists():
@@ -35,15 +43,22 @@ class LabelledFolder:
         if self.csv is not None:
             self.columns = find_columns(self.csv.header, form, str(self.table))
             self.column, self.numbered = picture_column(self.csv, self.columns)
-            self.first = self._first_frame() if self.numbered else 0
-        self.steps: tuple[Step, ...] = (Alone(self._repeated()), *LABEL_STEPS, *PICTURE_STEPS)
+            frames = list(map(self._frame, self.csv)) if self.numbered else []
+            first = self.columns.form.first_frame
+            self.first = self.pictures.first_frame(frames, first, self.table) if frames else first
+            self.kept = [name for name in self.csv.header if name.strip().lower() in kept]
+        repeated = self._repeated()
+        # Several faces, and no telling which one a row means.
+        alone = Step("several rows for one picture", lambda face: face.file not in repeated)
+        self.steps = (alone, *LABEL_STEPS, *PICTURE_STEPS)
 
     def faces(self, about: Sequence[str] = ()) -> Iterator[LabelledFace]:
-        """Every row of the table, in its order. about: columns of a CSV that each face keeps, by
-        their names in small letters."""
+        """Every row of the table, in its order. about: columns of a CSV that each face keeps beside
+        `kept`, by their names in small letters."""
         if self.csv is not None:
             for row in self.csv:
-                yield self._face(row, {name.lower(): row.cells[name] for name in about})
+                names = (*self.kept, *about)
+                yield self._face(row, {n.strip().lower(): row.cells[n] for n in names})
         elif self.table.is_dir():
             yield from map(self._from_its_own_table, self.pictures.files)
         else:
@@ -55,16 +70,13 @@ class LabelledFolder:
     def _face(self, row: TableRow, about: dict[str, object]) -> LabelledFace:
         name = row.cells[self.column]
         if self.numbered:
-            number = read_frame(name, self.column, row.where) - self.first
-            name = self.pictures.files[number].name
+            name = self.pictures.files[self._frame(row) - self.first].name
         caption = row.cells[self.columns.caption] if self.columns.caption else ""
         aus = read_values(row.cells, self.columns, row.where)
         return LabelledFace(self.pictures.file(name, row.where), aus, caption, about)
 
-    def _first_frame(self) -> int:
-        frames = [read_frame(row.cells[self.column], self.column, row.where) for row in self.csv]
-        first = self.columns.form.first_frame
-        return self.pictures.first_frame(frames, first, self.table) if frames else first
+    def _frame(self, row: TableRow) -> int:
+        return read_frame(row.cells[self.column], self.column, row.where)
 
     def _repeated(self) -> set[Path]:
         """Pictures with several rows, as tools write them for several faces."""

@@ -29,6 +29,7 @@ FORMATS = ["PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF", "PPM", "JPEG2000"]
 FORMATS += ["AVIF"] if "avif" in features.modules and features.check("avif") else []
 PIXELS = "AU_ADAPTER_MAX_PIXELS"
 MOST_PIXELS = 64_000_000  # about a gigabyte while it is read
+LONGEST_PART = 255  # bytes of a name between slashes
 WHITE_OF_16_BITS = 65535
 # What Pillow's decoders raise for a file that is damaged, or that is no picture.
 _DAMAGED = (
@@ -40,6 +41,18 @@ _DAMAGED = (
 
 class PictureError(ValueError):
     """A picture that cannot be read; the text names it and says why."""
+
+
+class _Clamped(io.BufferedReader):
+    """A file of which a read takes no more memory than the file is long: damaged headers promise
+    gigabytes, and Python makes room for them first."""
+
+    def __init__(self, path: Path):
+        super().__init__(io.FileIO(path))
+        self.length = os.fstat(self.fileno()).st_size
+
+    def read(self, size: int | None = -1) -> bytes:
+        return super().read(size if size is None else min(size, self.length))
 
 
 class PictureFolder:
@@ -68,9 +81,11 @@ class PictureFolder:
             raise ValueError(f"{where} names no picture")
         path = self.path / name.replace("\\", "/")
         try:
+            if max(len(os.fsencode(part)) for part in path.parts) > LONGEST_PART:
+                raise ValueError("too long")
             inside = path.resolve().is_relative_to(self._root)
         except (ValueError, OSError, RuntimeError) as error:  # zero bytes, a link to itself
-            raise ValueError(f"{where}: {name!r} is no file name ({error})") from error
+            raise ValueError(f"{where}: {name[:80]!r} is no file name ({error})") from error
         if not inside:
             raise ValueError(
                 f"{where}: {name!r} leads out of {self.path}, and pictures are taken from there "
@@ -104,8 +119,8 @@ def opened_picture(source: Path | bytes, name: object = None) -> Iterator[Image.
     name, for a file that is damaged, none of FORMATS or too large, then or while it is decoded."""
     name = source if name is None else name
     try:
-        stream = io.BytesIO(source) if isinstance(source, bytes) else source
-        with Image.open(stream, formats=FORMATS) as picture:
+        stream = io.BytesIO(source) if isinstance(source, bytes) else _Clamped(source)
+        with stream, Image.open(stream, formats=FORMATS) as picture:
             _refuse_large(picture.size, name)
             yield picture
     except PictureError:

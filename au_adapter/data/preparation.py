@@ -21,10 +21,10 @@ from pathlib import Path
 
 from PIL import Image
 
-from ..disk import full_disk_said, read_json, write_json
-from .captioning import Captioner
-from .card import CARD, WORK, add_counts, count_labels, counts_path, make_card
-from .face_source import FaceSource, LabelledFace, Step
+from ..disk import damage_named, full_disk_said, read_json, write_json
+from .card import CARD, WORK, add_counts, count_labels, counts_path, make_card, read_counts
+from .face_cutter import FaceCutter
+from .face_source import Captioner, FaceSource, LabelledFace, Step
 from .pictures import opened_picture
 from .shards import make_label, shard_path, write_shard
 
@@ -47,6 +47,7 @@ class Preparation:
 
     fit: from the labels of all faces that stay, a function that corrects a label. captioner: asked
     for faces without a caption; None leaves those empty. part: rows that are worked on together.
+    cutter: cuts the face out of each picture, see `face_cutter`; None keeps whole pictures.
     """
 
     source: FaceSource
@@ -55,6 +56,12 @@ class Preparation:
     fit: FitCorrection | None = None
     captioner: Captioner | None = None
     part: int = 1000
+    cutter: FaceCutter | None = None
+
+    @cached_property
+    def steps(self) -> tuple[Step, ...]:
+        """The reasons to leave faces out, in their order."""
+        return (*self.source.steps, *([self.cutter] if self.cutter else []))
 
     @cached_property
     def settings(self) -> dict:
@@ -66,12 +73,13 @@ class Preparation:
             "size": self.size,
             "captioner": self.captioner.name if self.captioner else None,
             "part": self.part,
+            **({"faces": self.cutter.size} if self.cutter else {}),
         }
 
     @cached_property
     def state(self) -> dict:
-        """The settings and the state of the picture files, which is of this machine alone: what was
-        decided holds as long as both stay, so that a picture that came later is not left out."""
+        """The settings and the state of this machine's picture files: what was decided holds as
+        long as both stay, so that a picture that came later is not left out."""
         return {**self.settings, "pictures": file_digest(self.source.faces())}
 
     def run(self) -> dict:
@@ -85,7 +93,7 @@ class Preparation:
             self._claim()
             for number, faces in self._parts():
                 if not self._verdicts(number).exists():
-                    write_json(self._verdicts(number), judge(faces, self.source.steps))
+                    write_json(self._verdicts(number), judge(faces, self.steps))
             correct = self.fit(self._kept_labels()) if self.fit else dict
             for number, faces in self._parts():
                 if not self._counts(number).exists():
@@ -105,8 +113,18 @@ class Preparation:
         return counts_path(shard_path(self.output, number))
 
     def _kept(self, number: int, faces: list[LabelledFace]) -> list[LabelledFace]:
-        verdicts = read_json(self._verdicts(number))
-        return [face for face, reason in zip(faces, verdicts, strict=True) if reason is None]
+        with damage_named(self._verdicts(number), "Delete it"):
+            pairs = list(zip(faces, self._judged(number), strict=True))
+        return [face for face, reason in pairs if reason is None]
+
+    def _judged(self, number: int) -> list[str | None]:
+        """The verdicts of a part, as `judge` gave them."""
+        path, names = self._verdicts(number), {None, *(step.name for step in self.source.steps)}
+        with damage_named(path, "Delete it"):
+            found = list(read_json(path))
+            if wrong := [verdict for verdict in found if verdict not in names]:
+                raise ValueError(f"{wrong[0]!r} is no step of this preparation")
+        return found
 
     def _kept_labels(self) -> Iterator[dict[str, float]]:
         for number, faces in self._parts():
@@ -115,6 +133,8 @@ class Preparation:
     def _claim(self) -> None:
         path = self.output / WORK / "settings.json"
         if path.exists() and (found := read_json(path)) != self.state:
+            if not isinstance(found, dict):
+                raise ValueError(f"{path} is damaged: no settings of a preparation. Delete it")
             differing = "; ".join(
                 DIGESTS.get(name, f"{name} was {found.get(name)!r}, now {value!r}")
                 for name, value in self.state.items()
@@ -128,24 +148,28 @@ class Preparation:
 
     def _write(self, number: int, faces: list[LabelledFace], correct: Correct) -> None:
         labels: list[dict] = []
-        content = self._labelled(number, faces, correct, labels)
+
+        def content() -> Iterator[tuple]:
+            for first in range(0, len(faces), BATCH):
+                batch = faces[first : first + BATCH]
+                for face, caption in zip(batch, self._captions(batch), strict=True):
+                    key = f"{number * self.part + len(labels):08d}"
+                    kind, *files, about = self._picture(face)
+                    labels.append(make_label(correct(dict(face.aus)), caption, about))
+                    yield key, kind, files[0], labels[-1], *files[1:]
+                    vars(face).pop("picture", None)  # decoded pictures are large
+
         if faces:
-            write_shard(shard_path(self.output, number), content)
+            write_shard(shard_path(self.output, number), content())
         write_json(self._counts(number), count_labels(labels))
         LOGGER.info("part %d: %d faces", number, len(faces))
 
-    def _labelled(
-        self, number: int, faces: list[LabelledFace], correct: Correct, labels: list[dict]
-    ) -> Iterator[tuple[str, str, bytes, dict]]:
-        """What a shard holds; each label is also added to `labels`."""
-        for first in range(0, len(faces), BATCH):
-            batch = faces[first : first + BATCH]
-            for row, (face, caption) in enumerate(
-                zip(batch, self._captions(batch), strict=True), number * self.part + first
-            ):
-                labels.append(make_label(correct(dict(face.aus)), caption, face.about))
-                yield f"{row:08d}", *encoded(face, self.size), labels[-1]
-                vars(face).pop("picture", None)  # decoded pictures are large
+    def _picture(self, face: LabelledFace) -> tuple:
+        """Its kind, its bytes, those of its mask where it is cut out, and what its label tells."""
+        if not self.cutter:
+            return *encoded(face, self.size), face.about
+        picture, mask, found = self.cutter.cut(face)
+        return "jpg", picture, mask, {**face.about, **found}
 
     def _captions(self, faces: Sequence[LabelledFace]) -> list[str]:
         captions = [face.caption for face in faces]
@@ -158,8 +182,19 @@ class Preparation:
 
     def _finish(self) -> dict:
         numbers = [number for number, _ in self._parts()]
-        parts = [read_json(self._counts(n)) for n in numbers]
-        steps = self._step_counts(numbers)
+        parts = [read_counts(self._counts(n)) for n in numbers]
+        verdicts = [self._judged(n) for n in numbers]
+        for n, part, judged in zip(numbers, parts, verdicts, strict=True):
+            if part["faces"] != judged.count(None):
+                raise ValueError(
+                    f"{self._counts(n)} is damaged: it counts {part['faces']} faces, and "
+                    f"{judged.count(None)} were kept. Delete it"
+                )
+        dropped = Counter(reason for judged in verdicts for reason in judged)
+        left, steps = dropped.total(), []
+        for step in self.steps:
+            steps.append({"step": step.name, "in": left, "dropped": dropped[step.name]})
+            left -= dropped[step.name]
         counts = add_counts(parts)
         if not counts["faces"]:
             read = steps[0]["in"] if steps else 0
@@ -169,25 +204,12 @@ class Preparation:
                 f"None of {read} faces is left: {reasons or 'the table has no rows'}. Check the "
                 "folder of pictures, the table and its format, and run this again"
             )
-        shards = {
-            shard_path(self.output, n).name: p["faces"]
-            for n, p in zip(numbers, parts, strict=True)
-            if p["faces"]
-        }
+        names = [shard_path(self.output, number).name for number in numbers]
+        faces = {name: part["faces"] for name, part in zip(names, parts, strict=True)}
+        shards = {name: count for name, count in faces.items() if count}
         card = make_card(counts, shards, self.settings, steps)
         write_json(self.output / CARD, card)
         return card
-
-    def _step_counts(self, numbers: list[int]) -> list[dict]:
-        reasons: Counter[str | None] = Counter()
-        for number in numbers:
-            reasons.update(read_json(self._verdicts(number)))
-        left, rows = reasons.total(), []
-        for step in self.source.steps:
-            dropped = reasons[step.name]
-            rows.append({"step": step.name, "in": left, "dropped": dropped})
-            left -= dropped
-        return rows
 
 
 def label_digest(faces: Iterable[LabelledFace]) -> str:
@@ -199,7 +221,12 @@ def file_digest(faces: Iterable[LabelledFace]) -> str:
     """16 hex digits of the rows' picture files: where they lie, how large they are and when they
     were written, or that they are not there. Nothing of them is read."""
     folders = cache(Path.resolve)  # there are few of them
-    return _digest([str(folders(f.file.parent)), f.file.name, _file_state(f.file)] for f in faces)
+
+    def state(file: Path) -> list[object]:
+        found = file.stat() if file.is_file() else None
+        return [str(folders(file.parent)), file.name, found and (found.st_size, found.st_mtime_ns)]
+
+    return _digest(state(face.file) for face in faces)
 
 
 def _digest(rows: Iterable[object]) -> str:
@@ -209,18 +236,11 @@ def _digest(rows: Iterable[object]) -> str:
     return found.hexdigest()[:16]
 
 
-def _file_state(file: Path) -> tuple[int, int] | None:
-    if not file.is_file():
-        return None
-    found = file.stat()
-    return found.st_size, found.st_mtime_ns
-
-
 def judge(faces: Sequence[LabelledFace], steps: Sequence[Step]) -> list[str | None]:
     """For each face, the name of the first step that drops it, or None."""
     verdicts: list[str | None] = [None] * len(faces)
     for first in range(0, len(faces), BATCH):
-        rows = list(range(first, min(first + BATCH, len(faces))))
+        rows = range(first, min(first + BATCH, len(faces)))
         for step in steps:
             left = [row for row in rows if verdicts[row] is None]
             kept = step.keeps([faces[row] for row in left]) if left else []

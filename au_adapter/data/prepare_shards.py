@@ -6,14 +6,21 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from .affectnet import AffectNetSource
-from .captioning import VisionModel
+from .affectnet import AffectNetSource, fit_correction
+from .bp4d import BP4DSource
 from .disfa import DISFASource
-from .label_corrections import fit
+from .face_cutter import open_cutter
+from .face_source import VisionModel
 from .labelled_folder import LabelledFolder
 from .preparation import Preparation
 
-KINDS = ("folder", "disfa", "affectnet")
+PLACES = ("subject", "frame")  # columns of a table that tell whom a face that is cut out shows
+KINDS = {  # -> its options
+    "folder": ("format",),
+    "disfa": ("captions", "fold", "variant"),
+    "affectnet": ("format", "variant"),
+    "bp4d": (),
+}
 FORMS = {"folder": "plain", "affectnet": "fineface"}  # the table's, where none is named
 # FineFace's code counts the frames of DISFA without AUs, which its paper puts at about 10 %. On
 # AffectNet the paper's labels stay in 0..5, and those of the code do not.
@@ -33,38 +40,33 @@ def prepare(
     model: VisionModel | None = None,
     size: int | None = None,
     part: int = 1000,
+    cut: int | None = None,
 ) -> dict:
     """Turn a data set into shards in `output`, and return its data card.
 
-    kind: a name in KINDS. labels: a table (folder, affectnet) or DISFA's folder of labels. form: of
-    the table, a name in TABLE_FORMATS, default FORMS. variant: "paper" or "released", where
-    FineFace's paper and code differ, default VARIANTS. folds: of DISFA's subjects, default all
-    three. captions: DISFA's CSV. model: captions faces without a caption, and tells photos from
-    drawings. size: pixels of a side; None keeps the files. An option that the kind does not have is
-    a ValueError.
+    kind: a name in KINDS. labels: a table (folder, affectnet), or DISFA's or BP4D's folder of them.
+    form: of the table, a name in TABLE_FORMATS, default FORMS. variant: "paper" or "released",
+    where FineFace's paper and code differ, default VARIANTS. folds: of DISFA's subjects, default
+    all.
+    captions: DISFA's CSV. model: captions faces without a caption, tells photos from drawings.
+    size: pixels of a side; None keeps the files. cut: pixels of a side of the faces that are cut
+    out, see `face_cutter`; None keeps whole pictures. ValueError for an option of another kind.
     """
     given = {"format": form, "variant": variant, "fold": folds, "captions": captions}
-    _refuse(kind, {name for name, value in given.items() if value})
-    correct, form, variant = None, form or FORMS.get(kind), variant or VARIANTS.get(kind)
-    if kind == "folder":
-        source = LabelledFolder(pictures, labels, form)
-    elif kind == "disfa":
-        source = DISFASource(pictures, labels, folds or (1, 2, 3), variant, captions)
-    else:
-        source = AffectNetSource(pictures, labels, form, variant, model)
-        correct = partial(fit, variant=source.variant)
-    return Preparation(source, Path(output), size, correct, model, part).run()
-
-
-def _refuse(kind: str, given: set[str]) -> None:
-    has = {
-        "folder": {"format"},
-        "disfa": {"variant", "fold", "captions"},
-        "affectnet": {"format", "variant"},
-    }
     if kind not in KINDS:
         raise ValueError(f"There is no kind of data set {kind!r}: choose {', '.join(KINDS)}")
-    if wrong := sorted(given - has[kind]):
-        raise ValueError(
-            f"{', '.join(wrong)} means nothing for {kind}, which has {', '.join(sorted(has[kind]))}"
-        )
+    if wrong := sorted(n for n, value in given.items() if value and n not in KINDS[kind]):
+        known = ", ".join(KINDS[kind]) or "no options"
+        raise ValueError(f"{', '.join(wrong)} means nothing for {kind}, which has {known}")
+    correct, form, variant = None, form or FORMS.get(kind), variant or VARIANTS.get(kind)
+    if kind == "folder":
+        source = LabelledFolder(pictures, labels, form, PLACES if cut else ())
+    elif kind == "disfa":
+        source = DISFASource(pictures, labels, folds or (1, 2, 3), variant, captions)
+    elif kind == "bp4d":
+        source = BP4DSource(pictures, labels)
+    else:
+        source = AffectNetSource(pictures, labels, form, variant, model)
+        correct = partial(fit_correction, variant=source.variant)
+    cutter = open_cutter(cut) if cut else None
+    return Preparation(source, Path(output), size, correct, model, part, cutter).run()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
+from ..disk import damage_named
 from ..facs import SET_A
 from ..weights.downloads import cache_folder
 from .pictures import opened_picture
@@ -74,10 +76,7 @@ def is_rendered(folder: str | Path) -> bool:
 
 def iterate(folder: str | Path) -> Iterator[dict]:
     """Yield {"image": uint8 [H, W, 3], "mask": uint8 [H, W], "label": dict} in order.
-
-    Raises FileNotFoundError when the folder holds no shard, ValueError for faces without a mask:
-    those were not rendered.
-    """
+    FileNotFoundError without shards, ValueError for faces without a mask: not rendered ones."""
     for shard in find_shards(folder):
         yield from iterate_shard(shard)
 
@@ -94,7 +93,7 @@ def iterate_shard(shard: Path) -> Iterator[dict]:
         with opened_picture(parts["mask.png"], f"the mask of {name}") as mask:
             pixels = np.asarray(mask)
         yield {
-            "image": decode(picture_of(parts), name=name),
+            "image": decode(picture_of(parts, shard), name=name),
             "mask": pixels,
             "label": label_of(parts, shard),
         }
@@ -104,13 +103,21 @@ def load(
     folder: str | Path, limit: int | None = None, units: tuple[int, ...] = SET_A
 ) -> RenderedSet:
     """The renders of a folder, at most limit of them, with the named units as columns."""
-    samples = []
-    for sample in iterate(folder):
-        if limit is not None and len(samples) >= limit:
-            break
-        samples.append(sample)
+    samples: list[dict] = []
+    for shard in find_shards(folder):
+        for sample in islice(iterate_shard(shard), limit and limit - len(samples)):
+            with damage_named(shard):
+                _check(sample, samples)
+            samples.append(sample)
+    if not samples:
+        raise ValueError(f"the shards of {folder} hold no face: make them again")
+    return gather(samples, units)
+
+
+def gather(samples: Sequence[dict], units: tuple[int, ...] = SET_A) -> RenderedSet:
+    """Renders as `iterate` yields them, in one set."""
     labels = [sample["label"] for sample in samples]
-    names = tuple(labels[0]["boxes"]) if labels else ()
+    names = tuple(labels[0]["boxes"])
     return RenderedSet(
         images=np.stack([sample["image"] for sample in samples]),
         masks=np.stack([sample["mask"] for sample in samples]),
@@ -125,6 +132,17 @@ def load(
         identity=np.array([label["identity"] for label in labels]),
         labels=labels,
     )
+
+
+def _check(sample: dict, others: list[dict]) -> None:
+    """Whatever is wrong with a sample beside the first of the others is raised."""
+    label, first = sample["label"], (others or [sample])[0]
+    np.array(label["landmarks"], np.float32).reshape(68, 2)
+    boxes = np.array([label["boxes"][name] for name in first["label"]["boxes"]], np.float32)
+    boxes.reshape(-1, 4), np.array([label["identity"]], np.int64)
+    shapes = [each[name].shape for each in (sample, first) for name in ("image", "mask")]
+    if shapes[:2] != shapes[2:] or shapes[0][:2] != shapes[1]:
+        raise ValueError(f"pictures and masks are of {shapes}, expected one size")
 
 
 def mirrored(faces: RenderedSet) -> RenderedSet:

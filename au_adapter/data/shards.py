@@ -37,11 +37,7 @@ def shard_path(folder: str | Path, number: int) -> Path:
 
 
 def find_shards(folder: str | Path) -> list[Path]:
-    """The shards of a folder in order.
-
-    Unfinished shards do not have their final name yet and are not found. Raises FileNotFoundError
-    when the folder holds none.
-    """
+    """The finished shards of a folder in order. FileNotFoundError where it holds none."""
     shards = sorted(Path(folder).glob(PATTERN))
     if not shards:
         raise FileNotFoundError(
@@ -114,14 +110,14 @@ def key_of(parts: Mapping[str, bytes]) -> str:
     return parts["key"].decode(errors="replace")
 
 
-def picture_of(parts: Mapping[str, bytes]) -> bytes:
-    """The picture's file among the parts of a face; ValueError where there is none."""
+def picture_of(parts: Mapping[str, bytes], shard: object = "a shard") -> bytes:
+    """The picture's file among the parts of a face; ValueError, naming both, without one."""
     for kind in PICTURES:
         if kind in parts:
             return parts[kind]
     raise ValueError(
-        f"face {key_of(parts)} has no picture, only {_kinds(parts)}; a shard holds one of "
-        f"{', '.join(PICTURES)} for each"
+        f"face {key_of(parts)} of {shard} has no picture, only {_kinds(parts)}; a shard holds one "
+        f"of {', '.join(PICTURES)} for each"
     )
 
 
@@ -213,12 +209,15 @@ def new_shard(path: Path) -> Iterator[Callable[[str, bytes], None]]:
         yield add
 
 
-def write_shard(path: Path, faces: Iterable[tuple[str, str, bytes, dict]]) -> int:
-    """Write (key, kind of picture, its content, label) of each face; returns their number."""
+def write_shard(path: Path, faces: Iterable[tuple]) -> int:
+    """Write (key, kind of picture, its content, label) of each face, and its mask in PNG where the
+    tuple has a fifth part; returns their number."""
     count = 0
     with new_shard(path) as add:
-        for key, kind, picture, label in faces:
+        for key, kind, picture, label, *masks in faces:
             add(f"{key}.{kind}", picture)
             add(f"{key}.json", json.dumps({"key": key, **label}).encode())
+            for mask in masks:
+                add(f"{key}.mask.png", mask)
             count += 1
     return count

@@ -138,7 +138,16 @@ class FaceStream:
         ahead; any other step is entered by reading a few shards again. ValueError where size or
         lanes do not split evenly over the processes, or a batch is smaller than the lanes.
         """
-        self._check(size, count)
+        if self.lanes % count or size % count:
+            raise ValueError(
+                f"a batch of {size} in {self.lanes} lanes does not split over {count} processes: "
+                "choose multiples for batch_size and lanes"
+            )
+        if size < self.lanes:
+            raise ValueError(
+                f"a batch of {size} cannot take a face from each of {self.lanes} lanes: raise "
+                "batch_size or lower lanes"
+            )
         request = (step, size, index, count)
         if self._ahead is None or self._expected != request:
             self._enter(*request)
@@ -152,29 +161,13 @@ class FaceStream:
     def _pool(self) -> ThreadPoolExecutor:
         return ThreadPoolExecutor(1, "face-stream")
 
-    def _check(self, size: int, count: int) -> None:
-        if self.lanes % count or size % count:
-            raise ValueError(
-                f"a batch of {size} in {self.lanes} lanes does not split over {count} processes: "
-                "choose multiples for batch_size and lanes"
-            )
-        if size < self.lanes:
-            raise ValueError(
-                f"a batch of {size} cannot take a face from each of {self.lanes} lanes: raise "
-                "batch_size or lower lanes"
-            )
-
     def _enter(self, step: int, size: int, index: int, count: int) -> None:
         if self._ahead is not None:
             self._ahead.result()  # nothing else may use the readers
         share = _rows_of_lanes(self.lanes, size)
-        self.readers = {
-            lane: self._lane(lane).faces_from(step * share[lane])
-            for lane in range(index * self.lanes // count, (index + 1) * self.lanes // count)
-        }
-
-    def _lane(self, number: int) -> Lane:
-        return Lane(self._pieces(number), (self.seed, number), self.buffer)
+        mine = range(index * self.lanes // count, (index + 1) * self.lanes // count)
+        lanes = {n: Lane(self._pieces(n), (self.seed, n), self.buffer) for n in mine}
+        self.readers = {n: lane.faces_from(step * share[n]) for n, lane in lanes.items()}
 
     def _pieces(self, lane: int) -> list[Piece]:
         """Whole shards in turn; where they are fewer than lanes, a part of each."""
@@ -197,12 +190,20 @@ class FaceStream:
         ]
         pictures = [self._picture(face) for face in faces]
         labels = [label_of(face, face["shard"].decode()) for face in faces]
-        return _without_gaps(pictures, labels, faces[0]["shard"].decode())
+        whole = next((i for i, picture in enumerate(pictures) if picture is not None), None)
+        if whole is None:
+            raise ValueError(
+                f"all {len(pictures)} pictures of a batch are damaged, such as in "
+                f"{faces[0]['shard'].decode()}; see the log"
+            )
+        rows = [i if picture is not None else whole for i, picture in enumerate(pictures)]
+        return np.stack([pictures[i] for i in rows]), [labels[i] for i in rows]
 
     def _picture(self, face: dict[str, bytes]) -> np.ndarray | None:
-        name = f"the picture {key_of(face)} in {face['shard'].decode()}"
+        shard = face["shard"].decode()
         try:
-            return decode(picture_of(face), self.size, name)
+            name = f"the picture {key_of(face)} in {shard}"
+            return decode(picture_of(face, shard), self.size, name)
         except PictureError as error:
             LOGGER.warning("%s; another face takes its place", error)
             return None
@@ -211,16 +212,3 @@ class FaceStream:
 def _rows_of_lanes(lanes: int, size: int) -> list[int]:
     """Rows that each lane gives to a batch: row r is of lane r lanes // size."""
     return np.bincount([row * lanes // size for row in range(size)], minlength=lanes).tolist()
-
-
-def _without_gaps(
-    pictures: list[np.ndarray | None], labels: list[dict], shard: str
-) -> tuple[np.ndarray, list[dict]]:
-    """Damaged pictures replaced, with their labels, by the first whole one."""
-    whole = next((i for i, picture in enumerate(pictures) if picture is not None), None)
-    if whole is None:
-        raise ValueError(
-            f"all {len(pictures)} pictures of a batch are damaged, such as in {shard}; see the log"
-        )
-    rows = [i if picture is not None else whole for i, picture in enumerate(pictures)]
-    return np.stack([pictures[i] for i in rows]), [labels[i] for i in rows]

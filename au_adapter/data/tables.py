@@ -89,7 +89,12 @@ class Table:
         """Number and cells of each line that is not blank, from the header on."""
         number = 1
         with open_text(self.path) as text:
-            reader = csv.reader(_whole(text, self.path), self._dialect(), strict=True)
+            reader = csv.reader(
+                _whole(text, self.path),
+                delimiter=self._delimiter(),
+                skipinitialspace=True,
+                strict=True,
+            )
             try:
                 for cells in reader:
                     if cells:
@@ -101,16 +106,11 @@ class Table:
                     f'cell ({error}): put a cell in quotes as a whole, and write " in it twice'
                 ) from error
 
-    def _dialect(self) -> type[csv.Dialect]:
+    def _delimiter(self) -> str:
         with open_text(self.path) as text:
             header = next(filter(str.strip, text), "")
-        tab, semicolon = "\t" in header, ";" in header and "," not in header
-
-        class Dialect(csv.excel):
-            delimiter = "\t" if tab else ";" if semicolon else ","
-            skipinitialspace = True
-
-        return Dialect
+        semicolon = ";" in header and "," not in header
+        return "\t" if "\t" in header else ";" if semicolon else ","
 
 
 @contextmanager

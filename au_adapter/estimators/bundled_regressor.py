@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
-from safetensors import safe_open
-from safetensors.torch import load_file
 from torch import Tensor
 
+from ..disk import damage_named
 from ..faces.picture_checks import finite_pictures
 from ..facs import AUVector
 from ..models.regressor import AURegressor
+from ..weights.tensors import load_weights, read_metadata
 from .estimator import Abilities
 from .reading import Reading
 
@@ -45,29 +45,28 @@ class BundledRegressor:
         images, groups = finite_pictures(images)
         height, width = images.shape[1:3]
         box = (0.0, 0.0, float(width), float(height))
-        return [
-            Reading(picture, 0, box, 1.0, AUVector(self.units, values[None]))
-            for pictures in groups
-            for picture, values in zip(pictures, self._read(images[pictures]), strict=True)
-        ]
-
-    def _read(self, images: Tensor) -> Tensor:
-        device = next(self.regressor.parameters()).device
-        return self.regressor.read(images.float().to(device)).cpu()
+        device, found = next(self.regressor.parameters()).device, []
+        for pictures in groups:
+            values = self.regressor.read(images[pictures].float().to(device)).cpu()
+            found += [
+                Reading(picture, 0, box, 1.0, AUVector(self.units, row[None]))
+                for picture, row in zip(pictures, values, strict=True)
+            ]
+        return found
 
 
 def load_regressor(path: str | Path) -> AURegressor:
     """The regressor in a safetensors file, ready to read; another kind of file: ValueError."""
-    with safe_open(path, framework="pt") as file:
-        text = (file.metadata() or {}).get("au_regressor")
+    text = read_metadata(path).get("au_regressor")
     if text is None:
         raise ValueError(
             f"{path} is no AU regressor: its metadata lacks 'au_regressor'; "
             "give regressor.safetensors"
         )
-    config = json.loads(text)
-    regressor = AURegressor(tuple(config["units"]), config["size"])
-    regressor.load_state_dict(load_file(path))
+    with damage_named(path):
+        config = json.loads(text)
+        units, size = AUVector.zeros(config["units"]).units, config["size"]
+        regressor = load_weights(path, lambda: AURegressor(units, size))
     return regressor.eval().requires_grad_(False)
 
 

@@ -39,11 +39,8 @@ class Estimator(Protocol):
     units: tuple[int, ...]
 
     def estimate(self, images: Tensor) -> list[Reading]:
-        """The faces of images [N, H, W, 3] in 0..1, by picture, the most confident face first.
-
-        A picture without a face, or with NaN or infinity, has no Reading. Raises ValueError for
-        another shape.
-        """
+        """The faces of images [N, H, W, 3] in 0..1, by picture, the most confident first. A picture
+        without a face, or with NaN or infinity, has none. ValueError for another shape."""
 
 
 def abilities(estimator: Estimator) -> Abilities:
@@ -52,8 +49,7 @@ def abilities(estimator: Estimator) -> Abilities:
 
 
 def relative_to(estimator: Estimator, neutral: Tensor) -> Estimator:
-    """The estimator, reading AUs as the change from the face in neutral [1, H, W, 3]. ValueError
-    for an estimator that cannot."""
+    """The estimator, reading changes from a face [1, H, W, 3]; ValueError if it cannot."""
     if not abilities(estimator).neutral:
         raise ValueError(
             f"The estimator '{estimator.name}' cannot use a neutral photo: leave it out, or choose "

@@ -89,39 +89,23 @@ class LandmarkEstimator:
         if not faces:
             return []
         aus = self.measure(*seen(faces), seen([self.resting]) if self.resting else None)
-        self._warn(frames)
-        return [
-            Reading(i, j, tuple(face.box.tolist()), confidence(face), aus.face(row), _turn(face))
-            for row, ((i, j), face) in enumerate(zip(places, faces, strict=True))
-        ]
-
-    def _warn(self, frames: Sequence[Sequence[Face]]) -> None:
-        """Name what the numbers cannot be trusted for."""
-        for i, faces in enumerate(frames):
-            if self.resting and len(faces) > 1:
+        for i, found in enumerate(frames):
+            if self.resting and len(found) > 1:
                 LOGGER.warning(
-                    "Picture %d shows %d faces, and all are compared with the one neutral photo: "
-                    "only that person's AUs mean something",
-                    i + 1,
-                    len(faces),
+                    f"Picture {i + 1} shows {len(found)} faces, and all are compared with the one "
+                    "neutral photo: only that person's AUs mean something"
                 )
-            for j, face in enumerate(faces):
-                if _turn(face) > TURNED:
-                    yaw, pitch, _ = head_angles(face.pose).tolist()
-                    LOGGER.warning(
-                        "Face %d of picture %d is turned away (%.0f degrees sideways, %.0f up or "
-                        "down): its AUs are a guess beyond %.0f",
-                        j + 1,
-                        i + 1,
-                        abs(yaw),
-                        abs(pitch),
-                        TURNED,
-                    )
-
-
-def _turn(face: Face) -> float:
-    """Degrees from the camera, sideways or up and down, the larger."""
-    return float(head_angles(face.pose)[:2].abs().max())
+        readings = []
+        for row, ((i, j), face) in enumerate(zip(places, faces, strict=True)):
+            yaw, pitch = head_angles(face.pose)[:2].abs().tolist()
+            turn, box = max(yaw, pitch), tuple(face.box.tolist())
+            readings.append(Reading(i, j, box, confidence(face), aus.face(row), turn))
+            if turn > TURNED:
+                LOGGER.warning(
+                    f"Face {j + 1} of picture {i + 1} is turned away ({yaw:.0f} degrees sideways, "
+                    f"{pitch:.0f} up or down): its AUs are a guess beyond {TURNED:.0f}"
+                )
+        return readings
 
 
 def seen(faces: Sequence[Face]) -> Seen:

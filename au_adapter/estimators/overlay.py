@@ -35,40 +35,30 @@ def draw_readings(
     for index, image in enumerate(images):
         pixels = image[..., :3].float().cpu().nan_to_num(0).clamp(0, 1).mul(255).round().byte()
         picture = Image.fromarray(pixels.numpy())
-        _draw(picture, seen, index, frames[index] if frames else (), weak)
-        drawn.append(torch.from_numpy(np.array(picture)).float() / 255)
-    return torch.stack(drawn) if drawn else images[..., :3].float().cpu()
-
-
-def _draw(
-    picture: Image.Image,
-    seen: ReadingSet,
-    index: int,
-    faces: Sequence[Face],
-    weak: Collection[int],
-) -> None:
-    canvas = ImageDraw.Draw(picture, "RGBA")
-    font = ImageFont.load_default(size=max(9, min(picture.size) // 30))
-    width = max(1, min(picture.size) // 400)
-    for face in faces:
-        for name in CONTOURS:
-            for line in LINES[name]:
+        canvas = ImageDraw.Draw(picture, "RGBA")
+        font = ImageFont.load_default(size=max(9, min(picture.size) // 30))
+        width = max(1, min(picture.size) // 400)
+        for face in frames[index] if frames else ():
+            for line in (line for name in CONTOURS for line in LINES[name]):
                 places = [tuple(place) for place in face.points[list(line), :2].tolist()]
                 canvas.line(places, fill=LINE, width=width)
-    readings = seen.of(index)
-    if not readings:
-        _write(canvas, (2, 2), [("no face found", LINE)], font)
-    for reading in readings:
-        canvas.rectangle(reading.box, outline=LINE, width=width)
-        lines = _lines(reading, weak)
-        wide = max(canvas.textlength(text, font=font) for text, _ in lines)
-        _write(canvas, _beside(reading.box, wide, picture.width), lines, font)
+        readings = seen.of(index)
+        if not readings:
+            _write(canvas, (2, 2), [("no face found", LINE)], font)
+        for reading in readings:
+            canvas.rectangle(reading.box, outline=LINE, width=width)
+            lines = _lines(reading, weak)
+            wide = max(canvas.textlength(text, font=font) for text, _ in lines)
+            _write(canvas, _beside(reading.box, wide, picture.width), lines, font)
+        drawn.append(torch.from_numpy(np.array(picture)).float() / 255)
+    return torch.stack(drawn) if drawn else images[..., :3].float().cpu()
 
 
 def _lines(reading: Reading, weak: Collection[int]) -> list[Line]:
     strongest = sorted(codes(reading.aus).items(), key=lambda entry: -entry[1])[:MOST]
     return [
-        (f"face {reading.face + 1}, {reading.confidence:.2f}", LINE),
+        # The number by which nodes and JSON choose a face, counted from 0.
+        (f"face {reading.face}, {reading.confidence:.2f}", LINE),
         *(
             (f"AU {code}: {value:.1f}", WEAK if int(code.lstrip("LR")) in weak else LINE)
             for code, value in strongest

@@ -10,7 +10,7 @@ from ..data.pictures import PictureError, read_picture
 from ..facs import UNITS
 from . import open_estimator, relative_to
 from .estimator import Estimator
-from .reading import Reading, codes
+from .reading import face_json
 
 LOGGER = logging.getLogger("au_adapter")
 SCHEMA = 1
@@ -37,7 +37,8 @@ def estimate_files(
     if neutral is not None:
         reader = relative_to(reader, read_picture(neutral))
     images = [_entry(reader, file) for file in files]
-    _count(images)
+    if without := sum(not image["faces"] and "error" not in image for image in images):
+        LOGGER.warning("%d of %d pictures show no face", without, len(images))
     turned = sum("turn" in face for image in images for face in image["faces"])
     return {"schema": SCHEMA, "estimator": reader.name, "turned": turned, "images": images}
 
@@ -55,51 +56,29 @@ def table(result: dict[str, Any]) -> str:
             lines.append(image.get("error") or f"{image['file']}: no face")
         for face in image["faces"]:
             box = " ".join(f"{value:.0f}" for value in face["box"])
+            turn = f", turned by {face['turn']:.0f} degrees, a guess" if "turn" in face else ""
             lines.append(
                 f"{image['file']}, face {face['index'] + 1} ({box}, confidence "
-                f"{face['confidence']:.2f}{_guessed(face)}): {_strongest(face['aus'])}"
+                f"{face['confidence']:.2f}{turn}): {_strongest(face['aus'])}"
             )
     return "\n".join(lines)
 
 
-def _guessed(face: dict[str, Any]) -> str:
-    return f", turned by {face['turn']:.0f} degrees, a guess" if "turn" in face else ""
-
-
 def _strongest(aus: dict[str, float]) -> str:
     shown = sorted((code for code in aus if aus[code] >= SHOWN), key=lambda code: -aus[code])
-    titles = (f"{_title(code)} {aus[code]:.1f}" for code in shown)
+    names = {code: UNITS[int(code.lstrip("LR"))].name.lower() for code in shown}
+    titles = (f"{code} {name} {aus[code]:.1f}" for code, name in names.items())
     return ", ".join(titles) or f"relaxed, no AU reaches {SHOWN}"
-
-
-def _title(code: str) -> str:
-    return f"{code} {UNITS[int(code.lstrip('LR'))].name.lower()}"
 
 
 def _entry(reader: Estimator, file: Path) -> dict[str, Any]:
     try:
         picture = read_picture(file)
     except PictureError as error:
+        LOGGER.warning("%s", error)
         return {"file": str(file), "faces": [], "error": str(error)}
-    readings = reader.estimate(picture)
-    return {"file": str(file), "faces": [_face(reading) for reading in readings]}
-
-
-def _face(reading: Reading) -> dict[str, Any]:
-    return {
-        "index": reading.face,
-        "box": [round(value, 1) for value in reading.box],
-        "confidence": round(reading.confidence, 4),
-        "aus": codes(reading.aus),
-        **({"turn": round(reading.turn, 1)} if reading.turned else {}),
-    }
-
-
-def _count(images: list[dict[str, Any]]) -> None:
-    """Say what was not read."""
-    for image in images:
-        if "error" in image:
-            LOGGER.warning("%s", image["error"])
-    without = sum(not image["faces"] and "error" not in image for image in images)
-    if without:
-        LOGGER.warning("%d of %d pictures show no face", without, len(images))
+    faces = [
+        face_json(reading) | ({"turn": round(reading.turn, 1)} if reading.turned else {})
+        for reading in reader.estimate(picture)
+    ]
+    return {"file": str(file), "faces": faces}

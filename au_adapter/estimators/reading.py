@@ -69,7 +69,7 @@ class ReadingSet:
     def to_dict(self) -> dict[str, Any]:
         """For JSON, laid out as in `estimate --json`: {"schema": 1, "estimator", "images":
         [{"faces": [{"index", "box", "confidence", "aus": {"12": 3.1, "L4": 0.5}}]}]}."""
-        images = [{"faces": [_face(r) for r in self.of(n)]} for n in range(self.pictures)]
+        images = [{"faces": [face_json(r, 3) for r in self.of(n)]} for n in range(self.pictures)]
         return {"schema": SCHEMA, "estimator": self.estimator, "images": images}
 
     def surest(self) -> list[Reading | None]:
@@ -82,11 +82,12 @@ class ReadingSet:
         return [found.get(picture) for picture in range(self.pictures)]
 
 
-def _face(reading: Reading) -> dict[str, Any]:
+def face_json(reading: Reading, digits: int = 4) -> dict[str, Any]:
+    """A face as in `estimate --json`. digits: of the confidence."""
     return {
         "index": reading.face,
         "box": [round(float(side), 1) for side in reading.box],
-        "confidence": round(float(reading.confidence), 3),
+        "confidence": round(float(reading.confidence), digits),
         "aus": codes(reading.aus),
     }
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
 import torch
 
@@ -21,8 +21,10 @@ from ..data.au_columns import (
     picture_column,
     read_frame,
 )
+from ..data.pictures import PictureFolder
 from ..data.tables import Table, TableRow, read_flag, read_number
 from ..facs import AUVector
+from ..weights.downloads import sha256
 from .reading import Reading, ReadingSet
 
 LOGGER = logging.getLogger("au_adapter")
@@ -78,6 +80,10 @@ def read_faces(path: str | Path) -> TableReadings:
     also = next(iter(columns.files), None) if numbered else columns.frame
     others: dict[str, str] = {}
     unread: list[str] = []
+
+    def numbers(row: TableRow, names: Sequence[str]) -> list[float]:
+        return [read_number(row.cells[name], name, row.where) for name in names]
+
     for row in table:
         cell = row.cells[column]
         if not cell:
@@ -92,7 +98,9 @@ def read_faces(path: str | Path) -> TableReadings:
         picture = read_frame(cell, column, row.where) if numbered else cell
         faces = pictures.setdefault(picture, [])
         aus, trouble = _aus(row, columns, READING_TOOLS[tool])
-        confidence, box = (of(row, columns) for of in (_confidence, _box))
+        (confidence,) = numbers(row, [columns.confidence]) if columns.confidence else (1.0,)
+        x, y, width, height = numbers(row, columns.box) if columns.box else (0.0,) * 4
+        box = (x, y, x + width, y + height)
         if aus is not None and not math.isfinite(sum((confidence, *box))):
             aus, trouble = None, "its confidence or box is missing"
         if aus is not None:
@@ -107,6 +115,69 @@ def read_faces(path: str | Path) -> TableReadings:
     units = tuple(int(code) for code in columns.aus.values())
     first = columns.form.first_frame if numbered else None
     return TableReadings(READING_TOOLS[tool], units, pictures, first)
+
+
+@dataclass(frozen=True)
+class FileReadings:
+    """What a tool read in the pictures of a folder.
+
+    name: the tool. faces: picture as the tool names it -> its faces, the most confident first.
+    digest: SHA-256 of the table, so that runs of two tables do not mix.
+    """
+
+    name: str
+    units: tuple[int, ...]
+    faces: Mapping[str, list[Reading]]
+    digest: str
+
+    @classmethod
+    def open(cls, table: Path, folder: Path) -> FileReadings:
+        """The readings in a CSV of LibreFace, OpenFace or py-feat, see `estimators.read_table`.
+
+        Where the table names no pictures, its frame numbers count those of `folder`, in the order
+        of their names. ValueError for another table, one that does not fit the folder, and one
+        without any face.
+        """
+        found = read_faces(table)
+        if not any(found.faces.values()):
+            raise ValueError(f"{table} shows no face in its {len(found.faces)} pictures")
+        faces = {
+            name: sorted(readings, key=lambda reading: -reading.confidence)
+            for name, readings in found.faces.items()
+        }
+        if found.first_frame is not None:
+            pictures = PictureFolder(folder)
+            first = pictures.first_frame(list(faces), found.first_frame, table)
+            faces = {pictures.files[frame - first].name: faces[frame] for frame in faces}
+        return cls(found.estimator, found.units, faces, sha256(table))
+
+    def of(self, files: Mapping[str, str]) -> dict[str, list[Reading]]:
+        """Row id -> its faces, from row id -> picture file. Paths agree where the shorter ends the
+        longer, so that a folder may have moved. Pictures that the tool did not see are left out.
+        ValueError where two of the tool's are meant."""
+        ends: dict[str, list[str]] = {}
+        for name in self.faces:
+            ends.setdefault(_parts(name)[-1], []).append(name)
+        found = {}
+        for row, file in files.items():
+            same = [name for name in ends.get(_parts(file)[-1], ()) if _agree(name, file)]
+            if len(same) > 1:
+                raise ValueError(
+                    f"{self.name} read two pictures that may be {file}: {', '.join(same[:2])}"
+                )
+            if same:
+                found[row] = self.faces[same[0]]
+        return found
+
+
+def _parts(file: str) -> tuple[str, ...]:
+    return PureWindowsPath(file).parts or ("",)  # takes / and \ alike
+
+
+def _agree(one: str, other: str) -> bool:
+    parts = _parts(one), _parts(other)
+    shorter = min(map(len, parts))
+    return parts[0][-shorter:] == parts[1][-shorter:]
 
 
 def _aus(row: TableRow, columns: Columns, tool: str) -> tuple[AUVector | None, str]:
@@ -126,15 +197,3 @@ def _aus(row: TableRow, columns: Columns, tool: str) -> tuple[AUVector | None, s
                 raise ValueError(f"{row.where}: {trouble}")
             return None, trouble
     return AUVector(tuple(numbers), values), ""
-
-
-def _box(row: TableRow, columns: Columns) -> tuple[float, float, float, float]:
-    if not columns.box:
-        return (0.0, 0.0, 0.0, 0.0)
-    x, y, width, height = (read_number(row.cells[n], n, row.where) for n in columns.box)
-    return (x, y, x + width, y + height)
-
-
-def _confidence(row: TableRow, columns: Columns) -> float:
-    name = columns.confidence
-    return read_number(row.cells[name], name, row.where) if name else 1.0

@@ -1,13 +1,13 @@
-"""Asks again, a little more or less, until the reading agrees with what was wanted.
+"""Ask again, a little more or less, until the reading agrees with what was wanted.
 
-A calibration knows the average face; the loop corrects the one at hand, at the price of drawing it
-again. Every picture has its own request, so a batch converges together.
+A calibration knows the average face; the loop corrects this one, at the price of drawing it again.
+Every picture has its own request, so a batch converges together.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -66,17 +66,20 @@ def closed_loop(
     `tolerance`. Each picture keeps its best round, so that no round makes it worse. ValueError for
     an AU that the estimator does not read, and for sides that differ.
     """
-    _refuse_sides(wanted, start or wanted)
-    _check(estimator.name, estimator.units, wanted)
-    asked = wanted.values != 0
-    request = (start or wanted).select(wanted.units)
-    best = None
+    request = start or wanted
+    _check(estimator.name, estimator.units, wanted, request)
+    request, asked, best = request.select(wanted.units), wanted.values != 0, None
     for number in range(1, rounds + 1):
-        now = _read(draw(request), estimator, wanted, request, asked, tolerance, number)
+        images = draw(request)
+        measured = _measured(read_set(estimator, images).surest(), wanted.units)
+        off = torch.where(asked, measured - wanted.values, 0.0)
+        error = (off.square().sum(1) / asked.sum(1).clamp(min=1)).sqrt().nan_to_num(torch.inf)
+        agrees = (off.abs() <= tolerance).all(1)
+        now = Reached(images, request, measured, error, agrees, number)
         best = now if best is None else _better(best, now)
         if best.agrees.all():
             break
-        request = _step(request, wanted, now.measured, gain, strongest)
+        request = _step(request, wanted, measured, gain, strongest)
     return best
 
 
@@ -94,19 +97,21 @@ def correct(
     ValueError for an AU that the estimator does not read, for another number of pictures, and for
     sides that differ.
     """
-    _refuse_sides(request, wanted)
-    request, wanted = (_for_each(vector, seen.pictures) for vector in (request, wanted))
     units = tuple(dict.fromkeys((*request.units, *wanted.units)))
-    request, wanted = request.select(units, strict=False), wanted.select(units, strict=False)
     faces = seen.surest()
     read = next((face.aus.units for face in faces if face), units)
-    _check(seen.estimator, read, wanted)
+    _check(seen.estimator, read, wanted, request)
+    for vector in (request, wanted):
+        if len(vector) not in (1, seen.pictures):
+            raise ValueError(
+                f"{len(vector)} AU vectors for {seen.pictures} pictures: give one, or one for each "
+                "picture"
+            )
+    request, wanted = (
+        AUVector(units, vector.select(units, strict=False).values.expand(seen.pictures, -1))
+        for vector in (request, wanted)
+    )
     return _step(request, wanted, _measured(faces, units), gain, strongest)
-
-
-def _refuse_sides(*vectors: AUVector) -> None:
-    if any(not torch.equal(*vector.sides()) for vector in vectors):
-        raise ValueError("left and right are read, and corrected, as one: ask for both sides alike")
 
 
 def _step(
@@ -118,39 +123,15 @@ def _step(
     return AUVector(wanted.units, torch.where(asked, moved.clamp(0, strongest), wanted.values))
 
 
-def _for_each(vector: AUVector, pictures: int) -> AUVector:
-    if len(vector) not in (1, pictures):
-        raise ValueError(
-            f"{len(vector)} AU vectors for {pictures} pictures: give one, or one for each picture"
-        )
-    return AUVector(vector.units, vector.values.expand(pictures, -1))
-
-
-def _check(name: str, units: Sequence[int], wanted: AUVector) -> None:
+def _check(name: str, units: Sequence[int], wanted: AUVector, request: AUVector) -> None:
+    if any(not torch.equal(*vector.sides()) for vector in (wanted, request)):
+        raise ValueError("left and right are read, and corrected, as one: ask for both sides alike")
     named = [u for i, u in enumerate(wanted.units) if wanted.values[:, i].any()]
     if unread := [f"AU{unit}" for unit in named if unit not in units]:
         raise ValueError(
             f"{name} does not read {', '.join(unread)}: take these AUs out of the "
             "request, or use an estimator that reads them"
         )
-
-
-def _read(
-    images: Tensor,
-    estimator: Estimator,
-    wanted: AUVector,
-    request: AUVector,
-    asked: Tensor,
-    tolerance: float,
-    number: int,
-) -> Reached:
-    measured = _measured(read_set(estimator, images).surest(), wanted.units)
-    off = (measured - wanted.values) * asked
-    off = torch.where(asked, off, torch.zeros_like(off))
-    error = (off.square().sum(1) / asked.sum(1).clamp(min=1)).sqrt()
-    error = error.nan_to_num(torch.inf)
-    agrees = (off.abs() <= tolerance).all(1)
-    return Reached(images, request, measured, error, agrees, number)
 
 
 def _measured(faces: Sequence[Reading | None], units: Sequence[int]) -> Tensor:
@@ -170,11 +151,6 @@ def _better(best: Reached, now: Reached) -> Reached:
         return torch.where(won.reshape(-1, *[1] * (new.dim() - 1)), new, old)
 
     request = AUVector(now.request.units, pick(now.request.values, best.request.values))
-    return Reached(
-        pick(now.images, best.images),
-        request,
-        pick(now.measured, best.measured),
-        pick(now.error, best.error),
-        pick(now.agrees, best.agrees),
-        now.rounds,
-    )
+    names = ("images", "measured", "error", "agrees")
+    picked = {name: pick(getattr(now, name), getattr(best, name)) for name in names}
+    return replace(now, request=request, **picked)

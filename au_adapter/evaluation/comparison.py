@@ -29,8 +29,7 @@ from ..metrics import (
     picture_rmse,
 )
 from ..metrics.embeddings import CLIP, IDENTITY, Encode, embed
-from .appearance import appearance_distance
-from .observed import Observed
+from .observed import Observed, appearance_distance
 
 LPIPS_FILES = ("alexnet-owt-7be5be79.pth", "alexnet.pth")  # torchvision's own name first
 NO_CLIP = "needs CLIP Vision: in ComfyUI connect Load CLIP Vision, elsewhere give `clip`"

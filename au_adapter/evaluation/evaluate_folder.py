@@ -13,8 +13,8 @@ import torch
 from ..data.pictures import read_picture
 from ..data.request_tables import read_requests
 from ..estimators import Estimator
-from ..estimators.file_readings import FileReadings
 from ..estimators.reading import Reading
+from ..estimators.reading_tables import FileReadings
 from ..weights.downloads import sha256
 from .comparison import Comparison
 from .protocol_run import run_protocol
@@ -33,16 +33,13 @@ def evaluate_folder(
     """Measure the pictures that the table `requested` names. changes: it asks for changes of what
     the sources show (MagicFace), else for intensities."""
     protocol, unread = _folder(folder, requested, reader, changes)
-    settings = {"pictures": contents(protocol)}
-    if isinstance(reader, FileReadings):
-        estimate = _read_before(protocol, reader, folder)
+    settings, read = {"pictures": contents(protocol)}, isinstance(reader, FileReadings)
+    if read:
         settings["readings"] = reader.digest
-    else:
-        estimate = reader.estimate
     run_protocol(
         protocol,
         lambda rows: torch.cat([read_picture(row.source) for row in rows]),
-        estimate,
+        _read_before(protocol, reader, folder) if read else reader.estimate,
         output,
         compare=compare if protocol.references else None,
         method="pictures as given",
@@ -97,16 +94,9 @@ def _folder(
         asked = {k: v for k, v in entry.aus.items() if int(k.lstrip("LR")) in reader.units}
         unread |= {int(k.lstrip("LR")) for k in entry.aus if k not in asked}
         rows.append(Request(file, "pictures", asked, 0, name, source=str(folder / file)))
-    protocol = Protocol(
-        name="pictures",
-        title=f"Pictures of {folder.name}: Action Units asked for and measured",
-        scale="change" if changes else "absolute",
-        units=tuple(reader.units),
-        rows=tuple(rows),
-        references=tuple(references.values()),
-        published={},
-        ours=(),
-    )
+    title = f"Pictures of {folder.name}: Action Units asked for and measured"
+    scale, listed = "change" if changes else "absolute", tuple(references.values())
+    protocol = Protocol("pictures", title, scale, tuple(reader.units), tuple(rows), listed)
     return protocol, sorted(unread)
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
+import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from functools import lru_cache
+from dataclasses import dataclass, field, replace
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -13,20 +15,24 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ..data.pictures import PictureFolder
+from ..data.pictures import PictureFolder, read_picture
 from ..data.rendered import iterate
 from ..data.request_tables import read_requests
+from ..data.shards import label_values
 from ..disk import replacing
-from ..estimators import Estimator
+from ..estimators import Estimator, read_set
 from ..facs import SET_A, AUVector
-from ..methods import open_editor, open_generator
+from ..methods import Editor, Generator, OpenPhoto, open_editor, open_generator
+from ..methods.sampling import resized
+from ..methods.scales import as_intensities, for_editor
+from .closed_loop import closed_loop
 from .comparison import Comparison
 from .evaluate_folder import contents, measured_by
-from .method_pictures import PhotoPictures, PromptPictures
 from .protocol_run import run_protocol
 from .protocols import Frame, Protocol, load_protocol
-from .records import Request
+from .records import REFERENCE, Request
 
+LOGGER = logging.getLogger("au_adapter")
 BATCH = 8  # pictures at once, of a method that has no number of its own
 
 
@@ -47,13 +53,18 @@ def evaluate_protocol(
 
     method, options: see `methods.open_generator` for protocols of prompts, `open_editor` for those
     of photos; by default the AU-Adapter, on photos by SDEdit. photos, frames: see `load_protocol`.
-    limit: a trial of so many pictures. rounds: of the closed loop.
+    limit: a trial of so many pictures. rounds: of the closed loop. The pictures stay in the folder
+    "pictures" of `output`, and requested.csv beside it says what each was asked for, as
+    `evaluate_folder` reads it: so another tool can measure them.
     """
-    protocol = load_protocol(
-        what, photos=PictureFolder(photos).files if photos else [], frames=_frames(frames, output)
-    )
-    protocol = limited(protocol, limit)
-    pictures = _pictures(protocol, method, options, reader, rounds)
+    files = PictureFolder(photos).files if photos else []
+    protocol = limited(load_protocol(what, files, _frames(frames, output / "frames")), limit)
+    if protocol.references[0].source:
+        editor = open_editor(method or "au-adapter-sdedit", **options)
+        pictures = PhotoPictures(editor, reader, protocol.scale, rounds)
+    else:
+        generator = open_generator(method or "au-adapter", **options)
+        pictures = PromptPictures(generator, reader, rounds)
     settings = {**pictures.method.settings(), "rounds": rounds}
     if protocol.references[0].source:
         settings["photos"] = contents(protocol)
@@ -70,9 +81,22 @@ def evaluate_protocol(
             found |= compare.beside_base(images, plain(rows[0].prompt, rows[0].seed))
         return found
 
+    folder = output / "pictures"
+    folder.mkdir(parents=True, exist_ok=True)
+    _write_requests(protocol, output / "requested.csv")
+
+    def kept(requests: Sequence[Request]) -> Tensor:
+        images = pictures(requests)
+        for request, image in zip(requests, images, strict=True):
+            if image.isfinite().all():
+                with replacing(folder / f"{request.id}.png") as partial:
+                    pixels = (255 * image).round().byte().numpy()
+                    Image.fromarray(pixels).save(partial, "PNG")
+        return images
+
     run_protocol(
         protocol,
-        pictures,
+        kept,
         reader.estimate,
         output,
         compare=compared,
@@ -83,51 +107,40 @@ def evaluate_protocol(
     )
 
 
-def _pictures(
-    protocol: Protocol,
-    method: str | None,
-    options: Mapping[str, Any],
-    reader: Estimator,
-    rounds: int,
-) -> PromptPictures | PhotoPictures:
-    if not protocol.references[0].source:
-        return PromptPictures(open_generator(method or "au-adapter", **options), reader, rounds)
-    editor = open_editor(method or "au-adapter-sdedit", **options)
-    return PhotoPictures(editor, reader, protocol.scale, rounds)
+def _write_requests(protocol: Protocol, table: Path) -> None:
+    """A CSV of file, aus and source for `evaluate_folder`."""
+    with replacing(table) as partial, partial.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(("file", "aus", "source"))
+        for row in protocol.rows:
+            source = f"{row.reference}.png" if row.reference else ""
+            aus = "+".join(f"{code}:{value:g}" for code, value in row.requested.items())
+            writer.writerow((f"{row.id}.png", aus, source))
 
 
 def limited(protocol: Protocol, limit: int | None) -> Protocol:
-    """`limit` of the rows, scattered over the protocol and in its order, with their references. The
-    choice comes from hashes of their ids: it is the same every time, and a larger one contains a
-    smaller one."""
+    """`limit` of the rows, scattered over the protocol and in its order, with their references.
+    Hashes of their ids choose: always the same ones, and a larger choice contains a smaller one."""
     if limit is None or limit >= len(protocol.rows):
         return protocol
-
-    def scattered(row: Request) -> str:
-        return hashlib.sha256(row.id.encode()).hexdigest()
-
-    chosen = {row.id for row in sorted(protocol.rows, key=scattered)[:limit]}
-    rows = tuple(row for row in protocol.rows if row.id in chosen)
+    chosen = sorted(protocol.rows, key=lambda row: hashlib.sha256(row.id.encode()).digest())[:limit]
+    rows = tuple(row for row in protocol.rows if row in chosen)
     used = {row.reference for row in rows}
     references = tuple(row for row in protocol.references if row.id in used)
     title = f"{protocol.title}: a trial of {limit} of its {len(protocol.rows)} pictures"
     return replace(protocol, rows=rows, references=references, title=title)
 
 
-def _frames(source: Path | None, output: Path) -> list[Frame]:
+def _frames(source: Path | None, folder: Path) -> list[Frame]:
     """Labelled photos: a CSV with the columns file, subject and aus, or a folder of renders, whose
-    pictures are laid out beside the result."""
+    pictures are written to `folder`."""
     if source is None:
         return []
-    if source.is_dir():
-        return _rendered_frames(source, output / "frames")
-    return [
-        Frame(str(source.parent / row.cells["file"]), row.cells["subject"], row.aus)
-        for row in read_requests(source, ("file", "subject", "aus"))
-    ]
-
-
-def _rendered_frames(source: Path, folder: Path) -> list[Frame]:
+    if not source.is_dir():
+        return [
+            Frame(str(source.parent / row.cells["file"]), row.cells["subject"], row.aus)
+            for row in read_requests(source, ("file", "subject", "aus"))
+        ]
     folder.mkdir(parents=True, exist_ok=True)
     frames = []
     for number, sample in enumerate(iterate(source)):
@@ -141,6 +154,103 @@ def _rendered_frames(source: Path, folder: Path) -> list[Frame]:
 
 def _labels(label: Mapping[str, Any]) -> dict[str, float]:
     """The AUs of set A that a render shows, by side where the sides differ."""
-    sides = [[[label[side].get(str(unit), 0.0) for unit in SET_A]] for side in ("left", "right")]
-    left, right = map(torch.tensor, sides)
+    sides = (label_values([label], side, SET_A) for side in ("left", "right"))
+    left, right = map(torch.from_numpy, sides)
     return AUVector(SET_A, left, left, right).dict()
+
+
+@dataclass(frozen=True)
+class PromptPictures:
+    """Draws rows of one prompt. rounds: of the closed loop; 1 draws what is asked for."""
+
+    method: Generator
+    estimator: Estimator
+    rounds: int = 1
+
+    def __call__(self, rows: Sequence[Request]) -> Tensor:
+        first = rows[0]
+        if first.group == REFERENCE:
+            # The method's neutral face: Eq. 4 of FineFace compares pictures of one network.
+            zeros = AUVector.zeros()
+            return torch.cat([self.method.draw(row.prompt, row.seed, zeros) for row in rows])
+        draw = partial(self.method.draw, first.prompt, first.seed)
+        if self.rounds == 1:
+            return draw(requested(rows))
+        return closed_loop(draw, self.estimator, requested(rows), rounds=self.rounds).images
+
+    def references(self, rows: Sequence[Request], references: Tensor) -> Tensor:
+        """What the pictures of rows are compared with [N, H, W, 3]."""
+        return references
+
+
+@dataclass(frozen=True)
+class PhotoPictures:
+    """Edits the photo of rows. scale: as in the protocol; where the editor has the other one, what
+    the estimator reads on the photo lies between them. rounds: of the closed loop."""
+
+    method: Editor
+    estimator: Estimator
+    scale: str
+    rounds: int = 1
+    _opened: dict[str, tuple[OpenPhoto, Tensor]] = field(default_factory=dict, repr=False)
+
+    def __call__(self, rows: Sequence[Request]) -> Tensor:
+        first = rows[0]
+        if first.group == REFERENCE:
+            return torch.cat([self.photo(row.source) for row in rows])
+        opened, photo = self._open(first.source)
+
+        def shown() -> AUVector:
+            return self._shown(photo)
+
+        def edit(aus: AUVector, scale: str) -> Tensor:
+            return opened.edit(for_editor(self.method, aus, scale, shown), first.seed)
+
+        if self.rounds == 1:
+            return edit(requested(rows), self.scale)
+        wanted = as_intensities(requested(rows), self.scale, shown)
+        draw = partial(edit, scale="absolute")
+        return closed_loop(draw, self.estimator, wanted, rounds=self.rounds).images
+
+    def photo(self, file: str | Path) -> Tensor:
+        """A photo [1, H, W, 3], at the size of an editor that draws it anew as a whole."""
+        picture = read_picture(file)
+        size = getattr(self.method, "size", None)
+        return resized(picture, (size, size)) if size else picture
+
+    def _open(self, file: str) -> tuple[OpenPhoto, Tensor]:
+        """The photo, ready for edits. The last one is kept: rows of one photo follow each other."""
+        if file not in self._opened:
+            photo = self.photo(file)
+            try:
+                opened = self.method.open(photo)
+            except ValueError as error:
+                raise ValueError(f"{file}: {error}") from error
+            self._opened.clear()
+            self._opened[file] = opened, photo
+        return self._opened[file]
+
+    def _shown(self, photo: Tensor) -> AUVector:
+        """The photo's AUs that the method knows; none of a face that is not found. Where the loop
+        corrects, which takes both sides as one, their mean: no face is quite symmetric."""
+        (face,) = read_set(self.estimator, photo).surest()
+        if face is None:
+            LOGGER.warning("%s finds no face in a photo: it counts as relaxed", self.estimator.name)
+            return AUVector.zeros(self.method.units)
+        seen = face.aus.select(self.method.units, strict=False)
+        return seen if self.rounds == 1 else AUVector(seen.units, seen.values)
+
+    def references(self, rows: Sequence[Request], references: Tensor) -> Tensor:
+        """What the pictures of rows are compared with: the photo that shows what was asked for
+        where there is one, as in AUEditNet, else the given ones [N, H, W, 3]."""
+        if not any(row.target for row in rows):
+            return references
+        size = tuple(references.shape[1:3])
+        pairs = zip(rows, references, strict=True)
+        found = [resized(self.photo(r.target), size) if r.target else old[None] for r, old in pairs]
+        return torch.cat(found)
+
+
+def requested(rows: Sequence[Request]) -> AUVector:
+    """What rows ask for, an AU vector each."""
+    return AUVector.stack([AUVector.from_dict(row.requested) for row in rows])

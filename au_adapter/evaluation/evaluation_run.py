@@ -8,8 +8,9 @@ from typing import Any
 
 from torch import Tensor
 
+from ..disk import full_disk_said
 from ..estimators import Estimator, open_estimator
-from ..estimators.file_readings import FileReadings
+from ..estimators.reading_tables import FileReadings
 from ..load_object import load_object
 from ..metrics.embeddings import Encode
 from .comparison import comparison
@@ -17,7 +18,7 @@ from .evaluate_folder import evaluate_folder
 from .evaluate_protocol import evaluate_protocol
 from .plots import report_plots, save_plot
 from .protocol_run import process_share
-from .report import Report, report_run
+from .report import report_run
 
 OF_A_PROTOCOL = ("model", "adapter", "calibrated", "start", "method", "photos", "frames", "limit")
 OF_A_FOLDER = ("requested", "changes", "readings")
@@ -57,17 +58,21 @@ def evaluate(
         identity_name=str(identity),
         lpips_backbone=lpips,
     )
-    if Path(what).is_dir():
-        folder = Path(what)
-        given = readings and FileReadings.open(readings, folder)
-        reader = given or estimator_of(estimator, bundled=False)
-        evaluate_folder(folder, requested, output, reader, compare, changes)
-    else:
-        reader = estimator_of(estimator, is_bundled(method, options))
-        evaluate_protocol(what, output, method, options, reader, compare, **settings)
-    report = report_run(output)
-    written = process_share()[0] == 0 or not report.counts["missing"]
-    return _written(report, output) if written else []
+    with full_disk_said(output):
+        if Path(what).is_dir():
+            folder = Path(what)
+            given = readings and FileReadings.open(readings, folder)
+            reader = given or estimator_of(estimator, bundled=False)
+            evaluate_folder(folder, requested, output, reader, compare, changes)
+        else:
+            reader = estimator_of(estimator, is_bundled(method, options))
+            evaluate_protocol(what, output, method, options, reader, compare, **settings)
+        report = report_run(output)
+        if process_share()[0] and report.counts["missing"]:
+            return []
+        paths = report.write(output)
+        plots = report_plots(report) if report.lines else []
+        return paths + [save_plot(p, output / f"plot_{i}.png") for i, p in enumerate(plots, 1)]
 
 
 def _check_options(what: str, given: Mapping[str, Any]) -> None:
@@ -94,9 +99,8 @@ def is_bundled(method: str | None, options: Mapping[str, Any]) -> bool:
 
 
 def estimator_of(name: str | None, bundled: bool) -> Estimator:
-    """The estimator called `name` in `estimators`; or anybody's as MODULE:FUNCTION, a function
-    without arguments that returns one. Without a name: for the bundled model its own regressor,
-    else `mesh`."""
+    """The estimator called `name` in `estimators`, or what MODULE:FUNCTION() returns. Without a
+    name: for the bundled model its own regressor, else `mesh`."""
     if name is None:
         return open_estimator("demo" if bundled else "mesh")
     return load_object(name)() if ":" in name else open_estimator(name)
@@ -114,9 +118,3 @@ def clip_encoder(folder: Path) -> Encode:
         return model(**inputs).image_embeds
 
     return encode
-
-
-def _written(report: Report, output: Path) -> list[Path]:
-    paths = report.write(output)
-    plots = report_plots(report) if report.lines else []
-    return paths + [save_plot(p, output / f"plot_{i}.png") for i, p in enumerate(plots, 1)]

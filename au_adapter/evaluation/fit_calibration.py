@@ -6,9 +6,8 @@
 
 The curve of an AU is the monotone one nearest to the mean readings in least squares (isotonic
 regression by pooling adjacent violators, Barlow et al. 1972): a slider may saturate, but asking for
-more never means asking for less. With it go how far faces lie apart at each request, and what it
-costs that the picture changes. What to ask for by all of them, also outside of what was measured:
-see `models.calibration`.
+more never shows less. Beside it stand how far faces lie apart at each request, and what the change
+of the picture costs. `models.calibration` chooses what to ask for by all three.
 """
 
 from __future__ import annotations
@@ -56,9 +55,8 @@ def sweep_vectors(units: Iterable[int], levels: Sequence[float] = LEVELS) -> AUV
 
 
 def changes(requested: AUVector, pictures: Tensor) -> Tensor:
-    """RMSE [N] (0..1) of each picture [N, H, W, 3] to the face at rest, the last picture up to it
-    that asks for none of the AUs that vary. ValueError where the first asks for some, or the
-    numbers differ."""
+    """RMSE [N] (0..1) of each picture [N, H, W, 3] to the face at rest: the last picture up to it
+    that asks for none of the AUs that vary. ValueError unless the first does, or numbers differ."""
     resting = ~requested.values[:, _varying(requested)].any(1)
     if len(requested) != len(pictures) or not resting[0]:
         raise ValueError(
@@ -103,9 +101,8 @@ def observations(
         alone = ~requested.values[:, others].any(1)
         rows = [i for i, face in enumerate(faces) if alone[i] and face and unit in face.aus.units]
         if varying[column] and requested.values[rows, column].unique().numel() > 1:
-            seen = torch.stack(
-                [faces[i].aus.select((unit,), strict=False).values[0, 0] for i in rows]
-            )
+            vectors = [faces[i].aus.select((unit,), strict=False) for i in rows]
+            seen = torch.stack([vector.values[0, 0] for vector in vectors])
             found.append(Observations(unit, requested.values[rows, column], seen, costs[rows]))
     if not found:
         raise ValueError(

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ..estimators.reading import Reading
 from .records import Request, Row
+from .sides import intensities
 
 LOGGER = logging.getLogger("au_adapter")
 
@@ -36,19 +37,26 @@ def measured_rows(
 ) -> list[Row]:
     """The row of each picture [N, H, W, 3]. What was read in one with NaN or infinity means
     nothing and is dropped. apart: the AUs whose sides are read apart."""
-    rows = []
-    for request, finite, found in zip(
-        requests, finite_pictures(images).tolist(), faces, strict=True
-    ):
+    rows, finites = [], finite_pictures(images).tolist()
+    for request, finite, found in zip(requests, finites, faces, strict=True):
         if not finite:
             LOGGER.warning("%s has NaN or infinity: it is counted, and not measured", request.id)
-        rows.append(Row.of(request, method, finite, found if finite else None, apart))
+        seen = found if finite else None
+        rows.append(
+            Row(
+                **vars(request),
+                method=method,
+                finite=finite,
+                faces=None if seen is None else len(seen),
+                turned=bool(seen) and seen[0].turned,
+                measured=intensities(seen[0].aus, apart) if seen else None,
+            )
+        )
     return rows
 
 
 def by_picture(readings: Sequence[Reading], count: int) -> list[list[Reading]]:
-    """The faces of each of `count` pictures, the most confident first. ValueError for a reading of
-    another picture."""
+    """The faces of each of `count` pictures, the most confident first; of others: ValueError."""
     faces: list[list[Reading]] = [[] for _ in range(count)]
     for reading in readings:
         if not 0 <= reading.image < count:
@@ -76,15 +84,10 @@ def compared_rows(
         chosen = [row for row, use in zip(rows, usable.tolist(), strict=True) if use]
         shown = images if usable.all() else images[usable]
         found = compare(shown, references, chosen)
-    numbers = {name: _in_place(values, usable) for name, values in found.items()}
-    return [
-        replace(row, metrics={name: values[i] for name, values in numbers.items()})
-        for i, row in enumerate(rows)
-    ]
-
-
-def _in_place(values: Tensor, usable: Tensor) -> list[float | None]:
-    """The values of the usable pictures at their places, to six digits."""
-    result = torch.full((len(usable),), torch.nan, dtype=torch.float64)
-    result[usable] = torch.as_tensor(values).double().cpu()
-    return [round(v, 6) if math.isfinite(v) else None for v in result.tolist()]
+    numbers: list[dict[str, float | None]] = [{} for _ in rows]
+    for name, values in found.items():
+        placed = torch.full((len(rows),), torch.nan, dtype=torch.float64)
+        placed[usable] = torch.as_tensor(values).double().cpu()
+        for row, value in zip(numbers, placed.tolist(), strict=True):
+            row[name] = round(value, 6) if math.isfinite(value) else None
+    return [replace(row, metrics=found) for row, found in zip(rows, numbers, strict=True)]

@@ -10,9 +10,10 @@ from __future__ import annotations
 import json
 import logging
 import re
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,10 @@ import torch
 from PIL import Image, PngImagePlugin
 from torch import Tensor
 
-from ..data.pictures import opened_picture, read_picture
-from ..disk import replacing
+from ..data.au_columns import read_notation
+from ..data.pictures import PictureFolder, opened_picture, read_picture
+from ..data.request_tables import RequestRow, read_requests
+from ..disk import damage_named, full_disk_said, read_json, replacing, write_text
 from ..estimators import Estimator, read_set
 from ..estimators.reading import codes
 from ..facs import AUVector
@@ -29,6 +32,7 @@ from ..methods import Editor, Generator
 from ..methods.scales import for_editor
 from ..weights.downloads import sha256
 from .picture_report import facs_name
+from .protocol_run import batches
 
 LOGGER = logging.getLogger("au_adapter")
 SCHEMA = 1
@@ -47,10 +51,69 @@ class Wanted:
     prompt: str = ""
     photo: str = ""
 
+    @property
+    def origin(self) -> tuple[str, str, int]:
+        """What a group of pictures has in common."""
+        return self.photo, self.prompt, self.seed
+
     def name(self) -> str:
         """For its file: prompt or photo, seed, FACS code."""
         words = Path(self.photo).stem or re.sub(r"[^a-z0-9]+", "-", self.prompt.lower())[:LONGEST]
         return f"{words.strip('-') or 'picture'}_s{self.seed}_{facs_name(self.aus)}"
+
+
+def prompt_requests(
+    prompts: Sequence[str], aus: Sequence[str], seeds: Sequence[int], table: Path | None = None
+) -> list[Wanted]:
+    """Every prompt with every seed and every AU text; requests of one prompt and seed together.
+
+    table: a CSV with the column aus, for AUs that differ from picture to picture. Where it has the
+    columns prompt and seed, a line is drawn from these instead of those given. ValueError naming
+    the line that cannot be understood.
+    """
+    return _requests("prompt", prompts, aus, seeds, table)
+
+
+def photo_requests(
+    photos: Sequence[Path], aus: Sequence[str], seeds: Sequence[int], table: Path | None = None
+) -> list[Wanted]:
+    """Every photo with every seed and every AU text. photos: files, and folders of pictures. table:
+    as in `prompt_requests`, with the column file, seen from the table, instead of prompt."""
+    files: list[str] = []
+    for given in photos:
+        found = PictureFolder(given).files if given.is_dir() else [given]
+        if not found:
+            raise ValueError(f"{given} holds no pictures")
+        files += map(str, found)
+    return _requests("photo", files, aus, seeds, table)
+
+
+def _requests(
+    kind: str, given: Sequence[str], aus: Sequence[str], seeds: Sequence[int], table: Path | None
+) -> list[Wanted]:
+    """kind: prompt or photo, whatever each request is made from."""
+    if bool(aus) == bool(table):
+        raise ValueError("Give --aus, such as --aus 6B+12C, or --requests with a CSV; one of both")
+    if table:
+        rows = read_requests(table, ("aus",))
+    else:
+        rows = [RequestRow("--aus", {}, read_notation(text, text, "--aus")) for text in aus]
+    column, order, found = {"photo": "file"}.get(kind, kind), {}, []
+    for row in rows:
+        own, seed = row.cells.get(column), row.cells.get("seed")
+        origins = [str(table.parent / own) if kind == "photo" else own] if own else given
+        if not origins:
+            lacks = "names no photo" if kind == "photo" else "has no prompt"
+            raise ValueError(
+                f"{row.where} {lacks}: fill the column {column}, or give {kind.upper()}"
+            )
+        if seed and not re.fullmatch(r"[+-]?[0-9]{1,18}", seed):
+            raise ValueError(f"{row.where}: the seed is '{seed}', expected a whole number")
+        for origin, number in product(origins, [int(seed)] if seed else seeds):
+            found.append(Wanted(row.aus, number, **{kind: origin}))
+            order.setdefault(found[-1].origin, len(order))
+    # Those of one prompt or photo and one seed follow each other, by the first of each.
+    return sorted(found, key=lambda one: order[one.origin])
 
 
 @dataclass
@@ -83,9 +146,11 @@ class PictureBatch:
         named = _named(wanted)
         known = self._known({file for file, _ in named})
         rows: list[dict[str, Any]] = []
-        for group in _groups(named, getattr(self.method, "batch", BATCH)):
-            rows += self._group(group, known)
-            self._write({**known, **{row["file"]: row for row in rows}})
+        size = getattr(self.method, "batch", BATCH)
+        with full_disk_said(self.output):
+            for group in batches(named, size, lambda entry: entry[1].origin):
+                rows += self._group(group, known)
+                self._write({**known, **{row["file"]: row for row in rows}})
         return rows
 
     def _check(self, one: Wanted) -> None:
@@ -190,46 +255,35 @@ class PictureBatch:
         path = self.output / LIST
         if not path.is_file():
             return {}
-        found = json.loads(path.read_text(encoding="utf-8"))
-        whole = [row for row in found["rows"] if "sha256" in row]
-        rows = {row["file"]: row for row in whole if (self.output / row["file"]).is_file()}
-        if found["estimator"] == self.reader.name:
+        found = read_json(path)
+        with damage_named(path, "Delete it, and the pictures will be read again"):
+            whole = [row for row in found["rows"] if "sha256" in row]
+            rows = {row["file"]: row for row in whole if (self.output / row["file"]).is_file()}
+            _ = [(row["faces"], row["measured"]) for row in whole]
+            estimator = str(found["estimator"])
+        if estimator == self.reader.name:
             return rows
         if rows.keys() <= {*files}:
             return {}
         raise ValueError(
-            f"{path} holds readings by the {found['estimator']}, this run reads by the "
+            f"{path} holds readings by the {estimator}, this run reads by the "
             f"{self.reader.name}: choose another folder, or the same --estimator"
         )
 
     def _write(self, rows: dict[str, dict[str, Any]]) -> None:
         told = {"schema": SCHEMA, "estimator": self.reader.name, "rows": list(rows.values())}
-        with replacing(self.output / LIST) as partial:
-            partial.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+        write_text(self.output / LIST, json.dumps(told, indent=1) + "\n")
 
 
 def _named(wanted: Sequence[Wanted]) -> list[tuple[str, Wanted]]:
     """Each request with its file; requests of the same name are numbered."""
-    counts: dict[str, int] = {}
-    named = []
+    counts, named = Counter(), []
     for one in wanted:
         name = one.name()
-        counts[name] = counts.get(name, 0) + 1
+        counts[name] += 1
         number = f"_{counts[name]}" if counts[name] > 1 else ""
         named.append((f"{name}{number}.png", one))
     return named
-
-
-def _groups(named: Sequence[tuple[str, Wanted]], size: int) -> Iterator[list[tuple[str, Wanted]]]:
-    """Up to `size` requests of one prompt or photo and one seed at a time."""
-
-    def origin(entry: tuple[str, Wanted]) -> tuple:
-        return entry[1].photo, entry[1].prompt, entry[1].seed
-
-    for _, group in groupby(named, key=origin):
-        together = list(group)
-        for start in range(0, len(together), size):
-            yield together[start : start + size]
 
 
 def _digest(photo: str) -> str:

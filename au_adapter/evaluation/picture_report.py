@@ -28,8 +28,7 @@ NO_READINGS = "needs readings: connect AU_READING of AU Estimator, or a FACE_REA
 
 @dataclass(frozen=True)
 class ReferencePictures:
-    """What pictures are compared with: images [1 or N, H, W, 3], and what an estimator saw there,
-    if one looked."""
+    """images: [1 or N, H, W, 3]. readings: what an estimator saw there, if one looked."""
 
     images: Tensor
     readings: ReadingSet | None = None
@@ -47,8 +46,7 @@ def facs_name(aus: Mapping[str, float]) -> str:
 
 
 def batch_name(report: Report) -> str:
-    """A file name for a report: the FACS code where all its pictures ask for the same, else the AUs
-    that they ask for: "AU06+12"."""
+    """A file name for a report: the FACS code of all pictures, or all their AUs: "AU06+12"."""
     requests = [row.requested for row in report.scored()] or [{}]
     if all(one == requests[0] for one in requests):
         return facs_name(requests[0])
@@ -73,59 +71,70 @@ def evaluate_pictures(
     without AUs; `compare` then measures what else has changed. Where the one source is itself among
     the pictures and asks for no AUs, as AU Protocol's first, it is their reference and not scored.
     scale: "absolute", a request is the intensity to show; "change", it is added to what the source
-    shows. files: names of the pictures, by default FACS codes. A picture without a face is counted,
-    one with NaN or infinity is counted and not measured, an AU that the estimator does not read and
-    a metric without its network are named. ValueError where numbers do not fit, or nothing at all
-    could be measured.
+    shows. files: names of the pictures, by default FACS codes. Pictures without a face, and those
+    with NaN or infinity, are counted; AUs that the estimator does not read and metrics without
+    their network are named. ValueError where numbers do not fit, or nothing can be measured.
     """
-    requested = _for_all(requested, len(images))
-    _check(images, readings, source, scale)
+    _check(images, requested, readings, source, scale)
+    if len(requested) != len(images):
+        requested = AUVector.stack([requested] * len(images))
     images = in_colour(images)
     if source is not None:
         source = replace(source, images=in_colour(source.images))
-    units = _units(requested, readings)
+    # What can be judged: all AUs that the estimator read, else those that were asked for.
+    seen = readings.readings if readings else ()
+    units = list((seen[0].aus if seen else requested).units)
     sided = sided_units(requested.dict(face) for face in range(len(requested)))
     apart = [unit for unit in sided if unit in units]
     names = [f"{facs_name(requested.dict(i))}_{i + 1:04d}" for i in range(len(images))]
+    files = [f"{name}.png" for name in names] if files is None else files
     requests = [
-        Request(
-            name,
-            ALL,
-            _asked(requested, i, units, apart),
-            seed=None,
-            target=f"{name}.png" if files is None else files[i],
-        )
+        Request(name, ALL, _asked(requested, i, units, apart), seed=None, target=files[i])
         for i, name in enumerate(names)
     ]
     if source is None:
         rows = measured_rows(requests, images, _faces(readings, len(images)), "", apart)
     else:
-        own = _references_among(images, requested, source)
+        neutral = ~torch.stack(requested.sides()).any(0).any(1) & (len(source.images) == 1)
+        own = [i for i, x in enumerate(images) if neutral[i] and x.equal(source.images[0])]
         rows = _rows_beside(requests, images, readings, source, own, compare, apart)
     asked = [request.requested for request in requests]
+    missing = {} if readings else {"au_mse": NO_READINGS}
+    unread = [unit for unit in _nonzero(requested) if unit not in units]
+    missing |= {f"AU{unit}": f"{readings.estimator} does not read it" for unit in unread}
+    if compared := compare if source else None:
+        missing |= compared.not_measured
+    references = sum(row.group == REFERENCE for row in rows)
     header = RunHeader(
         protocol="",
         title=TITLE,
         fingerprint=hashlib.sha256(json.dumps(asked).encode()).hexdigest(),
         scale=scale,
         units=tuple(units),
-        rows=sum(row.group != REFERENCE for row in rows),
-        references=sum(row.group == REFERENCE for row in rows),
-        published={},
-        ours=(),
-        estimator="none" if readings is None else readings.estimator,
+        rows=len(rows) - references,
+        references=references,
+        estimator=readings.estimator if readings else "none",
         method="as given",
         settings=dict(settings or {}),
-        networks=dict(compare.networks) if compare and source else {},
-        not_measured=_not_measured(requested, readings, units, compare if source else None),
+        networks=dict(compared.networks) if compared else {},
+        not_measured=missing,
         sides=tuple(apart),
     )
     return build_report(header, rows)
 
 
 def _check(
-    images: Tensor, readings: ReadingSet | None, source: ReferencePictures | None, scale: str
+    images: Tensor,
+    requested: AUVector,
+    readings: ReadingSet | None,
+    source: ReferencePictures | None,
+    scale: str,
 ) -> None:
+    if len(requested) not in (1, len(images)):
+        raise ValueError(
+            f"{len(requested)} AU vectors were asked for and there are {len(images)} pictures: "
+            "give one vector for all of them, or one for each"
+        )
     if readings is not None and readings.pictures != len(images):
         raise ValueError(
             f"The readings are of {readings.pictures} pictures and there are {len(images)}: "
@@ -145,23 +154,6 @@ def _check(
         )
 
 
-def _for_all(requested: AUVector, count: int) -> AUVector:
-    if len(requested) == count:
-        return requested
-    if len(requested) != 1:
-        raise ValueError(
-            f"{len(requested)} AU vectors were asked for and there are {count} pictures: give one "
-            "vector for all of them, or one for each"
-        )
-    return AUVector.stack([requested] * count)
-
-
-def _units(requested: AUVector, readings: ReadingSet | None) -> list[int]:
-    """What can be judged: all AUs that the estimator read, else those that were asked for."""
-    faces = () if readings is None else readings.readings
-    return list(faces[0].aus.units) if faces else list(requested.units)
-
-
 def _nonzero(aus: AUVector) -> list[int]:
     """The AUs of which some face asks for something, be it on one side."""
     either = torch.stack(aus.sides()).any(0).any(0)
@@ -177,14 +169,6 @@ def _asked(
     here = _nonzero(known.face(face)) or _nonzero(known)
     values = of_one_face(known.face(face))
     return {str(c): round(values[str(c)], 4) for c in columns(here, apart)}
-
-
-def _references_among(images: Tensor, requested: AUVector, source: ReferencePictures) -> list[int]:
-    """The pictures that ask for no AUs and are the one source themselves, pixel for pixel."""
-    if len(source.images) != 1:
-        return []
-    neutral = ~torch.stack(requested.sides()).any(0).any(1)
-    return [i for i, image in enumerate(images) if neutral[i] and image.equal(source.images[0])]
 
 
 def _rows_beside(
@@ -219,19 +203,6 @@ def _rows_beside(
 def _faces(readings: ReadingSet | None, pictures: int) -> list[Faces]:
     """The faces of each picture, the most confident first; None where nobody looked."""
     return [None] * pictures if readings is None else by_picture(readings.readings, pictures)
-
-
-def _not_measured(
-    requested: AUVector,
-    readings: ReadingSet | None,
-    units: Collection[int],
-    compare: Comparison | None,
-) -> dict[str, str]:
-    missing = {} if readings is not None else {"au_mse": NO_READINGS}
-    for unit in _nonzero(requested):
-        if unit not in units:
-            missing[f"AU{unit}"] = f"{readings.estimator} does not read it"
-    return missing | (dict(compare.not_measured) if compare else {})
 
 
 def _number(code: str) -> int:

@@ -11,6 +11,7 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
+from ..disk import replacing
 from ..metrics import checks
 from ..models.calibration import Calibration
 from . import sides
@@ -25,9 +26,9 @@ ASKED, SEEN, REST, INK = "#c9ccd3", "#2f6fb0", "#d98c3f", "#33363d"
 def report_plots(report: Report) -> Tensor:
     """Pictures [P, H, W, 3] of a report: bars of every AU, a scatter of the batch, and, where
     single AUs were asked for, a map of what each did to the others."""
-    plots = [bar_chart(report), scatter(report)]
-    if len(cross_talk(report)[0]) > 1:
-        plots.append(cross_talk_map(report))
+    plots, (rows, values) = [bar_chart(report), scatter(report)], cross_talk(report)
+    if len(rows) > 1:
+        plots.append(cross_talk_map(report, rows, values))
     return torch.cat(plots)
 
 
@@ -89,9 +90,8 @@ def cross_talk(report: Report) -> tuple[list[sides.Column], np.ndarray]:
     return rows, np.array(found)
 
 
-def cross_talk_map(report: Report) -> Tensor:
+def cross_talk_map(report: Report, rows: list[sides.Column], values: np.ndarray) -> Tensor:
     """`cross_talk` as a heat map; a perfect adapter is 1 on the diagonal and 0 beside it."""
-    rows, values = cross_talk(report)
     names = [sides.label(column) for column in report.columns]
 
     def draw(axes: Any) -> None:
@@ -197,5 +197,6 @@ def _spread(values: np.ndarray) -> np.ndarray:
 
 def save_plot(plot: Tensor, path: Path) -> Path:
     """Write a plot [H, W, 3] as a PNG."""
-    Image.fromarray((plot * 255).round().byte().numpy()).save(path)
+    with replacing(path) as partial:
+        Image.fromarray((plot * 255).round().byte().numpy()).save(partial, "PNG")
     return path

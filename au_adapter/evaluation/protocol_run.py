@@ -10,14 +10,15 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import groupby
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
+from itertools import groupby, islice
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, TextIO, TypeVar
 
 from torch import Tensor
 
-from ..disk import replacing
+from ..disk import damage_named, read_json, write_text
 from ..estimators.reading import Reading
 from ..metrics.checks import layout
 from .measured_rows import (
@@ -34,6 +35,7 @@ from .sides import sided_units
 
 LOGGER = logging.getLogger("au_adapter")
 HEADER = "protocol.json"
+T = TypeVar("T")
 
 Generate = Callable[[Sequence[Request]], Tensor]
 Estimate = Callable[[Tensor], list[Reading]]
@@ -70,32 +72,29 @@ def run_protocol(
     ValueError where the folder holds another run.
     """
     output = Path(output)
+    alike = ("title", "scale", "units", "published", "ours")
     header = RunHeader(
         protocol=protocol.name,
-        title=protocol.title,
         fingerprint=protocol.fingerprint(),
-        scale=protocol.scale,
-        units=protocol.units,
         rows=len(protocol.rows),
         references=len(protocol.references),
-        published=protocol.published,
-        ours=protocol.ours,
         estimator=estimator,
         method=method,
         settings=dict(settings or {}),
         networks=dict(networks or {}),
         not_measured=dict(not_measured or {}),
         sides=tuple(sided_units(request.requested for request in protocol.rows)),
+        **{name: getattr(protocol, name) for name in alike},
     )
     _claim(output, header)
-    index, count = process or process_share()
-    done = {row.id for row in read_rows(output)}
+    (index, count), done = process or process_share(), {row.id for row in read_rows(output)}
     mine = (*protocol.references, *protocol.rows)[index::count]
     todo = [request for request in mine if request.id not in done]
     LOGGER.info("%s: %d of %d pictures left to make", protocol.name, len(todo), len(mine))
     reference_of = _references(protocol, generate)
     with _appending(output / f"rows-{index}.jsonl") as file:
-        for requests in _batches(todo, batch_size):
+        # One prompt or photo at a time; its reference apart, as it asks for no AUs.
+        for requests in batches(todo, batch_size, lambda r: (r.group == REFERENCE, r.reference)):
             images = _generated(generate, requests)
             faces = _faces(estimate, images, requests)
             rows = measured_rows(requests, images, faces, method, header.sides)
@@ -108,22 +107,20 @@ def run_protocol(
 
 def read_header(output: str | Path) -> RunHeader:
     """The `protocol.json` of a folder; ValueError where there is none."""
-    return RunHeader.from_json(_header_json(Path(output)))
+    with damage_named(Path(output) / HEADER):
+        return RunHeader.from_json(_header_json(Path(output)))
 
 
 def read_rows(output: str | Path) -> list[Row]:
     """All rows of all processes, each id once. A line cut off by a stop is left out."""
     rows: dict[str, Row] = {}
     for path in sorted(Path(output).glob("rows-*.jsonl")):
-        *lines, _cut_off = path.read_text(encoding="utf-8").split("\n")
+        with damage_named(path, "Delete it, and its rows will be made again"):
+            *lines, _cut_off = path.read_text(encoding="utf-8").split("\n")
         for number, line in enumerate(lines, 1):
-            try:
+            advice = f"Delete its line {number}, and that row will be made again"
+            with damage_named(path, advice):
                 row = Row.from_json(json.loads(line))
-            except json.JSONDecodeError as error:
-                raise ValueError(
-                    f"{path} is damaged in line {number} ({error}): delete that line, and its row "
-                    "will be made again"
-                ) from error
             rows.setdefault(row.id, row)
     return list(rows.values())
 
@@ -153,7 +150,7 @@ def _header_json(output: Path) -> dict[str, Any]:
     path = output / HEADER
     if not path.is_file():
         raise ValueError(f"{output} holds no run of a protocol: {HEADER} is missing")
-    return json.loads(path.read_text(encoding="utf-8"))
+    return read_json(path)
 
 
 def _claim(output: Path, header: RunHeader) -> None:
@@ -161,8 +158,7 @@ def _claim(output: Path, header: RunHeader) -> None:
     output.mkdir(parents=True, exist_ok=True)
     text = json.dumps(header.json(), indent=1) + "\n"
     if not (output / HEADER).is_file():
-        with replacing(output / HEADER) as partial:
-            partial.write_text(text, encoding="utf-8")
+        write_text(output / HEADER, text)
     found = _header_json(output)
     for key, value in json.loads(text).items():
         if found.get(key) != value:
@@ -180,26 +176,20 @@ def _appending(path: Path) -> TextIO:
     return path.open("a", encoding="utf-8")
 
 
-def _batches(requests: Sequence[Request], size: int) -> Iterator[list[Request]]:
-    """Up to `size` requests of one reference at a time, so that a batch has one prompt or photo.
-    The reference is made apart from them: it asks for no AUs."""
-    for _, group in groupby(requests, key=lambda r: (r.group == REFERENCE, r.reference)):
-        together = list(group)
-        for start in range(0, len(together), size):
-            yield together[start : start + size]
+def batches(items: Iterable[T], size: int, key: Callable[[T], Hashable]) -> Iterator[list[T]]:
+    """Up to `size` items of one key at a time, of those that follow one another."""
+    for _, group in groupby(items, key):
+        while batch := list(islice(group, size)):
+            yield batch
 
 
 def _references(protocol: Protocol, generate: Generate) -> Callable[[Request, Tensor], Tensor]:
-    """A function from a request and its pictures [N, H, W, 3] to its reference N times. It keeps
-    the last picture, as requests of one reference follow one another."""
+    """A function from a request and its pictures [N, H, W, 3] to its reference N times."""
     requests = {request.id: request for request in protocol.references}
-    kept: dict[str, Tensor] = {}
+    made = lru_cache(1)(lambda name: _generated(generate, [requests[name]]))
 
     def reference(request: Request, images: Tensor) -> Tensor:
-        if request.reference not in kept:
-            kept.clear()
-            kept[request.reference] = _generated(generate, [requests[request.reference]])
-        picture = kept[request.reference]
+        picture = made(request.reference)  # requests of one reference follow one another
         if picture.shape[1:] != images.shape[1:]:
             raise ValueError(
                 f"{request.id} is {list(images.shape[1:])} and its reference {request.reference} "
@@ -225,8 +215,7 @@ def _faces(
     images: Tensor,
     requests: Sequence[Request],
 ) -> list[Faces]:
-    """The faces of each picture, the most confident first; None where nobody looked, as at one that
-    is not finite."""
+    """The faces of each picture, the most confident first; None where nobody looked."""
     if isinstance(estimate, Mapping):
         return [estimate.get(request.id) for request in requests]
     finite = finite_pictures(images)

@@ -1,19 +1,20 @@
 """What a measurement is made of: requests, rows, the header of a run; and their JSON, both ways.
 
 The field names are those of the files that scripts read (schema 1): `rows-*.jsonl`,
-`protocol.json`, `report.json`, `demo/report.json` and `demo/edit_report.json`.
+`protocol.json`, `report.json` and `demo/report.json`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-from ..estimators.reading import Reading
-from .sides import Column, intensities
+from ..facs import AUVector
+from .sides import Column
 
 SCHEMA = 1
+MOST = 1e6  # of intensities and metrics
 ANSWER = ("method", "prompt", "seed", "requested", "measured")  # fields of demo/report.json
 REFERENCE = "reference"  # the group of pictures that others are compared with
 
@@ -24,9 +25,8 @@ class Request:
 
     id: unique in its protocol, fit for a file name. group: "single", "combination", "target",
     "removal", or "reference". requested: AU code -> intensity, or change on the scale "change".
-    reference: id of the request it is compared with, "" for none. prompt: of a picture made from
-    text. source: file of a photo to edit. target: file that shows what is asked for, where there is
-    one.
+    reference: id of the request it is compared with, "" for none. source: file of a photo to edit.
+    target: file that shows what is asked for, where there is one.
     """
 
     id: str
@@ -57,37 +57,23 @@ class Row(Request):
     measured: dict[str, float] | None = None
     metrics: dict[str, float | None] | None = None
 
-    @classmethod
-    def of(
-        cls,
-        request: Request,
-        method: str,
-        finite: bool,
-        faces: Sequence[Reading] | None,
-        apart: Collection[int] = (),
-    ) -> Row:
-        """The row of a picture. faces: the most confident first, None where nobody looked. apart:
-        the AUs whose sides are read apart."""
-        return cls(
-            **{name.name: getattr(request, name.name) for name in fields(Request)},
-            method=method,
-            finite=finite,
-            faces=None if faces is None else len(faces),
-            turned=bool(faces) and faces[0].turned,
-            measured=intensities(faces[0].aus, apart) if faces else None,
-        )
-
     def json(self) -> dict[str, Any]:
         """A line of `rows-*.jsonl`, a record of `report.json`."""
-        found = asdict(self)
-        if self.metrics is None:
-            del found["metrics"]
-        return found
+        return {k: v for k, v in asdict(self).items() if v is not None or k != "metrics"}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Row:
-        """The row of such a line; earlier versions wrote fewer fields."""
-        return cls(**{f.name: data[f.name] for f in fields(cls) if f.name in data})
+        """The row of such a line; earlier versions wrote fewer fields. What is no such line is a
+        ValueError or TypeError."""
+        row = cls(**{f.name: data[f.name] for f in fields(cls) if f.name in data})
+        _require(row, str, "id", "group", "reference", "prompt", "source", "target", "method")
+        _require(row, int, "finite", "turned", *(["faces"] if row.faces is not None else []))
+        found = [row.requested, *(x for x in (row.measured, row.metrics) if x is not None)]
+        numbers = [number for each in found for number in each.values()]
+        if wrong := [n for n in numbers if n is not None and not -MOST < n < MOST]:
+            raise ValueError(f"it has {wrong[0]!r} in place of a number")
+        AUVector.from_dict(row.requested)
+        return row
 
     def answer(self) -> dict[str, Any]:
         """A row of `demo/report.json`, of a picture in the file `target`; metrics beside it."""
@@ -105,38 +91,14 @@ class Row(Request):
         )
 
 
-@dataclass(frozen=True)
-class Edit:
-    """A row of `demo/edit_report.json`: one edit of a photo.
-
-    file, source: of the edit and of the photo. change: AU code -> change asked for. before, after:
-    AU -> intensity on the photo and on the edit. metrics: name -> number beside the photo, None
-    where a face was not found; see `comparison`.
-    """
-
-    file: str
-    source: str
-    change: dict[str, float]
-    method: str = "magicface"
-    before: dict[str, float] = field(default_factory=dict)
-    after: dict[str, float] = field(default_factory=dict)
-    metrics: dict[str, float | None] = field(default_factory=dict)
-
-    def json(self) -> dict[str, Any]:
-        """The metrics stand beside the other fields."""
-        found = asdict(self)
-        return found | found.pop("metrics")
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RunHeader:
     """What a run is: which protocol, made and measured how.
 
     fingerprint: SHA-256 of all that is asked for. scale: "absolute" or "change". rows, references:
-    how many are asked for. published: the paper's figures by group and metric. ours: what the paper
-    leaves open. networks: metric -> what sees it. not_measured: metric -> why it is missing. sides:
-    the AUs of which some request wants left and right to differ. columns: what is scored, where
-    that is not `units`.
+    how many. published: the paper's figures by group and metric. ours: what the paper leaves open.
+    networks: metric -> what sees it. not_measured: metric -> why it is missing. sides: AUs that
+    some request wants uneven. columns: what is scored, where that is not `units`.
     """
 
     protocol: str
@@ -146,11 +108,11 @@ class RunHeader:
     units: tuple[int, ...]
     rows: int
     references: int
-    published: dict[str, Any]
-    ours: tuple[str, ...]
+    published: dict[str, Any] = field(default_factory=dict)
+    ours: tuple[str, ...] = ()
     estimator: str
     method: str
-    settings: dict[str, Any]
+    settings: dict[str, Any] = field(default_factory=dict)
     networks: dict[str, str] = field(default_factory=dict)
     not_measured: dict[str, str] = field(default_factory=dict)
     sides: tuple[int, ...] = ()
@@ -168,6 +130,22 @@ class RunHeader:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> RunHeader:
+        """The header in such a file. What is no header is a ValueError, TypeError or the like."""
         known = {f.name: data[f.name] for f in fields(cls) if f.name in data}
         lists = {name: tuple(value) for name, value in known.items() if isinstance(value, list)}
-        return cls(**known | lists)
+        header = cls(**known | lists)
+        _require(header, str, "protocol", "title", "fingerprint", "scale", "estimator", "method")
+        _require(header, int, "rows", "references")
+        _require(header, tuple, "units", "ours", "sides", "columns")
+        _require(header, dict, "published", "settings", "networks", "not_measured")
+        groups = [group for name, group in header.published.items() if name != "estimator"]
+        sum(number for group in groups for number in group.values())
+        AUVector.zeros(header.units + tuple(set(header.sides) - set(header.units)))
+        return header
+
+
+def _require(record: object, kind: type, *names: str) -> None:
+    """TypeError where a field is not of a kind."""
+    for name in names:
+        if not isinstance(found := getattr(record, name), kind):
+            raise TypeError(f"{name} is {found!r}, expected {kind.__name__}")

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from ..data.tables import spreadsheet_text
+from ..disk import damage_named, write_text
 from ..estimators.reading import TURNED
 from ..facs.vector import AUVector
 from ..metrics import UnitScore, au_mse, change_target, mean_score, per_unit
@@ -66,8 +67,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Report:
-    """The result of a run: its header, counts, lines, per-AU tables by group, and the rows,
-    references among them."""
+    """The result of a run. tables: per AU, by group. rows: references among them."""
 
     header: RunHeader
     counts: dict[str, int]
@@ -161,37 +161,51 @@ class Report:
         return text.getvalue()
 
     def write(self, folder: str | Path, name: str = "report") -> list[Path]:
-        """NAME.md, NAME.json and NAME.csv in `folder`."""
+        """NAME.md, NAME.json and NAME.csv in `folder`, each whole or not at all."""
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         texts = {"md": self.markdown(), "json": self.json(), "csv": self.csv()}
-        paths = [folder / f"{name}.{ending}" for ending in texts]
-        for path, text in zip(paths, texts.values(), strict=True):
-            path.write_text(text, encoding="utf-8")
-        return paths
+        for ending, text in texts.items():
+            write_text(folder / f"{name}.{ending}", text)
+        return [folder / f"{name}.{ending}" for ending in texts]
 
 
 def report_run(output: str | Path) -> Report:
     """The report of a folder that `run_protocol` writes to, finished or not."""
-    return build_report(read_header(output), read_rows(output))
+    with damage_named(output):
+        return build_report(read_header(output), read_rows(output))
 
 
 def build_report(header: RunHeader, rows: Sequence[Row]) -> Report:
     """The report of rows, references among them, with the header of their run."""
     header = _with_columns(header, rows)
     references = {row.id: row for row in rows if row.group == REFERENCE}
-    made = [row for row in rows if row.group != REFERENCE]
+    made, of_references = [row for row in rows if row.group != REFERENCE], references.values()
     targets = {row.id: _target(row, references, header) for row in made}
     usable = [row for row in made if targets[row.id] is not None]
     lines, tables = [], {}
     for group in dict.fromkeys([ALL, *(row.group for row in made)]):
         seen = [row for row in usable if group in (ALL, row.group)]
         if seen:
-            scores = _Scores(seen, targets, header)
-            tables[group] = scores.per_unit()
-            lines += scores.lines(group, tables[group])
+            tables[group], scores = _scores(group, seen, targets, header)
+            lines += scores
         lines += _metric_lines(group, [row for row in made if group in (ALL, row.group)], header)
-    counts = _counts(header, made, list(references.values()), len(usable))
+    counts = {
+        "asked for": header.rows,
+        "made": len(made),
+        "missing": header.rows - len(made),
+        "not finite": sum(not row.finite for row in made),
+        "face not found": sum(row.faces == 0 for row in made),
+        "several faces, the most confident one read": sum((row.faces or 0) > 1 for row in made),
+        TURNED_AWAY: sum(row.turned for row in made),
+        "an AU not read by the estimator": sum(
+            bool(row.measured) and _read(row.measured, header) is None for row in made
+        ),
+        "not finite in the reference": sum(not row.finite for row in of_references),
+        "face not found in the reference": sum(row.faces == 0 for row in of_references),
+        f"{TURNED_AWAY}, in the reference": sum(row.turned for row in of_references),
+        "scored for AUs": len(usable),
+    }
     return Report(header, counts, tuple(lines), tables, tuple(rows))
 
 
@@ -207,27 +221,6 @@ def _with_columns(header: RunHeader, rows: Sequence[Row]) -> RunHeader:
         columns=tuple(columns(header.units, {*header.sides} - {*as_one})),
         not_measured=header.not_measured | {f"L{unit} and R{unit}": why for unit in as_one},
     )
-
-
-def _counts(
-    header: RunHeader, made: Sequence[Row], references: Sequence[Row], usable: int
-) -> dict[str, int]:
-    return {
-        "asked for": header.rows,
-        "made": len(made),
-        "missing": header.rows - len(made),
-        "not finite": sum(not row.finite for row in made),
-        "face not found": sum(row.faces == 0 for row in made),
-        "several faces, the most confident one read": sum((row.faces or 0) > 1 for row in made),
-        TURNED_AWAY: sum(row.turned for row in made),
-        "an AU not read by the estimator": sum(
-            bool(row.measured) and _read(row.measured, header) is None for row in made
-        ),
-        "not finite in the reference": sum(not row.finite for row in references),
-        "face not found in the reference": sum(row.faces == 0 for row in references),
-        f"{TURNED_AWAY}, in the reference": sum(row.turned for row in references),
-        "scored for AUs": usable,
-    }
 
 
 def _target(row: Row, references: Mapping[str, Row], header: RunHeader) -> Tensor | None:
@@ -251,42 +244,34 @@ def _read(values: Mapping[str, float] | None, header: RunHeader) -> Tensor | Non
     return torch.tensor([values[str(column)] for column in header.scored])
 
 
-class _Scores:
-    """What rows measured against their targets."""
-
-    def __init__(self, rows: Sequence[Row], targets: Mapping[str, Tensor], header: RunHeader):
-        """rows: those of which everything was read."""
-        self.header = header
-        self.targets = torch.stack([targets[row.id] for row in rows])
-        self.measured = torch.stack([_read(row.measured, header) for row in rows])
-        of = [[asked(row.requested, c) is not None for c in header.scored] for row in rows]
-        self.prompted = torch.tensor(of)
-
-    def per_unit(self) -> list[UnitScore]:
-        """Each AU over the rows that ask for it, and the mean of the AUs."""
-        scores = []
-        for i, column in enumerate(self.header.scored):
-            of = self.prompted[:, i]
-            if of.any():
-                scores += per_unit(self.targets[of, i, None], self.measured[of, i, None], [column])
-        return [*scores, mean_score(scores)] if scores else []
-
-    def lines(self, group: str, table: Sequence[UnitScore]) -> list[Line]:
-        """AU error over the prompted AUs and over all, the paper's first; ICC where labels are
-        full. A picture that asks for no AU counts over all AUs only."""
-        count, prompted = len(self.targets), self.prompted
-        over_all, some = au_mse(self.targets, self.measured), prompted.any(1)
-        values = {}
-        if self.header.scale == "change" or prompted.all():
-            values["au_mse"] = (over_all, count)
-        else:
-            if some.any():
-                error = au_mse(self.targets[some], self.measured[some], prompted[some])
-                values["au_mse"] = (error, int(some.sum()))
-            values["au_mse_all"] = (over_all, count)
-        if prompted.all():
-            values["icc_3_1"] = (table[-1].icc, count)
-        return [_line(group, name, *value, self.header) for name, value in values.items()]
+def _scores(
+    group: str, rows: Sequence[Row], targets: Mapping[str, Tensor], header: RunHeader
+) -> tuple[list[UnitScore], list[Line]]:
+    """Of rows that were read in all columns: each AU over those that ask for it, and the mean of
+    the AUs; AU error over the prompted AUs and over all, the paper's first; ICC where labels are
+    full. A picture that asks for no AU counts over all AUs only."""
+    target = torch.stack([targets[row.id] for row in rows])
+    measured = torch.stack([_read(row.measured, header) for row in rows])
+    prompted = torch.tensor(
+        [[asked(row.requested, c) is not None for c in header.scored] for row in rows]
+    )
+    table: list[UnitScore] = []
+    for i, column in enumerate(header.scored):
+        if (of := prompted[:, i]).any():
+            table += per_unit(target[of, i, None], measured[of, i, None], [column])
+    if table:  # the mean counts the rows that ask for any of the AUs
+        table.append(replace(mean_score(table), count=int(prompted.any(1).sum())))
+    values, over_all, some = {}, (au_mse(target, measured), len(rows)), prompted.any(1)
+    if header.scale == "change" or prompted.all():
+        values["au_mse"] = over_all
+    else:
+        if some.any():
+            error = au_mse(target[some], measured[some], prompted[some])
+            values["au_mse"] = (error, int(some.sum()))
+        values["au_mse_all"] = over_all
+    if prompted.all():
+        values["icc_3_1"] = (table[-1].icc, len(rows))
+    return table, [_line(group, name, *value, header) for name, value in values.items()]
 
 
 def _metric_lines(group: str, rows: Sequence[Row], header: RunHeader) -> list[Line]:

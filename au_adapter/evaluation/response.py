@@ -7,8 +7,7 @@ adapter, with the AUs that its twin was asked for, as demo/report.json holds the
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from functools import partial
+from collections.abc import Collection, Iterable, Sequence
 
 import numpy as np
 import torch
@@ -41,55 +40,24 @@ def rise(curve: dict[float, float]) -> float:
 def prompted_error(rows: Iterable[Row], method: str) -> float:
     """`au_mse` of a method over the AUs that each row asks for; rows that ask for none are left
     out. KeyError for an AU that was asked for and not read."""
-    return _error([row for row in rows if row.method == method and row.requested], "requested")
+    asked = [row for row in rows if row.method == method and row.requested]
+    return _error(asked, [row.requested for row in asked])
 
 
 def full_error(rows: Iterable[Row], method: str) -> float:
     """`au_mse` of a method over all measured AUs, those not asked for being asked for at 0."""
-    return _error([row for row in rows if row.method == method], "measured")
+    own = [row for row in rows if row.method == method]
+    return _error(own, [row.measured for row in own])
 
 
-def _error(rows: Sequence[Row], counted: str) -> float:
-    """`au_mse` over the AUs in the field `counted` of each row."""
+def _error(rows: Sequence[Row], counted: Sequence[Collection[str]]) -> float:
+    """`au_mse` over the AUs that count in each row."""
     if not rows:
         raise ValueError("an AU error needs rows, and there are none of this method")
-    units = list(dict.fromkeys(unit for row in rows for unit in getattr(row, counted)))
-    counts = torch.tensor([[unit in getattr(row, counted) for unit in units] for row in rows])
-    requested = [[row.requested.get(unit, 0.0) for unit in units] for row in rows]
-    measured = [
-        [row.measured[unit] if count else 0.0 for unit, count in zip(units, of, strict=True)]
-        for row, of in zip(rows, counts.tolist(), strict=True)
+    units = list(dict.fromkeys(unit for of in counted for unit in of))
+    pairs = [
+        [(row.requested.get(u, 0.0), row.measured[u]) if u in of else (0.0, 0.0) for u in units]
+        for row, of in zip(rows, counted, strict=True)
     ]
-    as_tensor = partial(torch.tensor, dtype=torch.float64)
-    return au_mse(as_tensor(requested), as_tensor(measured), counts)
-
-
-def side_effects(rows: Iterable[Row]) -> dict[str, dict[str, float]]:
-    """Prompted unit -> unprompted unit -> mean absolute change that asking brought about.
-
-    The change is from the row of the same prompt, seed and unit whose requested value is 0.
-    ValueError where there is none.
-    """
-    single = [row for row in rows if row.method == "adapter" and len(row.requested) == 1]
-    neutral = {
-        (row.prompt, row.seed, *row.requested): row.measured
-        for row in single
-        if not any(row.requested.values())
-    }
-    changes: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-    for row in single:
-        ((unit, level),) = row.requested.items()
-        if not level:
-            continue
-        before = neutral.get((row.prompt, row.seed, unit))
-        if before is None:
-            raise ValueError(
-                f"AU{unit} was asked for with the prompt {row.prompt!r} and seed {row.seed}, "
-                "and never at 0: a change needs the picture without it"
-            )
-        for other, value in row.measured.items():
-            if other != unit:
-                changes[unit][other].append(abs(value - before[other]))
-    return {
-        unit: {o: float(np.mean(v)) for o, v in others.items()} for unit, others in changes.items()
-    }
+    requested, measured = torch.tensor(pairs, dtype=torch.float64).unbind(-1)
+    return au_mse(requested, measured, torch.tensor([[u in of for u in units] for of in counted]))

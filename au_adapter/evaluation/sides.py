@@ -1,8 +1,7 @@
 """Left and right in what was asked for and read: the columns in which a run is scored.
 
-A column is the number of an AU, 12, or one side of it, "L12". Sides stand apart only for AUs of
-which some picture asks for another intensity left than right: their mean would take a wink of the
-wrong eye for the right one.
+A column is the number of an AU, 12, or one side of it, "L12". Sides stand apart only for AUs that
+some picture asks for unevenly: their mean would take a wink of the wrong eye for the right one.
 """
 
 from __future__ import annotations
@@ -41,8 +40,7 @@ def of_one_face(aus: AUVector) -> dict[str, float]:
 
 
 def intensities(aus: AUVector, apart: Collection[int]) -> dict[str, float]:
-    """Column -> intensity of one face, to four digits. AUs in `apart` by side, where the vector
-    has sides."""
+    """Column -> intensity of one face, to four digits; AUs in `apart` by side, if it has sides."""
     values = of_one_face(aus)
     found = map(str, columns(aus.units, apart if aus.left is not None else ()))
     return {column: round(values[column], 4) for column in found}

@@ -15,17 +15,7 @@ from .pose import head_angles
 from .segmenter import PersonSegmenter
 
 __all__ = [
-    "FACE_LANDMARKER",
-    "FULL_RANGE_DETECTOR",
-    "PERSON_SEGMENTER",
-    "Face",
-    "FaceLandmarker",
-    "FaceParser",
-    "PersonSegmenter",
-    "find",
-    "from_face_landmarks",
-    "half_masks",
-    "head_angles",
-    "locate",
-    "to_face_landmarks",
-]
+    "FACE_LANDMARKER", "FULL_RANGE_DETECTOR", "PERSON_SEGMENTER", "Face", "FaceLandmarker",
+    "FaceParser", "PersonSegmenter", "find", "from_face_landmarks", "half_masks", "head_angles",
+    "locate", "to_face_landmarks",
+]  # fmt: skip

@@ -64,10 +64,8 @@ class FaceDetector(nn.Module):
         scores = logits[..., 0].clamp(-LOGIT_LIMIT, LOGIT_LIMIT).sigmoid().cpu()
         points = to_picture(self._decode(values.cpu()).flatten(1, 2), windows)
         points = points.reshape(len(chosen), -1, 8, 2)
-        return [
-            _separate(*pair, minimum, OVERLAP_IN_WINDOW[size])
-            for pair in zip(points, scores, strict=True)
-        ]
+        pairs = zip(points, scores, strict=True)
+        return [_separate(*pair, minimum, OVERLAP_IN_WINDOW[size]) for pair in pairs]
 
     def _decode(self, values: Tensor) -> Tensor:
         """Outputs [N, A, 16] -> two corners and six keypoints [N, A, 8, 2], 0..1 across the square.

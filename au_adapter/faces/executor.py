@@ -7,14 +7,15 @@ channels-last memory without a copy.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from pathlib import Path
 
 import torch
 import torch.nn.functional as functional
 from torch import Tensor, nn
 
-from .tflite import Operation, TFLiteGraph
+from .tflite import Operation, TFLiteGraph, read_graph
 
+LARGEST = 2**26  # bytes of a file; Google's have 2.6 million
 VALID = 1  # TFLite's code for no padding; 0 pads to ceil(size / stride)
 Argument = Tensor | list[int] | None
 
@@ -54,9 +55,15 @@ class TFLiteNetwork(nn.Module):
         values = {self.graph.inputs[0]: x}
         for number, operation in enumerate(self.graph.operations):
             arguments = [self._argument(index, values) for index in operation.inputs]
-            shape = self.graph.shapes[operation.outputs[0]]
-            values[operation.outputs[0]] = RUN[operation.name](operation, shape, *arguments)
-            self._forget(values, operation, number)
+            if operation.name in POINTWISE:
+                result = _activate(POINTWISE[operation.name](*arguments), operation)
+            else:
+                shape = self.graph.shapes[operation.outputs[0]]
+                result = RUN[operation.name](operation, shape, *arguments)
+            values[operation.outputs[0]] = result
+            for index in set(operation.inputs) - set(self.graph.outputs):
+                if self._last_use[index] == number:
+                    values.pop(index, None)
         return [values[index] for index in self.graph.outputs]
 
     def _argument(self, index: int, values: dict[int, Tensor]) -> Argument:
@@ -66,10 +73,13 @@ class TFLiteNetwork(nn.Module):
             return values[index]
         return self._lists[index] if index in self._lists else getattr(self, f"constant_{index}")
 
-    def _forget(self, values: dict[int, Tensor], operation: Operation, number: int) -> None:
-        for index in set(operation.inputs) - set(self.graph.outputs):
-            if self._last_use[index] == number:
-                values.pop(index, None)
+
+def read_network(path: str | Path) -> TFLiteNetwork:
+    """The network of a .tflite file; ValueError for any other file."""
+    path = Path(path)
+    if path.stat().st_size > LARGEST:
+        raise ValueError(f"{path} is larger than any of Google's face networks")
+    return TFLiteNetwork(read_graph(path.read_bytes(), str(path)))
 
 
 def _channels_first(x: Tensor) -> Tensor:
@@ -104,10 +114,12 @@ def _padding(operation: Operation, size: torch.Size, kernel: tuple[int, int]) ->
 
 
 def _convolve(
-    operation: Operation, x: Tensor, weight: Tensor, bias: Tensor | None, groups: int
+    operation: Operation, _: tuple, x: Tensor, weight: Tensor, bias: Tensor | None
 ) -> Tensor:
-    """Convolve [N, H, W, C] with torch's weight [out, in / groups, height, width]."""
-    options = operation.options
+    """Convolve [N, H, W, C]; a depthwise convolution has a kernel for each channel."""
+    options, depthwise = operation.options, operation.name == "depthwise_conv_2d"
+    weight = weight.permute(3, 0, 1, 2) if depthwise else weight.permute(0, 3, 1, 2)
+    groups = x.shape[-1] if depthwise else 1
     left, right, top, bottom = _padding(operation, x.shape[1:3], weight.shape[2:])
     x = _channels_first(x)
     if left != right or top != bottom:
@@ -116,14 +128,6 @@ def _convolve(
     dilation = (options["dilation_y"], options["dilation_x"])
     y = functional.conv2d(x, weight, bias, stride, (top, left), dilation, groups)
     return _activate(_channels_last(y), operation)
-
-
-def _conv_2d(operation: Operation, _: tuple, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    return _convolve(operation, x, weight.permute(0, 3, 1, 2), bias, 1)
-
-
-def _depthwise(operation: Operation, _: tuple, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    return _convolve(operation, x, weight.permute(3, 0, 1, 2), bias, x.shape[-1])
 
 
 def _transposed(operation: Operation, _: tuple, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
@@ -135,8 +139,9 @@ def _transposed(operation: Operation, _: tuple, x: Tensor, weight: Tensor, bias:
     )
 
 
-def _pool(function: Callable, operation: Operation, _: tuple, x: Tensor) -> Tensor:
+def _pool(operation: Operation, _: tuple, x: Tensor) -> Tensor:
     options = operation.options
+    function = functional.max_pool2d if operation.name == "max_pool_2d" else functional.avg_pool2d
     kernel = (options["height"], options["width"])
     if any(_padding(operation, x.shape[1:3], kernel)):
         raise NotImplementedError("pooling over a border")
@@ -180,60 +185,32 @@ def _slice(operation: Operation, _: tuple, x: Tensor, *bounds: list[int]) -> Ten
     return x[tuple(parts)]
 
 
-def _reduce(function: Callable, operation: Operation, _: tuple, x: Tensor, axes: list) -> Tensor:
+def _reduce(operation: Operation, _: tuple, x: Tensor, axes: list) -> Tensor:
+    function = {"mean": torch.mean, "sum": torch.sum}[operation.name]
     return function(x, dim=axes, keepdim=bool(operation.options["keep_axes"]))
 
 
-def _combine(function: Callable, operation: Operation, _: tuple, a: Tensor, b: Tensor) -> Tensor:
-    return _activate(function(a, b), operation)
-
-
-def _map(function: Callable, _: Operation, __: tuple, x: Tensor) -> Tensor:
-    return function(x)
-
-
-def _prelu(_: Operation, __: tuple, x: Tensor, slopes: Tensor) -> Tensor:
-    return _channels_last(functional.prelu(_channels_first(x), slopes.reshape(-1)))
-
-
-def _reshape(_: Operation, shape: tuple, x: Tensor, *__: list[int]) -> Tensor:
-    return x.reshape(len(x), *shape[1:])
-
-
-def _transpose(_: Operation, __: tuple, x: Tensor, axes: list[int]) -> Tensor:
-    return x.permute(axes)
-
-
-def _squared_difference(a: Tensor, b: Tensor) -> Tensor:
-    return (a - b).square()
-
-
-# Each takes the operation, its output's shape in the file, and its inputs.
+# From numbers to numbers, place by place.
+POINTWISE: dict[str, Callable[..., Tensor]] = {
+    **{"add": torch.add, "div": torch.div, "mul": torch.mul, "sub": torch.sub},
+    **{"neg": torch.neg, "rsqrt": torch.rsqrt, "sqrt": torch.sqrt, "relu": torch.relu},
+    **{"logistic": torch.sigmoid, "hard_swish": functional.hardswish},
+    "squared_difference": lambda a, b: (a - b).square(),
+    "prelu": lambda x, slopes: _channels_last(
+        functional.prelu(_channels_first(x), slopes.reshape(-1))
+    ),
+}
+# The others take the operation, its output's shape in the file, and its inputs.
 RUN: dict[str, Callable[..., Tensor]] = {
     "Convolution2DTransposeBias": _transposed,
-    "add": partial(_combine, torch.add),
-    "average_pool_2d": partial(_pool, functional.avg_pool2d),
+    **{"conv_2d": _convolve, "depthwise_conv_2d": _convolve},
+    **{"average_pool_2d": _pool, "max_pool_2d": _pool},
+    **{"mean": _reduce, "sum": _reduce},
     "concatenation": _concatenate,
-    "conv_2d": _conv_2d,
     "depth_to_space": _depth_to_space,
-    "depthwise_conv_2d": _depthwise,
-    "div": partial(_combine, torch.div),
-    "hard_swish": partial(_map, functional.hardswish),
-    "logistic": partial(_map, torch.sigmoid),
-    "max_pool_2d": partial(_pool, functional.max_pool2d),
-    "mean": partial(_reduce, torch.mean),
-    "mul": partial(_combine, torch.mul),
-    "neg": partial(_map, torch.neg),
     "pad": _pad,
-    "prelu": _prelu,
-    "relu": partial(_map, torch.relu),
-    "reshape": _reshape,
+    "reshape": lambda _, shape, x, *__: x.reshape(len(x), *shape[1:]),
     "resize_bilinear": _resize,
-    "rsqrt": partial(_map, torch.rsqrt),
-    "squared_difference": partial(_combine, _squared_difference),
-    "sqrt": partial(_map, torch.sqrt),
     "strided_slice": _slice,
-    "sub": partial(_combine, torch.sub),
-    "sum": partial(_reduce, torch.sum),
-    "transpose": _transpose,
+    "transpose": lambda _, __, x, axes: x.permute(axes),
 }

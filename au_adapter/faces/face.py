@@ -57,12 +57,13 @@ def to_face_landmarks(
 
 
 def _to_core(face: Face) -> dict[str, Any]:
+    presence = min(max(face.presence, 1e-9), 1 - 1e-9)
     return {
         "bbox_xyxy": face.box.numpy(),
         "blendshapes": dict(face.blendshapes),
         "landmarks_xy": face.points[:, :2].numpy().copy(),
         "landmarks_3d": (face.crop_points * CORE_CROP).numpy(),
-        "presence": _logit(face.presence),
+        "presence": math.log(presence / (1 - presence)),  # a logit, finite at 0 and 1 too
         "score": face.score,
         "transformation_matrix": face.pose.numpy().copy(),
     }
@@ -97,8 +98,7 @@ def from_face_landmarks(
 
 
 def _from_core(face: dict[str, Any], name: str) -> Face:
-    missing = [key for key in KEYS if key not in face]
-    if missing:
+    if missing := [key for key in KEYS if key not in face]:
         raise ValueError(f"{name} in FACE_LANDMARKS lacks {', '.join(missing)}")
     flat, crop = _array(face["landmarks_xy"]), _array(face["landmarks_3d"]) / CORE_CROP
     if flat.shape != (478, 2) or crop.shape != (478, 3):
@@ -123,9 +123,3 @@ def _array(values: np.ndarray) -> Tensor:
 
 def _spread(points: Tensor) -> Tensor:
     return (points - points.mean(0)).norm()
-
-
-def _logit(probability: float) -> float:
-    """The inverse of the sigmoid, finite at 0 and 1 too."""
-    inside = min(max(probability, 1e-9), 1 - 1e-9)
-    return math.log(inside / (1 - inside))

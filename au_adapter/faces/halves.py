@@ -10,7 +10,7 @@ from torch import Tensor
 from .face import Face
 
 # Down the middle of the face, without the tip of the nose, which a turned head moves sideways.
-MIDLINE = (10, 151, 9, 8, 168, 6, 0, 13, 14, 17, 152)
+MIDLINE = [10, 151, 9, 8, 168, 6, 0, 13, 14, 17, 152]
 LEFT_EAR, RIGHT_EAR = 454, 234
 
 
@@ -42,24 +42,20 @@ def _left_half(
     if not faces:
         return _ramp(pixels[..., 0] - midline * width, softness * width)
     halves = torch.stack([_half_of(face, pixels, softness) for face in faces])
-    centres = torch.stack([_middle(face).mean(0) for face in faces])
+    centres = torch.stack([face.points[MIDLINE, :2].mean(0) for face in faces])
     nearest = (pixels - centres[:, None, None]).norm(dim=-1).argmin(0, keepdim=True)
     return halves.gather(0, nearest)[0]
 
 
 def _half_of(face: Face, pixels: Tensor, softness: float) -> Tensor:
     """How far each pixel [H, W, 2] lies to the left of the face's midline, in 0..1."""
-    middle = _middle(face)
+    middle = face.points[MIDLINE, :2]
     # The unit vector square to the straight line that fits the midline best.
     across = torch.linalg.svd(middle - middle.mean(0)).Vh[1]
     if (face.points[LEFT_EAR, :2] - face.points[RIGHT_EAR, :2]) @ across < 0:
         across = -across
     longer_side = float((face.box[2:] - face.box[:2]).max())
     return _ramp((pixels - middle.mean(0)) @ across, softness * longer_side)
-
-
-def _middle(face: Face) -> Tensor:
-    return face.points[list(MIDLINE), :2]
 
 
 def _ramp(distance: Tensor, width: float) -> Tensor:

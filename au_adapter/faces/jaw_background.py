@@ -43,7 +43,12 @@ def prepare_faces(
     the crops' positions, and faces and backgrounds with jaw, both [F, S, S, 3]. ValueError naming
     the picture.
     """
-    squares = torch.stack([_square(images, index, face) for index, face in chosen])
+    squares = []
+    for index, face in chosen:
+        try:
+            squares.append(square_around(face.box, *images.shape[1:3]))
+        except ValueError as error:
+            raise ValueError(f"picture {index + 1}: {error}") from error
     pairs = list(zip(chosen, squares, strict=True))
     faces = torch.stack([cut_square(images[i][..., :3], square, size) for (i, _), square in pairs])
     ovals = torch.stack(
@@ -55,7 +60,9 @@ def prepare_faces(
     reach = [GROWTH * float(f.box[2] - f.box[0]) * size / float(s[2] - s[0]) for (_, f), s in pairs]
     grown = torch.stack([_grown(o, r) for o, r in zip(ovals, reach, strict=True)])
     shown = grown if person_mask is None else grown & people
-    crop = FaceCrop(tuple(i for i, _ in chosen), squares, shown.float(), tuple(images.shape[1:3]))
+    pictures = tuple(index for index, _ in chosen)
+    size_of_photos = tuple(images.shape[1:3])
+    crop = FaceCrop(pictures, torch.stack(squares), shown.float(), size_of_photos)
     return crop, faces, backgrounds
 
 
@@ -90,13 +97,6 @@ def fill(outline: Tensor, size: int) -> Tensor:
     canvas = Image.new("L", (size, size))
     ImageDraw.Draw(canvas).polygon([tuple(point) for point in outline.tolist()], fill=255)
     return torch.from_numpy(np.array(canvas) > 0)
-
-
-def _square(images: Tensor, index: int, face: Face) -> Tensor:
-    try:
-        return square_around(face.box, *images.shape[1:3])
-    except ValueError as error:
-        raise ValueError(f"picture {index + 1}: {error}") from error
 
 
 def _resampled(line: Tensor, count: int) -> Tensor:

@@ -1,7 +1,10 @@
-"""The face landmarker: detector, mesh, blendshapes and pose, from Google's .task file."""
+"""The face landmarker: detector, mesh, blendshapes and pose, from Google's .task file, a zip of
+TFLite files and a protocol buffer."""
 
 from __future__ import annotations
 
+import zipfile
+import zlib
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -9,11 +12,10 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from . import bundle
 from .blendshapes import BLENDSHAPE_NAMES, Blendshapes
 from .crop import to_picture
-from .detector import Detections, FaceDetector
-from .executor import TFLiteNetwork
+from .detector import FaceDetector
+from .executor import LARGEST, TFLiteNetwork, read_network
 from .face import Face
 from .mesh import FaceMesh, face_boxes
 from .picture_checks import BATCH, finite_pictures
@@ -21,6 +23,11 @@ from .pose import head_pose, read_geometry
 from .search import distinct, search
 from .tflite import read_graph
 
+DETECTOR = "face_detector.tflite"
+MESH = "face_landmarks_detector.tflite"
+BLENDSHAPES = "face_blendshapes.tflite"
+GEOMETRY = "geometry_pipeline_metadata_landmarks.binarypb"
+UNREADABLE = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, OSError)
 SAME_FACE = 0.4  # overlap of the boxes around the points
 
 
@@ -36,9 +43,8 @@ class Candidate:
 class FaceLandmarker(nn.Module):
     """Reads the faces of pictures, as MediaPipe's FaceLandmarker does for single pictures.
 
-    Unlike there, a face that two boxes of the detector lead to is returned once.
-
-    `.to(device)` moves the networks; pictures may stay where they are.
+    Unlike there, a face that two boxes of the detector lead to is returned once. `.to(device)`
+    moves the networks; pictures may stay where they are.
     """
 
     def __init__(
@@ -55,17 +61,17 @@ class FaceLandmarker(nn.Module):
         file is damaged or another one.
         """
         super().__init__()
-        parts = bundle.read_task(path)
+        parts = read_task(path)
 
         def network(name: str) -> TFLiteNetwork:
             return TFLiteNetwork(read_graph(parts[name], f"{name} in {path}"))
 
-        near = network(bundle.DETECTOR)
-        self.detector = FaceDetector(bundle.read_network(full_range) if full_range else near)
-        self.fallback = FaceDetector(bundle.read_network(fallback)) if fallback else None
-        self.mesh = FaceMesh(network(bundle.MESH))
-        self.blendshapes = Blendshapes(network(bundle.BLENDSHAPES))
-        self.geometry = read_geometry(parts[bundle.GEOMETRY], f"{bundle.GEOMETRY} in {path}")
+        near = network(DETECTOR)
+        self.detector = FaceDetector(read_network(full_range) if full_range else near)
+        self.fallback = FaceDetector(read_network(fallback)) if fallback else None
+        self.mesh = FaceMesh(network(MESH))
+        self.blendshapes = Blendshapes(network(BLENDSHAPES))
+        self.geometry = read_geometry(parts[GEOMETRY], f"{GEOMETRY} in {path}")
 
     @torch.no_grad()
     def detect(
@@ -89,7 +95,11 @@ class FaceLandmarker(nn.Module):
         for detector, group in product(filter(None, (self.detector, self.fallback)), groups):
             if pictures := [picture for picture in group if not found[picture]]:
                 faces = search(detector, images, pictures, minimum_confidence, levels)
-                candidates = _candidates(pictures, faces)
+                candidates = [
+                    Candidate(picture, box, score)
+                    for picture, here in zip(pictures, faces, strict=True)
+                    for box, score in zip(face_boxes(here), here.scores.tolist(), strict=True)
+                ]
                 for start in range(0, len(candidates), BATCH):
                     batch = candidates[start : start + BATCH]
                     self._read(images, batch, minimum_presence, found)
@@ -121,12 +131,26 @@ class FaceLandmarker(nn.Module):
                 found[candidate.picture].append(face)
 
 
-def _candidates(pictures: list[int], detections: list[Detections]) -> list[Candidate]:
-    return [
-        Candidate(picture, box, score)
-        for picture, faces in zip(pictures, detections, strict=True)
-        for box, score in zip(face_boxes(faces), faces.scores.tolist(), strict=True)
-    ]
+def read_task(path: str | Path) -> dict[str, bytes]:
+    """The files in a face landmarker's .task, by name; ValueError for any other file."""
+    path, members = Path(path), (DETECTOR, MESH, BLENDSHAPES, GEOMETRY)
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no face landmarker {path}")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            sizes = {entry.filename: entry.file_size for entry in archive.infolist()}
+            missing = [name for name in members if not 0 < sizes.get(name, 0) <= LARGEST]
+            if not missing:
+                return {name: archive.read(name) for name in members}
+    except UNREADABLE as error:
+        raise ValueError(
+            f"{path} is not a .task file, or is incomplete ({path.stat().st_size} bytes): expected "
+            "Google's face_landmarker.task. Download it again"
+        ) from error
+    raise ValueError(
+        f"{path} is not a face landmarker with blendshapes: it lacks {', '.join(missing)}. "
+        "Take Google's face_landmarker.task"
+    )
 
 
 def _without_doubles(faces: list[Face]) -> list[Face]:

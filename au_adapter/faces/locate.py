@@ -1,7 +1,8 @@
 """Finds the model files of this package, or says how to get them.
 
 In this order: the path given, an environment variable, the folders given (ComfyUI's
-models/face_analysis), the cache that `au-adapter download` fills.
+models/face_analysis), the cache that `au-adapter download` fills, and, unless AU_ADAPTER_CACHE
+names another, what the set-up of a clone of this project (`make demo`) fetched.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pathlib import Path
 from ..weights.downloads import cache_folder
 
 MODEL_FOLDER = "face_analysis"  # under ComfyUI's models
+SET_UP = Path(__file__).parents[2] / ".cache" / "models" / MODEL_FOLDER  # in a clone
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,9 @@ def find(
 
 
 def _folders(model: ModelFile, folders: Iterable[str | Path]) -> list[Path]:
-    return [*map(Path, folders), cache_folder(model.download)]
+    own_cache = os.environ.get("AU_ADAPTER_CACHE")  # which takes the place of all others
+    ours = [cache_folder(model.download), *([] if own_cache else [SET_UP])]
+    return [*map(Path, folders), *ours]
 
 
 def _advice(model: ModelFile) -> str:

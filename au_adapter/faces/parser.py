@@ -17,7 +17,7 @@ from .picture_checks import finite_pictures
 
 SIDE = 512  # pixels; the size that the published weights were trained with
 CLASSES = 19
-BACKGROUND = (0,)
+BACKGROUND = 0
 # What the later version of MagicFace's script blackens: skin, brows, eyes, glasses, nose, mouth,
 # lips and necklace. Ears, neck, clothes, hair and hat stay.
 FACE = (*range(1, 7), *range(10, 14), 15)
@@ -51,7 +51,9 @@ class FaceParser(nn.Module):
         found = torch.zeros(images.shape[:3], dtype=torch.long)
         for chosen in groups:
             pictures = images[chosen].movedim(-1, 1).float().cpu()
-            scores = self.network(_normalised(interpolate(pictures, (SIDE, SIDE), mode="bilinear")))
+            sized = interpolate(pictures, (SIDE, SIDE), mode="bilinear")
+            mean, deviation = (torch.tensor(v).reshape(3, 1, 1) for v in (MEAN, DEVIATION))
+            scores = self.network((sized - mean) / deviation)
             whole = interpolate(scores, (SIDE, SIDE), mode="bilinear", align_corners=True)
             classes = whole.argmax(1, keepdim=True).float()
             sized = interpolate(classes, images.shape[1:3], mode="nearest-exact")
@@ -60,11 +62,11 @@ class FaceParser(nn.Module):
 
     def person(self, images: Tensor) -> Tensor:
         """Pictures [N, H, W, 3] -> 1 where anything of a person is, else 0, [N, H, W]."""
-        return (~_among(self.classes(images), BACKGROUND)).float()
+        return (self.classes(images) != BACKGROUND).float()
 
     def face(self, images: Tensor) -> Tensor:
         """Pictures [N, H, W, 3] -> 1 on the face without ears, hair and neck, else 0, [N, H, W]."""
-        return _among(self.classes(images), FACE).float()
+        return torch.isin(self.classes(images), torch.tensor(FACE)).float()
 
 
 class BiSeNet(nn.Module):
@@ -188,12 +190,3 @@ class Classifier(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.conv_out(self.conv(x))
-
-
-def _normalised(pictures: Tensor) -> Tensor:
-    mean, deviation = (torch.tensor(v).reshape(3, 1, 1) for v in (MEAN, DEVIATION))
-    return (pictures - mean) / deviation
-
-
-def _among(classes: Tensor, chosen: tuple[int, ...]) -> Tensor:
-    return torch.isin(classes, torch.tensor(chosen))

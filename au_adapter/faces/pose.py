@@ -35,21 +35,15 @@ class Geometry:
 def read_geometry(data: bytes, name: str) -> Geometry:
     """The canonical face from a .task file's metadata; ValueError for other data."""
     try:
-        mesh, references = {}, []
-        for number, value in _fields(data):
-            if number == 1:
-                mesh = _grouped(value)
-            elif number == 2:
-                references.append(_grouped(value))
+        parts = _grouped(data)
+        mesh, references = _grouped(parts[1][-1]), [_grouped(one) for one in parts.get(2, [])]
         vertices = np.frombuffer(b"".join(mesh[3]), "<f4").reshape(-1, VERTEX)[:, :3]
+        weights = [np.frombuffer(reference[2][0], "<f4")[0] for reference in references]
         return Geometry(
             vertices=torch.tensor(vertices, dtype=torch.float64),
             triangles=torch.tensor(mesh[4]).reshape(-1, 3),
             basis=torch.tensor([(reference.get(1) or [0])[0] for reference in references]),
-            weights=torch.tensor(
-                [np.frombuffer(reference[2][0], "<f4")[0] for reference in references],
-                dtype=torch.float64,
-            ),
+            weights=torch.tensor(weights, dtype=torch.float64),
         )
     except (IndexError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{name} is not the geometry of a face, or damaged") from error

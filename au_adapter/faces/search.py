@@ -34,9 +34,8 @@ def search(
         found += detector(images, list(pictures), torch.stack(boxes), minimum)
     if levels == 1:
         return found
-    whole = [
-        _whole_faces(faces, job[1], height, width) for job, faces in zip(jobs, found, strict=True)
-    ]
+    pairs = zip(jobs, found, strict=True)
+    whole = [_whole_faces(faces, frame, height, width) for (_, frame), faces in pairs]
     groups = range(0, len(jobs), len(frames))
     return [_merge(whole[start : start + len(frames)]) for start in groups]
 
@@ -72,11 +71,8 @@ def _whole_faces(faces: Detections, window: Tensor, height: int, width: int) -> 
 
 def _merge(parts: list[Detections]) -> Detections:
     """The faces of all windows; of overlapping ones the most confident stays."""
-    faces = Detections(
-        torch.cat([part.boxes for part in parts]),
-        torch.cat([part.keypoints for part in parts]),
-        torch.cat([part.scores for part in parts]),
-    )
+    names = ("boxes", "keypoints", "scores")
+    faces = Detections(*(torch.cat([getattr(part, name) for part in parts]) for name in names))
     faces = faces.only(faces.scores.argsort(descending=True, stable=True))
     return faces.only(torch.tensor(distinct(faces.boxes, OVERLAP_OF_WINDOWS), dtype=torch.long))
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-import torch.nn.functional as functional
 from torch import Tensor, nn
+from torch.nn.functional import interpolate
 
-from .bundle import read_network
 from .crop import cut, whole
+from .executor import read_network
 from .picture_checks import finite_pictures
 
 
@@ -20,8 +20,7 @@ class PersonSegmenter(nn.Module):
         """Open selfie_segmenter.tflite; ValueError for any other file."""
         super().__init__()
         self.network = read_network(path)
-        shapes = self.network.graph.shapes
-        found = shapes[self.network.graph.outputs[0]]
+        found = self.network.graph.shapes[self.network.graph.outputs[0]]
         if len(found) != 4 or found[-1] != 1:
             raise ValueError(f"{path} is not the person segmenter: its output is {found}")
 
@@ -38,6 +37,5 @@ class PersonSegmenter(nn.Module):
             boxes = box.expand(len(chosen), 5)
             crops = cut(images, chosen, boxes, self.network.input_size, "edge")
             small = self.network(crops.to(self.network.device))[0].permute(0, 3, 1, 2).cpu()
-            full = functional.interpolate(small, images.shape[1:3], mode="bilinear")
-            masks[chosen] = full[:, 0]
+            masks[chosen] = interpolate(small, images.shape[1:3], mode="bilinear")[:, 0]
         return masks

@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, interpolate, pad
 
+from .quads import paste_quad
+
 SPAN = 512 / (432 - 80) * 1.5  # sides of the square in widths of the face, as released
 TIGHTEST = 1.15  # least side in lengths of the face's longer side, in small photos
 VISIBLE = 0.6  # share of a face's box that must lie in the photo
@@ -24,16 +26,25 @@ class FaceCrop:
 
     pictures: index of each face's photo. squares: int64 [F, 4] = x0 y0 x1 y1 in pixels, which may
     reach beyond the photo. masks: [F, S, S], 0..1, in the pixels of the cropped face. size: height
-    and width of the photos.
+    and width of the photos. quads: [F, 4, 2], the corners of turned squares, clockwise from the
+    upper left, where the faces were turned upright; `squares` then are the boxes around them.
     """
 
     pictures: tuple[int, ...]
     squares: Tensor
     masks: Tensor
     size: tuple[int, int]
+    quads: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.pictures)
+
+    def paste(self, photo: Tensor, edited: Tensor, face: int, feather: float) -> Tensor:
+        """A copy of the photo [H, W, C] of a face with its edit [S, S, 3]; see `paste_square`."""
+        mask = self.masks[face]
+        if self.quads is not None:
+            return paste_quad(photo, edited, self.quads[face], mask, feather)
+        return paste_square(photo, edited, self.squares[face], mask, feather)
 
 
 def square_around(box: Tensor, height: int, width: int) -> Tensor:

@@ -72,7 +72,7 @@ class TFLiteGraph:
     outputs: tuple[int, ...]
 
 
-class Table:
+class FlatTable:
     """A table of a flatbuffer. Fields have numbers; an absent one has its default."""
 
     def __init__(self, data: bytes, position: int):
@@ -100,10 +100,10 @@ class Table:
         place = self._place(number)
         return default if place is None else struct.unpack_from(f"<{layout}", self.data, place)[0]
 
-    def table(self, number: int) -> Table | None:
+    def table(self, number: int) -> FlatTable | None:
         """Another table, or None."""
         target = self._target(number)
-        return None if target is None else Table(self.data, target)
+        return None if target is None else FlatTable(self.data, target)
 
     def vector(self, number: int, dtype: str = "<i4") -> np.ndarray:
         """A vector of numbers; empty when absent."""
@@ -113,11 +113,11 @@ class Table:
         count = struct.unpack_from("<I", self.data, target)[0]
         return np.frombuffer(self.data, dtype, count, target + 4)
 
-    def tables(self, number: int) -> list[Table]:
+    def tables(self, number: int) -> list[FlatTable]:
         """A vector of tables; empty when absent."""
         start = self._target(number)
         places = range(start + 4, start + 4 + 4 * len(self.vector(number)), 4) if start else ()
-        return [Table(self.data, self._follow(place)) for place in places]
+        return [FlatTable(self.data, self._follow(place)) for place in places]
 
 
 def read_graph(data: bytes, name: str) -> TFLiteGraph:
@@ -128,7 +128,7 @@ def read_graph(data: bytes, name: str) -> TFLiteGraph:
     if data[4:8] != IDENTIFIER:
         raise ValueError(f"{name} is not a TFLite model: it does not begin with the mark TFL3")
     try:
-        return _graph(Table(data, struct.unpack_from("<I", data)[0]))
+        return _graph(FlatTable(data, struct.unpack_from("<I", data)[0]))
     except NotImplementedError as error:
         raise ValueError(f"{name} cannot be read: {error}") from error
     except (struct.error, ValueError, IndexError, KeyError, TypeError, AttributeError) as error:
@@ -137,7 +137,7 @@ def read_graph(data: bytes, name: str) -> TFLiteGraph:
         ) from error
 
 
-def _graph(model: Table) -> TFLiteGraph:
+def _graph(model: FlatTable) -> TFLiteGraph:
     graph, buffers = model.tables(2)[0], model.tables(4)
     tensors = graph.tables(0)
     codes = [_operation_name(code) for code in model.tables(1)]
@@ -158,7 +158,7 @@ def _graph(model: Table) -> TFLiteGraph:
     )
 
 
-def _operation_name(code: Table) -> str:
+def _operation_name(code: FlatTable) -> str:
     number = max(code.integer(0, "b"), code.integer(3))  # the second field holds codes above 127
     if number == CUSTOM:
         return bytes(code.vector(1, "|u1")).decode()
@@ -167,7 +167,7 @@ def _operation_name(code: Table) -> str:
     return OPERATIONS[number]
 
 
-def _operation(step: Table, codes: list[str]) -> Operation:
+def _operation(step: FlatTable, codes: list[str]) -> Operation:
     name = codes[step.integer(0, "I")]
     options = _options(step.table(4), name)
     if name == "Convolution2DTransposeBias":  # a struct of MediaPipe's: padding and strides
@@ -176,7 +176,7 @@ def _operation(step: Table, codes: list[str]) -> Operation:
     return Operation(name, tuple(step.vector(1).tolist()), tuple(step.vector(2).tolist()), options)
 
 
-def _options(table: Table | None, name: str) -> dict[str, int]:
+def _options(table: FlatTable | None, name: str) -> dict[str, int]:
     rows = enumerate(OPTIONS.get(name, ()))
     return {
         option: table.integer(number, layout, default) if table else default
@@ -195,7 +195,7 @@ def _is_folded(step: Operation, constants: dict[int, np.ndarray]) -> bool:
     return True
 
 
-def _constant(tensor: Table, content: np.ndarray) -> np.ndarray:
+def _constant(tensor: FlatTable, content: np.ndarray) -> np.ndarray:
     kind = tensor.integer(1, "b")
     if kind not in DTYPES:
         raise NotImplementedError(f"its constants have the type {kind}, unknown here")
@@ -207,7 +207,7 @@ def _constant(tensor: Table, content: np.ndarray) -> np.ndarray:
     return values.reshape(shape) if sparsity is None else _dense(sparsity, values, shape)
 
 
-def _dense(sparsity: Table, values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+def _dense(sparsity: FlatTable, values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """A dense array of a sparse tensor's values.
 
     Each axis is either dense or lists, for every place reached so far, the positions it keeps.
@@ -227,6 +227,6 @@ def _dense(sparsity: Table, values: np.ndarray, shape: tuple[int, ...]) -> np.nd
     return dense.reshape(shape)
 
 
-def _sparse_vector(axis: Table, number: int) -> np.ndarray:
+def _sparse_vector(axis: FlatTable, number: int) -> np.ndarray:
     dtype = {1: "<i4", 2: "<u2", 3: "|u1"}[axis.integer(number, "b")]
     return axis.table(number + 1).vector(0, dtype).astype(np.int64)

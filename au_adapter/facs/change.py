@@ -1,4 +1,4 @@
-"""What has to change from one expression to another, as models that edit photos are asked."""
+"""The change of AUs from one expression to another, as models that edit photos take it."""
 
 from __future__ import annotations
 

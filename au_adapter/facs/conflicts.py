@@ -1,18 +1,16 @@
-"""Action Units that pull against each other: which sets, in what way, and why.
-
-Kinds, after the way FACS treats co-occurring AUs: X exclude each other (FACS scores one of them), N
-make a new appearance rather than a sum, M one masks the other. X deserves a warning; N works, but a
-model that adds AUs linearly shows a weighted sum; M means that the weaker AU may not be seen.
-"""
+"""Action Units that pull against each other, from `conflicts.json`: which, in what way, and why."""
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from .vector import AUVector
 
 Kind = Literal["X", "N", "M"]
+_TABLES = json.loads(Path(__file__).with_name("conflicts.json").read_text(encoding="utf-8"))
 
 
 @dataclass(frozen=True)
@@ -41,73 +39,10 @@ class Conflict:
         return "+".join(str(number) for number in self.units) + f"{where}: {self.reason}"
 
 
-KINDS: dict[Kind, str] = {
-    "X": "exclude each other",
-    "N": "make a new look",
-    "M": "one hides the other",
-}
-
-CONFLICTS = (
-    Rule((1, 4), "N", "the inner brows are raised and drawn together at once: they slant"),
-    Rule((2, 4), "N", "raised outer brows against lowered ones: a flatter brow, the furrow stays"),
-    Rule(
-        (1, 2, 4),
-        "N",
-        "the whole brow is raised against the pull down: straight, knitted, a wavy forehead",
-    ),
-    Rule((5, 7), "N", "the upper lid is lifted while the lids tighten: a glare"),
-    Rule((5, 43), "X", "a lid cannot be raised and closed: keep one of them"),
-    Rule(
-        (4, 5), "M", "the lowered brow presses on the raised lid, which shows less", unless=(1, 2)
-    ),
-    Rule((5, 6), "M", "a strong cheek raise narrows the eye and hides the raised lid"),
-    Rule((6, 7), "M", "two parts of one muscle: the cheek raise hides most of the lid tightening"),
-    Rule((1, 9), "M", "the nose wrinkle drags the brow down"),
-    Rule((2, 9), "M", "the nose wrinkle drags the brow down"),
-    Rule((9, 10), "M", "both lift the upper lip: the nose wrinkle hides the lip raise"),
-    Rule(
-        (10, 15), "N", "the middle of the lip goes up, its corners down: a square, sneering mouth"
-    ),
-    Rule((10, 17), "N", "the upper lip is lifted and the lower lip follows from below"),
-    Rule(
-        (10, 15, 17),
-        "N",
-        "the lip is lifted, its corners go down, the chin pushes up: a square, sneering mouth",
-    ),
-    Rule((10, 16), "N", "the lips are drawn apart and show the teeth"),
-    Rule(
-        (12, 15),
-        "N",
-        "the corners are pulled up and down at once: nearly level, stretched, with folds outside",
-    ),
-    Rule(
-        (12, 17), "N", "the chin pushes up under a stretched mouth: a pressed, straightened smile"
-    ),
-    Rule(
-        (12, 15, 17), "N", "a smile held down at the corners and from below: pressed and straight"
-    ),
-    Rule((6, 12, 15), "N", "the cheeks smile, the corners do not"),
-    Rule((6, 12, 15, 17), "N", "the cheeks smile, corners and chin hold the mouth back"),
-    Rule((12, 20), "M", "both lengthen the mouth: the smile hides the stretch"),
-    Rule((12, 23), "N", "a smile against tightened lips: it looks controlled"),
-    Rule((12, 24), "N", "a smile against pressed lips: it looks controlled"),
-    Rule((12, 14), "M", "both act at the lip corner: the dimpler only sharpens it"),
-    Rule((15, 17), "N", "corners down and chin up: an inverted U with the lower lip pushed out"),
-    Rule((15, 20), "N", "the corners go down and sideways at once"),
-    Rule((16, 17), "X", "the lower lip cannot be pulled down and pushed up: keep one of them"),
-    Rule((14, 23), "N", "corners and lips tighten together: the mouth shrinks"),
-    Rule((18, 20), "X", "the mouth cannot grow narrow and long: keep one of them"),
-    Rule((12, 18), "X", "the mouth cannot grow narrow and long: keep one of them"),
-    Rule((22, 28), "X", "the lips cannot turn out and in: keep one of them"),
-    Rule((23, 24), "M", "one muscle: pressing and tightening are hard to tell apart"),
-    Rule((24, 25), "X", "the lips cannot be pressed together and parted: keep one of them"),
-    Rule((24, 26), "X", "the lips cannot be pressed together over a dropped jaw: keep one of them"),
-    Rule((24, 27), "X", "the lips cannot be pressed together in an open mouth: keep one of them"),
-    Rule((25, 28), "X", "lips that are sucked in leave no gap: keep one of them"),
-    Rule((26, 27), "X", "the mouth stretch takes the place of the jaw drop: keep one of them"),
-    Rule((17, 25), "M", "parted lips leave little for the raised chin to show"),
-    Rule((17, 26), "M", "a dropped jaw leaves little for the raised chin to show"),
-    Rule((17, 27), "M", "an open jaw leaves little for the raised chin to show"),
+KINDS: dict[Kind, str] = _TABLES["kinds"]
+CONFLICTS = tuple(
+    Rule(tuple(r["units"]), r["kind"], r["reason"], tuple(r.get("unless", ())))
+    for r in _TABLES["rules"]
 )
 
 
@@ -133,27 +68,20 @@ def describe_conflicts(vector: AUVector) -> list[str]:
 
 
 def _check_face(vector: AUVector, face: int) -> list[Conflict]:
-    left, right = (
-        {
-            number
-            for number, value in zip(vector.units, side[face].tolist(), strict=True)
-            if value > 0
-        }
+    active = [
+        {n for n, value in zip(vector.units, side[face].tolist(), strict=True) if value > 0}
         for side in vector.sides()
-    )
+    ]
     found = []
     for rule in CONFLICTS:
-        sides = [
-            name for name, active in (("left", left), ("right", right)) if _applies(rule, active)
-        ]
-        if sides:
-            side = "both" if len(sides) == 2 else sides[0]
+        left, right = (
+            units.issuperset(rule.units) and not (rule.unless and units.issuperset(rule.unless))
+            for units in active
+        )
+        if left or right:
+            side = "both" if left and right else "left" if left else "right"
             found.append(Conflict(rule.units, rule.kind, rule.reason, side, face))
     return [conflict for conflict in found if not any(_inside(conflict, other) for other in found)]
-
-
-def _applies(rule: Rule, active: set[int]) -> bool:
-    return active.issuperset(rule.units) and not (rule.unless and active.issuperset(rule.unless))
 
 
 def _inside(conflict: Conflict, other: Conflict) -> bool:

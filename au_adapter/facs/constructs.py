@@ -1,4 +1,4 @@
-"""The pieces that a face is described in, single AUs and combinations, and how its AUs share them.
+"""The pieces of a face's description, single AUs and combinations, and which of them a face takes.
 
 VQ-AUFace (arXiv 2603.18588) writes 12 Action Units (AUs) and 26 combinations of them, each with a
 text of its own: a combination looks different from the sum of its parts. `texts.json` holds our
@@ -43,17 +43,11 @@ class Construct:
 @cache
 def constructs() -> tuple[Construct, ...]:
     """All constructs of `texts.json`: single AUs, then combinations, those of the paper first."""
-    return tuple(
-        Construct(
-            tuple(map(int, entry["aus"].split("+"))),
-            entry["origin"],
-            tuple(entry["wordings"]),
-            entry["one_side"],
-            entry["short"],
-            entry["short_one_side"],
-        )
-        for entry in json.loads(TEXTS.read_text(encoding="utf-8"))["texts"]
-    )
+    entries = json.loads(TEXTS.read_text(encoding="utf-8"))["texts"]
+    units = [tuple(map(int, entry.pop("aus").split("+"))) for entry in entries]
+    wordings = [tuple(entry.pop("wordings")) for entry in entries]
+    rows = zip(entries, units, wordings, strict=True)
+    return tuple(Construct(units=u, wordings=w, **entry) for entry, u, w in rows)
 
 
 def allocate(units: Iterable[int], policy: str = "paper") -> list[Construct]:
@@ -69,22 +63,13 @@ def allocate(units: Iterable[int], policy: str = "paper") -> list[Construct]:
         raise ValueError(f"there is no policy {policy!r}; expected one of {', '.join(POLICIES)}")
     wanted = set(units)
     free = set(wanted)  # not yet in a combination that uses its AUs up
+    combinations = [entry for entry in constructs() if len(entry.units) > 1]
+    singles = {entry.units[0]: entry for entry in constructs() if len(entry.units) == 1}
     found = []
-    for entry in _combinations():
+    for entry in sorted(combinations, key=lambda entry: -len(entry.units)):
         if free.issuperset(entry.units):
             found.append(entry)
             if policy == "strict" or len(entry.units) > 2:
                 free.difference_update(entry.units)
     described = {number for entry in found for number in entry.units}
-    return found + [_single(number) for number in sorted(wanted - described)]
-
-
-@cache
-def _combinations() -> tuple[Construct, ...]:
-    """Those of the most AUs first, else in the order of the table."""
-    combinations = [entry for entry in constructs() if len(entry.units) > 1]
-    return tuple(sorted(combinations, key=lambda entry: -len(entry.units)))
-
-
-def _single(number: int) -> Construct:
-    return {entry.units: entry for entry in constructs()}[(number,)]
+    return found + [singles[number] for number in sorted(wanted - described)]

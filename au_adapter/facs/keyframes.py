@@ -1,4 +1,4 @@
-"""Keyframes: expressions at frames of a clip, and how the face gets from each to the next.
+"""Keyframes: expressions at frames of a clip, with an easing from each to the next.
 
 As text, a line for each: "frame: notation [easing]".
 
@@ -17,7 +17,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from .vector import AUVector
+from .vector import AUVector, read_object
 
 SCHEMA = 1  # of `Keyframes.to_json`
 #: Share of the way from 0 to 1 -> share of the change, 0 at 0. The names are CSS's and those of
@@ -87,14 +87,9 @@ class Keyframes:
     def from_json(cls, data: str | Mapping, easing: str = "linear") -> Keyframes:
         """Read what `to_json` wrote, or {frame: notation or codes}."""
         data = _read_json(data)
-        if "keyframes" not in data:
-            return cls(tuple(_read_entry(frame, aus, easing) for frame, aus in data.items()))
-        return cls(
-            tuple(
-                _read_entry(entry["frame"], entry["aus"], entry.get("easing", easing))
-                for entry in data["keyframes"]
-            )
-        )
+        entries = data.get("keyframes", [{"frame": at, "aus": aus} for at, aus in data.items()])
+        rows = ((entry["frame"], entry["aus"], entry.get("easing", easing)) for entry in entries)
+        return cls(tuple(_read_entry(*row) for row in rows))
 
     def to_json(self) -> str:
         """All keyframes as JSON that `from_json` reads back exactly."""
@@ -156,17 +151,7 @@ def _read_entry(frame: object, aus: object, easing: str) -> Keyframe:
 
 def _read_json(data: str | Mapping) -> Mapping:
     """The object of keyframes, its outer layout checked; the faces in it are not."""
-    try:
-        data = json.loads(data) if isinstance(data, str) else data
-    except json.JSONDecodeError as error:
-        raise ValueError(f"the text of the keyframes is not JSON: {error}") from error
-    if not isinstance(data, Mapping):
-        raise ValueError(f"keyframes in JSON are an object, not {type(data).__name__}")
-    if data.get("schema", SCHEMA) != SCHEMA:
-        raise ValueError(
-            f"the keyframes have schema {data['schema']!r}, and only {SCHEMA} is known here: "
-            "read them with the version that wrote them"
-        )
+    data = read_object(data, "the keyframes", SCHEMA)
     entries = data.get("keyframes", [])
     if not isinstance(entries, list) or not all(
         isinstance(entry, Mapping) and {"frame", "aus"} <= entry.keys() for entry in entries

@@ -1,5 +1,7 @@
-"""The words that `facs.phrases` understands, from `phrases.json`, `expressions.json` and the names
-of the Action Units, and what each may be."""
+"""The vocabulary of `facs.phrases`: every phrase and what it can mean.
+
+Phrases come from `phrases.json`, `expressions.json` and the names of the AUs.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,7 @@ from .presets import PRESETS, Preset
 from .units import UNITS
 
 PHRASES = Path(__file__).with_name("phrases.json")
-# Words behind which an article belongs to one phrase: "corner of the mouth", but "lower the lip".
+# After these words an article continues the phrase: "corner of the mouth", but "lower the lip".
 _PREPOSITIONS = {*("all", "at", "between", "beside", "for", "from", "in", "of", "on", "over", "to")}
 _ENDINGS = {"ing": 3, "ed": 3, "es": 3, "s": 2}  # with the letters that must stand before them
 _IRREGULAR = {
@@ -26,14 +28,14 @@ _IRREGULAR = {
     **{"hidden": "hide", "hung": "hang", "risen": "rise", "rose": "rise", "seen": "see"},
     **{"shot": "shoot", "shown": "show", "stuck": "stick", "sunk": "sink", "sunken": "sink"},
 }
-# AUs whose names read as a part and what it does ("lips part"), or are movements: phrases.json says
-# what these words mean.
+# AUs whose names read as a part and its action ("lips part"), or are movements: phrases.json has
+# these words.
 _NAMED_BY_PARTS = (18, 19, 25, 26, 27, 28, 29, 30, 32, 34, 35, 37, 43, 45, 46)
 
 
 @dataclass(frozen=True)
 class Look:
-    """What a whole face may do: AUs in notation. `name` and `source` of an expression; a look
+    """Something a whole face can do: AUs in notation. `name` and `source` of an expression; a look
     without a name is an action. `one_sided`: means something only with a side."""
 
     notation: str
@@ -44,12 +46,12 @@ class Look:
 
 @dataclass(frozen=True)
 class Sense:
-    """What a word or phrase may be, depending on the words around it.
+    """What a word or phrase can mean, depending on the words around it.
 
-    part: a part of the face; seen: the AUs seen there. does: as an action, what it is on which
-    part: {part: notation}. rest: the action of doing nothing. degree: 1..5. beside_degree: what it
-    does to another word of degree, "boost" or "nothing". side: left, right, both, one (of them) or
-    viewer. break_: "clause", "joint" or "or". unclear, outside: why it cannot be read as AUs.
+    part: a part of the face; seen: the AUs seen there. does: as an action, its meaning by part:
+    {part: notation}. rest: the action of doing nothing. degree: 1..5. beside_degree: its effect on
+    another word of degree, "boost" or "nothing". side: left, right, both, one (of them) or viewer.
+    break_: "clause", "joint" or "or". unclear, outside: why it cannot be read as AUs.
     """
 
     part: str = ""
@@ -68,18 +70,16 @@ class Sense:
     filler: bool = False
 
     def joined(self, other: Sense) -> Sense:
-        """Both, where a word may be either; of two of a kind, this one's."""
-        changes: dict[str, Any] = {
-            f.name: getattr(self, f.name) or getattr(other, f.name) for f in fields(self)
-        }
+        """Both meanings of a word; where they compete, this one's."""
+        changes = {f.name: getattr(self, f.name) or getattr(other, f.name) for f in fields(self)}
         return replace(self, **{**changes, "does": {**other.does, **self.does}})
 
 
 class Lexicon:
-    """Phrases of one word or more and what they may be.
+    """Phrases of one or more words and their meanings.
 
-    Expressions are found as they are written, all else without endings: "surprised" and "surprise"
-    are two expressions, "raised" and "raises" one action.
+    Names of expressions match exactly, all others without endings: "surprised" and "surprise" are
+    two expressions, "raised" and "raises" one action.
     """
 
     def __init__(self, presets: Iterable[Preset]) -> None:
@@ -92,7 +92,7 @@ class Lexicon:
         }
         self._exact: dict[tuple[str, ...], Sense] = {}
         self._stems: dict[tuple[str, ...], Sense] = {}
-        self._known: set[str] = set()
+        self.known: set[str] = set()  # all single words, for suggestions
         self._joined: set[tuple[str, str]] = set()  # neighbours in the names of expressions
         for phrase, sense in _senses(data):
             self._add(phrase, sense)
@@ -100,11 +100,11 @@ class Lexicon:
         self._longest = max(map(len, [*self._exact, *self._stems]))
 
     def without_articles(self, words: Iterable[str]) -> list[str]:
-        """Words less those that never matter here: the, his, are, ..."""
+        """The words without articles and the like: the, his, are, ..."""
         return [word for word in words if word not in self._articles]
 
     def runs(self, words: Iterable[str]) -> list[list[str]]:
-        """Words without articles, parted where an article means that a new phrase begins."""
+        """Words without articles, split where an article begins a new phrase."""
         runs: list[list[str]] = [[]]
         article = False
         for word in words:
@@ -119,8 +119,8 @@ class Lexicon:
         return runs
 
     def find(self, words: Sequence[str], start: int) -> tuple[int, Sense | None]:
-        """The longest phrase that begins at `start`: its number of words, and what it may be; 1 and
-        None for a word that is not known."""
+        """The longest phrase that begins at `start`: its number of words and its meaning; 1 and
+        None for an unknown word."""
         for length in range(min(self._longest, len(words) - start), 0, -1):
             key = tuple(words[start : start + length])
             exact, stems = self._exact.get(key), self._stems.get(tuple(map(stem, key)))
@@ -130,36 +130,33 @@ class Lexicon:
                 return length, exact or stems
         return 1, None
 
-    def known_words(self) -> list[str]:
-        """All single words, for suggestions."""
-        return sorted(self._known)
-
     def _add(self, phrase: str, sense: Sense) -> None:
         words = self.without_articles(phrase.split()) or phrase.split()
         key = tuple(map(stem, words))
         self._stems[key] = self._stems.get(key, Sense()).joined(sense)
-        self._known.update(words)
+        self.known.update(words)
 
     def _add_presets(self, presets: Iterable[Preset]) -> None:
         owner: dict[tuple[str, ...], str] = {}
         for entry in presets:
             for phrase in dict.fromkeys((entry.name, *entry.words)):
-                words = _words(phrase)
+                words = phrase.lower().replace("'", "").replace("-", " ").split()
                 key = tuple(self.without_articles(words))
                 self._joined.update(zip(key, key[1:], strict=False))
                 if not key:
                     raise ValueError(f"'{phrase}' of '{entry.name}' has no word in it")
-                taken = self._stems.get(tuple(map(stem, key)), Sense())
-                if key in owner or _means_something(taken):
+                s = self._stems.get(tuple(map(stem, key)), Sense())
+                # A meaning that does not depend on a part of the face beside it.
+                taken = s.part or s.look or s.degree or s.side or s.negates or s.break_
+                if key in owner or taken:
                     raise ValueError(
                         f"'{phrase}' of '{entry.name}' already means "
                         f"{owner.get(key, 'something else')}: a name or word means one thing; "
                         "choose another"
                     )
                 owner[key] = entry.name
-                look = Look(entry.full, entry.name, entry.source)
-                self._exact[key] = Sense(look=look)
-                self._known.update(key)
+                self._exact[key] = Sense(look=Look(entry.full, entry.name, entry.source))
+                self.known.update(key)
 
 
 @cache
@@ -171,7 +168,7 @@ def shipped_lexicon() -> Lexicon:
 def stem(word: str) -> str:
     """A word without the endings of verbs and plurals: raises, raised and raising are "rais".
 
-    Not a word of English any more, and good only for comparing with other stems.
+    Good only for comparison with other stems.
     """
     word = _IRREGULAR.get(word, word)
     for ending, least in _ENDINGS.items():
@@ -183,19 +180,8 @@ def stem(word: str) -> str:
     return word[:-1] if len(word) > 3 and word[-1] == word[-2] else word
 
 
-def _means_something(sense: Sense) -> bool:
-    """Whether a phrase has a meaning that does not depend on a part of the face beside it."""
-    return bool(
-        sense.part or sense.look or sense.degree or sense.side or sense.negates or sense.break_
-    )
-
-
-def _words(phrase: str) -> list[str]:
-    return phrase.lower().replace("'", "").replace("-", " ").split()
-
-
 def _senses(data: Mapping[str, Any]) -> Iterable[tuple[str, Sense]]:
-    """Every phrase of `phrases.json`, and the names of the AUs, with what it may be."""
+    """Every phrase of `phrases.json` and every name of an AU, with its meaning."""
     for name, part in data["parts"].items():
         place = Sense(part=name, seen=tuple(part["units"]))
         yield from ((phrase, place) for phrase in part["words"])
@@ -215,9 +201,9 @@ def _senses(data: Mapping[str, Any]) -> Iterable[tuple[str, Sense]]:
     yield from ((phrase, Sense(unclear=why)) for phrase, why in data["ambiguous"].items())
     for what, phrases in data["outside"].items():
         yield from ((phrase, Sense(outside=what)) for phrase in phrases)
-    yield from ((phrase, Sense(beside_degree="boost")) for phrase in data["boosters"])
-    yield from ((phrase, Sense(beside_degree="nothing")) for phrase in data["softeners"])
     kinds = {
+        "boosters": Sense(beside_degree="boost"),
+        "softeners": Sense(beside_degree="nothing"),
         "rest": Sense(rest=True),
         "neutral": Sense(neutral=True),
         "not": Sense(negates=True),

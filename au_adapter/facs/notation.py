@@ -60,7 +60,9 @@ def format_notation(values: Mapping[str | int, float]) -> str:
         if not np.isfinite(value):
             raise ValueError(f"The intensity of AU{code} is {value}; it must be a finite number")
         if value:
-            parts.append(code + _suffix(float(value)))
+            letter = next((name for name, grade in LETTERS.items() if value == grade), None)
+            decimal = np.format_float_positional(float(value), trim="-")
+            parts.append(code + (letter or f":{decimal}"))
     return "+".join(parts)
 
 
@@ -142,18 +144,8 @@ def _refuse_overlap(code: str, found: Mapping[str, float], item: str) -> None:
     """One side of an action and the whole of it, or the same twice, contradict each other."""
     number = code.lstrip("LRTB")
     for other in found:
-        if other.lstrip("LRTB") == number and _overlap(code[0], other[0]):
+        apart = {code[0], other[0]} in ({"L", "R"}, {"T", "B"})
+        if other.lstrip("LRTB") == number and not apart:
             raise ValueError(
                 f"'{item}': AU{number} is given twice ({other}, {code}); keep one, or write L and R"
             )
-
-
-def _overlap(first: str, second: str) -> bool:
-    return {first, second} not in ({"L", "R"}, {"T", "B"})
-
-
-def _suffix(value: float) -> str:
-    for letter, grade in LETTERS.items():
-        if value == grade:
-            return letter
-    return ":" + np.format_float_positional(value, trim="-")

@@ -1,9 +1,9 @@
-"""Plain phrases about a face cut into statements: which part does what, how much, on which side.
+"""Parses English about a face into statements: which part does what, how much, on which side.
 
-A text is clauses, parted by commas and words such as "but"; a clause is chunks, joined by "and" and
-"with". In a chunk, actions find their part ("brows raised", "raised brows") and words of degree,
-side and negation find what they belong to. What is missing is taken from next door: "eyes and mouth
-wide open", "left brow raised, right lowered", "raised, knitted brows".
+Commas and words such as "but" separate clauses; "and" and "with" join the chunks of a clause. In a
+chunk, each action finds its part ("brows raised", "raised brows"), and each word of degree, side or
+negation finds what it modifies. A statement borrows what it lacks from its neighbours: "eyes and
+mouth wide open", "left brow raised, right lowered", "raised, knitted brows".
 """
 
 from __future__ import annotations
@@ -16,36 +16,36 @@ from .lexicon import Lexicon, Look, Sense
 from .notation import LETTERS
 from .text_tokens import CLAUSE_MARKS, JOINT_MARKS, Token, tokenize
 
-# Adverbs that follow what they belong to, as words in -ly do: "brows raised a bit".
+# Adverbs that follow what they modify, as words in -ly do: "brows raised a bit".
 _TRAILING = re.compile(r".*ly|.*bit|.*little|.*tad|.*lot|.*possible|.*maximum|.*max|.*way|somewhat")
 _UNKNOWN = Sense()
 
 
 @dataclass
 class Item:
-    """A phrase of the text, its place, and what it may be; `number` where it is one, 0..5."""
+    """A phrase of the text, its place and its meaning; `number`, 0..5, if it is one."""
 
     place: int
     words: str
     sense: Sense
     number: float | None = None
-    role: str = ""  # part, action, look, degree, side or not; "" for what plays none
+    role: str = ""  # part, action, look, degree, side or not; "" for none
 
 
 @dataclass
 class Statement:
-    """One thing that a face does, or does not do, with the phrases that say so."""
+    """One thing that a face does or does not do, with the phrases that say so."""
 
     items: list[Item] = field(default_factory=list)
-    borrowed: list[Item] = field(default_factory=list)  # parts or actions of a statement next door
+    borrowed: list[Item] = field(default_factory=list)  # parts or actions of its neighbours
 
     def of(self, role: str) -> list[Item]:
-        """Its phrases of a role, borrowed ones included."""
+        """Its phrases of a role, including borrowed ones."""
         return [item for item in (*self.borrowed, *self.items) if item.role == role]
 
     @property
     def parts(self) -> list[str]:
-        """Names of the parts of the face that it is about."""
+        """The parts of the face that it names."""
         return [item.sense.part for item in self.of("part")]
 
     @property
@@ -55,12 +55,12 @@ class Statement:
 
     @property
     def negated(self) -> bool:
-        """Whether it says what is not there: an odd number of words such as "no"."""
+        """Whether it denies something: it has an odd number of words such as "no"."""
         return len(self.of("not")) % 2 == 1
 
     @property
     def excepts(self) -> bool:
-        """Whether it takes something out of what was said: "brows up, but not the inner ends"."""
+        """Whether it is an exception to another statement: "brows up, but not the inner ends"."""
         return self.negated and any(i.role in ("action", "look") for i in self.borrowed)
 
     @property
@@ -72,7 +72,7 @@ class Statement:
 
 @dataclass(frozen=True)
 class ParsedText:
-    """The statements of a text, and the phrases in it that are none: unknown, or not about AUs."""
+    """The statements of a text, and its phrases that are unknown or not about AUs."""
 
     statements: list[Statement]
     unknown: list[str]
@@ -80,7 +80,7 @@ class ParsedText:
 
 
 def read_phrases(text: str, lexicon: Lexicon) -> ParsedText:
-    """Cut a text into statements. ValueError for what can be meant in two ways."""
+    """Parse a text into statements. ValueError for an ambiguous phrase."""
     parsed = ParsedText([], [], [])
     place = 0
     for clause in _clauses(tokenize(text)):
@@ -180,9 +180,9 @@ def _read_clause(items: list[Item], statements: list[Statement]) -> None:
 
 
 def _join_places(statements: list[Statement], first: int) -> None:
-    """A part without an action says where the look before it is seen: "winking with the left eye".
+    """A part without an action tells where the look before it shows: "winking with the left eye".
 
-    Not where the next statement has one to lend: "smiling, with eyes and mouth wide open".
+    Unless the next statement has an action for it: "smiling, with eyes and mouth wide open".
     """
     for place in statements[first + 1 :]:
         index = statements.index(place)
@@ -201,7 +201,7 @@ def _read_chunk(
     chunk: list[Item], carried: list[str], statements: list[Statement], joined: bool
 ) -> None:
     """Add the statements of a chunk. carried: parts of the face named before it. joined: whether it
-    stands behind "and" or "with"."""
+    follows "and" or "with"."""
     own = [item.sense.part for item in chunk if item.sense.part]
     for item in chunk:
         item.role = _role(item, own, carried, chunk)
@@ -227,8 +227,8 @@ def _read_chunk(
 
 
 def _role(item: Item, own: Sequence[str], carried: Sequence[str], chunk: Sequence[Item]) -> str:
-    """What a phrase is here. A part of the face beside it makes it an action; a part that was named
-    before does so only where it can be nothing else ("eyes closed, smiling")."""
+    """The role of a phrase in its chunk. A part of the face beside it makes it an action; a part
+    named earlier does so only if it can be nothing else ("eyes closed, smiling")."""
     sense = item.sense
     acts = any(part in sense.does for part in own) or (sense.rest and own)
     if not own and not sense.look and not sense.neutral and sense.degree is None:
@@ -255,7 +255,7 @@ def _has_action(part: str, chunk: Sequence[Item]) -> bool:
 
 
 def _begins(core: Item, current: Statement, following: Sequence[str]) -> bool:
-    """Whether a part, an action or a look begins a new statement behind the current one."""
+    """Whether a part, an action or a look begins a new statement."""
     role = core.role
     parts, actions, looks = (current.of(r) for r in ("part", "action", "look"))
     ends = not following or following[0] != "action"  # what follows is not this part's action
@@ -280,7 +280,7 @@ def _leads(statement: Statement, role: str) -> bool:
 
 
 def _core_of(item: Item, cores: Sequence[Item], owner: dict[int, Statement]) -> Item:
-    """The part, action or look that a word of degree, side or negation belongs to."""
+    """The part, action or look that a word of degree, side or negation modifies."""
     before = [core for core in cores if core.place < item.place]
     after = [core for core in cores if core.place > item.place]
     if not before or not after:
@@ -295,9 +295,9 @@ def _core_of(item: Item, cores: Sequence[Item], owner: dict[int, Statement]) -> 
 
 
 def _modify(modifiers: list[Item], statements: list[Statement], joined: bool) -> None:
-    """A clause of modifiers alone belongs to what was said before: "brows raised, slightly".
+    """A clause of modifiers alone modifies the statement before it: "brows raised, slightly".
 
-    First of all, or behind a joint, it goes with what follows: "with a gentle, closed smile".
+    At the beginning, or after a joint, it modifies the next: "with a gentle, closed smile".
     """
     if not modifiers:
         return
@@ -321,7 +321,7 @@ def _modify(modifiers: list[Item], statements: list[Statement], joined: bool) ->
 
 
 def _lend(statements: list[Statement]) -> None:
-    """Give parts without an action the next action, and actions without a part the part nearby."""
+    """Give parts without an action the next action, actions without a part the nearest part."""
     for index, one in enumerate(statements):
         if one.of("look"):
             continue
@@ -338,7 +338,7 @@ def _lend(statements: list[Statement]) -> None:
 
 
 def _can(parts: Sequence[str], statement: Statement) -> bool:
-    """Whether what a statement says can be done by one of the parts."""
+    """Whether one of the parts can do what a statement says."""
     return all(
         item.sense.rest or any(part in item.sense.does for part in parts)
         for item in statement.of("action")
@@ -346,7 +346,7 @@ def _can(parts: Sequence[str], statement: Statement) -> bool:
 
 
 def _borrow_parts(one: Statement, earlier: Sequence[Statement], later: Sequence[Statement]) -> None:
-    """Of the nearest statements with a part, the earlier one's if it can do such a thing."""
+    """The part of the nearest statement that can do this, an earlier one before a later one."""
     for nearby in (reversed(earlier), later):
         other = next((s for s in nearby if s.of("part")), Statement())
         if other.parts and _can(other.parts, one):

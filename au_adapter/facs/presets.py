@@ -17,6 +17,17 @@ from .vector import AUVector
 
 EXPRESSIONS = Path(__file__).with_name("expressions.json")
 KEYS = ("aus", "set_a", "set_b", "source", "note", "variants", "words")
+#: The sources name some looks twice: the other name -> the one that `looks` lists.
+SAME_LOOK = {
+    **{"happy": "happiness", "sad": "sadness", "surprised": "surprise"},
+    **{"fearful": "fear", "angry": "anger", "disgusted": "disgust"},
+}
+GROUPS = ("Emotions", "Looks", "Mixed emotions")
+# The group of the expressions of a source; those of others are looks.
+_GROUP_OF = {
+    "EMFACS, quick list": "Emotions",
+    "Du, Tao & Martinez, PNAS 2014": "Mixed emotions",
+}
 
 
 @dataclass(frozen=True)
@@ -32,6 +43,11 @@ class Preset:
     note: str = ""
     variants: tuple[int, ...] = ()
     words: tuple[str, ...] = ()
+
+    @property
+    def group(self) -> str:
+        """One of GROUPS, by its source."""
+        return _GROUP_OF.get(self.source, "Looks")
 
     def vector(self, form: str = "full") -> AUVector:
         """The recipe as one face. `form`: "full", "set_a" or "set_b"; ValueError where it cannot be
@@ -82,16 +98,21 @@ def _read_entry(name: str, entry: Mapping) -> Preset:
         AUVector.parse(entry["aus"])
     except ValueError as error:
         raise ValueError(f"'{name}': {error}") from error
-    return Preset(
-        name,
-        entry["aus"],
-        entry.get("set_a"),
-        entry.get("set_b"),
-        entry.get("source", "yours"),
-        entry.get("note", ""),
-        tuple(entry.get("variants", ())),
-        tuple(words),
-    )
+    texts = {key: entry.get(key) for key in ("set_a", "set_b")}
+    about = {"source": entry.get("source", "yours"), "note": entry.get("note", "")}
+    variants = tuple(entry.get("variants", ()))
+    return Preset(name, entry["aus"], **texts, **about, variants=variants, words=tuple(words))
 
 
 PRESETS: dict[str, Preset] = read_presets(EXPRESSIONS)
+
+
+def looks() -> list[tuple[Preset, tuple[str, ...]]]:
+    """The recipes as a list that people choose from: each look once, with its other names, group by
+    group."""
+    found = [
+        (entry, tuple(other for other, same in SAME_LOOK.items() if same == name))
+        for name, entry in PRESETS.items()
+        if name not in SAME_LOOK
+    ]
+    return sorted(found, key=lambda look: GROUPS.index(look[0].group))

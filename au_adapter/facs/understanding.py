@@ -1,9 +1,9 @@
-"""Words to Action Units: "slightly doubtful, lips parted, left brow raised" as an AUVector, with an
-account of how each word was understood.
+"""English to Action Units: "slightly doubtful, lips parted, left brow raised" as an AUVector, with
+an account of how each word was understood.
 
-Expressions by name give what their recipe says; what is said about a part of the face goes before
-it, and what is said not to be there goes before both. What could be meant in two ways is refused,
-and so is a word that is not known: a wrong face in silence would be worse.
+The name of an expression gives the AUs of its recipe. A statement about a part of the face
+overrides the recipe, and a negation overrides both. Ambiguous phrases and unknown words are errors,
+because a wrong face would go unnoticed.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from .conflicts import describe_conflicts
+from .face_text import read_sentence
 from .lexicon import Lexicon, Look, shipped_lexicon
 from .notation import DEFAULT_INTENSITY, format_notation, parse_notation, split_code
 from .phrases import ParsedText, Statement, read_phrases
 from .presets import PRESETS, Preset
-from .text_lookup import read_sentence
 from .vector import AUVector
 
 MAXIMUM = 5.0
@@ -37,15 +37,15 @@ class Understanding:
 
 
 @dataclass
-class _Face:
-    """What statements add up to. expressions and actions: intensities; absent: said to be at 0."""
+class _Statements:
+    """The sum of the statements. expressions, actions: intensities. absent: AUs denied."""
 
     expressions: _Halves = field(default_factory=dict)
     actions: _Halves = field(default_factory=dict)
     absent: dict[tuple[str, int], str] = field(default_factory=dict)  # with the words that say so
 
     def halves(self) -> _Halves:
-        """What remains; ValueError where one AU is asked for and ruled out."""
+        """The result; ValueError where an AU is both asked for and ruled out."""
         for half, words in self.absent.items():
             if half in self.actions:
                 raise ValueError(f"AU{half[1]} is asked for, and ruled out by '{words}': drop one")
@@ -66,7 +66,7 @@ def understand(text: str, presets: Mapping[str, Preset] | None = None) -> Unders
         vector = AUVector.parse(text)
         return Understanding(vector, (f"FACS notation: {vector.notation() or 'neutral'}",))
     lexicon = Lexicon([*PRESETS.values(), *presets.values()]) if presets else shipped_lexicon()
-    face, lines = _Face(), []
+    face, lines = _Statements(), []
     for piece, codes in _pieces(text):
         if codes is None:
             lines += _add_phrases(piece, lexicon, face)
@@ -84,21 +84,18 @@ def is_notation(text: str) -> bool:
 
 
 def _pieces(text: str) -> list[tuple[str, dict[str, float] | None]]:
-    """Sentences and entries of our own texts with their codes, and what lies between, with None."""
+    """The text in pieces: sentences and entries that `face_text` wrote, with their codes; all else
+    with None."""
     pieces: list[tuple[str, dict[str, float] | None]] = []
     for sentence in re.split(r"(?<=\.)\s+|\n", text):
         codes = read_sentence(sentence)
-        entries = [(sentence, codes)] if codes is not None else _entries(sentence)
-        for piece, found in entries:
+        parts = [sentence] if codes is not None else re.split(r",\s+", sentence)
+        for piece, found in ((part, read_sentence(part)) for part in parts):
             if found is None and pieces and pieces[-1][1] is None:
                 pieces[-1] = (f"{pieces[-1][0]}, {piece}", None)
             elif piece.strip():
                 pieces.append((piece.strip(), found))
     return pieces
-
-
-def _entries(sentence: str) -> list[tuple[str, dict[str, float] | None]]:
-    return [(entry, read_sentence(entry)) for entry in re.split(r",\s+", sentence)]
 
 
 def _add_codes(codes: Mapping[str, float], words: str, halves: _Halves) -> None:
@@ -110,7 +107,7 @@ def _add_codes(codes: Mapping[str, float], words: str, halves: _Halves) -> None:
             )
 
 
-def _add_phrases(text: str, lexicon: Lexicon, face: _Face) -> list[str]:
+def _add_phrases(text: str, lexicon: Lexicon, face: _Statements) -> list[str]:
     parsed = read_phrases(text, lexicon)
     _refuse_unknown(text, parsed, lexicon)
     for statement in parsed.statements:
@@ -134,7 +131,7 @@ def _refuse_unknown(text: str, parsed: ParsedText, lexicon: Lexicon) -> None:
         for words, what in dict.fromkeys(parsed.outside)
     ]
     for word in dict.fromkeys(parsed.unknown):
-        near = difflib.get_close_matches(word, lexicon.known_words(), 2, 0.75)
+        near = difflib.get_close_matches(word, sorted(lexicon.known), 2, 0.75)
         hint = f" (did you mean {' or '.join(near)}?)" if near else ""
         complaints.append(f"'{word}' is not known{hint}")
     if parsed.unknown:
@@ -143,8 +140,8 @@ def _refuse_unknown(text: str, parsed: ParsedText, lexicon: Lexicon) -> None:
         raise ValueError("; ".join(complaints))
 
 
-def _add_statement(statement: Statement, lexicon: Lexicon, face: _Face) -> str:
-    """Add a statement to a face; what it was understood as, in a line."""
+def _add_statement(statement: Statement, lexicon: Lexicon, face: _Statements) -> str:
+    """Add a statement to a face, and return one line on how it was understood."""
     factor, side = _factor(statement), _side(statement)
     found: _Halves = {}
     for codes in _meanings(statement, lexicon):
@@ -171,7 +168,7 @@ def _add_statement(statement: Statement, lexicon: Lexicon, face: _Face) -> str:
 
 
 def _account(found: _Halves) -> str:
-    """Notation of what is there, and AUs that are not."""
+    """The AUs that are there in notation, and those that are not."""
     there = format_notation(_codes({half: value for half, value in found.items() if value}))
     none = ", ".join(f"no AU{code}" for code in _codes(found) if not _codes(found)[code])
     return ", ".join(filter(None, (there, none))) or "neutral"
@@ -241,7 +238,7 @@ def _meanings(statement: Statement, lexicon: Lexicon) -> list[dict[str, float]]:
 
 
 def _look(look: Look | None, statement: Statement, lexicon: Lexicon) -> dict[str, float]:
-    """A look, of an expression on parts of the face ("angry brows") only what is seen there."""
+    """The AUs of a look; on a part of the face ("angry brows"), only those seen there."""
     if look is None:
         return {}
     codes = parse_notation(look.notation)
@@ -258,20 +255,14 @@ def _look(look: Look | None, statement: Statement, lexicon: Lexicon) -> dict[str
 
 
 def _on_side(codes: Mapping[str, float], side: str) -> dict[str, float]:
-    """Codes on one side alone. Codes that have sides keep theirs, or change them, so that the first
-    is on that side."""
+    """Codes on one side alone. Codes with sides are swapped if the first is on the other side."""
     own = next((code[0] for code in codes if code[0] in _SIDES), "")
-    if not side or not own:
-        return (
-            {side + code.lstrip("LR"): value for code, value in codes.items()}
-            if side
-            else {**codes}
-        )
-    other = {"L": "R", "R": "L"}
-    return {
-        (other[code[0]] if own != side and code[0] in other else code[0]) + code[1:]: value
-        for code, value in codes.items()
-    }
+    if not side or own == side:
+        return {**codes}
+    if not own:
+        return {side + code: value for code, value in codes.items()}
+    swapped = str.maketrans("LR", "RL")
+    return {code.translate(swapped): value for code, value in codes.items()}
 
 
 def _split(codes: Mapping[str, float]) -> _Halves:
@@ -291,12 +282,6 @@ def _codes(halves: _Halves) -> dict[str, float]:
     codes = {}
     for number in dict.fromkeys(number for _, number in halves):
         left, right = (halves.get((side, number)) for side in _SIDES)
-        if left == right:
-            codes[str(number)] = left
-        else:
-            codes |= {
-                f"{side}{number}": value
-                for side, value in (("L", left), ("R", right))
-                if value is not None
-            }
+        both = {"": left} if left == right else {"L": left, "R": right}
+        codes |= {f"{side}{number}": v for side, v in both.items() if v is not None}
     return codes

@@ -95,9 +95,14 @@ class AUVector:
     @classmethod
     def from_json(cls, data: str | Mapping) -> AUVector:
         """Read what `to_json` wrote. A plain object of codes, {"12": 3}, is one face."""
-        data = _read_json(data)
+        data = read_object(data, "the AU vector", SCHEMA)
         if "units" not in data:
             return cls.from_dict(data)
+        if not (_is_list(data["units"], int) and _is_list(data.get("faces"), dict)):
+            raise ValueError(
+                'An AU vector in JSON has "units", a list of AU numbers, and "faces", a list of '
+                'objects such as {"12": 3.0, "L4": 2.0}; one of them is missing or something else'
+            )
         units = tuple(data["units"])
         faces = [cls.from_dict(face, units) for face in data["faces"]]
         vector = cls.stack(faces) if faces else cls.zeros(units, 0)
@@ -120,9 +125,8 @@ class AUVector:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, AUVector):
             return NotImplemented
-        if self.units != other.units or (self.left is None) != (other.left is None):
-            return False
-        return all(map(torch.equal, self._tensors(), other._tensors()))
+        alike = self.units == other.units and (self.left is None) == (other.left is None)
+        return alike and all(map(torch.equal, self._tensors(), other._tensors()))
 
     def __hash__(self) -> int:
         return hash((self.units, len(self)))
@@ -133,10 +137,8 @@ class AUVector:
         found: dict[str, float] = {}
         for column, number in enumerate(self.units):
             left, right = (_shortest(side[face, column]) for side in self.sides())
-            codes = (
-                {str(number): left} if left == right else {f"L{number}": left, f"R{number}": right}
-            )
-            found |= {code: value for code, value in codes.items() if value or zeros}
+            sides = {"": left} if left == right else {"L": left, "R": right}
+            found |= {f"{side}{number}": v for side, v in sides.items() if v or zeros}
         return found
 
     def notation(self, face: int = 0) -> str:
@@ -145,14 +147,8 @@ class AUVector:
 
     def to_json(self) -> str:
         """All faces as JSON that `from_json` reads back exactly."""
-        return json.dumps(
-            {
-                "schema": SCHEMA,
-                "units": list(self.units),
-                "sides": self.left is not None,
-                "faces": [self.dict(face) for face in range(len(self))],
-            }
-        )
+        about = {"schema": SCHEMA, "units": list(self.units), "sides": self.left is not None}
+        return json.dumps({**about, "faces": [self.dict(face) for face in range(len(self))]})
 
     def sides(self) -> tuple[Tensor, Tensor]:
         """Left and right, float32 [N, K] each; the same tensor twice where the sides are not
@@ -173,11 +169,8 @@ class AUVector:
         """The same faces over `units`, in that order. Units it lacks are 0; units it would lose
         must be 0 unless `strict` is off (ValueError naming them)."""
         units = tuple(units)
-        lost = [
-            number
-            for column, number in enumerate(self.units)
-            if number not in units and any(tensor[:, column].any() for tensor in self.sides())
-        ]
+        used = torch.stack(self.sides()).ne(0).any(1).any(0).tolist()
+        lost = [n for n, set_ in zip(self.units, used, strict=True) if set_ and n not in units]
         if strict and lost:
             raise ValueError(
                 f"{_list(lost)} set, but only {_list(units)} are used here: set the others to 0"
@@ -271,11 +264,8 @@ def _read_codes(values: Mapping[str | int, float]) -> dict[tuple[str, int], floa
     found: dict[tuple[str, int], float] = {}
     for key, value in values.items():
         code, rest = split_code(str(key))
-        if (
-            rest
-            or isinstance(value, bool)
-            or not isinstance(value, (int, float, np.floating, np.integer))
-        ):
+        number = isinstance(value, (int, float, np.floating, np.integer))
+        if rest or isinstance(value, bool) or not number:
             raise ValueError(
                 f'{key!r}: {value!r} is not a code and its intensity, such as "L12": 3.0'
             )
@@ -284,10 +274,8 @@ def _read_codes(values: Mapping[str | int, float]) -> dict[tuple[str, int], floa
             raise ValueError(
                 f"{code}: an AU vector has sides, but not one lip without the other; write {number}"
             )
-        contradicting = (
-            {("", number), (side, number)} if side else {(s, number) for s in ("", "L", "R")}
-        )
-        if contradicting & found.keys():
+        contradicting = ("", side) if side else ("", "L", "R")
+        if any((other, number) in found for other in contradicting):
             raise ValueError(
                 f"AU{number} is given twice; keep one, or write L{number} and R{number}"
             )
@@ -295,23 +283,18 @@ def _read_codes(values: Mapping[str | int, float]) -> dict[tuple[str, int], floa
     return found
 
 
-def _read_json(data: str | Mapping) -> Mapping:
-    """The object of an AU vector, its outer layout checked; the codes in it are not."""
+def read_object(data: str | Mapping, title: str, schema: int) -> Mapping:
+    """The object in a JSON text of this schema. ValueError, which calls it `title`, for others."""
     try:
         data = json.loads(data) if isinstance(data, str) else data
     except json.JSONDecodeError as error:
-        raise ValueError(f"The text of the AU vector is not JSON: {error}") from error
+        raise ValueError(f"The text of {title} is not JSON: {error}") from error
     if not isinstance(data, Mapping):
-        raise ValueError(f"An AU vector in JSON is an object, not {type(data).__name__}")
-    if data.get("schema", SCHEMA) != SCHEMA:
+        raise ValueError(f"The JSON of {title} must be an object, not {type(data).__name__}")
+    if (found := data.get("schema", schema)) != schema:
         raise ValueError(
-            f"The AU vector has schema {data['schema']!r}, and only {SCHEMA} is known here: "
+            f"The JSON of {title} has schema {found!r}, and only {schema} is known here: "
             "read it with the version that wrote it"
-        )
-    if "units" in data and not (_is_list(data["units"], int) and _is_list(data.get("faces"), dict)):
-        raise ValueError(
-            'An AU vector in JSON has "units", a list of AU numbers, and "faces", a list of '
-            'objects such as {"12": 3.0, "L4": 2.0}; one of them is missing or something else'
         )
     return data
 

@@ -21,25 +21,25 @@ from ..load_object import load_object
 from .method import Editor, Generator, OnStep, OpenPhoto
 
 __all__ = [
-    "EDITORS",
-    "GENERATORS",
-    "Editor",
-    "Generator",
-    "OnStep",
-    "OpenPhoto",
-    "open_editor",
+    "EDITORS", "GENERATORS", "Editor", "Generator", "OnStep", "OpenPhoto", "open_editor",
     "open_generator",
-]
+]  # fmt: skip
 
 # Name -> the function that opens it; its keyword arguments are the method's options.
 GENERATORS = {
     "au-adapter": "au_adapter.methods.adapter_generator:open_adapter",
     "words": "au_adapter.methods.words_generator:open_words",
     "base": "au_adapter.methods.base_generator:open_base",
+    "vq-auface": "au_adapter.methods.vqauface_generator:open_vqauface_generator",
+    "lora-text": "au_adapter.methods.baselines:open_lora_text",
+    "lora-au": "au_adapter.methods.baselines:open_lora_au",
+    "dreambooth": "au_adapter.methods.baselines:open_dreambooth",
 }
 EDITORS = {
     "magicface": "au_adapter.methods.magicface_editor:open_magicface",
     "au-adapter-sdedit": "au_adapter.methods.adapter_sdedit:open_sdedit",
+    "aueditnet": "au_adapter.methods.aueditnet_editor:open_aueditnet",
+    "vq-auface": "au_adapter.methods.vqauface_editor:open_vqauface",
 }
 
 

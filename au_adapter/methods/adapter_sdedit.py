@@ -109,16 +109,9 @@ class SDEditPhoto:
         first = timesteps[:1].repeat(len(aus))
         noisy = schedule.add_noise(photo * vae.config.scaling_factor, noise, first)
         prompts = [self.editor.prompt] * len(aus)
+        told = {"generators": random, "on_step": generator.on_step}
         with generator.predictor(prompts, aus, self.editor.steps_run()) as predict:
-            latents = sample(
-                predict,
-                schedule,
-                noisy,
-                timesteps,
-                generators=random,
-                on_step=generator.on_step,
-            )
-        return decode(vae, latents)
+            return decode(vae, sample(predict, schedule, noisy, timesteps, **told))
 
 
 @settings_of(AdapterGenerator)

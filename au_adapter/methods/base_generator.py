@@ -81,9 +81,9 @@ class BaseGenerator:
         drawn = []
         for rows in batches(len(seeds), self.batch):
             part = AUVector.stack([aus.face(row) for row in rows])
-            here = [prompts[row] for row in rows]
-            with self.predictor(here, part, self.steps) as predict:
-                latents = self._latents(predict, [seeds[row] for row in rows])
+            here = slice(rows.start, rows.stop)
+            with self.predictor(prompts[here], part, self.steps) as predict:
+                latents = self._latents(predict, seeds[here])
             drawn.append(decode(self.pipeline.vae, latents))
         return torch.cat(drawn)
 
@@ -95,8 +95,8 @@ class BaseGenerator:
         """Scaled latents [N, 4, h, w] of N prompts and seeds, by the base without the method."""
         parts = []
         for rows in batches(len(seeds), self.batch):
-            predict = self.guided([prompts[row] for row in rows])
-            parts.append(self._latents(predict, [seeds[row] for row in rows]))
+            here = slice(rows.start, rows.stop)
+            parts.append(self._latents(self.guided(prompts[here]), seeds[here]))
         return torch.cat(parts)
 
     @contextmanager
@@ -162,7 +162,9 @@ def open_pipeline(
     """
     where = torch.device(device) if device else default_device()
     pipeline = load_base(model or demo_folder(), tokenizer)
-    return pipeline.to(where, half_precision(where)) if half else pipeline.to(where)
+    if half:
+        return pipeline.to(where, half_precision(where))
+    return pipeline.to(where)
 
 
 def named(model: str | Path | None) -> str:

@@ -21,35 +21,20 @@ from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d
 
 from ..bases import family_of
-from ..bases.checkpoint_layout import SCHEDULER
 from ..bundled import MAGICFACE, magicface_folder
-from ..faces import (
-    FACE_LANDMARKER,
-    PERSON_SEGMENTER,
-    FaceLandmarker,
-    FaceParser,
-    PersonSegmenter,
-    locate,
-)
+from ..faces import FACE_LANDMARKER, PERSON_SEGMENTER, FaceLandmarker, FaceParser, PersonSegmenter
 from ..faces.choose import choose_face
 from ..faces.jaw_background import RULES, prepare_faces
+from ..faces.locate import locate
 from ..faces.squares import FaceCrop, paste_square
 from ..facs import AUVector
 from ..models import magicface
+from ..models.attention_maps import AttentionMaps, watched
+from ..models.noise_schedule import NOISE_SCHEDULE
 from ..weights.magicface_files import find_unets, load_magicface, magicface_hash
-from .base_generator import batches, named, open_pipeline
+from .base_generator import named, open_pipeline
 from .method import OnStep, settings_of
-from .sampling import (
-    Held,
-    Predict,
-    decode,
-    encode,
-    encode_prompts,
-    latents_of,
-    noise_like,
-    sample,
-    seeded,
-)
+from .sampling import Held, decode, encode, encode_prompts, latents_of, noise_like, sample, seeded
 
 LEVELS = 3  # faces down to about a twentieth of the photo's longer side
 FEATHER = 4.0  # width of the soft edge, in % of the side of the square that is cut out
@@ -129,15 +114,32 @@ class MagicFacePhoto:
         itself, and every pixel outside the face's mask is the photo's. ValueError for AUs that
         MagicFace does not know, and for sides that differ."""
         changes = magicface.change_of(aus)
-        moved = changes.any(1).nonzero().flatten().tolist()
         pictures = [self.photo[0]] * len(changes)
-        for rows in batches(len(moved), self.editor.batch):
-            here = [moved[row] for row in rows]
-            for row, drawn in zip(here, self._drawn(changes[here], seed), strict=True):
-                square, mask = self.crop.squares[0], self.crop.masks[0]
-                feather = self.editor.feather / 100
-                pictures[row] = paste_square(self.photo[0], drawn, square, mask, feather)
+        place = self.crop.squares[0], self.crop.masks[0], self.editor.feather / 100
+        for rows in changes.any(1).nonzero().flatten().split(self.editor.batch):
+            drawn = self._drawn(changes[rows], seed)
+            for row, picture in zip(rows.tolist(), drawn, strict=True):
+                pictures[row] = paste_square(self.photo[0], picture, *place)
         return torch.stack(pictures)
+
+    def attention(self, aus: AUVector, seed: int = 0) -> AttentionMaps:
+        """Where the attentions look while one change of AUs is drawn, in the square around the
+        face; see `models.attention_maps`. ValueError for several changes and for none."""
+        changes = magicface.change_of(aus)
+        if len(changes) != 1 or not changes.any():
+            raise ValueError(
+                f"attention maps are of one change of AUs, found {len(changes)}, "
+                f"{int(changes.any(1).sum())} of which change something"
+            )
+        with watched(self.editor.network.unet) as maps:
+            self._drawn(changes, seed)
+        return maps
+
+    @property
+    def face(self) -> Tensor:
+        """The square around the face [S, S, 3], as the base draws it."""
+        vae = self.editor.pipeline.vae
+        return decode(vae, self.latents * vae.config.scaling_factor)[0]
 
     def _drawn(self, changes: Tensor, seed: int) -> Tensor:
         """The cut-out face [N, S, S, 3] with changes [N, 12], all from one noise."""
@@ -191,24 +193,19 @@ def edit_latents(
         identity = network.identify(photo, text) if identity is None else identity
     both = torch.cat([torch.zeros_like(changes), changes])
     text, background = (rows.expand(len(both), *rows.shape[1:]) for rows in (text, background))
-    predict = _change_guided(network, (text, identity, background, both), guidance)
+
+    def predict(latents: Tensor, timestep: Tensor) -> Tensor:
+        """MagicFace's Eq. 4: guidance by the change of AUs, and by nothing else."""
+        inputs = (torch.cat([latents, latents]), timestep, text, identity, background, both)
+        return magicface.guide_change(*network(*inputs).chunk(2), guidance)
+
     latents = noise if held is None else held.begin(schedule).expand_as(noise)
     return sample(predict, schedule, latents, schedule.timesteps, held=held, on_step=on_step)
 
 
-def _change_guided(network: nn.Module, inputs: tuple, guidance: float) -> Predict:
-    """MagicFace's Eq. 4: guidance by the change of AUs, and by nothing else."""
-
-    def predict(latents: Tensor, timestep: Tensor) -> Tensor:
-        predicted = network(torch.cat([latents, latents]), timestep, *inputs)
-        return magicface.guided(*predicted.chunk(2), guidance)
-
-    return predict
-
-
 def stable_diffusion_ddim(**settings: Any) -> DDIMScheduler:
     """DDIM on the noise schedule of Stable Diffusion."""
-    return DDIMScheduler(**{**SCHEDULER, **settings})
+    return DDIMScheduler(**{**NOISE_SCHEDULE, **settings})
 
 
 def to_the_end() -> DDIMScheduler:
@@ -243,7 +240,12 @@ def open_magicface(
     files = magicface or magicface_folder() / MAGICFACE
     pipeline = open_pipeline(model, device, half, tokenizer)
     network = load_magicface(files).to(pipeline.unet.device, pipeline.unet.dtype)
-    _check_width(network, pipeline, files)
+    ours, base = (unet.config.cross_attention_dim for unet in (network.unet, pipeline.unet))
+    if ours != base:
+        raise ValueError(
+            f"{files} reads text of width {ours} and the model encodes it to {base}: give the base "
+            "that this MagicFace was trained on (Stable Diffusion 1.5 for the published one)"
+        )
     return MagicFaceEditor(
         pipeline=pipeline,
         network=network.requires_grad_(False),
@@ -254,15 +256,6 @@ def open_magicface(
         weights=magicface_hash(find_unets(files)),
         **settings,
     )
-
-
-def _check_width(network: nn.Module, pipeline: Any, files: str | Path) -> None:
-    ours, base = (unet.config.cross_attention_dim for unet in (network.unet, pipeline.unet))
-    if ours != base:
-        raise ValueError(
-            f"{files} reads text of width {ours} and the model encodes it to {base}: give the base "
-            "that this MagicFace was trained on (Stable Diffusion 1.5 for the published one)"
-        )
 
 
 def _person(mask_rule: str, segmenter: str | Path | None) -> PersonMask | None:

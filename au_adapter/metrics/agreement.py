@@ -145,8 +145,16 @@ def per_unit(target: Tensor, measured: Tensor, units: Sequence[int | str]) -> li
     target, measured = checks.pair("per_unit", target, measured, "N K")
     if len(units) != target.shape[1]:
         raise ValueError(f"per_unit got {target.shape[1]} columns and {len(units)} AU numbers")
-    columns = zip(units, target.T, measured.T, strict=True)
-    return [_score(number, wanted, seen) for number, wanted, seen in columns]
+    scores = []
+    for unit, wanted, seen in zip(units, target.T, measured.T, strict=True):
+        difference, icc, spearman, r2 = seen - wanted, *(math.nan,) * 3
+        if wanted.unique().numel() > 1:
+            line = linearity(wanted, seen)
+            icc, spearman, r2 = icc_3_1(torch.stack([wanted, seen], 1)), line.spearman, line.r2
+        errors = (difference.square(), difference.abs(), difference)
+        means = (error.mean().item() for error in errors)
+        scores.append(UnitScore(unit, len(wanted), *means, icc, spearman, r2))
+    return scores
 
 
 def mean_score(scores: Sequence[UnitScore]) -> UnitScore:
@@ -155,15 +163,3 @@ def mean_score(scores: Sequence[UnitScore]) -> UnitScore:
     values = [[getattr(score, name) for name in names] for score in scores]
     means = torch.tensor(values, dtype=torch.float64).nanmean(0).tolist()
     return UnitScore(None, max(score.count for score in scores), *means)
-
-
-def _score(number: int | str, wanted: Tensor, seen: Tensor) -> UnitScore:
-    difference = seen - wanted
-    icc = spearman = r2 = math.nan
-    if wanted.unique().numel() > 1:
-        line = linearity(wanted, seen)
-        icc, spearman, r2 = icc_3_1(torch.stack([wanted, seen], 1)), line.spearman, line.r2
-    mse, mae, bias = (
-        value.mean().item() for value in (difference.square(), difference.abs(), difference)
-    )
-    return UnitScore(number, len(wanted), mse, mae, bias, icc, spearman, r2)

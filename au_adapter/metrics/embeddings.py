@@ -23,9 +23,8 @@ def clip_i(images: Tensor, references: Tensor, encode: Encode | None = None) -> 
 
     images, references: embeddings [N, D], or pictures [N, H, W, 3] with `encode`, which makes
     [N, D] of them. FineFace Eq. 4 names one network on both sides, so the reference is the method's
-    own picture with all AUs at 0. Against the base without the method, the same formula is called
-    `clip_i_base` in reports. The paper does not say which CLIP: name yours. Best is moderate: 1
-    means that the AUs changed nothing.
+    own picture with all AUs at 0; against the base without the method, reports call it
+    `clip_i_base`. The paper does not say which CLIP: name yours. 1 means that nothing changed.
     """
     first, second = _embedded("clip_i", images, references, encode, CLIP)
     return cosine_similarity(first, second, dim=1).float()

@@ -13,6 +13,7 @@ from . import checks
 
 Network = Callable[[Tensor, Tensor], Tensor]
 BATCH = 16
+UNREADABLE = (RuntimeError, EOFError, ValueError, LookupError, TypeError, AttributeError, OSError)
 BACKBONES = {"alex": "alexnet", "vgg": "vgg16", "squeeze": "squeezenet1_1"}
 
 
@@ -50,36 +51,29 @@ def lpips_network(backbone: str | Path, net: str = "alex") -> nn.Module:
     """
     if net not in BACKBONES:
         raise ValueError(f"LPIPS has no backbone '{net}': choose one of {', '.join(BACKBONES)}")
-    package = checks.optional("lpips_network", "lpips")
-    # A random trunk asks for no download; the line below fills it.
-    model = package.LPIPS(net=net, pnet_rand=True, verbose=False).eval().requires_grad_(False)
-    _fill(model.net, _weights(backbone, net), backbone, net)
-    return model
-
-
-def _weights(file: str | Path, net: str) -> dict[str, Tensor]:
+    if not Path(backbone).is_file():
+        raise FileNotFoundError(f"there is no file of weights {backbone}")
+    package, kind = checks.optional("lpips_network", "lpips"), BACKBONES[net]
     try:
-        found = torch.load(file, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, pickle.UnpicklingError):
-        found = None
-    if not isinstance(found, dict):
+        weights = torch.load(backbone, map_location="cpu", weights_only=True)
+    except (*UNREADABLE, pickle.UnpicklingError):
+        weights = None
+    if not isinstance(weights, dict):
         raise ValueError(
-            f"{file} is no file of weights as torchvision saves {BACKBONES[net]}: give its own .pth"
+            f"{backbone} is no file of weights as torchvision saves {kind}: give its own .pth"
         )
-    return found
-
-
-def _fill(trunk: nn.Module, weights: dict[str, Tensor], file: str | Path, net: str) -> None:
-    """Copy torchvision's "features.0.weight" to the trunk's "slice1.0.weight", all of them."""
-    ours = trunk.state_dict()
+    # A random trunk asks for no download. Its slice1.0.weight is torchvision's features.0.weight.
+    model = package.LPIPS(net=net, pnet_rand=True, verbose=False).eval().requires_grad_(False)
+    ours = model.net.state_dict()
     theirs = {name: weights.get("features." + name.partition(".")[2]) for name in ours}
     wrong = [n for n, value in ours.items() if getattr(theirs[n], "shape", None) != value.shape]
     if wrong:
         raise ValueError(
-            f"{file} does not hold torchvision's {BACKBONES[net]}, the backbone of net='{net}': "
+            f"{backbone} does not hold torchvision's {kind}, the backbone of net='{net}': "
             f"{len(wrong)} of {len(ours)} tensors are missing or of another shape"
         )
-    trunk.load_state_dict(theirs)
+    model.net.load_state_dict(theirs)
+    return model
 
 
 def _signed(images: Tensor) -> Tensor:

@@ -17,12 +17,11 @@ def background_rmse(
 
         sqrt( sum_p b_p mean_c (image - reference)^2 / sum_p b_p ),  b = 1 - max(face masks)
 
-    images, references: [N, H, W, 3]. face, reference_face: masks [N, H, W], 1 on the face of the
-    picture and of the reference; the first alone stands for both. NaN where a mask leaves no
-    background. MagicFace section IV-A masks the face area of both pictures. It does not say how the
-    mask is made, nor whether masked pixels count: counted as equal, its figure would be this one
-    times the root of the background's share. Hair, neck and clothes are background here; see
-    `person_rmse`.
+    images, references: [N, H, W, 3]. face, reference_face: masks [N, H, W], 1 on the face; the
+    first alone stands for both. NaN where a mask leaves no background. MagicFace section IV-A masks
+    the face area of both pictures. It does not say how the mask is made, nor whether masked pixels
+    count: counted as equal, its figure would be this one times the root of the background's share.
+    Hair, neck and clothes are background here; see `person_rmse`.
     """
     return _rmse_outside("background_rmse", images, references, face, reference_face)
 
@@ -30,11 +29,10 @@ def background_rmse(
 def person_rmse(
     images: Tensor, references: Tensor, person: Tensor, reference_person: Tensor | None = None
 ) -> Tensor:
-    """Root mean square difference of pixels outside the person, 0..1, float32 [N]. Lower is better.
+    """`background_rmse` with masks of the whole person, hair and clothes included.
 
-    `background_rmse` with masks [N, H, W] of the whole person, hair and clothes included. No paper
-    reports it: it is what MagicFace's released weights are told to keep, as they see the picture
-    with the whole person masked.
+    No paper reports it: it is what MagicFace's released weights are told to keep, as they see the
+    picture with the whole person masked.
     """
     return _rmse_outside("person_rmse", images, references, person, reference_person)
 

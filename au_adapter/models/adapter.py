@@ -88,7 +88,17 @@ class AUAdapterConfig:
         required = ("units", "encoder", "width", "layers")
         if missing := [name for name in required if name not in values]:
             raise ValueError(f"the adapter's config lacks {', '.join(missing)}")
-        return cls(**{**values, "units": tuple(values["units"])})
+        config = cls(**{**values, "units": tuple(values["units"])})
+        AUVector.zeros(config.units)  # other numbers are no AUs
+        whole = {name: getattr(config, name) for name in ("width", "lora_rank", "tokens")}
+        whole |= {f"channels of {layer}": count for layer, count in dict(config.layers).items()}
+        if wrong := [name for name, number in whole.items() if type(number) is not int]:
+            raise ValueError(f"{wrong[0]} is {whole[wrong[0]]!r}, expected a whole number")
+        if config.lora_alpha is not None and type(config.lora_alpha) not in (int, float):
+            raise ValueError(f"lora_alpha is {config.lora_alpha!r}, expected a number")
+        if type(config.sides) is not bool or not isinstance(config.encoder, str):
+            raise ValueError(f"sides is {config.sides!r} and encoder {config.encoder!r}")
+        return config
 
 
 class AUAdapter(nn.Module):
@@ -117,8 +127,15 @@ class AUAdapter(nn.Module):
                 f"the encoder {config.encoder} of {len(config.units)} AUs makes "
                 f"{self.encoder.tokens} tokens, the config says {config.tokens}"
             )
-        self.to_k = _projections(config, linear)
-        self.to_v = _projections(config, linear)
+        self.to_k, self.to_v = (
+            nn.ModuleDict(
+                {
+                    module_key(path): linear(config.width, channels, bias=False)
+                    for path, channels in config.layers.items()
+                }
+            )
+            for _ in "kv"
+        )
         self.lora: LoRA = {}
         self.lora_strength = 1.0
         self.calibration: Calibration | None = None
@@ -231,7 +248,6 @@ class AUAdapter(nn.Module):
 
 def attend(query: Tensor, key: Tensor, value: Tensor, heads: int) -> Tensor:
     """softmax(q k^T / sqrt(d)) v, [N, L, C], of query [N, L, C], key and value [N or 1, T, C]."""
-
     rows = (x.expand(len(query), -1, -1) for x in (query.to(key), key, value))
     out = scaled_dot_product_attention(*(split_heads(x, heads) for x in rows))
     return out.transpose(1, 2).flatten(2)
@@ -302,12 +318,3 @@ def check_layers(config: AUAdapterConfig, layers: dict[str, int], width: int) ->
             f"the model has {describe_layers(layers, width)}: "
             "load the base that the adapter was trained on, or an adapter for this base"
         )
-
-
-def _projections(config: AUAdapterConfig, linear: Callable[..., nn.Module]) -> nn.ModuleDict:
-    return nn.ModuleDict(
-        {
-            module_key(path): linear(config.width, channels, bias=False)
-            for path, channels in config.layers.items()
-        }
-    )

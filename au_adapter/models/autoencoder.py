@@ -93,19 +93,13 @@ class DemoAutoencoder(nn.Module):
 
         Times SCALING_FACTOR they have unit variance.
         """
-        raw = self.encode_raw(pictures)
-        return (
-            (raw - self._channel(self.latent_mean))
-            / self._channel(self.latent_deviation)
-            / SCALING_FACTOR
-        )
+        mean, deviation = self._statistics()
+        return (self.encode_raw(pictures) - mean) / deviation / SCALING_FACTOR
 
     def decode(self, latents: Tensor) -> Tensor:
         """Pictures [N, 3, 8H, 8W], about -1..1, of latents [N, C, H, W] as encode returns them."""
-        raw = latents * SCALING_FACTOR * self._channel(self.latent_deviation) + self._channel(
-            self.latent_mean
-        )
-        return self.decode_raw(raw)
+        mean, deviation = self._statistics()
+        return self.decode_raw(latents * SCALING_FACTOR * deviation + mean)
 
     def encode_raw(self, pictures: Tensor) -> Tensor:
         """Latents before normalisation."""
@@ -124,9 +118,8 @@ class DemoAutoencoder(nn.Module):
         patches = nn.functional.pixel_unshuffle(pictures, 8).movedim(1, -1).flatten(0, 2)
         mean = patches.mean(0)
         _, deviations, components = torch.linalg.svd(patches - mean, full_matrices=False)
-        count = self.config.latent_channels
-        deviations = deviations[:count, None] / len(patches) ** 0.5
-        components = components[:count]
+        deviations = deviations[: self.config.latent_channels, None] / len(patches) ** 0.5
+        components = components[: self.config.latent_channels]
         self.patches_in.weight.copy_((components / deviations).reshape(-1, 3, 8, 8))
         self.patches_in.bias.copy_(-(components / deviations) @ mean)
         self.patches_out.weight.copy_((components * deviations).reshape(-1, 3, 8, 8))
@@ -144,6 +137,6 @@ class DemoAutoencoder(nn.Module):
         self.latent_mean.copy_(raw.mean((0, 2, 3)))
         self.latent_deviation.copy_(raw.std((0, 2, 3)) / (1 if spread is None else spread))
 
-    @staticmethod
-    def _channel(values: Tensor) -> Tensor:
-        return values.reshape(1, -1, 1, 1)
+    def _statistics(self) -> tuple[Tensor, Tensor]:
+        """Mean and deviation of raw latents, [1, C, 1, 1] each."""
+        return self.latent_mean[None, :, None, None], self.latent_deviation[None, :, None, None]

@@ -1,7 +1,7 @@
 """Calibration: one response curve per AU, so that a face measures what was requested.
 
-A request of 3 rarely measures 3, the measure varies between faces, and the rest of the picture
-changes too. A sweep over several faces measures all three; the calibrated request has the least
+A request of 3 rarely measures 3, the measurement varies between faces, and the rest of the picture
+changes too. A sweep over several faces measures all three. The calibrated request has the least
 expected error. `evaluation.fit_calibration` fits the curves, an adapter's file carries them.
 """
 
@@ -11,7 +11,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 
 import torch
 from torch import Tensor
@@ -142,13 +142,9 @@ class Calibration:
             if data["schema"] not in KNOWN_SCHEMAS:
                 known = " and ".join(map(str, KNOWN_SCHEMAS))
                 raise ValueError(f"schema {data['schema']!r}, known are {known}")
+            sides = [field.name for field in fields(ResponseCurve)]
             curves = {
-                int(unit): ResponseCurve(
-                    tuple(curve["requested"]),
-                    tuple(curve["measured"]),
-                    tuple(curve.get("spread", ())),
-                    tuple(curve.get("cost", ())),
-                )
+                int(unit): ResponseCurve(*(tuple(curve.get(side, ())) for side in sides))
                 for unit, curve in data["curves"].items()
             }
             return cls(str(data["estimator"]), curves, str(data["conditions"]))

@@ -51,7 +51,11 @@ class AUAttention:
         out = self.processor(attn, *inputs, **masks)
         if au_tokens is None or not self.strength:
             return out
-        _check_batch(au_tokens, len(hidden_states))
+        if len(au_tokens) not in (1, len(hidden_states)):
+            raise ValueError(
+                f"{len(au_tokens)} AU vectors for a batch of {len(hidden_states)}: give one, or "
+                "one for each row (with classifier-free guidance also for the unconditional rows)"
+            )
         term = self._term(attn, hidden_states, au_tokens).to(out)
         if au_mask is not None:
             size = block_size(au_mask.shape[-2], au_mask.shape[-1], hidden_states.shape[1])
@@ -62,20 +66,10 @@ class AUAttention:
         """strength * AU term, projected: [N, 1, C] of one token, else [N, L, C]."""
         query = attn.to_q(hidden_states) if tokens.shape[1] > 1 else None
         term = self.strength * self.adapter.au_term(self.path, tokens, query, attn.heads)
-        return _project(attn.to_out[0], term.to(hidden_states.dtype))
-
-
-def _check_batch(tokens: Tensor, batch: int) -> None:
-    if len(tokens) not in (1, batch):
-        raise ValueError(
-            f"{len(tokens)} AU vectors for a batch of {batch}: give one, or one for each row "
-            "(with classifier-free guidance also for the unconditional rows)"
-        )
-
-
-def _project(linear: nn.Module, term: Tensor) -> Tensor:
-    """W term, without the bias that `linear` adds to the attention already."""
-    return linear(term) if linear.bias is None else linear(term) - linear.bias
+        linear = attn.to_out[0]
+        projected = linear(term.to(hidden_states.dtype))
+        # The attention has the bias already.
+        return projected if linear.bias is None else projected - linear.bias
 
 
 @dataclass
@@ -120,10 +114,19 @@ def apply_to_unet(
     if any(isinstance(attn.processor, AUAttention) for attn in attentions.values()):
         raise ValueError("this UNet carries an AU-Adapter already: remove() that one first")
     handle = AppliedAdapter(unet)
+    # On self-attentions too, because diffusers passes the AU tokens to every attention.
+    for path, module in unet.named_modules():
+        if path.endswith(("attn1", "attn2")):
+            handle.processors[path] = module.processor
+            here = strength if path.endswith("attn2") else 0.0
+            module.set_processor(AUAttention(module.processor, adapter, path, here))
     lora_strength = adapter.lora_strength if lora_strength is None else lora_strength
-    _install_processors(handle, adapter, strength)
-    if strength * lora_strength:
-        _merge_lora(handle, adapter, strength * lora_strength)
+    for path in adapter.lora if strength * lora_strength else ():
+        weight = unet.get_submodule(path).weight
+        handle.weights[path] = weight.detach().clone()
+        with torch.no_grad():
+            delta = adapter.lora_delta(path).to(weight)
+            weight.add_(delta, alpha=strength * lora_strength)
     return handle
 
 
@@ -175,23 +178,6 @@ def collect_lora(unet: nn.Module) -> LoRA:
         path: (down.weight.detach().clone(), up.weight.detach().clone())
         for path, down, up in _lora_layers(unet)
     }
-
-
-def _install_processors(handle: AppliedAdapter, adapter: AUAdapter, strength: float) -> None:
-    """On self-attentions too, because diffusers passes the AU tokens to every attention."""
-    for path, module in handle.unet.named_modules():
-        if path.endswith(("attn1", "attn2")):
-            handle.processors[path] = module.processor
-            here = strength if path.endswith("attn2") else 0.0
-            module.set_processor(AUAttention(module.processor, adapter, path, here))
-
-
-def _merge_lora(handle: AppliedAdapter, adapter: AUAdapter, strength: float) -> None:
-    with torch.no_grad():
-        for path in adapter.lora:
-            weight = handle.unet.get_submodule(path).weight
-            handle.weights[path] = weight.clone()
-            weight.add_(adapter.lora_delta(path).to(weight), alpha=strength)
 
 
 def _inject_lora(unet: nn.Module, adapter: AUAdapter) -> None:

@@ -2,7 +2,8 @@
 
 The six encoders compared in FineFace (arXiv 2407.20175) Table 2, defined in its supplement under
 "AU Encoders". `res_mlp64` is the published one; its "MLP" is a single Linear without a
-nonlinearity, and so it is here. `SidedEncoder`, for left and right apart, is ours.
+nonlinearity, and so it is here. The supplement does not say whether the individual MLPs give a
+token each or one together: both are here. `SidedEncoder`, for left and right apart, is ours.
 """
 
 from __future__ import annotations
@@ -119,6 +120,17 @@ class IndividualEncoder(TokenEncoder):
         return torch.stack([*each, self.interactions(values)], dim=1)
 
 
+class SummedEncoder(IndividualEncoder):
+    """The same MLPs, whose answers add to one token: the other reading of the supplement."""
+
+    @property
+    def tokens(self) -> int:
+        return 1
+
+    def forward(self, values: Tensor) -> Tensor:
+        return super().forward(values).sum(1, keepdim=True)
+
+
 class SidedEncoder(TokenEncoder):
     """Tokens of the left side, then of the right, by one encoder for both. Not in the paper.
 
@@ -151,6 +163,7 @@ TOKEN_ENCODERS: dict[str, type[TokenEncoder]] = {
     "res_mlp64": ResMLP64Encoder,
     "res_3mlp": Res3MLPEncoder,
     "individual": IndividualEncoder,
+    "individual_sum": SummedEncoder,
 }
 
 

@@ -1,15 +1,15 @@
 """MagicFace (Wei et al. 2025, arXiv:2501.02260): a photo and a change of AUs -> the photo, changed.
 
-Two UNets of Stable Diffusion 1.5's shape. The ID encoder looks at the photo once, without noise, at
-timestep 0. Each self-attention of the denoising UNet then asks with its own tokens and finds keys
-and values in both: its own tokens, and what the ID encoder saw at the same place. The photo's
-background with the jaw line on it is concatenated to the noisy latents, and the change of AUs is
+Two UNets of Stable Diffusion 1.5's shape. The ID encoder reads the photo once, without noise, at
+timestep 0. In each self-attention of the denoising UNet, the queries come from its own tokens, the
+keys and values from its own tokens and from the ID encoder's features of the same block. The
+photo's background with the jaw line is concatenated to the noisy latents, and the change of AUs is
 added to the time embedding.
 
-The released weights concatenate both halves as queries too and throw one half of the result away.
-A token's attention does not depend on what other tokens ask, so asking with the own half alone is
-the same function at about half the cost. What the ID encoder contributes does not depend on the
-timestep either: its keys and values are projected once.
+The released code makes queries of both halves and drops one half of the result. A query's attention
+does not depend on the other queries, so queries of the own half alone give the same function at
+about half the cost. The ID encoder's keys and values do not depend on the timestep: they are
+projected once.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -28,7 +27,7 @@ from .adapter import attend
 MAGICFACE_UNITS = SET_A  # the columns of a change of AUs, in the order of the released weights
 PROMPT = "A close up of a person."  # the only text that the released weights were trained with
 GUIDANCE = 3.0  # the paper's scale of Eq. 4; useful up to 3.5
-IDENTITY = "encoder"  # where the published form knows the person from, among Table II's ways
+IDENTITY = "encoder"  # the published way to encode the identity, of those in Table II
 ID_TIMESTEP = 0
 
 Features = dict[str, Tensor]  # path of a transformer block -> [N, L, C]
@@ -50,9 +49,9 @@ def change_of(aus: AUVector) -> Tensor:
 
 @contextmanager
 def collect_features(network: nn.Module) -> Iterator[Features]:
-    """While it is open, a call of a UNet fills the dict with what its transformer blocks get.
+    """In the context, a call of a UNet fills the dict with the inputs of its transformer blocks.
 
-    That is the hidden states [N, L, C] before the first norm, by the path of the block, in the
+    These are the hidden states [N, L, C] before the first norm, by the path of the block, in the
     order of execution. `network` is diffusers' UNet or ComfyUI's; it is left as it was.
     """
     features: Features = {}
@@ -70,7 +69,7 @@ def collect_features(network: nn.Module) -> Iterator[Features]:
 
 
 def project_identity(network: nn.Module, features: Features) -> KeysAndValues:
-    """Keys and values [N, L, C] that the denoising UNet's self-attentions make of the features.
+    """The denoising UNet's self-attention keys and values [N, L, C] of the features.
 
     They depend neither on the timestep nor on the AUs: one call serves every step of every edit of
     a photo. `network` is diffusers' UNet or ComfyUI's, `features` those of the ID encoder.
@@ -84,7 +83,7 @@ def project_identity(network: nn.Module, features: Features) -> KeysAndValues:
 
 
 class MergedAttention:
-    """diffusers' attention processor; a self-attention sees the identity beside its own tokens.
+    """An attention processor for diffusers: self-attention to the own tokens and the identity.
 
     Reads `identity` (KeysAndValues) from `cross_attention_kwargs`; N is 1 or the batch. Without it,
     and in every cross-attention, it is plain attention. Holds no state of a run.
@@ -183,10 +182,10 @@ CONTROLLERS = {"released": Concatenated, "paper": Strided}
 class MagicFace(nn.Module):
     """Both UNets (diffusers' UNet2DConditionModel) with AU encoder and Attribute Controller.
 
-    unet: the denoising one, whose first convolution takes twice the latents' channels (4 more with
-    "mlp_conv"), see `widened`. Latents are [N, C, H, W], Stable Diffusion's of 4 channels; those of
-    the photo and of its background are means of the autoencoder without the scaling factor, those
-    that are denoised have it, as released.
+    unet: the denoising one, see `widen_unet`: its first convolution takes twice the latents'
+    channels, 4 more with "mlp_conv". Latents are [N, C, H, W], Stable Diffusion's of 4 channels;
+    those of the photo and of its background are means of the autoencoder without the scaling
+    factor, those that are denoised have it, as released.
     """
 
     def __init__(
@@ -201,7 +200,11 @@ class MagicFace(nn.Module):
         self.options = {"identity": IDENTITY, "au_encoder": au_encoder, "controller": controller}
         self.au_encoder = AU_ENCODERS[au_encoder](unet.time_embedding.linear_2.out_features)
         self.controller = CONTROLLERS[controller](latent_channels(unet))
-        for module in _unseen(id_encoder):  # nothing to learn, and a step over processes would wait
+        # What comes after the last feature has nothing to learn, and a step over processes would
+        # wait for its gradients.
+        last = id_encoder.up_blocks[-1].attentions[-1]
+        after = (last.transformer_blocks[-1], last.proj_out)
+        for module in (*after, id_encoder.conv_norm_out, id_encoder.conv_out):
             module.requires_grad_(False)
         for path, module in unet.named_modules():
             if path.endswith((".attn1", ".attn2")):
@@ -209,7 +212,7 @@ class MagicFace(nn.Module):
                 module.set_processor(MergedAttention(block))
 
     def identify(self, photo: Tensor, text: Tensor) -> KeysAndValues:
-        """What a photo says about identity: one run of the ID encoder, and the projections.
+        """The identity of a photo: one run of the ID encoder, projected.
 
         photo: its unscaled latents. text [N, 77, width]: `PROMPT`, encoded.
         """
@@ -242,19 +245,8 @@ class MagicFace(nn.Module):
 
 
 def latent_channels(unet: nn.Module) -> int:
-    """The channels of the latents that a UNet (diffusers) denoises, whatever it takes besides."""
+    """Channels of the latents that a UNet (diffusers) denoises, without those of conditions."""
     return unet.config.out_channels
-
-
-def _unseen(id_encoder: nn.Module) -> list[nn.Module]:
-    """What comes after the last feature of an ID encoder (diffusers), and so has no effect."""
-    last = id_encoder.up_blocks[-1].attentions[-1]
-    return [
-        last.transformer_blocks[-1],
-        last.proj_out,
-        id_encoder.conv_norm_out,
-        id_encoder.conv_out,
-    ]
 
 
 def encode_change(
@@ -269,7 +261,7 @@ def encode_change(
 
 @contextmanager
 def time_term(unet: nn.Module, term: Tensor | None) -> Iterator[None]:
-    """While it is open, `term` [N, E] is added to the time embedding of a diffusers network."""
+    """Inside the context, `term` [N, E] is added to a diffusers network's time embedding."""
     if term is None:
         yield
         return
@@ -280,21 +272,21 @@ def time_term(unet: nn.Module, term: Tensor | None) -> Iterator[None]:
         hook.remove()
 
 
-def guided(without: Tensor, changed: Tensor, scale: float = GUIDANCE) -> Tensor:
+def guide_change(without: Tensor, changed: Tensor, scale: float = GUIDANCE) -> Tensor:
     """Eq. 4: predictions without and with the change of AUs; 1 is the latter alone."""
     return without + scale * (changed - without)
 
 
-def widened(unet: nn.Module, au_encoder: str = "linear_time", more: int = 0) -> nn.Module:
-    """A copy of a text-to-image UNet (diffusers) that takes the background beside the latents.
+def widen_unet(unet: nn.Module, au_encoder: str = "linear_time", more: int = 0) -> nn.Module:
+    """A copy of a text-to-image UNet (diffusers) with input channels for the background.
 
-    more: channels that it takes besides. The new input channels start at zero, so that it first
-    predicts what the UNet did.
+    more: further input channels. All new ones start at zero, so that the copy predicts what the
+    UNet does.
     """
     latents = latent_channels(unet)
     channels = 2 * latents + more + AU_ENCODERS[au_encoder].channels
     # Names that begin with "_" say which values were defaults, and would win over ours.
-    config: dict[str, Any] = {k: v for k, v in unet.config.items() if not k.startswith("_")}
+    config = {k: v for k, v in unet.config.items() if not k.startswith("_")}
     wide = type(unet).from_config({**config, "in_channels": channels})
     weights = unet.state_dict()
     first = torch.zeros_like(wide.conv_in.weight)

@@ -1,8 +1,8 @@
 """The alternatives to MagicFace's ID encoder that its paper compares (section IV-C, Table II).
 
-Each takes the place of `MagicFace`: `identify` looks at a photo once, the network predicts noise
-for a change of AUs, with every AU encoder and Attribute Controller. The paper names them in one
-sentence each and published neither code nor weights. What is ours says "ours".
+Each replaces `MagicFace`: `identify` encodes a photo once, and the network predicts noise for a
+change of AUs, with any AU encoder and Attribute Controller. The paper describes each in a sentence,
+without code or weights. "Ours" marks our own choices.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from .magicface import (
     encode_change,
     latent_channels,
     time_term,
-    widened,
+    widen_unet,
 )
 
 
 class Ablation(nn.Module):
-    """What they share: the denoising UNet (diffusers), AU encoder and Attribute Controller.
+    """The common part: denoising UNet (diffusers), AU encoder and Attribute Controller.
 
     Latents are those of `MagicFace`.
     """
@@ -38,26 +38,46 @@ class Ablation(nn.Module):
     ) -> None:
         super().__init__()
         self.unet = unet
-        self.options: dict[str, Any] = {
-            "identity": self.identity,
-            "au_encoder": au_encoder,
-            "controller": controller,
-        }
+        kinds = {"au_encoder": au_encoder, "controller": controller}
+        self.options: dict[str, Any] = {"identity": self.identity, **kinds}
         self.au_encoder = AU_ENCODERS[au_encoder](unet.time_embedding.linear_2.out_features)
         self.controller = CONTROLLERS[controller](latent_channels(unet))
 
     @classmethod
     def begin(cls, unet: nn.Module, au_encoder: str = "linear_time", **options: Any) -> Ablation:
-        """The network to train, from a text-to-image UNet, which may become part of it."""
-        wide = widened(unet, au_encoder, latent_channels(unet) if cls.sees_photo else 0)
+        """A network to train, from a text-to-image UNet, which may become part of it."""
+        wide = widen_unet(unet, au_encoder, latent_channels(unet) if cls.sees_photo else 0)
         return cls(wide, au_encoder=au_encoder, **options)
 
-    def denoise(
-        self, inputs: list[Tensor], timesteps: Tensor, context: Tensor, change: Tensor
+    def forward(
+        self,
+        noisy: Tensor,
+        timesteps: Tensor,
+        text: Tensor,
+        identity: Tensor,
+        background: Tensor,
+        change: Tensor,
     ) -> Tensor:
-        """The UNet on `inputs` [N, C, H, W], the noisy latents first; AUs as MagicFace has them."""
-        planes, term = encode_change(self.au_encoder, change, inputs[0])
+        """As `MagicFace.forward`; `identity`, of one photo or of each, is what `identify` gave."""
+        planes, term = encode_change(self.au_encoder, change, noisy)
+        seen = identity.expand(len(noisy), *identity.shape[1:])
+        behind = self.controller(background)
+        return self.predict((noisy, timesteps, text), seen, behind, planes, term)
+
+    def predict(
+        self,
+        asked: tuple[Tensor, Tensor, Tensor],
+        seen: Tensor,
+        behind: Tensor,
+        planes: list[Tensor],
+        term: Tensor | None,
+    ) -> Tensor:
+        """The noise. asked: noisy latents, timesteps, text. seen: the identity, and behind: the
+        controlled background, of each. planes, term: the change of AUs, see `encode_change`."""
+        noisy, timesteps, text = asked
+        inputs = [noisy, behind, seen] if self.sees_photo else [noisy, behind]
         with time_term(self.unet, term):
+            context = text if self.sees_photo else seen
             return self.unet(torch.cat([*inputs, *planes], 1), timesteps, context).sample
 
 
@@ -80,23 +100,10 @@ class ConvIdentity(Ablation):
         """Latents [N, C, H, W] of what the convolution sees. photo: its unscaled latents."""
         return self.photo(photo)
 
-    def forward(
-        self,
-        noisy: Tensor,
-        timesteps: Tensor,
-        text: Tensor,
-        identity: Tensor,
-        background: Tensor,
-        change: Tensor,
-    ) -> Tensor:
-        """As `MagicFace.forward`; `identity` is of one photo or of each."""
-        seen = identity.expand(len(noisy), -1, -1, -1)
-        inputs = [noisy, self.controller(background), seen]
-        return self.denoise(inputs, timesteps, text, change)
-
 
 class CLIPIdentity(Ablation):
-    """CLIP ID.: the tokens of CLIP's image encoder in the text's place in cross-attention.
+    """CLIP ID.: the tokens of CLIP's image encoder in the text's place in cross-attention, so that
+    the text has no effect.
 
     Ours: all tokens of its last layer; the image encoder frozen, so that a picture is encoded once;
     a Linear to the text's width and the LayerNorm that a text encoder ends with.
@@ -123,22 +130,9 @@ class CLIPIdentity(Ablation):
             )
         return self.projection(photo)
 
-    def forward(
-        self,
-        noisy: Tensor,
-        timesteps: Tensor,
-        text: Tensor,
-        identity: Tensor,
-        background: Tensor,
-        change: Tensor,
-    ) -> Tensor:
-        """As `MagicFace.forward`, and `text` has no effect; `identity` is of one photo or each."""
-        seen = identity.expand(len(noisy), -1, -1)
-        return self.denoise([noisy, self.controller(background)], timesteps, seen, change)
-
 
 class ControlNetIdentity(Ablation):
-    """ControlNet: the base's denoising UNet as it was, and a ControlNet that sees the rest.
+    """ControlNet: the base's UNet, frozen, and a ControlNet for photo, background and AUs.
 
     Ours: photo and background come as latents, through one convolution that starts at zero in the
     place of ControlNet's picture embedding. The change of AUs is added to ControlNet's own time
@@ -168,28 +162,19 @@ class ControlNetIdentity(Ablation):
         """The photo's unscaled latents, as they are."""
         return photo
 
-    def forward(
+    def predict(
         self,
-        noisy: Tensor,
-        timesteps: Tensor,
-        text: Tensor,
-        identity: Tensor,
-        background: Tensor,
-        change: Tensor,
+        asked: tuple[Tensor, Tensor, Tensor],
+        seen: Tensor,
+        behind: Tensor,
+        planes: list[Tensor],
+        term: Tensor | None,
     ) -> Tensor:
-        """As `MagicFace.forward`; `identity` is of one photo or of each."""
-        planes, term = encode_change(self.au_encoder, change, noisy)
-        seen = identity.expand(len(noisy), -1, -1, -1)
-        condition = torch.cat([seen, self.controller(background), *planes], 1)
+        condition = torch.cat([seen, behind, *planes], 1)
         with time_term(self.controlnet, term):
-            down, middle = self.controlnet(noisy, timesteps, text, condition, return_dict=False)
-        return self.unet(
-            noisy,
-            timesteps,
-            text,
-            down_block_additional_residuals=down,
-            mid_block_additional_residual=middle,
-        ).sample
+            down, middle = self.controlnet(*asked, condition, return_dict=False)
+        more = {"down_block_additional_residuals": down, "mid_block_additional_residual": middle}
+        return self.unet(*asked, **more).sample
 
 
 class ControlNetAll(ControlNetIdentity):

@@ -1,7 +1,7 @@
 """Extends an AU-Adapter to more AUs, or to left and right apart, for further training.
 
-The wider adapter first draws what the narrow one draws: a new AU does nothing, and every position
-takes the mean of both sides until the keys learn the sides.
+Before training, the wider adapter draws what the narrow one draws: a new AU has no effect, and
+every position takes the mean of both sides until the keys learn to tell them apart.
 """
 
 from __future__ import annotations
@@ -55,8 +55,8 @@ def _mlp(adapter: AUAdapter) -> nn.Linear:
 
 
 def _moved(weight: Tensor, places: Tensor) -> Tensor:
-    """A projection [C, width] for the wider token: raw values, the Linear's outputs, zeros and the
-    side's mark. The new raw values replace columns that read zeros."""
+    """A projection [C, width] for the wider token: raw values, outputs of the Linear, zeros, mark
+    of the side. The columns of new raw values replace columns of zeros."""
     old, new = places.shape
     raw, behind, mark = weight.split([old, weight.shape[1] - old - 1, 1], dim=1)
     return torch.cat([raw @ places, behind[:, : weight.shape[1] - new - 1], mark], dim=1)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.swa_utils import AveragedModel
 
+from ..disk import damage_named
 from .recipe import Recipe
 
 FINGERPRINT = 8  # numbers of each frozen weight that tell one base from another
@@ -38,7 +39,7 @@ class Checkpoint:
 
     def collect(self, step: int) -> dict[str, Any]:
         """Tensors and plain values, for `restore`."""
-        names, scaler = set(self.trainable()), self.accelerator.scaler
+        names, scaler = set(self.learnt()), self.accelerator.scaler
         averaged = {f"module.{n}" for n in names} | {"n_averaged"}
         average = None if self.average is None else self.average.state_dict()
         return {
@@ -49,16 +50,24 @@ class Checkpoint:
             "units": self._units(),
             "average": average and {k: v for k, v in average.items() if k in averaged},
             "optimizer": self.optimizer.state_dict(),
-            "random": torch.get_rng_state(),
-            **({"random_cuda": torch.cuda.get_rng_state()} if self.on_gpu else {}),
+            **self.random_state(),
             **({"scaler": scaler.state_dict()} if scaler is not None else {}),
         }
+
+    def random_state(self) -> dict[str, Tensor]:
+        """The state of the global generators, which dropout draws from."""
+        cuda = {"random_cuda": torch.cuda.get_rng_state()} if self.on_gpu else {}
+        return {"random": torch.get_rng_state(), **cuda}
 
     def restore(self, path: Path) -> int:
         """Restore the state in a file and return its step. ValueError where the file belongs to
         another kind of run; nothing has changed then."""
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        self._check(state, path)
+        with damage_named(path, "Delete it to begin again, or choose another output folder"):
+            state = torch.load(path, map_location="cpu", weights_only=True)
+            self._check(state, path)
+            return self._restore(state)
+
+    def _restore(self, state: Mapping[str, Any]) -> int:
         self.recipe.module.load_state_dict(state["module"], strict=False)
         if self.average is not None and state["average"] is not None:
             self.average.load_state_dict(state["average"], strict=False)
@@ -74,8 +83,15 @@ class Checkpoint:
         """The trainable weights by name."""
         return {n: p for n, p in self.recipe.module.named_parameters() if p.requires_grad}
 
+    def learnt(self) -> dict[str, Tensor]:
+        """The trainable weights, and the buffers that the recipe says are learnt as well: those in
+        its module whose names begin with one of `learnt_buffers`."""
+        starts = tuple(getattr(self.recipe, "learnt_buffers", ()))
+        kept = self.recipe.module.state_dict() if starts else {}
+        return {**{n: b for n, b in kept.items() if n.startswith(starts)}, **self.trainable()}
+
     def _check(self, state: Mapping[str, Any], path: Path) -> None:
-        differ = _shapes(state["module"]) != _shapes(self.trainable())
+        differ = _shapes(state["module"]) != _shapes(self.learnt())
         if differ or state.get("units", self._units()) != self._units():
             raise ValueError(
                 f"{path} is the state of a run that trains other weights: choose another output "
@@ -88,13 +104,10 @@ class Checkpoint:
                     f"{self.identity[name]}: choose another output folder, or the {name} that it "
                     "was started with"
                 )
-        frozen = self._frozen()
+        frozen, known = self._frozen(), state.get("frozen", {})
         # Close, not equal: the base may be loaded in another precision.
-        if not all(
-            torch.allclose(values, frozen[name], rtol=0.01, atol=1e-6)
-            for name, values in state.get("frozen", {}).items()
-            if name in frozen
-        ):
+        same = [torch.allclose(known[n], frozen[n], 0.01, 1e-6) for n in known if n in frozen]
+        if not all(same):
             raise ValueError(
                 f"{path} is the state of a run on another base of the same shape, or from another "
                 "start: choose another output folder, or the base and start that this one had"

@@ -6,19 +6,15 @@ import torch
 from diffusers import DDPMScheduler
 from torch import Tensor
 
+from ..models.noise_schedule import NOISE_SCHEDULE
+
 TRAIN_TIMESTEPS = 1000
+MIN_SNR_GAMMA = 5.0
 
 
 def stable_diffusion_schedule() -> DDPMScheduler:
     """1000 steps, scaled-linear betas 0.00085..0.012, epsilon: SD 1.5, SD 2.1-base, bundled."""
-    return DDPMScheduler(
-        num_train_timesteps=TRAIN_TIMESTEPS,
-        beta_start=0.00085,
-        beta_end=0.012,
-        beta_schedule="scaled_linear",
-        prediction_type="epsilon",
-        clip_sample=False,
-    )
+    return DDPMScheduler.from_config({"num_train_timesteps": TRAIN_TIMESTEPS, **NOISE_SCHEDULE})
 
 
 def signal_to_noise(schedule: DDPMScheduler, timesteps: Tensor) -> Tensor:
@@ -48,6 +44,12 @@ def noise_loss(predicted: Tensor, noise: Tensor, weights: Tensor | None = None) 
     """Mean squared error of the predicted noise [N, 4, H, W]; weights, if any, broadcast to it."""
     error = (predicted.float() - noise.float()) ** 2
     return error.mean() if weights is None else (error * weights).mean()
+
+
+def loss_weights(schedule: DDPMScheduler, batch: dict[str, Tensor]) -> Tensor:
+    """A batch's weights of face parts, times min-SNR of its timesteps: what suits a small base."""
+    snr = min_snr_weights(schedule, batch["timesteps"], MIN_SNR_GAMMA)
+    return batch["weights"] * snr.reshape(-1, 1, 1, 1)
 
 
 def draw_noise(shape: tuple[int, ...], generator: torch.Generator) -> tuple[Tensor, Tensor]:

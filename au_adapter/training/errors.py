@@ -10,11 +10,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..disk import full_disk_said
+from ..disk import NO_MEMORY, full_disk_said
 from .recipe import Report, Validate
 
-# The words of PyTorch on a CPU, and of its libraries on a GPU.
-NO_MEMORY = ("can't allocate memory", "not enough memory", "out of memory")
 LOWER = (
     "lower batch_size, raise accumulation, switch gradient_checkpointing on, or choose "
     "mixed_precision=bf16"
@@ -33,37 +31,26 @@ class CheckMemoryError(MemoryError):
 @contextmanager
 def explained(output: Path) -> Iterator[None]:
     """Turn a full disk into an OSError, and exhausted memory into a MemoryError, that say what to
-    do.
-
-    output: the folder of the run, which keeps what was saved last.
-    """
-    no_memory = MemoryError(
-        f"the memory is used up. What was saved before is whole: {LOWER}, and run this again; it "
-        f"goes on from there ({output})"
-    )
-    with full_disk_said(output), _memory_error_as(no_memory):
+    do. output: the folder of the run, which keeps what was saved last."""
+    with full_disk_said(output), _memory_said(MemoryError, "", LOWER, output):
         yield
 
 
 def checked(validate: Validate, output: Path, report: Report) -> Validate:
     """The same validation, which reports its start and raises exhausted memory as a
     CheckMemoryError that says what to do."""
-    no_memory = CheckMemoryError(
-        f"the memory is used up, in a check. What was saved before is whole: {LOWER_VALIDATION}, "
-        f"and run this again; it goes on from there ({output})"
-    )
 
     def check(module: nn.Module, folder: Path) -> dict[str, Any]:
         report({"event": "check"})
-        with _memory_error_as(no_memory):
+        with _memory_said(CheckMemoryError, ", in a check", LOWER_VALIDATION, output):
             return validate(module, folder)
 
     return check
 
 
 @contextmanager
-def _memory_error_as(clearer: MemoryError) -> Iterator[None]:
-    """Raise `clearer` in place of any error that means that memory was refused."""
+def _memory_said(kind: type, where: str, lower: str, output: Path) -> Iterator[None]:
+    """Raise an error of the kind in place of any that means that memory was refused."""
     try:
         yield
     except CheckMemoryError:  # clear already
@@ -71,5 +58,8 @@ def _memory_error_as(clearer: MemoryError) -> Iterator[None]:
     except (RuntimeError, MemoryError) as error:
         refused = isinstance(error, (MemoryError, torch.OutOfMemoryError))
         if refused or any(words in str(error).lower() for words in NO_MEMORY):
-            raise clearer from error
+            raise kind(
+                f"the memory is used up{where}. What was saved before is whole: {lower}, and run "
+                f"this again; it goes on from there ({output})"
+            ) from error
         raise

@@ -30,8 +30,18 @@ COMMAND = (sys.executable, "-c", START, str(ROOT), "au_adapter", "train")
 LOG = "training.log"
 LOCK = ".lock"  # held by the run that works in the folder
 POLL_INTERVAL = 0.1  # seconds without an event after which `events` yields None
+KILL_AFTER = 120  # seconds that a process has for giving up its step and saving
 LAST_LINES = 5
 KILLED = (-9, 128 + 9)  # exit codes after SIGKILL, of POSIX and of shells
+
+
+_started: list[subprocess.Popen] = []
+
+
+def is_training() -> bool:
+    """Whether a training that this process started is still at work, if only saving."""
+    _started[:] = [process for process in _started if process.poll() is None]
+    return bool(_started)
 
 
 class TrainingError(RuntimeError):
@@ -79,6 +89,7 @@ class Training:
                 },
                 creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
             )
+        _started.append(self.process)
         threading.Thread(target=self._listen, daemon=True).start()
 
     def __enter__(self) -> Training:
@@ -101,8 +112,11 @@ class Training:
                 continue
             if line is None:
                 break
-            event = _read_event(line)
-            if event is None:
+            try:
+                event = json.loads(line)
+            except json.JSONDecodeError:
+                event = None
+            if not isinstance(event, dict) or "event" not in event:  # of some library
                 logger.info("the training says: %s", line.rstrip())
             elif event["event"] == "error":
                 failed = event
@@ -112,13 +126,22 @@ class Training:
         self._check(failed)
 
     def stop(self) -> None:
-        """Ask the process to stop and return at once. It saves after its current step."""
+        """Ask the process to stop and return at once. It saves after its current step, or gives the
+        step up and saves, see `loop.GRACE`; after KILL_AFTER seconds it is killed."""
         self._stopped = True
         if self.process.poll() is None:
+            threading.Thread(target=self._kill, daemon=True).start()
             # Windows has nothing gentler than Ctrl-Break, and without a console not even that; then
             # the closed pipe ends the run, see `JSONLines`.
             with suppress(OSError):
                 self.process.send_signal(getattr(signal, "CTRL_BREAK_EVENT", signal.SIGTERM))
+
+    def _kill(self) -> None:
+        try:
+            self.process.wait(KILL_AFTER)
+        except subprocess.TimeoutExpired:
+            logger.warning("the training did not end within %d seconds: killed", KILL_AFTER)
+            self.process.kill()
 
     def _listen(self) -> None:
         with self.process:  # closes the pipe and reaps the process
@@ -148,12 +171,3 @@ class Training:
                 + " / ".join(lines[-LAST_LINES:]),
                 "crash",
             )
-
-
-def _read_event(line: str) -> Mapping[str, Any] | None:
-    """The event in a line; None where a library wrote to standard output too."""
-    try:
-        event = json.loads(line)
-    except json.JSONDecodeError:
-        return None
-    return event if isinstance(event, dict) and "event" in event else None

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -16,7 +15,7 @@ from ..data.shards import label_values
 from ..data.stream import FaceStream
 from ..models.autoencoder import DemoAutoencoder
 from .diffusion import draw_noise
-from .face_tensors import CaptionedLatents, load_faces
+from .face_tensors import cached_latents, part_weights
 from .recipe import Share
 
 Tokenize = Callable[[Sequence[str]], Tensor]  # captions -> token ids, a row each; see `bases`
@@ -24,19 +23,12 @@ Tokenize = Callable[[Sequence[str]], Tensor]  # captions -> token ids, a row eac
 
 @dataclass
 class Drawn:
-    """One process's rows of a step: captions (empty where dropped), AUs [n, K] as labelled, with
-    sides [n, 2 K], and the tensors that the loss reads."""
+    """One process's rows of a step: captions, empty where dropped by chance, AUs [n, K] as
+    labelled, with sides [n, 2 K], and the tensors that the loss reads."""
 
     captions: list[str]
     aus: Tensor
     batch: dict[str, Tensor]
-
-
-class LabelledFaces(Protocol):
-    """Where a recipe's examples come from."""
-
-    def draw(self, size: int, generator: torch.Generator, dropout: float, share: Share) -> Drawn:
-        """The share's rows of a batch of `size` faces; a caption is dropped by chance `dropout`."""
 
 
 class RenderedLatents:
@@ -44,28 +36,41 @@ class RenderedLatents:
 
     def __init__(
         self,
-        folders: Sequence[Path],
+        sets: Sequence[RenderedSet],
         autoencoder: DemoAutoencoder,
         tokenize: Tokenize,
-        units: tuple[int, ...],
         part_weight: float,
+        cache: Path,
         sides: bool = False,
     ):
-        sets = load_faces(list(folders), units=units)
-        self.aus = torch.cat([_columns(faces, sides) for faces in sets])
+        """part_weight: see `part_weights`. cache: the folder that keeps latents. sides: the left of
+        every AU is drawn, then the right."""
+        columns = [(f.left, f.right) if sides else (f.aus,) for f in sets]
+        self.aus = torch.cat([torch.from_numpy(np.concatenate(c, axis=1)) for c in columns])
         self.captions = [caption for faces in sets for caption in faces.captions]
-        cache = Path(folders[0]) / "cache"
-        self.faces = CaptionedLatents(sets, autoencoder, tokenize, part_weight, cache)
+        self.latents = torch.cat([cached_latents(faces, autoencoder, cache) for faces in sets])
+        self.tokens, self.empty = tokenize(self.captions), tokenize([""])
+        cells = self.latents.shape[-1]
+        weights = [part_weights(f.boxes, f.images.shape[1], cells, part_weight) for f in sets]
+        self.weights = torch.cat(weights)
 
     def draw(self, size: int, generator: torch.Generator, dropout: float, share: Share) -> Drawn:
-        rows, batch = self.faces.draw(size, generator, dropout)
-        dropped = (batch["tokens"] == self.faces.empty).all(1)
+        rows = torch.randint(len(self.latents), (size,), generator=generator)
+        noise, timesteps = draw_noise(self.latents[rows].shape, generator)
+        dropped = share.of(torch.rand(size, 1, generator=generator) < dropout)
+        rows = share.of(rows)
         captions = [
             "" if gone else self.captions[row]
-            for row, gone in zip(share.of(rows).tolist(), share.of(dropped).tolist(), strict=True)
+            for row, (gone,) in zip(rows.tolist(), dropped.tolist(), strict=True)
         ]
-        own = {name: share.of(tensor) for name, tensor in batch.items()}
-        return Drawn(captions, share.of(self.aus[rows]), own)
+        batch = {
+            "latents": self.latents[rows],
+            "noise": share.of(noise),
+            "timesteps": share.of(timesteps),
+            "tokens": torch.where(dropped, self.empty, self.tokens[rows]),
+            "weights": self.weights[rows],
+        }
+        return Drawn(captions, self.aus[rows], batch)
 
 
 class StreamedPictures:
@@ -107,9 +112,3 @@ class StreamedPictures:
         names = ("left", "right") if self.sides else ("units",)
         aus = np.concatenate([label_values(labels, name, self.units) for name in names], axis=1)
         return Drawn(captions, torch.from_numpy(aus), batch)
-
-
-def _columns(faces: RenderedSet, sides: bool) -> Tensor:
-    """AUs [N, K] of renders; with sides [N, 2 K], the left of every AU and then the right."""
-    parts = (faces.left, faces.right) if sides else (faces.aus,)
-    return torch.from_numpy(np.concatenate(parts, axis=1))

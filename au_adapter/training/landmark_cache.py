@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ..data.rendered import iterate_shard
-from ..data.rendering.coding import coded
+from ..data.rendering.head import coded
 from ..data.shards import find_shards
 from ..disk import replacing
 from ..faces import FaceLandmarker
@@ -31,7 +31,7 @@ class LandmarkedSet:
     """N renders in which the landmarker found a face, of `pictures` looked at.
 
     points [N, 478, 3] in pixels, see faces.Face; blendshapes [N, 52], by BLENDSHAPE_NAMES;
-    labels: what was rendered, see data.rendering.dataset.label.
+    labels: what was rendered, see data.rendering.dataset.render_label.
     """
 
     points: Tensor
@@ -44,7 +44,7 @@ class LandmarkedSet:
 
     def aus(self, side: str, units: tuple[int, ...]) -> Tensor:
         """Intensities float32 [N, len(units)] of a side, "left" or "right", 0..5, as FACS codes
-        the picture; see data.rendering.coding."""
+        the picture; see data.rendering.head.coded."""
         sides = [coded(label[side]) for label in self.labels]
         rows = [[values.get(str(unit), 0.0) for unit in units] for values in sides]
         return torch.tensor(rows).reshape(len(self), len(units))
@@ -69,7 +69,11 @@ def read_renders(folders: list[Path], landmarker: str | Path) -> LandmarkedSet:
             network = network or FaceLandmarker(landmarker)
             _write(path, _read_shard(shard, network))
             LOGGER.info("read the faces of %s", shard)
-        parts.append(_load(path))
+        with safe_open(path, framework="pt") as file:
+            points, scores = file.get_tensor("points"), file.get_tensor("blendshapes")
+            told = file.metadata()
+        labels, pictures = json.loads(told["labels"]), int(told["pictures"])
+        parts.append(LandmarkedSet(points, scores, labels, pictures))
     found = LandmarkedSet(
         torch.cat([part.points for part in parts]),
         torch.cat([part.blendshapes for part in parts]),
@@ -82,6 +86,14 @@ def read_renders(folders: list[Path], landmarker: str | Path) -> LandmarkedSet:
             "render larger ones, with --size 128 or more"
         )
     return found
+
+
+def _write(path: Path, found: LandmarkedSet) -> None:
+    path.parent.mkdir(exist_ok=True)
+    tensors = {"points": found.points.contiguous(), "blendshapes": found.blendshapes}
+    metadata = {"labels": json.dumps(found.labels), "pictures": str(found.pictures)}
+    with replacing(path) as partial:
+        save_file(tensors, partial, metadata)
 
 
 def _read_shard(shard: Path, landmarker: FaceLandmarker) -> LandmarkedSet:
@@ -102,22 +114,3 @@ def _read_shard(shard: Path, landmarker: FaceLandmarker) -> LandmarkedSet:
         labels,
         len(samples),
     )
-
-
-def _write(path: Path, found: LandmarkedSet) -> None:
-    path.parent.mkdir(exist_ok=True)
-    tensors = {"points": found.points.contiguous(), "blendshapes": found.blendshapes}
-    metadata = {"labels": json.dumps(found.labels), "pictures": str(found.pictures)}
-    with replacing(path) as partial:
-        save_file(tensors, partial, metadata)
-
-
-def _load(path: Path) -> LandmarkedSet:
-    with safe_open(path, framework="pt") as file:
-        metadata = file.metadata()
-        return LandmarkedSet(
-            file.get_tensor("points"),
-            file.get_tensor("blendshapes"),
-            json.loads(metadata["labels"]),
-            int(metadata["pictures"]),
-        )

@@ -30,9 +30,10 @@ from torch.optim.swa_utils import AveragedModel
 
 from ..processes import launched_processes
 from .checkpoint import Checkpoint
+from .memory import require_room
 from .modes import checkpoint_gradients, evaluating
 from .progress import quiet
-from .recipe import Recipe, Report, Share, SharingRecipe, TellingRecipe, Validate
+from .recipe import Recipe, Report, Share, SharingRecipe, Validate
 from .run_files import (
     DESCRIPTION,
     append_row,
@@ -46,6 +47,7 @@ from .settings import Settings, learning_rate_factor
 logger = logging.getLogger("au_adapter")
 
 VALIDATIONS = "validation.jsonl"
+GRACE = 30.0  # seconds that a step may take on after the run was asked to stop
 ENOUGH_FACES = 0.5  # of the pictures must show a face for the weights to count as the best
 
 
@@ -113,7 +115,11 @@ class Trainer:
         self.report = report if self.accelerator.is_main_process else quiet
         self.step = 0
         self._measured: tuple[int, dict[str, Any]] = (-1, {})  # the step and its measures
-        self._stop = False
+        self._stop = self._has_room = False
+        self._saved = -1  # the step of the files
+        self._ended = threading.Event()
+        self._changing = threading.RLock()  # held while weights, step or files change
+        self._random = self.checkpoint.random_state()  # as it was before the step at work
 
     def run(self) -> None:
         """Train to the last step, or until an interrupt or termination signal; save either way.
@@ -139,6 +145,7 @@ class Trainer:
             result = str(self.output / "result")
             self.report({"event": "end", "step": self.step, "result": result})
         finally:
+            self._ended.set()
             for which, handler in handlers.items():
                 signal.signal(which, handler)
 
@@ -169,6 +176,7 @@ class Trainer:
         path = self.output / "state.pt"
         if path.exists():
             self.step = self.checkpoint.restore(path)
+            self._saved = self.step
             logger.info("resumed at step %d", self.step)
         steps = gather_object([self.step])
         if len(set(steps)) > 1:
@@ -184,25 +192,45 @@ class Trainer:
 
         def stop(number: int, frame: object) -> None:
             logger.info("signal %d: saving after step %d", number, self.step)
+            if not self._stop and self.accelerator.num_processes == 1:
+                threading.Thread(target=self._give_up, daemon=True).start()
             self._stop = True
 
         names = ("SIGINT", "SIGTERM", "SIGBREAK")  # SIGBREAK: Windows
         caught = [getattr(signal, name) for name in names if hasattr(signal, name)]
         return {which: signal.signal(which, stop) for which in caught}
 
+    def _give_up(self) -> None:
+        """Save what the steps before have learnt, and end the process in the middle of a step or of
+        a validation that does not end within GRACE."""
+        if self._ended.wait(GRACE):
+            return
+        with self._changing:
+            if self._ended.is_set():
+                return
+            logger.info("step %d takes too long and is given up", self.step + 1)
+            if self._saved != self.step:
+                self._save(self._random)
+            result = str(self.output / "result")
+            self.report({"event": "end", "step": self.step, "result": result})
+            os._exit(0)
+
     def _loop(self) -> None:
         losses, started = [], time.monotonic()
         while self.step < self.settings.steps and not self._stopping():
             begun = time.monotonic()
             losses.append(self._train_step())
-            self.step += 1
             if self.report is not quiet:  # reading the loss waits for the GPU
                 seconds = round(time.monotonic() - begun, 4)
                 event = {"event": "step", "step": self.step, "loss": losses[-1].item()}
                 self.report({**event, "seconds": seconds})
             if self.step % self.settings.log_every == 0:
-                rate = (time.monotonic() - started) / len(losses)
-                self._log(torch.stack(losses).mean().item(), rate)
+                if self.accelerator.is_main_process:
+                    loss, rate = torch.stack(losses).mean().item(), time.monotonic() - started
+                    row = {"step": self.step, "loss": loss}
+                    row["seconds_per_step"] = round(rate / len(losses), 4)
+                    append_row(self.output / "log.jsonl", row)
+                    logger.info("step %d  loss %.5f  %.3f s/step", *row.values())
                 losses, started = [], time.monotonic()
             validates = self._validation_due()
             if validates or self.step % self.settings.save_every == 0:
@@ -218,6 +246,7 @@ class Trainer:
         return self.accelerator.reduce(asked, "sum").item() > 0
 
     def _train_step(self) -> Tensor:
+        self._random = self.checkpoint.random_state()
         rate = self.settings.learning_rate * learning_rate_factor(self.step, self.settings)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
@@ -225,10 +254,12 @@ class Trainer:
         if most := self.settings.gradient_clip:
             trainable = [p for p in self.module.parameters() if p.requires_grad]
             self.accelerator.clip_grad_norm_(trainable, most)
-        self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
-        if self.average is not None:
-            self.average.update_parameters(self.accelerator.unwrap_model(self.module))
+        with self._changing:
+            self.optimizer.step()
+            self.optimizer.zero_grad(set_to_none=True)
+            if self.average is not None:
+                self.average.update_parameters(self.accelerator.unwrap_model(self.module))
+            self.step += 1
         return loss
 
     def _rows(self) -> dict[str, Tensor]:
@@ -243,6 +274,12 @@ class Trainer:
     def _backward(self, rows: dict[str, Tensor]) -> Tensor:
         """Accumulate the gradients of this process's rows, part by part; their mean loss."""
         count, losses = self.settings.accumulation, []
+        if not self._has_room:
+            first = {k: v.chunk(count)[0] for k, v in rows.items()}
+            module = self.accelerator.unwrap_model(self.module)
+            with self.accelerator.autocast():
+                require_room(module, first, self.accelerator.device)
+            self._has_room = True
         for part in range(count):
             last = part == count - 1  # processes exchange gradients once a step
             with nullcontext() if last else self.accelerator.no_sync(self.module):
@@ -253,24 +290,28 @@ class Trainer:
             losses.append(loss.detach())
         return torch.stack(losses).mean()
 
-    def _log(self, loss: float, seconds: float) -> None:
-        if self.accelerator.is_main_process:
-            row = {"step": self.step, "loss": loss, "seconds_per_step": round(seconds, 4)}
-            append_row(self.output / "log.jsonl", row)
-            logger.info("step %(step)d  loss %(loss).5f  %(seconds_per_step).3f s/step", row)
-
-    def _save(self) -> None:
-        """Write checkpoint and result beside the old ones, then swap them in."""
+    def _save(self, random: Mapping[str, Tensor] | None = None) -> None:
+        """Write checkpoint and result beside the old ones, then swap them in. random: the state to
+        resume from, by default the present one."""
         self._require_finite()
         self.accelerator.wait_for_everyone()
         if self.accelerator.is_main_process:
-            path = self.output / "state.pt"
-            torch.save(self.checkpoint.collect(self.step), path.with_suffix(".partial"))
-            os.replace(path.with_suffix(".partial"), path)
-            step, measures = self._measured
-            self._save_result("result", measures if step == self.step else None)
-            self.report({"event": "saved", "step": self.step, "folder": str(self.output)})
+            with self._changing:
+                self._save_files(random or self.checkpoint.random_state())
         self.accelerator.wait_for_everyone()
+
+    def _save_files(self, random: Mapping[str, Tensor]) -> None:
+        path = self.output / "state.pt"
+        partial = path.with_suffix(".partial")
+        try:
+            torch.save(self.checkpoint.collect(self.step) | dict(random), partial)
+            os.replace(partial, path)
+        finally:
+            partial.unlink(missing_ok=True)
+        step, measures = self._measured
+        self._save_result("result", measures if step == self.step else None)
+        self._saved = self.step
+        self.report({"event": "saved", "step": self.step, "folder": str(self.output)})
 
     def _save_result(self, name: str, measures: dict[str, Any] | None) -> None:
         fresh = self.output / f"{name}.partial"
@@ -279,11 +320,13 @@ class Trainer:
         described = {"step": self.step, "settings": asdict(self.settings), **self.about}
         if measures is not None:
             described["measures"] = measures
-        if isinstance(self.recipe, TellingRecipe):
-            self.recipe.provenance = described
-        self.recipe.save(self.trained(), fresh)
-        (fresh / DESCRIPTION).write_text(json.dumps(described, indent=1))
-        replace_folder(fresh, self.output / name)
+        self.recipe.provenance = described
+        try:
+            self.recipe.save(self.trained(), fresh)
+            (fresh / DESCRIPTION).write_text(json.dumps(described, indent=1))
+            replace_folder(fresh, self.output / name)
+        finally:
+            shutil.rmtree(fresh, ignore_errors=True)
 
     def _validation_due(self) -> bool:
         every = self.settings.validate_every

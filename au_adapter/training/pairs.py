@@ -2,25 +2,81 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from ..data.rendered import RenderedSet
+from ..data.rendered import RenderedSet, gather, iterate_shard
+from ..data.shards import find_shards
+from ..disk import replacing
 from ..faces.jaw_background import PERSON, dots
-from ..models.autoencoder import SCALING_FACTOR, DemoAutoencoder
 from ..weights.clip_vision import ImageEncoder
+from ..weights.downloads import sha256
 from .diffusion import draw_noise
-from .face_tensors import cached_latents, cached_tokens, part_weights
+from .face_tensors import network_digest, part_weights
 
 DROPOUT = 0.1  # of the changes, for guidance (section III-C)
 ZERO_NOISE = 0.2  # deviation of the noise on a change of nothing, so that it is not a dropped one
-CHUNK = 256  # pictures at a time in single precision: a thousand take a gigabyte
+CHUNK = 64  # pictures in memory at a time
+PIXELS = 64 * 128 * 128  # that are encoded at a time
 PART_WEIGHT = 3.0  # how much more eyes, brows and mouth weigh in the bundled model's loss
+UNKNOWN = -1  # the frame of a picture that is of no video
+
+
+@dataclass(frozen=True)
+class PictureEncoder:
+    """How the pictures of pairs are encoded, once.
+
+    encode: uint8 pictures [N, H, W, 3] -> unscaled latents [N, C, h, w]. network: what encodes, for
+    the cache's name. size: pixels of a side that the base draws. background_scale: size of the
+    background picture in sizes of the photo. dtype: of the latents that are kept. image_encoder:
+    CLIP, whose tokens the photos come as instead of latents.
+    """
+
+    encode: Callable[[Tensor], Tensor]
+    network: nn.Module
+    size: int
+    background_scale: int = 1
+    dtype: torch.dtype = torch.float32
+    image_encoder: ImageEncoder | None = None
+
+    def name(self) -> str:
+        """16 hex digits of what the latents depend on."""
+        networks = [self.network, *([self.image_encoder.network] if self.image_encoder else [])]
+        told = [self.size, self.background_scale, self.dtype, *map(network_digest, networks)]
+        return hashlib.sha256(" ".join(map(str, told)).encode()).hexdigest()[:16]
+
+    @torch.no_grad()
+    def __call__(self, faces: RenderedSet) -> dict[str, Tensor]:
+        """What training needs of N faces: "photos" and "backgrounds", unscaled latents; "aus" [N,
+        12]; "boxes" in pixels of `size`; "identity" and "frame" [N]; and CLIP's "tokens"."""
+        faces = resized(faces, self.size)
+        behind = with_jaw(faces, self.background_scale)
+        frames = [label.get("frame", UNKNOWN) for label in faces.labels]
+        found = {
+            "photos": self._latents(faces.images),
+            "backgrounds": self._latents(behind.images),
+            "aus": torch.from_numpy(faces.aus),
+            "boxes": torch.from_numpy(faces.boxes),
+            "identity": torch.from_numpy(faces.identity),
+            "frame": torch.tensor(frames),
+        }
+        if self.image_encoder:
+            pictures = torch.from_numpy(faces.images) / 255
+            found["tokens"] = self.image_encoder.tokens(pictures).half()
+        return found
+
+    def _latents(self, pictures: np.ndarray) -> Tensor:
+        parts = torch.from_numpy(pictures).split(max(1, PIXELS // pictures[0, ..., 0].size))
+        return torch.cat([self.encode(part).to("cpu", self.dtype) for part in parts])
 
 
 class FacePairs:
@@ -28,97 +84,131 @@ class FacePairs:
 
     def __init__(
         self,
-        sets: list[RenderedSet],
-        autoencoder: DemoAutoencoder,
-        cache: Path,
-        background_scale: int = 1,
+        folders: Sequence[Path],
+        encoder: PictureEncoder,
+        scaling_factor: float,
+        *,
         unchanged: float = 0.05,
-        image_encoder: ImageEncoder | None = None,
+        dropout: float = DROPOUT,
+        frame_distance: int = 0,
     ):
-        """cache: the folder that keeps latents. background_scale: size of the background picture
-        in sizes of the photo. unchanged: share of the pairs that are a picture with itself, so that
-        no change is learned too. image_encoder: whose tokens the photos come as, instead of
-        latents. ValueError when no person has two pictures."""
-        self.latents = torch.cat([cached_latents(faces, autoencoder, cache) for faces in sets])
-        self.photos = self.latents / SCALING_FACTOR
-        if image_encoder:
-            self.photos = torch.cat([cached_tokens(faces, image_encoder, cache) for faces in sets])
-        behind = [with_jaw(faces, background_scale) for faces in sets]
-        backgrounds = [cached_latents(faces, autoencoder, cache) for faces in behind]
-        self.backgrounds = torch.cat(backgrounds) / SCALING_FACTOR
-        self.weights = torch.cat(
-            [
-                part_weights(f.boxes, f.images.shape[1], self.latents.shape[-1], PART_WEIGHT)
-                for f in sets
-            ]
-        )
-        self.aus = torch.cat([torch.from_numpy(faces.aus) for faces in sets])
-        self.partners = find_partners(np.concatenate([faces.identity for faces in sets]))
-        self.unchanged = unchanged
+        """folders: shards of renders, or of faces that were cut out of photos; each keeps what was
+        encoded in its folder cache. scaling_factor: of the base's latents. unchanged: share of the
+        pairs that are a picture with itself, so that no change is learned too. dropout: see
+        `draw_change`. frame_distance: see `Partners`. ValueError when no person has a pair."""
+        name = encoder.name()
+        shards = [shard for folder in folders for shard in find_shards(folder)]
+        parts = [_encoded(shard, encoder, name) for shard in shards]
+        self.faces = {key: torch.cat([part[key] for part in parts]) for key in parts[0]}
+        self.size, self.scaling_factor = encoder.size, scaling_factor
+        people, frames = self.faces["identity"].numpy(), self.faces["frame"].numpy()
+        self.partners = Partners(people, frames, frame_distance)
+        self.unchanged, self.dropout = unchanged, dropout
 
     def draw(self, size: int, generator: torch.Generator) -> dict[str, Tensor]:
         """The batch of a step. "photo" and "background" are unscaled latents, as MagicFace takes
         them, the former CLIP's tokens [size, L, width] if an image encoder was given; "change"
         [size, 12] is target minus photo; "weights" tell the target's eyes, brows and mouth from the
         rest."""
-        photo, target = self._rows(size, generator)
-        noise, timesteps = draw_noise(self.latents[target].shape, generator)
+        photo, target = self.rows(size, generator)
+        faces, latents = self.faces, self.faces["photos"][target].float() * self.scaling_factor
+        noise, timesteps = draw_noise(latents.shape, generator)
+        boxes, cells = faces["boxes"][target].numpy(), latents.shape[-1]
         return {
-            "photo": self.photos[photo].float(),
-            "latents": self.latents[target],
-            "background": self.backgrounds[target],
-            "change": draw_change(self.aus[target] - self.aus[photo], generator),
-            "weights": self.weights[target],
+            "photo": faces.get("tokens", faces["photos"])[photo].float(),
+            "latents": latents,
+            "background": faces["backgrounds"][target].float(),
+            "change": draw_change(
+                faces["aus"][target] - faces["aus"][photo], generator, self.dropout
+            ),
+            "weights": part_weights(boxes, self.size, cells, PART_WEIGHT),
             "noise": noise,
             "timesteps": timesteps,
         }
 
-    def _rows(self, size: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    def rows(self, size: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Rows [size] of photos and of targets."""
-        first = torch.randint(len(self.partners), (size,), generator=generator)
+        first = torch.randint(len(self.partners.rows), (size,), generator=generator)
         place = torch.rand(size, generator=generator)
         same = torch.rand(size, generator=generator) < self.unchanged
-        photos = list(self.partners)
-        photo = torch.tensor([photos[i] for i in first.tolist()])
-        others = [self.partners[row] for row in photo.tolist()]
-        second = [o[int(p * len(o))] for o, p in zip(others, place.tolist(), strict=True)]
+        photo = torch.tensor([self.partners.rows[i] for i in first.tolist()])
+        others = [self.partners.of(row) for row in photo.tolist()]
+        second = [int(o[int(p * len(o))]) for o, p in zip(others, place.tolist(), strict=True)]
         return photo, torch.where(same, photo, torch.tensor(second))
 
 
-def find_partners(identities: np.ndarray) -> dict[int, list[int]]:
-    """Row -> the other rows of the same person; people with one picture are left out.
+class Partners:
+    """For each picture the others of the same person, at least `distance` frames away.
 
-    ValueError when nobody is left.
+    identities, frames: int [N]; a frame that is UNKNOWN is far from every other. rows: the pictures
+    that have a partner, person by person. ValueError where there is none.
     """
-    people: dict[int, list[int]] = {}
-    for row, identity in enumerate(identities.tolist()):
-        people.setdefault(identity, []).append(row)
-    partners = {
-        row: [other for other in rows if other != row]
-        for rows in people.values()
-        for row in rows
-        if len(rows) > 1
-    }
-    if not partners:
-        raise ValueError(
-            f"no person among {len(identities)} pictures has two of them, and MagicFace learns "
-            "from pairs of one person: render several pictures for each identity"
-        )
-    return partners
+
+    def __init__(self, identities: np.ndarray, frames: np.ndarray | None = None, distance: int = 0):
+        self.frames = np.full(len(identities), UNKNOWN) if frames is None else frames
+        self.distance = distance
+        people: dict[int, list[int]] = {}
+        for row, identity in enumerate(identities.tolist()):
+            people.setdefault(identity, []).append(row)
+        self._person = {row: np.array(rows) for rows in people.values() for row in rows[:1]}
+        self._first = {row: rows[0] for rows in people.values() for row in rows}
+        self.rows = [row for rows in people.values() for row in rows if len(self.of(row))]
+        if not self.rows:
+            far = f", {distance} frames apart or more," if distance else ""
+            raise ValueError(
+                f"no person among {len(identities)} pictures has two of them{far} and MagicFace "
+                "learns from pairs of one person: render several pictures for each identity, or "
+                "put the photos of each person into a folder of their own"
+            )
+
+    def of(self, row: int) -> np.ndarray:
+        """The partners of a picture, in order."""
+        own = self._person[self._first[row]]
+        theirs, here = self.frames[own], self.frames[row]
+        far = np.abs(theirs - here) >= self.distance
+        return own[(own != row) & (far | (theirs == UNKNOWN) | (here == UNKNOWN))]
 
 
-def draw_change(
-    change: Tensor,
-    generator: torch.Generator,
-    dropout: float = DROPOUT,
-    zero_noise: float = ZERO_NOISE,
-) -> Tensor:
+def _encoded(shard: Path, encoder: PictureEncoder, name: str) -> dict[str, Tensor]:
+    """What `encoder` makes of a shard, kept beside it."""
+    path = shard.parent / "cache" / f"pairs-{sha256(shard)[:16]}-{name}.safetensors"
+    if not path.exists():
+        samples, parts = iterate_shard(shard), []
+        while chunk := list(islice(samples, CHUNK)):
+            parts.append(encoder(gather(chunk)))
+        path.parent.mkdir(exist_ok=True)
+        with replacing(path) as partial:
+            joined = {key: torch.cat([part[key] for part in parts]) for key in parts[0]}
+            save_file({key: rows.contiguous() for key, rows in joined.items()}, partial)
+    return load_file(path)
+
+
+def draw_change(change: Tensor, generator: torch.Generator, dropout: float = DROPOUT) -> Tensor:
     """A change of AUs [N, 12] as it is trained on: no change at all gets noise, and a share of all
     rows is dropped to exact zeros, which stand for no condition."""
-    noise = zero_noise * torch.randn(change.shape, generator=generator)
+    noise = ZERO_NOISE * torch.randn(change.shape, generator=generator)
     nothing = (change == 0).all(-1, keepdim=True)
     dropped = torch.rand(len(change), 1, generator=generator) < dropout
     return torch.where(nothing, change + noise, change) * ~dropped
+
+
+def resized(faces: RenderedSet, size: int) -> RenderedSet:
+    """The same faces in pictures of `size` pixels a side, with their masks, boxes and jaw lines."""
+    scale = size / faces.images.shape[1]
+    if scale == 1:
+        return faces
+    pictures = np.concatenate([faces.images, faces.masks[..., None]], -1)
+    whole = torch.from_numpy(pictures).movedim(-1, 1).float()
+    small = interpolate(whole, (size, size), mode="bilinear", antialias=True).round().byte()
+    pixels = small.movedim(1, -1).numpy()
+    jaws = [(scale * np.array(label["jaw"])).tolist() for label in faces.labels]
+    return replace(
+        faces,
+        images=np.ascontiguousarray(pixels[..., :3]),
+        masks=np.ascontiguousarray(pixels[..., 3]),
+        boxes=faces.boxes * np.float32(scale),
+        labels=[{**label, "jaw": jaw} for label, jaw in zip(faces.labels, jaws, strict=True)],
+    )
 
 
 def with_jaw(faces: RenderedSet, scale: int = 1) -> RenderedSet:
@@ -128,17 +218,11 @@ def with_jaw(faces: RenderedSet, scale: int = 1) -> RenderedSet:
     behind = np.empty((len(faces.images), size, size, 3), np.uint8)
     for start in range(0, len(behind), CHUNK):
         rows = slice(start, start + CHUNK)
-        jaws = [label["jaw"] for label in faces.labels[rows]]
-        behind[rows] = _behind(faces.images[rows], faces.masks[rows], jaws, scale)
+        pictures = torch.from_numpy(faces.images[rows]).movedim(-1, 1).float() / 255
+        people = torch.from_numpy(faces.masks[rows])[:, None].float() / 255
+        clear = interpolate(pictures, (size, size), mode="bilinear").movedim(1, -1)
+        black = interpolate(people, (size, size), mode="bilinear")[:, 0, ..., None] > PERSON
+        jaws = scale * torch.tensor([label["jaw"] for label in faces.labels[rows]])
+        drawn = torch.stack([dots(jaw, size) for jaw in jaws])
+        behind[rows] = (255 * (clear * ~black + drawn).clamp(0, 1)).round().byte().numpy()
     return replace(faces, images=behind)
-
-
-def _behind(images: np.ndarray, masks: np.ndarray, jaws: list, scale: int) -> np.ndarray:
-    """Backgrounds uint8 [N, S, S, 3] of pictures [N, H, H, 3] with people's masks [N, H, H]."""
-    size = scale * images.shape[1]
-    pictures = torch.from_numpy(images).movedim(-1, 1).float() / 255
-    people = torch.from_numpy(masks)[:, None].float() / 255
-    behind = interpolate(pictures, (size, size), mode="bilinear").movedim(1, -1)
-    black = interpolate(people, (size, size), mode="bilinear")[:, 0, ..., None] > PERSON
-    drawn = torch.stack([dots(jaw, size) for jaw in scale * torch.tensor(jaws)])
-    return (255 * (behind * ~black + drawn).clamp(0, 1)).round().byte().numpy()

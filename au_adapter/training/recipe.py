@@ -37,9 +37,14 @@ class Share:
 
 
 class Recipe(Protocol):
-    """What a recipe brings. The trainable module's forward takes a batch and returns the loss."""
+    """What a recipe brings. The trainable module's forward takes a batch and returns the loss.
+
+    Before each `save` it is given `provenance`: step, settings, data and measures, as in
+    training.json.
+    """
 
     module: nn.Module
+    provenance: Mapping[str, Any]
 
     def batch(self, size: int, generator: torch.Generator) -> dict[str, Tensor]:
         """The examples of one step, each tensor with size rows, drawn from the generator alone."""
@@ -49,16 +54,8 @@ class Recipe(Protocol):
 
 
 @runtime_checkable
-class SharingRecipe(Recipe, Protocol):
+class SharingRecipe(Protocol):
     """A recipe that can draw one process's rows without the others'."""
 
     def rows(self, size: int, generator: torch.Generator, share: Share) -> dict[str, Tensor]:
         """What `share.of` would leave of each tensor of the whole batch of `size` rows."""
-
-
-@runtime_checkable
-class TellingRecipe(Recipe, Protocol):
-    """A recipe whose files say how they came about."""
-
-    provenance: Mapping[str, Any]
-    """Step, settings, data and measures, as in training.json; given before each `save`."""

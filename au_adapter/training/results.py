@@ -5,11 +5,11 @@ Imports neither torch nor anything else that training needs.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from ..disk import damage_named
 from .run_files import DESCRIPTION, read_description, read_rows
 
 
@@ -27,7 +27,9 @@ def find_result(folder: Path, validated: bool = True) -> Path:
 
 def read_losses(folder: Path) -> list[float]:
     """The mean losses in a run's log by step; of steps that were done twice, the later."""
-    return [row["loss"] for row in read_rows(folder / "log.jsonl")]
+    path = folder / "log.jsonl"
+    with damage_named(path, "Delete it: the training goes on without it"):
+        return [float(row["loss"]) for row in read_rows(path)]
 
 
 def training_hours(folder: Path) -> float:
@@ -41,34 +43,32 @@ def training_hours(folder: Path) -> float:
 
 def training_report(folder: Path, result: Path) -> str:
     """A run in Markdown: its faces, losses, validations and measured response."""
-    described = read_description(result)
     losses, validations = read_losses(folder), read_rows(folder / "validation.jsonl")
-    parts = [[f"# {folder.name}, step {described['step']}"]]
-    parts.append([_data_line(card) for card in described.get("data", ())])
+    with damage_named(result / DESCRIPTION, f"Delete {result}"):
+        return _report(folder.name, read_description(result), losses, validations)
+
+
+def _report(
+    name: str, described: dict[str, Any], losses: list[float], validations: list[dict[str, Any]]
+) -> str:
+    parts = [[f"# {name}, step {described['step']}"], []]
+    for card in described.get("data", ()):
+        dropped = [f"{s['dropped']} {s['step']}" for s in card["steps"] if s["dropped"]]
+        left_out = f"; left out: {', '.join(dropped)}" if dropped else ""
+        parts[1].append(f"{card['faces']} faces of {card['folder']}{left_out}.")
     if losses:
         tenth = max(1, len(losses) // 10)
         first, last = sum(losses[:tenth]) / tenth, sum(losses[-tenth:]) / tenth
         parts.append([f"Loss {first:.4f} at first, {last:.4f} at last, a tenth of the run each."])
     if validations:
-        parts.append(_validation_table(validations, described["step"]))
+        parts.append(["| Step | AU error, AUs asked for | all AUs | |", "|---|---|---|---|"])
+        for row in validations:
+            mark = "kept" if row["step"] == described["step"] else ""
+            errors = f"{row['au_error']:.2f} | {row['full_error']:.2f}"
+            parts[-1].append(f"| {row['step']} | {errors} | {mark} |")
     if "measures" in described:
         parts.append(_response(described["measures"]))
     return "\n\n".join("\n".join(part) for part in parts)
-
-
-def _data_line(card: dict[str, Any]) -> str:
-    dropped = [f"{s['dropped']} {s['step']}" for s in card["steps"] if s["dropped"]]
-    left_out = f"; left out: {', '.join(dropped)}" if dropped else ""
-    return f"{card['faces']} faces of {card['folder']}{left_out}."
-
-
-def _validation_table(rows: list[dict[str, Any]], chosen: int) -> list[str]:
-    lines = ["| Step | AU error, AUs asked for | all AUs | |", "|---|---|---|---|"]
-    for row in rows:
-        mark = "kept" if row["step"] == chosen else ""
-        errors = f"{row['au_error']:.2f} | {row['full_error']:.2f}"
-        lines.append(f"| {row['step']} | {errors} | {mark} |")
-    return lines
 
 
 def _response(measures: dict[str, Any]) -> list[str]:
@@ -83,16 +83,11 @@ def _response(measures: dict[str, Any]) -> list[str]:
     for unit, curve in curves.items():
         cells = [f"{curve[level]:.2f}" if level in curve else "" for level in levels]
         lines.append(f"| {unit} | " + " | ".join(cells) + " |")
-    return lines + _not_measured(measures.get("not_measured", ()))
-
-
-def _not_measured(names: Sequence[str]) -> list[str]:
-    if not names:
-        return []
-    line = f"Not measured: {', '.join(names)}."
-    if any(name.startswith("AU") for name in names):
-        line += (
-            " The estimator mesh reads 22 AUs, once `au-adapter download face-landmarker` has "
-            "fetched what it needs."
-        )
-    return ["", line]
+    if names := measures.get("not_measured"):
+        lines += ["", f"Not measured: {', '.join(names)}."]
+        if any(name.startswith("AU") for name in names):
+            lines[-1] += (
+                " The estimator mesh reads 22 AUs, once `au-adapter download face-landmarker` has "
+                "fetched what it needs."
+            )
+    return lines

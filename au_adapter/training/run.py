@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import torch
 from filelock import FileLock, Timeout
 
+from ..data.face_cutter import SIDE
 from ..estimators import Estimator
 from ..evaluation.evaluation_run import estimator_of
 from ..processes import launched_processes
@@ -53,31 +53,24 @@ def train(
         report = quiet
     with explained(Path(output)), _alone(Path(output), report):
         with processes.main_process_first():
-            faces = [find_faces(d, Path(output)) for d in data]
-        cards = _cards(faces, data) if processes.is_main_process else []  # it tells and saves
+            cut = SIDE if getattr(chosen.make, "cuts_faces", False) else None
+            faces = [find_faces(d, Path(output), cut) for d in data]
+        cards = []  # the main process tells and saves them, under the names that were given
+        if processes.is_main_process:
+            cards = [data_card(f, Path(d).name) for f, d in zip(faces, data, strict=True)]
         for card in cards:
             report({"event": "data", **{name: card[name] for name in DESCRIBED}})
         made = chosen.open(faces)
         validate = None
         if settings.validate_every:
             validate = checked(validation_for(made, estimate), Path(output), report)
-        about = {"recipe": recipe, "options": _named(chosen.given), "data": cards}
+        options = {  # files by their names: folders are of one machine
+            name: Path(value).name if isinstance(value, Path | str) else value
+            for name, value in chosen.given.items()
+        }
+        about = {"recipe": recipe, "options": options, "data": cards}
         Trainer(made, settings, Path(output), validate, report, about).run()
     return Path(output) / "result"
-
-
-def _cards(faces: list[Path], data: list[str | Path]) -> list[dict]:
-    """The data card of each folder, under the name that was given."""
-    named = [Path(d).name for d in data]
-    return [data_card(f) | {"folder": n} for f, n in zip(faces, named, strict=True)]
-
-
-def _named(options: Mapping[str, Any]) -> dict[str, Any]:
-    """The recipe's options that were chosen, files by their names: folders are of one machine."""
-    return {
-        name: Path(value).name if isinstance(value, Path | str) else value
-        for name, value in options.items()
-    }
 
 
 @contextmanager
@@ -89,21 +82,18 @@ def _alone(output: Path, report: Report) -> Iterator[None]:
     output.mkdir(parents=True, exist_ok=True)
     lock = FileLock(output / LOCK)
     if launched_processes().is_main_process:
-        _acquire(lock, output, report)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            report({"event": "waiting"})
+            try:
+                lock.acquire(timeout=WAIT)
+            except Timeout as error:
+                raise RuntimeError(
+                    f"another training works in {output}: wait for its end, or choose another "
+                    "folder"
+                ) from error
     try:
         yield
     finally:
         lock.release()
-
-
-def _acquire(lock: FileLock, output: Path, report: Report) -> None:
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        report({"event": "waiting"})
-        try:
-            lock.acquire(timeout=WAIT)
-        except Timeout as error:
-            raise RuntimeError(
-                f"another training works in {output}: wait for its end, or choose another folder"
-            ) from error

@@ -8,6 +8,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from ..disk import damage_named, read_json
+
 DESCRIPTION = "training.json"  # in a result folder: step, settings, data, measures
 
 
@@ -27,16 +29,22 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
 
     A last line that was cut off is left out. No file: no rows.
     """
-    text = path.read_text(encoding="utf-8") if path.is_file() else ""
-    rows = map(json.loads, text[: text.rfind("\n") + 1].splitlines())
-    by_step = {row["step"]: row for row in rows}
-    return [by_step[step] for step in sorted(by_step)]
+    if not path.is_file():
+        return []
+    with damage_named(path, "Delete it: the training goes on without it"):
+        text = path.read_text(encoding="utf-8")
+        rows = [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
+        by_step = {int(row["step"]): row for row in rows}
+        return [by_step[step] for step in sorted(by_step)]
 
 
 def read_description(folder: Path) -> dict[str, Any]:
     """What is written about the weights in a result folder; empty where there are none."""
     path = folder / DESCRIPTION
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    found = read_json(path) if path.is_file() else {}
+    if not isinstance(found, dict):
+        raise ValueError(f"{path} is damaged: expected an object. Delete its folder")
+    return found
 
 
 def replace_folder(fresh: Path, folder: Path) -> None:
@@ -44,7 +52,7 @@ def replace_folder(fresh: Path, folder: Path) -> None:
 
     A crash between the two renames leaves the old one as <name>.previous; see restore_folder.
     """
-    previous = _previous(folder)
+    previous = folder.with_name(f"{folder.name}.previous")
     if folder.exists():
         shutil.rmtree(previous, ignore_errors=True)
         os.replace(folder, previous)
@@ -54,9 +62,6 @@ def replace_folder(fresh: Path, folder: Path) -> None:
 
 def restore_folder(folder: Path) -> None:
     """Undo a replace_folder that was cut off between its two renames."""
-    if not folder.exists() and _previous(folder).exists():
-        os.replace(_previous(folder), folder)
-
-
-def _previous(folder: Path) -> Path:
-    return folder.with_name(f"{folder.name}.previous")
+    previous = folder.with_name(f"{folder.name}.previous")
+    if not folder.exists() and previous.exists():
+        os.replace(previous, folder)

@@ -62,6 +62,17 @@ def require_switch(name: str, value: object) -> None:
         raise ValueError(f"{name} is true or false, not {value!r}")
 
 
+# What suits a network on the bundled model's small pictures.
+BUNDLED = Settings(
+    steps=20000,
+    warmup_steps=200,
+    decay_steps=2000,
+    average_decay=0.998,
+    mixed_precision="bf16",
+    save_every=250,
+)
+
+
 def learning_rate_factor(step: int, settings: Settings) -> float:
     """Linear warm-up, constant, linear fall to a tenth over the last decay_steps."""
     factor = min(1.0, (step + 1) / settings.warmup_steps) if settings.warmup_steps else 1.0

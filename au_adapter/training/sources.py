@@ -29,9 +29,10 @@ PREFERRED = ("labels.csv", "labels.jsonl")
 STYLE = {"expressions": "au", "pose_spread": 0.4, "seed": 41}
 
 
-def find_faces(data: str | Path, output: Path) -> Path:
+def find_faces(data: str | Path, output: Path, cut: int | None = None) -> Path:
     """The folder of shards that `data` stands for; see above. output: the folder of the run, which
-    keeps what had to be prepared.
+    keeps what had to be prepared. cut: pixels of a side of the faces that are cut out of pictures
+    then; None keeps whole pictures.
 
     FileNotFoundError where nothing is there, ValueError where it is something else.
     """
@@ -46,13 +47,21 @@ def find_faces(data: str | Path, output: Path) -> Path:
         )
     if any(folder.glob(PATTERN)):
         return folder
-    return _prepare(folder, find_table(folder), Path(output))
+    faces = LabelledFolder(folder, table := find_table(folder)).faces
+    name = f"faces-{label_digest(faces())[:6]}{file_digest(faces())[:6]}{'-cut' if cut else ''}"
+    shards = Path(output) / name
+    card = prepare("folder", folder, table, shards, cut=cut)  # once for each state of the two
+    for step in card["steps"]:
+        if step["dropped"]:
+            logger.warning("%d of %d left out: %s", step["dropped"], step["in"], step["step"])
+    return shards
 
 
-def data_card(folder: Path) -> dict:
-    """The data card of a folder of shards, short: the shards are only counted."""
+def data_card(folder: Path, name: str | None = None) -> dict:
+    """The data card of a folder of shards, short: the shards are only counted. name: the folder's
+    instead of its own."""
     card = describe_folder(folder)
-    return {"folder": folder.name, **card, "shards": len(card["shards"])}
+    return {"folder": name or folder.name, **card, "shards": len(card["shards"])}
 
 
 def find_table(folder: Path) -> Path:
@@ -68,17 +77,6 @@ def find_table(folder: Path) -> Path:
             "make shards with `au-adapter prepare`"
         )
     return chosen[0]
-
-
-def _prepare(pictures: Path, table: Path, output: Path) -> Path:
-    """Shards of pictures and their table, made once for each state of the two."""
-    faces = LabelledFolder(pictures, table).faces
-    folder = output / f"faces-{label_digest(faces())[:6]}{file_digest(faces())[:6]}"
-    card = prepare("folder", pictures, table, folder)
-    for step in card["steps"]:
-        if step["dropped"]:
-            logger.warning("%d of %d left out: %s", step["dropped"], step["in"], step["step"])
-    return folder
 
 
 def _render(count: int) -> Path:

@@ -27,7 +27,15 @@ def write_tokenizer(words: list[str], folder: Path) -> None:
     (folder / "vocab.json").write_text(json.dumps(vocabulary, ensure_ascii=False), encoding="utf-8")
     lines = ["#version: 0.2", *(" ".join(pair) for pair in merges)]
     (folder / "merges.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    (folder / "tokenizer_config.json").write_text(json.dumps(_configuration(), indent=1))
+    described = {
+        "tokenizer_class": "CLIPTokenizer",
+        "model_max_length": MAX_LENGTH,
+        "bos_token": START,
+        "eos_token": END,
+        "unk_token": END,
+        "pad_token": END,
+    }
+    (folder / "tokenizer_config.json").write_text(json.dumps(described, indent=1))
 
 
 def _merges(words: list[str]) -> list[tuple[str, str]]:
@@ -59,14 +67,3 @@ def _merged(word: list[str], pair: tuple[str, str]) -> list[str]:
         else:
             merged.append(symbol)
     return merged
-
-
-def _configuration() -> dict:
-    return {
-        "tokenizer_class": "CLIPTokenizer",
-        "model_max_length": MAX_LENGTH,
-        "bos_token": START,
-        "eos_token": END,
-        "unk_token": END,
-        "pad_token": END,
-    }

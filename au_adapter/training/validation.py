@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from textwrap import wrap
-from typing import Any, Protocol
+from typing import Any
 
 from PIL import Image
 from torch import Tensor, nn
 
+from ..disk import replacing
 from ..estimators import BundledRegressor, Estimator
 from ..estimators.bundled_regressor import load_regressor
 from ..estimators.reading import Reading
@@ -36,16 +37,6 @@ class Case:
     prompt: str
     seed: int
     requested: Mapping[str, float]
-
-
-class DrawingRecipe(Protocol):
-    """A recipe that can show what its module has learnt."""
-
-    units: tuple[int, ...]
-    base: Path
-
-    def generator(self, module: nn.Module) -> BaseGenerator:
-        """A method that draws with the module as it is."""
 
 
 def draw_cases(generator: BaseGenerator, cases: Sequence[Case], units: Sequence[int]) -> Tensor:
@@ -75,12 +66,14 @@ class Validation:
 
     def __init__(
         self,
-        recipe: DrawingRecipe,
+        recipe: Any,
         estimate: Estimate,
         cases: Sequence[Case] | None = None,
         estimator: str = "unnamed",
     ):
-        """estimate: pictures [N, H, W, 3] in 0..1 -> Readings. cases: default `single_units`.
+        """recipe: has `units` and generator(module), a method that draws with the module as it is.
+        Where its `scale` is "change", cases ask for changes of their prompt's face without AUs.
+        estimate: pictures [N, H, W, 3] in 0..1 -> Readings. cases: default `single_units`.
         estimator: the name that stands beside every measure."""
         self.recipe, self.estimate, self.estimator = recipe, estimate, estimator
         self.cases = list(cases) if cases is not None else single_units(recipe.units)
@@ -94,62 +87,72 @@ class Validation:
         A picture without a face counts as a face that shows no AU.
         """
         images = draw_cases(self.recipe.generator(module), self.cases, self.recipe.units)
-        self._sheet(images, folder.name).save(folder / SHEET)
-        rows, found = self._rows(self.estimate(images))
+        with replacing(folder / SHEET) as partial:
+            self._sheet(images, folder.name).save(partial, "PNG")
+        shown = self._shown(self.estimate(images))
+        if getattr(self.recipe, "scale", "absolute") == "change":
+            shown = self._changes(shown)
+        rows = [self._row(case, shown.get(number)) for number, case in enumerate(self.cases)]
         return {
             "au_error": prompted_error(rows, "adapter"),
             "full_error": full_error(rows, "adapter"),
-            "faces": found / len(rows),
+            "faces": len(shown) / len(rows),
             "response": _response(rows),
             "estimator": self.estimator,
             "not_measured": self._not_measured(),
         }
 
+    def _asked(self) -> set[str]:
+        return {unit for case in self.cases for unit in case.requested}
+
     def _not_measured(self) -> list[str]:
-        asked = {unit for case in self.cases for unit in case.requested}
+        asked = self._asked()
         unasked = [f"AU{unit}" for unit in self.recipe.units if str(unit) not in asked]
         apart = any(unit.startswith(("L", "R")) for unit in asked)
         sides = getattr(self.recipe, "sides", False) and not apart
         return [*unasked, *(["left and right apart"] if sides else [])]
 
     def _sheet(self, images: Tensor, title: str) -> Image.Image:
+        """A row from one face without AUs to the next; one of all where there are no two."""
+        neutral = [n for n, case in enumerate(self.cases) if not case.requested]
+        columns = neutral[1] - neutral[0] if len(neutral) > 1 else len(self.cases)
         pictures = [Image.fromarray(p) for p in (images * 255).round().byte().numpy()]
-        columns = self._columns()
-        starts = range(0, len(pictures), columns)
-        rows = [(self._label(n), pictures[n : n + columns]) for n in starts]
+        rows = []
+        for first in range(0, len(pictures), columns):
+            cases = self.cases[first : first + columns]
+            levels = sorted({f"{v:g}" for case in cases for v in case.requested.values()})
+            label = [*wrap(cases[0].prompt, LABEL), f"asked for {', '.join(levels)}"]
+            rows.append(("\n".join(label), pictures[first : first + columns]))
         codes = (", ".join(f"AU{u}" for u in c.requested) for c in self.cases[:columns])
         return contact_sheet(rows, [code or "no AU" for code in codes], title)
 
-    def _label(self, first: int) -> str:
-        """Of a row: its prompt, and the intensities asked for."""
-        row = self.cases[first : first + self._columns()]
-        levels = sorted({f"{v:g}" for case in row for v in case.requested.values()})
-        return "\n".join([*wrap(row[0].prompt, LABEL), f"asked for {', '.join(levels)}"])
-
-    def _columns(self) -> int:
-        """Pictures from one face without AUs to the next; all where there are none."""
-        neutral = [n for n, case in enumerate(self.cases) if not case.requested]
-        return neutral[1] - neutral[0] if len(neutral) > 1 else len(self.cases)
-
-    def _rows(self, readings: Sequence[Reading]) -> tuple[list[Row], int]:
-        """Rows as `evaluation.response` reads them, and how many show a face."""
-        shown: dict[int, dict[str, float]] = {}
-        for reading in sorted(readings, key=lambda r: r.confidence):  # the surest comes last
-            values = reading.aus.values[0].tolist()
-            shown[reading.image] = dict(zip(map(str, reading.aus.units), values, strict=True))
-        rows = [self._row(case, shown.get(number)) for number, case in enumerate(self.cases)]
-        return rows, len(shown)
-
     def _row(self, case: Case, shown: dict[str, float] | None) -> Row:
-        asked = {unit for each in self.cases for unit in each.requested}
-        measured = dict.fromkeys(sorted(asked, key=int), 0.0) if shown is None else shown
+        asked = sorted(self._asked(), key=int)
+        measured = dict.fromkeys(asked, 0.0) if shown is None else shown
         if missing := sorted(set(case.requested) - set(measured)):
             raise ValueError(
                 f"the estimator does not read AU{missing[0]}, which a validation case asks for: "
                 "give Validation other cases, or another estimator"
             )
-        asked = dict(case.requested)
-        return Row("", "", asked, case.seed, method="adapter", measured=measured)
+        return Row("", "", dict(case.requested), case.seed, method="adapter", measured=measured)
+
+    def _changes(self, shown: Mapping[int, dict[str, float]]) -> dict[int, dict[str, float]]:
+        """What differs from the face without AUs of the same prompt, where both show one."""
+        plain = {case.prompt: n for n, case in enumerate(self.cases) if not case.requested}
+        return {
+            number: {unit: value - before[unit] for unit, value in aus.items()}
+            for number, aus in shown.items()
+            if (before := shown.get(plain[self.cases[number].prompt])) is not None
+        }
+
+    @staticmethod
+    def _shown(readings: Sequence[Reading]) -> dict[int, dict[str, float]]:
+        """Number of a picture -> AU -> intensity, of the surest face."""
+        shown = {}
+        for reading in sorted(readings, key=lambda r: r.confidence):
+            values = reading.aus.values[0].tolist()
+            shown[reading.image] = dict(zip(map(str, reading.aus.units), values, strict=True))
+        return shown
 
 
 def validation_for(recipe: object, estimate: Estimate | Estimator | None = None) -> Validation:
@@ -158,30 +161,31 @@ def validation_for(recipe: object, estimate: Estimate | Estimator | None = None)
 
     ValueError for a recipe that draws no faces, and where nothing can read them.
     """
+    if hasattr(recipe, "judgement"):  # a recipe that judges itself otherwise than by drawn prompts
+        return recipe.judgement(estimate)
     if not hasattr(recipe, "generator"):
         raise ValueError(
             f"{type(recipe).__name__} draws no faces to judge: set validate_every=0 for it"
         )
-    reader = _regressor(recipe.base) if estimate is None else estimate
+    reader = estimate
+    if reader is None:
+        path = Path(recipe.base) / "regressor.safetensors"
+        if not path.is_file():
+            raise ValueError(
+                f"validate_every needs something that reads AUs, and {path} does not exist: name "
+                "an estimator such as mesh (--estimator), or set validate_every=0"
+            )
+        reader = BundledRegressor(load_regressor(path))
+    prompts = getattr(recipe, "prompts", PROMPTS)
     if not isinstance(reader, Estimator):
-        return Validation(recipe, reader)
+        return Validation(recipe, reader, single_units(recipe.units, prompts))
     readable = [unit for unit in recipe.units if unit in reader.units]
     if not readable:
         raise ValueError(
             f"the estimator {reader.name} reads none of the AUs {recipe.units} that this run "
             "learns: choose another, or set validate_every=0"
         )
-    return Validation(recipe, reader.estimate, single_units(readable), reader.name)
-
-
-def _regressor(base: Path) -> BundledRegressor:
-    path = Path(base) / "regressor.safetensors"
-    if not path.is_file():
-        raise ValueError(
-            f"validate_every needs something that reads AUs, and {path} does not exist: name an "
-            "estimator such as mesh (--estimator), or set validate_every=0"
-        )
-    return BundledRegressor(load_regressor(path))
+    return Validation(recipe, reader.estimate, single_units(readable, prompts), reader.name)
 
 
 def _response(rows: list[Row]) -> dict[str, dict[str, float]]:

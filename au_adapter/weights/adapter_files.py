@@ -14,12 +14,12 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
-from ..disk import replacing
+from ..disk import damage_named, replacing
 from ..facs.units import SET_A
 from ..models.adapter import AUAdapter, AUAdapterConfig, LoRA, lora_shapes
 from ..models.calibration import Calibration
 from .fineface_files import find_parts, read_published
-from .tensors import METADATA_KEY, read_metadata, read_tensors, some
+from .tensors import METADATA_KEY, read_metadata, read_tensors, require_finite, some
 
 # Beside the config, not in it, so that versions without calibration read the adapter.
 CALIBRATION_KEY = "au_adapter_calibration"
@@ -53,16 +53,16 @@ def load_adapter(path: str | Path) -> AUAdapter:
     without the file; ValueError when it is truncated, incomplete or something else.
     """
     path = Path(path)
-    if _is_described(path):
-        metadata, tensors = read_metadata(path), read_tensors(path)
-        config, calibration = _config(metadata, path), _calibration(metadata, path)
-        training = _training(metadata, path)
-    else:
-        (config, tensors), calibration, training = read_published(path), None, None
-    with torch.device("meta"):  # skip the initialisation, which the file replaces
-        adapter = AUAdapter(config)
-    adapter.to_empty(device="cpu")
-    _fill(adapter, tensors, path)
+    with damage_named(path):
+        if _is_described(path):
+            metadata, tensors = read_metadata(path), read_tensors(path)
+            config, calibration = _config(metadata, path), _calibration(metadata, path)
+            training = _training(metadata, path)
+        else:
+            (config, tensors), calibration, training = read_published(path), None, None
+        with torch.device("meta"):  # no memory before the shapes are known to fit
+            adapter = AUAdapter(config)
+        _fill(adapter, tensors, path)
     adapter.calibration, adapter.provenance = calibration, training
     return adapter
 
@@ -103,13 +103,18 @@ def adapter_hash(adapter: AUAdapter | str | Path) -> str:
 
 def adapter_tensors(adapter: AUAdapter) -> dict[str, Tensor]:
     """Every weight under its name in the file, on the CPU in float32."""
+    named = _named(adapter).items()
+    return {name: t.detach().float().cpu().contiguous() for name, t in named}
+
+
+def _named(adapter: AUAdapter) -> dict[str, Tensor]:
     named = {f"au_encoder.{name}": t for name, t in adapter.encoder.state_dict().items()}
     for path in adapter.config.layers:
         for kind in "kv":
             named[_projection_name(path, kind)] = adapter.projection(kind, path).weight
     for path, (down, up) in adapter.lora.items():
         named[f"unet.{path}.lora_A.weight"], named[f"unet.{path}.lora_B.weight"] = down, up
-    return {name: t.detach().float().cpu().contiguous() for name, t in named.items()}
+    return named
 
 
 def _config_json(adapter: AUAdapter) -> str:
@@ -155,8 +160,10 @@ def _projection_name(path: str, kind: str) -> str:
 
 
 def _fill(adapter: AUAdapter, tensors: dict[str, Tensor], path: str | Path) -> None:
-    """Copy the tensors into the adapter; a missing, misshapen or unknown one is a ValueError."""
-    expected = adapter_tensors(adapter)
+    """Copy the tensors into an adapter on the device meta; a missing, misshapen or unknown one is a
+    ValueError, and so is one with NaN or infinite numbers."""
+    require_finite(tensors, path)
+    expected = _named(adapter)
     lora = _take_lora(tensors)
     if missing := sorted(set(expected) - set(tensors)):
         raise ValueError(f"{path} lacks {len(missing)} of {len(expected)} weights: {some(missing)}")
@@ -169,6 +176,7 @@ def _fill(adapter: AUAdapter, tensors: dict[str, Tensor], path: str | Path) -> N
                 f"its config says {list(expected[name].shape)}"
             )
     _check_lora(adapter, lora, path)
+    adapter.to_empty(device="cpu")
     encoder = {
         n.removeprefix("au_encoder."): t for n, t in tensors.items() if n.startswith("au_encoder.")
     }
@@ -177,7 +185,7 @@ def _fill(adapter: AUAdapter, tensors: dict[str, Tensor], path: str | Path) -> N
         for kind in "kv":
             weight = {"weight": tensors[_projection_name(layer, kind)]}
             adapter.projection(kind, layer).load_state_dict(weight)
-    adapter.lora = lora
+    adapter.lora = {layer: (down.float(), up.float()) for layer, (down, up) in lora.items()}
 
 
 def _take_lora(tensors: dict[str, Tensor]) -> LoRA:
@@ -185,7 +193,7 @@ def _take_lora(tensors: dict[str, Tensor]) -> LoRA:
     paths = [n.removeprefix("unet.").removesuffix(".lora_A.weight") for n in list(tensors)]
     pairs = {p: (f"unet.{p}.lora_A.weight", f"unet.{p}.lora_B.weight") for p in paths}
     return {
-        path: (tensors.pop(down).float(), tensors.pop(up).float())
+        path: (tensors.pop(down), tensors.pop(up))
         for path, (down, up) in pairs.items()
         if down in tensors and up in tensors
     }

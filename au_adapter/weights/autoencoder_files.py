@@ -7,12 +7,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
+from ..disk import damage_named, read_json
 from ..models.autoencoder import AutoencoderConfig, DemoAutoencoder
+from .tensors import load_weights
 
 COLOURS = "latent_colours.json"
+LARGEST = 4096  # channels, and blocks of a stage
 
 
 def load_autoencoder(folder: str | Path) -> DemoAutoencoder:
@@ -24,16 +27,23 @@ def load_autoencoder(folder: str | Path) -> DemoAutoencoder:
                 f"{path} is missing: name a folder with vae.json and vae.safetensors, or install "
                 "AU-Adapter again, with its weights"
             )
-    autoencoder = DemoAutoencoder(read_config(json.loads(config.read_text(encoding="utf-8"))))
-    autoencoder.load_state_dict(load_file(weights))  # half precision on disk becomes single
+    with damage_named(config):
+        described = read_config(read_json(config))
+    with damage_named(f"{weights}, or the {config.name} beside it,"):
+        autoencoder = load_weights(weights, lambda: DemoAutoencoder(described))
     return autoencoder.eval().requires_grad_(False)
 
 
 def read_config(described: dict[str, Any]) -> AutoencoderConfig:
-    """The config that vae.json describes; JSON makes lists of its tuples."""
-    return AutoencoderConfig(
+    """The config that vae.json describes; JSON makes lists of its tuples. ValueError for numbers
+    that no network could be built of."""
+    config = AutoencoderConfig(
         **{k: tuple(v) if isinstance(v, list) else v for k, v in described.items()}
     )
+    lists = (config.encoder, config.decoder, config.encoder_blocks, config.decoder_blocks)
+    if wrong := [n for n in (*sum(lists, ()), config.latent_channels) if not 0 < n <= LARGEST]:
+        raise ValueError(f"it has {wrong[0]} channels or blocks, expected 1 to {LARGEST}")
+    return config
 
 
 def read_colours(folder: str | Path) -> tuple[list[list[float]], list[float]] | None:
@@ -45,16 +55,19 @@ def read_colours(folder: str | Path) -> tuple[list[list[float]], list[float]] | 
     path = Path(folder) / COLOURS
     if not path.is_file():
         return None
-    described = json.loads(path.read_text(encoding="utf-8"))
-    return described["factors"], described["bias"]
+    with damage_named(path):
+        described = read_json(path)
+        factors, bias = described["factors"], described["bias"]
+        shapes = [list(Tensor(found).shape) for found in (factors, bias)]
+        if shapes[0][1:] != [3] or shapes[1] != [3]:
+            raise ValueError(f"factors are {shapes[0]} and bias {shapes[1]}")
+        return factors, bias
 
 
 def save_colours(folder: str | Path, factors: Tensor, bias: Tensor) -> None:
     """Write what `read_colours` reads; factors [C, 3], bias [3]."""
-    described = {
-        name: values.double().round(decimals=4).tolist()
-        for name, values in (("factors", factors), ("bias", bias))
-    }
+    rounded = (values.double().round(decimals=4).tolist() for values in (factors, bias))
+    described = dict(zip(("factors", "bias"), rounded, strict=True))
     (Path(folder) / COLOURS).write_text(json.dumps(described), encoding="utf-8")
 
 

@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..disk import damage_named
+
 KINDS = ("clip", "clip_vision_model")  # model types that have an image encoder
 
 
@@ -42,19 +44,23 @@ def load_image_encoder(folder: str | Path) -> ImageEncoder:
 
     FileNotFoundError when the folder lacks a file of it, ValueError when it holds another model.
     """
-    from transformers import CLIPImageProcessor, CLIPVisionModel  # of the training extra
+    # Of the training extra.
+    from huggingface_hub.errors import StrictDataclassError
+    from transformers import CLIPImageProcessor, CLIPVisionModel
 
     folder = Path(folder)
     _check(folder)
-    network, found = CLIPVisionModel.from_pretrained(
-        folder, local_files_only=True, output_loading_info=True, dtype=torch.float32
-    )
+    with damage_named(folder, also=(StrictDataclassError,)):
+        network, found = CLIPVisionModel.from_pretrained(
+            folder, local_files_only=True, output_loading_info=True, dtype=torch.float32
+        )
     if missing := found["missing_keys"]:
         raise ValueError(
             f"{folder} lacks {len(missing)} weights of CLIP's image encoder, such as "
             f"{min(missing)}: copy it again"
         )
-    processor = CLIPImageProcessor.from_pretrained(folder, local_files_only=True)
+    with damage_named(folder):
+        processor = CLIPImageProcessor.from_pretrained(folder, local_files_only=True)
     network.eval().requires_grad_(False)
     return ImageEncoder(folder.resolve().name, network, processor)
 
@@ -66,7 +72,9 @@ def _check(folder: Path) -> None:
                 f"no {name} in {folder}: give a folder of CLIP as transformers saves it, with "
                 "config.json, model.safetensors and preprocessor_config.json"
             )
-    kind = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("model_type")
+    with damage_named(folder / "config.json"):
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        kind = config.get("model_type")
     if kind not in KINDS:
         raise ValueError(
             f"{folder} holds a model of type {kind!r} without CLIP's image encoder: give a folder "

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +17,8 @@ from torch import Tensor
 
 from ..facs import SET_A
 from ..models.adapter import AUAdapterConfig, describe_layers
-from .tensors import ENDINGS, METADATA_KEY, Shapes, read_metadata, read_shapes, read_tensors, some
+from .lora_layouts import peft_alpha, reads_text, take_lora, unknown_lora
+from .tensors import ENDINGS, METADATA_KEY, read_metadata, read_shapes, read_tensors, some
 
 LOGGER = logging.getLogger("au_adapter")
 PROJECTIONS, ENCODER, LORA = "attention processors", "AU encoder", "LoRA"
@@ -43,23 +44,15 @@ PUBLISHED_BASES = (
 CHANNELS = (320, 640, 1280)  # of the three levels that have cross-attention
 
 
-def _layers() -> dict[str, int]:
-    """Diffusers path -> channels of the 16 cross-attentions, in the order of the published file."""
-    down = {f"down_blocks.{i}.attentions.{j}": CHANNELS[i] for i in range(3) for j in range(2)}
-    up = {f"up_blocks.{i}.attentions.{j}": CHANNELS[3 - i] for i in (1, 2, 3) for j in range(3)}
-    blocks = {**down, **up, "mid_block.attentions.0": CHANNELS[2]}
-    return {f"{path}.transformer_blocks.0.attn2": channels for path, channels in blocks.items()}
-
-
-LAYERS = _layers()
+_BLOCKS = {
+    **{f"down_blocks.{i}.attentions.{j}": CHANNELS[i] for i in range(3) for j in range(2)},
+    **{f"up_blocks.{i}.attentions.{j}": CHANNELS[3 - i] for i in (1, 2, 3) for j in range(3)},
+    "mid_block.attentions.0": CHANNELS[2],
+}
+# Diffusers path -> channels of the 16 cross-attentions, in the order of the published file.
+LAYERS = {f"{path}.transformer_blocks.0.attn2": channels for path, channels in _BLOCKS.items()}
 _PROJECTION = re.compile(r"(.+\.attn2)\.processor\.au_to_([kv])\.weight")
 _IP_ADAPTER = re.compile(r".+\.attn2\.processor\.to_[kv]_ip(\.\d+)?\.weight")
-# The spellings of diffusers and peft: to_k.lora_A, to_k.lora.down, to_k_lora.down, and each of them
-# after `.processor`.
-_LORA = re.compile(
-    r"(?:unet\.)?(?P<attention>.+\.attn[12])\.(?:processor\.)?(?P<target>to_q|to_k|to_v|to_out)"
-    r"(?:\.0)?(?:[._]lora[._](?P<side>A|B|down|up)\.weight|(?:[._]lora)?\.(?P<alpha>alpha))"
-)
 
 
 @dataclass(frozen=True)
@@ -99,7 +92,14 @@ def find_parts(path: str | Path) -> list[Part]:
         return _complete(_parts_of_folder(path), path)
     part = read_part(path)
     if part is None:
-        raise ValueError(_not_an_adapter(path))
+        names = sorted(read_shapes(path))
+        found = "it names no tensors"
+        if names:
+            found = f"its {len(names)} tensors begin with {names[0]}"
+        raise ValueError(
+            f"{path} is not an AU-Adapter ({found}): choose a file written by Save AU-Adapter or "
+            "by `au-adapter convert`, or one of FineFace's published files"
+        )
     if part.whole:
         return [part]
     beside = [p for p in _parts_of(path.parent, path) if not p.kinds & part.kinds]
@@ -115,7 +115,11 @@ def read_published(path: str | Path) -> tuple[AUAdapterConfig, dict[str, Tensor]
     tensors = {name: t for part in parts for name, t in read_tensors(part.path).items()}
     tensors = {name: t for name, t in tensors.items() if not _IP_ADAPTER.fullmatch(name)}
     LOGGER.info("AU-Adapter of FineFace: %s", describe_parts(parts))
-    lora, alpha = _take_lora(tensors, path)
+    lora, alpha = take_lora(tensors, path)
+    if lora and alpha is None:
+        alpha = next(filter(None, (peft_alpha(part.path) for part in parts)), None)
+    if not lora:
+        _name_untaken_loras(parts)
     family = parts[0].family
     _check(tensors, family, path)
     config = AUAdapterConfig(
@@ -140,37 +144,41 @@ def describe_parts(parts: Iterable[Part]) -> str:
 def read_part(path: Path) -> Part | None:
     """FineFace's weights in a file, or None without any; ValueError if it cannot be read."""
     shapes = read_shapes(path)
-    encoder = shapes.get("au_encoder.weight")
+    # An encoder's Linear is for a text width of 1024 with 64 outputs, else of 12 more than outputs.
+    known = {family.outputs: family.width for family in PUBLISHED_BASES}
+    outputs = [shape[0] for name, shape in shapes.items() if name == "au_encoder.weight"]
     widths = {
         PROJECTIONS: [s[-1] for name, s in shapes.items() if _PROJECTION.fullmatch(name)],
-        ENCODER: [_encoder_width(encoder)] if encoder else [],
-        LORA: [s[-1] for name, s in shapes.items() if _reads_text(name)],
+        ENCODER: [known.get(n, n + len(SET_A)) for n in outputs],
+        LORA: [s[-1] for name, s in shapes.items() if reads_text(name)],
     }
     kinds = frozenset(kind for kind, found in widths.items() if found)
     return Part(path, kinds, frozenset(sum(widths.values(), []))) if kinds else None
 
 
-def _encoder_width(shape: tuple[int, ...]) -> int:
-    """The text width for an encoder's Linear: with 64 outputs 1024, else 12 more than outputs."""
-    known = {family.outputs: family.width for family in PUBLISHED_BASES}
-    return known.get(shape[0], shape[0] + len(SET_A))
+def _files_of(folder: Path, without: Iterable[Path]) -> list[Path]:
+    """The weights in a folder, without those that this project wrote."""
+    files = [f for f in sorted(folder.iterdir()) if f.suffix.lower() in ENDINGS and f.is_file()]
+    return [f for f in files if f not in without and METADATA_KEY not in read_metadata(f)]
 
 
-def _reads_text(name: str) -> bool:
-    """Whether it is the A of a LoRA on the text's keys or values: its inputs are the text width."""
-    found = _LORA.fullmatch(name)
-    return bool(
-        found
-        and found["attention"].endswith("attn2")
-        and found["target"] in ("to_k", "to_v")
-        and found["side"] in ("A", "down")
-    )
+def _name_untaken_loras(parts: Sequence[Part]) -> None:
+    """Log the files beside an adapter without LoRA that hold one, and why they were not taken."""
+    base, folder = parts[0].family.name, parts[0].path.parent
+    for file in _files_of(folder, [part.path for part in parts]):
+        part, strange = read_part(file), unknown_lora(read_shapes(file))
+        why = f"its tensors, such as {strange}, have names of no layout that is known here"
+        if part is not None and LORA in part.kinds:
+            own = part.widths == parts[0].widths
+            why = "its base is another" if not own else "the adapter's file is whole without it"
+        elif not strange:
+            continue
+        LOGGER.warning("%s: the LoRA beside this adapter for %s was not taken: %s", file, base, why)
 
 
 def _parts_of(folder: Path, *without: Path) -> list[Part]:
     """The parts in a folder, without complete adapters and files for other bases."""
-    files = [f for f in sorted(folder.iterdir()) if f.suffix.lower() in ENDINGS and f.is_file()]
-    files = [f for f in files if f not in without and METADATA_KEY not in read_metadata(f)]
+    files = _files_of(folder, without)
     parts = [part for part in map(read_part, files) if part is not None and not part.whole]
     known = {family.width for family in PUBLISHED_BASES}
     return [part for part in parts if part.widths <= known]
@@ -223,38 +231,25 @@ def _missing(kind: str, family: PublishedBase, parts: list[Part], source: Path) 
     )
 
 
-def _take_lora(
-    tensors: dict[str, Tensor], path: str | Path
-) -> tuple[dict[str, Tensor], float | None]:
-    """Move the LoRA out of `tensors`, under the names of `save_adapter`; also its alpha or None."""
-    lora, alphas = {}, set()
-    for name in [name for name in tensors if _LORA.fullmatch(name)]:
-        found, tensor = _LORA.fullmatch(name), tensors.pop(name)
-        target = found["target"] + (".0" if found["target"] == "to_out" else "")
-        if found["alpha"]:
-            alphas.add(float(tensor))
-        else:
-            side = {"A": "A", "down": "A", "B": "B", "up": "B"}[found["side"]]
-            lora[f"unet.{found['attention']}.{target}.lora_{side}.weight"] = tensor
-    if len(alphas) > 1:
-        raise ValueError(f"{path}: its LoRA has several alphas, {sorted(alphas)}; one is expected")
-    return lora, alphas.pop() if alphas else None
-
-
 def _check(tensors: dict[str, Tensor], family: PublishedBase, path: str | Path) -> None:
     """ValueError unless the tensors are 16 K, 16 V and the encoder in the family's shapes."""
-    expected = _expected(family)
-    counts = {
-        kind: sum(n in tensors for n in expected if n.endswith(f"au_to_{kind}.weight"))
+    projections = {
+        f"{layer}.processor.au_to_{kind}.weight": (channels, family.width)
+        for layer, channels in LAYERS.items()
         for kind in "kv"
     }
+    encoder = {"weight": (family.outputs, len(SET_A)), "bias": (family.outputs,)}
+    expected = {**projections, **{f"au_encoder.{name}": shape for name, shape in encoder.items()}}
+    strangers = sorted(set(tensors) - set(expected))
+    unknown = f"; unknown: {some(strangers)}" if strangers else ""
     if missing := [name for name in expected if name not in tensors]:
+        found = [name for name in projections if name in tensors]
+        keys, values = (sum(f"au_to_{kind}." in name for name in found) for kind in "kv")
         raise ValueError(
             f"{path}: FineFace for {family.name} has {len(LAYERS)} K and {len(LAYERS)} V, this has "
-            f"{counts['k']} K and {counts['v']} V; missing: {some(missing)}"
-            + _strangers(tensors, expected)
+            f"{keys} K and {values} V; missing: {some(missing)}{unknown}"
         )
-    if unknown := _strangers(tensors, expected):
+    if unknown:
         raise ValueError(f"{path} is not FineFace as published{unknown}")
     for name, shape in expected.items():
         if tuple(tensors[name].shape) != shape:
@@ -262,30 +257,3 @@ def _check(tensors: dict[str, Tensor], family: PublishedBase, path: str | Path) 
                 f"{path}: {name} is {list(tensors[name].shape)}, {family.name} has {list(shape)} "
                 f"({describe_layers(LAYERS, family.width)})"
             )
-
-
-def _expected(family: PublishedBase) -> Shapes:
-    projections = {
-        f"{path}.processor.au_to_{kind}.weight": (channels, family.width)
-        for path, channels in LAYERS.items()
-        for kind in "kv"
-    }
-    encoder = {
-        "au_encoder.weight": (family.outputs, len(SET_A)),
-        "au_encoder.bias": (family.outputs,),
-    }
-    return {**projections, **encoder}
-
-
-def _strangers(tensors: Iterable[str], expected: Iterable[str]) -> str:
-    unknown = sorted(set(tensors) - set(expected))
-    return f"; unknown: {some(unknown)}" if unknown else ""
-
-
-def _not_an_adapter(path: Path) -> str:
-    names = sorted(read_shapes(path))
-    found = f"its {len(names)} tensors begin with {names[0]}" if names else "it names no tensors"
-    return (
-        f"{path} is not an AU-Adapter ({found}): choose a file written by Save AU-Adapter or by "
-        "`au-adapter convert`, or one of FineFace's published files"
-    )

@@ -18,11 +18,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from ..disk import replacing
+from ..disk import damage_named, replacing
 from ..models.magicface import IDENTITY, MAGICFACE_UNITS, MagicFace
 from ..models.magicface_ablations import IDENTITIES, Ablation
 from .eight_bits import from_eight_bits
-from .tensors import ENDINGS, Shapes, read_metadata, read_shapes, read_tensors, some
+from .tensors import ENDINGS, Shapes, read_metadata, read_shapes, read_tensors, require_finite, some
 
 DENOISING, ID_ENCODER = "denoising_unet", "ID_enc"
 TITLES = {DENOISING: "denoising UNet", ID_ENCODER: "ID encoder"}
@@ -41,6 +41,9 @@ CONFIG = (
     "attention_head_dim",
 )
 
+# What the shapes of the weights show of it.
+SHOWN = ("in_channels", "out_channels", "block_out_channels", "layers_per_block",
+         "cross_attention_dim")  # fmt: skip
 HASHED = 64  # numbers of each tensor in `magicface_hash`
 
 
@@ -73,13 +76,27 @@ def read_unet_file(path: str | Path, name: str) -> UNetFile:
     FileNotFoundError without the file; ValueError when it holds something else, saying what.
     """
     path = Path(path)
+    with damage_named(path):
+        return _unet_file(path, name)
+
+
+def _unet_file(path: Path, name: str) -> UNetFile:
     shapes = read_shapes(path)
     prefix = f"{name}." if any(key.startswith(f"{name}.") for key in shapes) else ""
     own = {k.removeprefix(prefix): shape for k, shape in shapes.items() if k.startswith(prefix)}
     described = _described(path)
     if prefix and name in described.get("config", {}):
-        options = {**RELEASED, **described["options"]}
-        return UNetFile(path, name, prefix, described["config"][name], options)
+        options, config = {**RELEASED, **described["options"]}, described["config"][name]
+        if not isinstance(config, dict):  # diffusers would fetch what a text names
+            raise ValueError(f"{path}: the config of {name} is {config!r}, expected an object")
+        seen = describe_unet(own, path)
+        for key in config.keys() | {*SHOWN}:
+            if key not in CONFIG or (key in SHOWN and _listed(config.get(key)) != seen[key]):
+                raise ValueError(
+                    f"{path}: the config of {name} says {key} {config.get(key)!r}, its weights "
+                    f"{seen.get(key, 'know none')}: it is damaged, or of a later version"
+                )
+        return UNetFile(path, name, prefix, config, options)
     if (found := _kind(own)) != TITLES[name]:
         article = "MagicFace's" if found in TITLES.values() else "a"
         raise ValueError(
@@ -99,7 +116,16 @@ def find_unets(source: str | Path) -> tuple[UNetFile, ...]:
         if denoising.options["identity"] != IDENTITY:
             return (denoising,)
         return denoising, read_unet_file(source, ID_ENCODER)
-    return tuple(read_unet_file(_file_in(source / name), name) for name in TITLES)
+    files = []
+    for name in TITLES:
+        places = [source / name / f"diffusion_pytorch_model{ending}" for ending in ENDINGS]
+        if (found := next((place for place in places if place.is_file()), None)) is None:
+            raise FileNotFoundError(
+                f"no {places[0].name} in {source / name}: give the folder that holds "
+                "denoising_unet/ and ID_enc/"
+            )
+        files.append(read_unet_file(found, name))
+    return tuple(files)
 
 
 def magicface_hash(parts: tuple[UNetFile, ...]) -> str:
@@ -110,9 +136,11 @@ def magicface_hash(parts: tuple[UNetFile, ...]) -> str:
     """
     digest = hashlib.sha256()
     for part in parts:
-        for name, rows in sorted(part.beginnings().items()):
+        with damage_named(part.path):
+            rows = sorted(part.beginnings().items())
+        for name, first in rows:
             digest.update(f"{part.name}.{name}".encode())
-            digest.update(rows.flatten()[:HASHED].float().numpy().tobytes())
+            digest.update(first.flatten()[:HASHED].float().numpy().tobytes())
     return digest.hexdigest()[:16]
 
 
@@ -127,9 +155,8 @@ def is_magicface(source: str | Path) -> bool:
 def convert_magicface(source: str | Path, output: str | Path) -> Path:
     """Write both UNets of `source` (see `find_unets`) into one safetensors file, as they are."""
     parts = find_unets(source)
-    tensors = {f"{part.name}.{name}": t for part in parts for name, t in part.tensors().items()}
     configs = {part.name: part.config for part in parts}
-    return save_magicface(tensors, configs, parts[0].options, output)
+    return save_magicface(_prefixed_tensors(parts), configs, parts[0].options, output)
 
 
 def save_magicface(
@@ -155,15 +182,31 @@ def load_magicface(source: str | Path) -> MagicFace | Ablation:
     from diffusers import UNet2DConditionModel  # not in ComfyUI
 
     parts = find_unets(source)
-    with torch.device("meta"):  # skip the initialisation, which the file replaces
-        unets = [UNet2DConditionModel.from_config(part.config) for part in parts]
-        options = dict(parts[0].options)
-        network = IDENTITIES[options.pop("identity")](*unets, **options)
-    network.to_empty(device="cpu")
-    weights = {f"{part.name}.{key}": t for part in parts for key, t in part.tensors().items()}
-    _check_complete(source, weights, {_file_name(name) for name in network.state_dict()})
-    network.load_state_dict({name: weights[_file_name(name)] for name in network.state_dict()})
+    with damage_named(source):
+        with torch.device("meta"):  # skip the initialisation, which the file replaces
+            unets = [UNet2DConditionModel.from_config(part.config) for part in parts]
+            options = dict(parts[0].options)
+            network = IDENTITIES[options.pop("identity")](*unets, **options)
+        weights = _prefixed_tensors(parts)
+        expected = {_file_name(name): tensor.shape for name, tensor in network.state_dict().items()}
+        names = {*expected}
+        for kind, wrong in (("lacks", names - {*weights}), ("has", {*weights} - names)):
+            if wrong:
+                raise ValueError(
+                    f"{source} {kind} {len(wrong)} weights that it should"
+                    f"{'' if kind == 'lacks' else ' not'} have: {some(sorted(wrong))}"
+                )
+        for name, shape in expected.items():
+            if weights[name].shape != shape:
+                raise ValueError(f"{name} is {list(weights[name].shape)}, expected {list(shape)}")
+        require_finite(weights, source)
+        network.to_empty(device="cpu")
+        network.load_state_dict({name: weights[_file_name(name)] for name in network.state_dict()})
     return network.eval()
+
+
+def _prefixed_tensors(parts: tuple[UNetFile, ...]) -> dict[str, Tensor]:
+    return {f"{part.name}.{name}": t for part in parts for name, t in part.tensors().items()}
 
 
 def save_networks(network: MagicFace | Ablation, path: str | Path) -> Path:
@@ -185,14 +228,15 @@ def describe_unet(shapes: Shapes, path: Path) -> dict[str, Any]:
         channels = [shapes[f"down_blocks.{i}.resnets.0.conv1.weight"][0] for i in range(levels)]
         attends = [f"down_blocks.{i}.attentions.0.proj_in.weight" in shapes for i in range(levels)]
         first = f"down_blocks.{attends.index(True)}.attentions.0"
+        kind = {True: "CrossAttn", False: ""}
         return {
             "sample_size": 64,
             "in_channels": shapes["conv_in.weight"][1],
             "out_channels": shapes["conv_out.weight"][0],
             "block_out_channels": channels,
             "layers_per_block": _count(shapes, "down_blocks.0.resnets.{}.conv1.weight"),
-            "down_block_types": [_block("Down", a) for a in attends],
-            "up_block_types": [_block("Up", a) for a in reversed(attends)],
+            "down_block_types": [f"{kind[a]}DownBlock2D" for a in attends],
+            "up_block_types": [f"{kind[a]}UpBlock2D" for a in reversed(attends)],
             "cross_attention_dim": shapes[f"{first}.transformer_blocks.0.attn2.to_k.weight"][1],
             "use_linear_projection": len(shapes[f"{first}.proj_in.weight"]) == 2,
             "attention_head_dim": HEADS,
@@ -230,15 +274,6 @@ def _file_name(name: str) -> str:
     return f"{DENOISING}.{name}"
 
 
-def _check_complete(source: str | Path, found: dict[str, Tensor], expected: set[str]) -> None:
-    for kind, names in (("lacks", expected - found.keys()), ("has", found.keys() - expected)):
-        if names:
-            raise ValueError(
-                f"{source} {kind} {len(names)} weights that it should"
-                f"{'' if kind == 'lacks' else ' not'} have: {some(sorted(names))}"
-            )
-
-
 def _kind(shapes: Shapes) -> str:
     """What a state dict holds, in words."""
     first = shapes.get("conv_in.weight")
@@ -272,15 +307,9 @@ def _described(path: Path) -> dict[str, Any]:
     return described
 
 
-def _file_in(folder: Path) -> Path:
-    """The weights in a folder of diffusers' layout."""
-    names = [f"diffusion_pytorch_model{ending}" for ending in ENDINGS]
-    found = [folder / name for name in names if (folder / name).is_file()]
-    if not found:
-        raise FileNotFoundError(
-            f"no {names[0]} in {folder}: give the folder that holds denoising_unet/ and ID_enc/"
-        )
-    return found[0]
+def _listed(value: object) -> object:
+    """JSON and diffusers have lists where the other has tuples."""
+    return list(value) if isinstance(value, tuple) else value
 
 
 def _count(shapes: Shapes, pattern: str) -> int:
@@ -290,7 +319,3 @@ def _count(shapes: Shapes, pattern: str) -> int:
     if not number:
         raise KeyError(pattern.format(0))
     return number
-
-
-def _block(side: str, attends: bool) -> str:
-    return f"CrossAttn{side}Block2D" if attends else f"{side}Block2D"

@@ -5,17 +5,23 @@ from __future__ import annotations
 import hashlib
 import pickle
 import zipfile
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
+from ..disk import damage_named
+
 ENDINGS = (".safetensors", ".ckpt", ".pt", ".pth", ".bin")
 PEEK = 512  # bytes at the start that tell a web page or a Git LFS pointer from weights
 HASHED = 64  # numbers of each weight in `weights_name`
 METADATA_KEY = "au_adapter"  # in the metadata of files that this project writes
+M = TypeVar("M", bound=nn.Module)
 Shapes = dict[str, tuple[int, ...]]  # name of a tensor -> its shape
+UNREADABLE = (RuntimeError, EOFError, LookupError, ValueError, TypeError, AttributeError)
 DAMAGED = "it is truncated or of another kind; copy or download it again"
 
 
@@ -38,8 +44,8 @@ def read_tensors(path: str | Path) -> dict[str, Tensor]:
     """
     path = _checked(path)
     if _is_pickle(path):
-        return _named(_unpickle(path, mmap=False))
-    with _safetensors(path) as file:
+        return _named(_unpickle(path, mmap=False), path)
+    with damage_named(path), _safetensors(path) as file:
         return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
 
 
@@ -47,7 +53,7 @@ def read_shapes(path: str | Path) -> Shapes:
     """The shape of every named tensor, without reading the numbers. Errors as `read_tensors`."""
     path = _checked(path)
     if _is_pickle(path):
-        tensors = _named(_unpickle(path, mmap=zipfile.is_zipfile(path)))
+        tensors = _named(_unpickle(path, mmap=zipfile.is_zipfile(path)), path)
         return {name: tuple(tensor.shape) for name, tensor in tensors.items()}
     with _safetensors(path) as file:
         return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
@@ -60,6 +66,33 @@ def read_metadata(path: str | Path) -> dict[str, str]:
         return {}
     with _safetensors(path) as file:
         return file.metadata() or {}
+
+
+def load_weights(path: str | Path, make: Callable[[], M]) -> M:
+    """The module that `make` builds, with the weights in a file. ValueError for weights of other
+    names or shapes, found before any memory is taken, and for numbers that are not finite."""
+    with damage_named(path):
+        with torch.device("meta"):
+            expected = {n: tuple(t.shape) for n, t in make().state_dict().items()}
+        found = read_shapes(path)
+        if differ := sorted(n for n in expected.keys() | found if expected.get(n) != found.get(n)):
+            name = differ[0]
+            raise ValueError(f"{name} is {found.get(name)}, its config says {expected.get(name)}")
+        tensors = read_tensors(path)
+        require_finite(tensors, path)
+        module = make()
+        module.load_state_dict(tensors)
+        return module
+
+
+def require_finite(tensors: Mapping[str, Tensor], path: str | Path) -> None:
+    """ValueError naming file and tensor where a number is NaN or infinite."""
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and not tensor.isfinite().all():
+            raise ValueError(
+                f"{path}: {name} has NaN or infinite numbers: its training or copy went wrong. Get "
+                "the file again, or train with a lower learning rate"
+            )
 
 
 def _checked(path: str | Path) -> Path:
@@ -96,6 +129,11 @@ def _is_pickle(path: Path) -> bool:
 
 
 def _unpickle(path: Path, mmap: bool) -> object:
+    if zipfile.is_zipfile(path):
+        with damage_named(path, DAMAGED), zipfile.ZipFile(path) as archive:
+            packed = [e.filename for e in archive.infolist() if e.compress_type]
+        if packed:
+            raise ValueError(f"{path} is a compressed archive: torch.save writes none. Unpack it")
     try:
         return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
     except pickle.UnpicklingError as error:
@@ -105,16 +143,23 @@ def _unpickle(path: Path, mmap: bool) -> object:
             f"{path} is a pickle that holds more than tensors and could run code, so it was not "
             "opened. Get the weights from their publisher, or as safetensors"
         ) from error
-    except (RuntimeError, EOFError, OSError) as error:
+    except (*UNREADABLE, OSError) as error:
         raise _damaged(path) from error
 
 
-def _named(content: object) -> dict[str, Tensor]:
-    """The tensors by name; a checkpoint of a training keeps them under state_dict."""
+def _named(content: object, path: Path) -> dict[str, Tensor]:
+    """The tensors by name; a checkpoint of a training keeps them under state_dict. ValueError for
+    one that repeats a few numbers: a small file would become a large one in memory."""
     if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
         content = content["state_dict"]
     named = content.items() if isinstance(content, dict) else ()
-    return {name: tensor for name, tensor in named if isinstance(tensor, Tensor)}
+    tensors = {n: t for n, t in named if isinstance(n, str) and isinstance(t, Tensor)}
+    for name, tensor in tensors.items():
+        if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
+            raise ValueError(
+                f"{path}: {name} is {list(tensor.shape)} of fewer numbers, repeated: {DAMAGED}"
+            )
+    return tensors
 
 
 def _safetensors(path: Path) -> safe_open:

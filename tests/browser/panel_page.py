@@ -4,16 +4,25 @@ from __future__ import annotations
 
 from typing import Any
 
-from playwright.sync_api import Locator, Page
+from playwright.sync_api import Locator, Page, Response
+
+from tools.newest_frontend import STATIC
+from tools.server import ComfyServer
+from tools.templates import TEMPLATES
 
 PACK = "au-adapter"
 AU_VECTOR = "4"  # of au_generate
 NODES_2 = "Comfy.VueNodes.Enabled"
 RENDERERS = {"classic": False, "nodes_2": True}
+# The page's frontends: ComfyUI's own, and the newest (tools/newest_frontend.py).
+FRONTENDS = {"own": None, "newest": STATIC}
 
-OPEN = """async ([pack, name]) => {
-  const answer = await fetch(`/api/workflow_templates/${pack}/${name}.json`)
-  await app.loadGraphData(await answer.json(), true, true, name, { openSource: 'template' })
+# As a template is opened, but in the graph where it would open as an app.
+OPEN = """async ([pack, title]) => {
+  const answer = await fetch(`/api/workflow_templates/${pack}/${title}.json`)
+  const graph = await answer.json()
+  graph.extra.linearMode = false
+  await app.loadGraphData(graph, true, true, title, { openSource: 'template' })
 }"""
 LOOK_AT = """([id, scale]) => {
   const node = app.graph.getNodeById(id)
@@ -28,6 +37,7 @@ APART = """(id) => {
   node.pos = [Number(id) * 700, 2000]
   node.setSize([600, 640])
 }"""
+LONG = 1800  # seconds
 QUEUED = "async () => (await app.graphToPrompt()).output"
 SAVED = "(id) => app.graph.getNodeById(id).serialize().widgets_values"
 # What the drawing shows, as one text.
@@ -39,7 +49,7 @@ def open_panel(page: Page, renderer: str, name: str = "au_generate") -> Locator:
     page.evaluate(
         "([name, on]) => app.extensionManager.setting.set(name, on)", [NODES_2, RENDERERS[renderer]]
     )
-    page.evaluate(OPEN, [PACK, name])
+    page.evaluate(OPEN, [PACK, TEMPLATES[name].title])
     return panel_of(page, AU_VECTOR)
 
 
@@ -68,9 +78,39 @@ def _rest(page: Page, panel: Locator) -> None:
         page.evaluate("() => new Promise((done) => setTimeout(done, 150))")
 
 
+def plain(graph: dict[str, Any]) -> dict[str, Any]:
+    """A queued graph with the nodes of parts under their own ids: "12:8" is "8"."""
+
+    def own(value: Any) -> Any:
+        return [value[0].split(":")[-1], value[1]] if isinstance(value, list) else value
+
+    return {
+        key.split(":")[-1]: {
+            **node,
+            "inputs": {name: own(value) for name, value in node["inputs"].items()},
+        }
+        for key, node in graph.items()
+    }
+
+
+def press_run(page: Page, server: ComfyServer) -> dict[str, Any]:
+    """Press Run; returns the history entry of what it queued, once the server has finished it.
+
+    It waits for the server's answer to the page and for its history, not for the clock: the limits
+    are for a page that sends nothing at all.
+    """
+    with page.expect_response(_is_prompt, timeout=LONG * 1000) as answer:
+        page.get_by_test_id("queue-button").click()
+    return server.wait(answer.value.json()["prompt_id"], timeout=LONG)
+
+
+def _is_prompt(response: Response) -> bool:
+    return response.request.method == "POST" and response.url.endswith("/api/prompt")
+
+
 def values(page: Page, node: str = AU_VECTOR) -> dict[str, Any]:
     """What would be queued of an AU Vector: its AUs that are not 0, and its notation."""
-    inputs = page.evaluate(QUEUED)[node]["inputs"]
+    inputs = plain(page.evaluate(QUEUED))[node]["inputs"]
     return {name: value for name, value in inputs.items() if value and name != "au_vector"}
 
 

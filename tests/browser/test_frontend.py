@@ -10,27 +10,21 @@ from typing import Any
 
 import numpy as np
 import pytest
+from panel_page import NODES_2, OPEN, PACK, QUEUED, plain, press_run
 from PIL import Image
 from playwright.sync_api import FloatRect, Locator, Page, expect
 from shipped import DRAWN, KEPT, NAMES, api_graph, shipped_server
 
 from tools import frontend
 from tools.server import ROOT, ComfyServer, template_path
+from tools.templates import TEMPLATES, page_graph
 
 SCREENSHOTS = ROOT / ".cache" / "screenshots"
-PACK = "au-adapter"
-AU_VECTOR, APPLY, SAMPLER, SAVE = "4", "6", "8", "10"
-ESTIMATOR = "15"  # of au_evaluate
+AU_VECTOR, APPLY, SAMPLER, PICTURE = "4", "6", "8", "10"
 CLIP = "au_animation"  # the page plays it
 TEXT_ON_NODE = "$$node-text-preview"
-NODES_2 = "Comfy.VueNodes.Enabled"
 
-OPEN = """async ([pack, name]) => {
-  const answer = await fetch(`/api/workflow_templates/${pack}/${name}.json`)
-  await app.loadGraphData(await answer.json(), true, true, name, { openSource: 'template' })
-}"""
 HAS_SLIDERS = "app.graph.nodes.some((node) => node.type === 'AUA_AUVector')"
-QUEUED = "async () => (await app.graphToPrompt()).output"
 SHOWN = """([id, file, count, width]) => {
   const pictures = app.graph.getNodeById(id).imgs ?? []
   return pictures.length === count &&
@@ -43,6 +37,10 @@ HAS_WIDGET = """([id, name]) =>
 WIDGET_VALUE = """([id, name]) =>
   app.graph.getNodeById(id).widgets.find((widget) => widget.name === name).value
 """
+BYPASS = """(id) => {
+  const parts = [...app.rootGraph.subgraphs.values()].flatMap(({ nodes }) => nodes)
+  parts.find((node) => Number(node.id) === id).mode = 4
+}"""
 SELECT = "(id) => app.canvas.selectItems([app.graph.getNodeById(id)])"
 LOOK_AT = """([id, scale]) => {
   app.canvas.ds.scale = scale
@@ -87,14 +85,15 @@ def test_the_address_of_make_comfyui_opens_a_workflow(page: Page) -> None:
 def test_the_template_browser_offers_them_and_opens_one(page: Page) -> None:
     page.evaluate("app.extensionManager.command.execute('Comfy.BrowseTemplates')")
     for name in NAMES:
-        page.get_by_placeholder("Search ...").fill(name)  # the whole list loads as one scrolls
-        picture = page.get_by_test_id(f"template-workflow-{name}").locator("img").first
+        title = TEMPLATES[name].title
+        page.get_by_placeholder("Search ...").fill(title)  # the whole list loads as one scrolls
+        picture = page.get_by_test_id(f"template-workflow-{title}").locator("img").first
         picture.scroll_into_view_if_needed()
         expect(picture).to_have_js_property("naturalWidth", 384)
     _photograph(page, "templates")
     page.evaluate("app.graph.clear()")
-    page.get_by_placeholder("Search ...").fill("au_generate")
-    page.get_by_test_id("template-workflow-au_generate").click()
+    page.get_by_placeholder("Search ...").fill("smile")
+    page.get_by_test_id(f"template-workflow-{TEMPLATES['au_generate'].title}").click()
     page.wait_for_function(HAS_SLIDERS)
     assert page.evaluate(UNKNOWN_NODES) == []
     expect(page.get_by_role("dialog")).to_have_count(0)
@@ -104,7 +103,8 @@ def test_the_template_browser_offers_them_and_opens_one(page: Page) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_a_template_queues_its_api_form(page: Page, server: ComfyServer, name: str) -> None:
     _open(page, name)
-    known, queued, expected = server.get("/object_info"), page.evaluate(QUEUED), api_graph(name)
+    known, expected = server.get("/object_info"), page_graph(name)
+    queued = plain(page.evaluate(QUEUED))
     assert queued.keys() == expected.keys()
     for key, node in expected.items():
         kind = node["class_type"]
@@ -114,10 +114,10 @@ def test_a_template_queues_its_api_form(page: Page, server: ComfyServer, name: s
 
 def test_a_moved_slider_changes_what_is_queued(page: Page) -> None:
     _open(page, "au_generate")
-    before = page.evaluate(QUEUED)
+    before = plain(page.evaluate(QUEUED))
     assert before[AU_VECTOR]["inputs"]["au12"] == 2.5
     _drag(page, "au12", 0.5, 0.3)
-    after = page.evaluate(QUEUED)
+    after = plain(page.evaluate(QUEUED))
     assert after[AU_VECTOR]["inputs"]["au12"] == pytest.approx(1.5, abs=0.1)
     after[AU_VECTOR]["inputs"]["au12"] = 2.5
     assert after == before
@@ -130,20 +130,17 @@ def test_a_moved_slider_changes_what_is_queued(page: Page) -> None:
 @pytest.mark.parametrize("name", sorted({*DRAWN} - {CLIP}))
 def test_run_brings_the_pictures_into_the_page(page: Page, server: ComfyServer, name: str) -> None:
     _open(page, name)
-    graph = api_graph(name)
-    save = next(key for key, node in graph.items() if node["class_type"] == "SaveImage")
-    pictures = _run(page, server, save)
-    drawn = server.images(server.wait(server.post_prompt(graph)), save)
+    shown = next(key for key, node in api_graph(name).items() if node["class_type"] == "SaveImage")
+    pictures = _run(page, server, shown)
+    drawn = server.images(server.wait(server.post_prompt(page_graph(name))), shown)
     assert np.array_equal(pictures, _pixels(drawn))
     _photograph(page, f"{name}_run")
 
 
 def test_a_clip_plays_in_the_page(page: Page, server: ComfyServer) -> None:
     _open(page, CLIP)
-    before = server.get("/history").keys()
-    page.get_by_test_id("queue-button").click()
-    server.wait(_new_prompt(page, server, before))
-    page.wait_for_function(HAS_WIDGET, arg=[SAVE, "$$comfy_animation_preview"])
+    press_run(page, server)
+    page.wait_for_function(HAS_WIDGET, arg=[PICTURE, "$$comfy_animation_preview"])
     _photograph(page, f"{CLIP}_run")
 
 
@@ -151,7 +148,7 @@ def test_a_clip_plays_in_the_page(page: Page, server: ComfyServer) -> None:
     ("name", "node", "begins"),
     [
         ("au_two_faces", AU_VECTOR, "enjoyment smile: 6C+12D+25C ("),
-        ("au_evaluate", ESTIMATOR, "au-adapter demo regressor: "),
+        ("magicface_words", AU_VECTOR, "brows strongly raised"),
     ],
 )
 def test_a_node_says_on_itself_what_it_found(
@@ -194,11 +191,8 @@ def test_a_moved_slider_changes_the_picture(page: Page, server: ComfyServer) -> 
 
 def test_bypassed_the_model_draws_without_it(page: Page, server: ComfyServer) -> None:
     _open(page, "au_generate")
-    page.evaluate(SELECT, APPLY)
-    page.locator("#graph-canvas").focus()
-    page.keyboard.press("Control+b")
-    assert page.evaluate("(id) => app.graph.getNodeById(id).mode", APPLY) == 4
-    assert APPLY not in page.evaluate(QUEUED)
+    page.evaluate(BYPASS, int(APPLY))
+    assert APPLY not in plain(page.evaluate(QUEUED))
     assert np.array_equal(_run(page, server), _draw(server, _without_adapter("au_generate")))
     _photograph(page, "bypassed")
 
@@ -212,6 +206,10 @@ def test_the_help_page_is_shown(page: Page) -> None:
     sentence = re.search(r"^A facial expression as numbers.*$", text, re.MULTILINE).group()
     expect(page.get_by_text(sentence)).to_be_visible()
     expect(page.get_by_role("cell", name="surprise")).to_be_visible()
+    for picture in ("au_panel.jpg", "pictures/au12.jpg"):
+        shown = page.locator(f'img[src$="{picture}"]')
+        expect(shown).to_be_attached()
+        assert shown.evaluate("(img) => img.decode().then(() => img.naturalWidth)") > 100, picture
     _photograph(page, "help")
 
 
@@ -246,7 +244,7 @@ def test_without_a_browser_one_sentence_says_what_to_install(
 
 def _open(page: Page, name: str) -> None:
     """A shipped workflow as the template browser opens it, unchanged."""
-    page.evaluate(OPEN, [PACK, name])
+    page.evaluate(OPEN, [PACK, TEMPLATES[name].title])
     page.wait_for_timeout(500)  # it fits the view, then draws
 
 
@@ -275,28 +273,17 @@ def _drag(page: Page, slider: str, start: float, end: float) -> None:
     page.mouse.up()
 
 
-def _run(page: Page, server: ComfyServer, save: str = SAVE) -> np.ndarray:
+def _run(page: Page, server: ComfyServer, shown: str = PICTURE) -> np.ndarray:
     """Press Run, wait until the page shows the pictures, and return them, uint8 [N, H, W, 3]."""
-    before = server.get("/history").keys()
-    page.get_by_test_id("queue-button").click()
-    prompt = _new_prompt(page, server, before)
-    history = server.wait(prompt)
-    files = [image["filename"] for image in history["outputs"][save]["images"]]
-    pictures = _pixels(server.images(history, save))
-    page.wait_for_function(SHOWN, arg=[save, files[0], len(files), pictures.shape[2]])
+    history = press_run(page, server)
+    files = [image["filename"] for image in history["outputs"][shown]["images"]]
+    pictures = _pixels(server.images(history, shown))
+    page.wait_for_function(SHOWN, arg=[shown, files[0], len(files), pictures.shape[2]])
     return pictures
 
 
-def _new_prompt(page: Page, server: ComfyServer, before: Any) -> str:
-    for _ in range(1200):
-        if new := server.get("/history").keys() - before:
-            return new.pop()
-        page.wait_for_timeout(50)
-    raise AssertionError("Run queued nothing.")
-
-
 def _draw(server: ComfyServer, graph: dict[str, Any]) -> np.ndarray:
-    return _pixels(server.run(graph))
+    return _pixels(server.images(server.wait(server.post_prompt(graph)), PICTURE))
 
 
 def _pixels(pictures: list[Image.Image]) -> np.ndarray:

@@ -17,7 +17,7 @@ from torch import Tensor
 import nodes as core
 from au_adapter import AUVector
 from au_adapter.bundled import MAGICFACE, load_diffusers_pipeline
-from au_adapter.models.magicface import MagicFace, widened
+from au_adapter.models.magicface import MagicFace, widen_unet
 from au_adapter.weights.autoencoder_files import save_colours
 from au_adapter.weights.magicface_files import DENOISING, ID_ENCODER, save_networks
 from tools.pack_bundled import pack
@@ -81,9 +81,25 @@ def test_without_colours_there_are_no_previews(
     assert latent_preview.get_previewer("cpu", load_model(folder).model.latent_format) is None
 
 
+def test_four_channels_of_the_bundled_autoencoder_are_not_stable_diffusions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A preview in Stable Diffusion's colours is a ghoul."""
+    monkeypatch.setattr(latent_preview.args, "preview_method", LatentPreviewMethod.Latent2RGB)
+    folder = write_base(tmp_path, 4)
+    assert latent_preview.get_previewer("cpu", load_model(folder).model.latent_format) is None
+    save_colours(folder, torch.zeros(4, 3), torch.tensor([0.0, 1.0, -1.0]))
+    previewer = latent_preview.get_previewer("cpu", load_model(folder).model.latent_format)
+    assert previewer.decode_latent_to_preview(torch.ones(1, 4, 8, 8)).getpixel((0, 0)) == (
+        127,
+        255,
+        0,
+    )
+
+
 def test_a_packed_magicface_of_these_latents_edits(folder: Path) -> None:
     unet = demo_unet(CHANNELS)
-    save_networks(MagicFace(widened(unet), unet), folder / "magicface.safetensors")
+    save_networks(MagicFace(widen_unet(unet), unet), folder / "magicface.safetensors")
     pack(folder / "packed", magicface=folder)
     file = folder / "packed" / "magicface" / MAGICFACE
     (text,) = core.CLIPTextEncode().encode(load_clip(folder), "a young man")

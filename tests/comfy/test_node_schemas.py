@@ -76,3 +76,16 @@ def test_a_sweep_sets_its_unit_and_keeps_the_others() -> None:
 def test_a_sweep_of_one_step_is_its_start() -> None:
     sweep, labels = run("AUA_AUSweep", unit="AU4 brow lowerer", start=2, stop=5, steps=1)
     assert sweep.dict() == {"4": 2.0} and labels == "AU4 2"
+
+
+def test_a_word_for_a_part_of_the_face_is_au_vectors_alone() -> None:
+    """The page cannot rank two nodes that both name a word: only one of them may."""
+    for word in ("smile", "wink", "eyebrow", "muscle", "mouth", "AU12", "facial expression"):
+        named = [name for name, schema in SCHEMAS.items() if word in schema.search_aliases]
+        assert named == ["AUA_AUVector"], word
+
+
+@pytest.mark.parametrize("schema", SCHEMAS.values(), ids=list(SCHEMAS))
+def test_a_node_stands_in_a_menu_below_the_packs(schema: object) -> None:
+    pack, _, family = schema.category.partition("/")
+    assert pack == "AU-Adapter" and family and "/" not in family

@@ -17,9 +17,8 @@ from au_adapter import AUVector
 from au_adapter.data.rendered import load
 from au_adapter.estimators import open_estimator
 from au_adapter.evaluation.evaluation_run import evaluate
-from au_adapter.evaluation.records import Edit
 from tools import face_files
-from tools.demo_edits import MEASURES, SAMPLE, Edits, au_error, measured_edits
+from tools.demo_edits import MEASURES, SAMPLE, Edit, Edits, au_error, measured_edits
 
 PHOTO, EDITED = 52, (53, 54, 55)  # four renders of one person, as a photo and its edits
 CHANGES = ("12D", "1C+2C", "4D")

@@ -20,7 +20,7 @@ from tiny_unet import SD15, tiny_adapter, tiny_unet
 
 from au_adapter import AUVector
 from au_adapter.weights.adapter_files import save_adapter
-from tools.server import ComfyServer, PromptError, PromptInterrupted
+from tools.server import ComfyServer, PromptError, PromptInterrupted, ServerError
 
 OTHER_PACK = '''
 """What other packs bring: a model that is no UNet, one that fails in the middle of a run."""
@@ -387,3 +387,10 @@ def test_a_file_that_does_not_fit_is_a_sentence(
         server.run(from_file(file))
     assert np.array_equal(draw(server, graph(adapter=False)), plain)
     assert not (server.base / "trace").exists()
+
+
+def test_a_prompt_is_waited_for_by_the_queues_word_and_not_the_clocks(server: ComfyServer) -> None:
+    prompt = server.post_prompt(graph(steps=20))
+    assert server.images(server.wait(prompt, timeout=0.0))
+    with pytest.raises(ServerError, match="nobody did not end"):
+        server.wait("nobody", timeout=0.0)

@@ -42,7 +42,11 @@ def request(name: str, **widgets: Any) -> Request:
     return Request(**WIDGETS | {"name": name} | widgets)
 
 
-@pytest.mark.parametrize("name", ["", " ", ".", "..", "a/..", "../a", "/tmp/a", "a/../../b"])
+OUTSIDE = ["", " ", ".", "..", "a/..", "../a", "/tmp/a", "a/../../b"]
+UNFIT = [".lock", "x/.lock", "a\0b", "a\ud800", "a\nb", "n" * 300, "x/" + "n" * 300]
+
+
+@pytest.mark.parametrize("name", [*OUTSIDE, *UNFIT])
 def test_a_name_outside_the_folder_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match="is not a name inside models/au_adapter"):
         request(name)

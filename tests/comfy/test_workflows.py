@@ -7,9 +7,10 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 from PIL import Image, ImageSequence
-from shipped import DRAWN, FOREIGN, NAMES, PICTURES, api_graph, shipped_server, size_of, ui_graph
+from shipped import DRAWN, FOREIGN, NAMES, PICTURES, api_graph, shipped_server, size_of
 
 from tools.server import ComfyServer, PromptError
+from tools.templates import TITLES, page_graph
 
 
 @pytest.fixture(scope="module")
@@ -48,10 +49,7 @@ def test_a_sweep_goes_away_from_where_it_starts(drawn: dict[str, np.ndarray]) ->
 @pytest.mark.parametrize("name", NAMES)
 def test_the_server_knows_every_node_of_it(server: ComfyServer, name: str) -> None:
     known = server.get("/object_info")
-    page_alone = {"MarkdownNote"}
-    kinds = {node["type"] for node in ui_graph(name)["nodes"]} - page_alone
-    assert kinds <= known.keys()
-    for node in api_graph(name).values():
+    for node in (*api_graph(name).values(), *page_graph(name).values()):
         inputs = known[node["class_type"]]["input"]
         names = {*inputs.get("required", {}), *inputs.get("optional", {})}
         assert node["inputs"].keys() <= names, node["class_type"]
@@ -80,9 +78,9 @@ def test_comfyui_accepts_what_needs_other_models(server: ComfyServer, name: str)
 
 def test_the_page_lists_them_with_pictures(server: ComfyServer) -> None:
     listed = server.get("/workflow_templates")  # in the order of the file system
-    assert {pack: sorted(names) for pack, names in listed.items()} == {"au-adapter": NAMES}
-    for name in NAMES:
-        assert server._request(f"/api/workflow_templates/au-adapter/{name}.jpg")[:2] == b"\xff\xd8"
+    assert {pack: sorted(names) for pack, names in listed.items()} == {"au-adapter": sorted(TITLES)}
+    for title in TITLES:
+        assert server._request(f"/api/workflow_templates/au-adapter/{title}.jpg")[:2] == b"\xff\xd8"
 
 
 def _pixels(pictures: list[Image.Image]) -> np.ndarray:

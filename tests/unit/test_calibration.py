@@ -69,7 +69,7 @@ def test_where_change_costs_it_asks_for_less() -> None:
 
 
 @given(
-    rises=st.lists(st.floats(0, 2), min_size=2, max_size=6).filter(lambda r: sum(r[1:]) >= 0.5),
+    rises=st.lists(st.floats(0, 2), min_size=2, max_size=6).filter(lambda r: sum(r[1:]) >= 0.51),
     spread=st.lists(st.floats(0, 2), min_size=6, max_size=6),
     cost=st.lists(st.floats(0, 2), min_size=6, max_size=6),
 )
@@ -99,7 +99,7 @@ def test_an_au_that_does_not_respond_stays_as_asked_for() -> None:
 
 
 @given(
-    rises=st.lists(st.floats(0, 2), min_size=2, max_size=8).filter(lambda r: sum(r[1:]) >= 0.5),
+    rises=st.lists(st.floats(0, 2), min_size=2, max_size=8).filter(lambda r: sum(r[1:]) >= 0.51),
     part=st.floats(0, 1),
 )
 def test_what_is_asked_for_measures_what_was_wanted(rises: list[float], part: float) -> None:

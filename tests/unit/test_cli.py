@@ -96,6 +96,12 @@ def test_download_says_what_to_copy_where_by_hand(tmp_path: Path) -> None:
     assert f"{address}\n    -> {tmp_path / 'attn_processors.ckpt'}" in result.output
 
 
+def test_by_hand_a_pattern_names_the_page(tmp_path: Path) -> None:
+    output = run("download", "blip2", "--manual", "--output", tmp_path).output
+    page = "https://huggingface.co/Salesforce/blip2-opt-2.7b/tree/main"
+    assert f"  every model*.safetensors of {page}\n    -> {tmp_path}" in output
+
+
 def test_download_does_not_invent_a_hash() -> None:
     result = run("download", "fineface-sd15", "--files")
     assert "about 77 MB in 2 files (their SHA-256: as Hugging Face names it)" in result.output

@@ -43,5 +43,5 @@ def test_prepare_captions_with_it(folder: Path, tmp_path: Path) -> None:
 
 
 def test_without_the_model_it_says_what_to_fetch(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="hf download Salesforce/blip2-opt-2.7b .*MIT"):
+    with pytest.raises(FileNotFoundError, match="au-adapter download blip2 .*MIT"):
         Blip2(tmp_path)

@@ -18,9 +18,14 @@ from PIL import Image
 
 from au_adapter.cli import main
 from au_adapter.data import preparation as prepare_module
-from au_adapter.data.captioning import Asked
 from au_adapter.data.card import read_card
-from au_adapter.data.face_source import LABEL_STEPS, PICTURE_STEPS, LabelledFace, Sampled
+from au_adapter.data.face_source import (
+    LABEL_STEPS,
+    PICTURE_STEPS,
+    Asked,
+    LabelledFace,
+    sampled,
+)
 from au_adapter.data.labelled_folder import LabelledFolder
 from au_adapter.data.preparation import Preparation
 from au_adapter.data.prepare_shards import prepare
@@ -80,7 +85,11 @@ def test_each_step_counts_what_it_drops(tmp_path: Path, caplog: pytest.LogCaptur
     rows[2].file.unlink()
     rows[3].file.write_bytes(rows[3].file.read_bytes()[:50])
     rows[4].file.write_text("no picture")
-    steps = (*LABEL_STEPS, *PICTURE_STEPS, Asked(Greys(), "Odd?", "yes", "even"))
+    steps = (
+        *LABEL_STEPS,
+        *PICTURE_STEPS,
+        Asked("even", lambda answer: answer.startswith("yes"), Greys(), "Odd?"),
+    )
     with caplog.at_level(logging.WARNING, "au_adapter"):
         card = Preparation(FixedSource(rows, steps), tmp_path / "out", part=3).run()
     assert card["steps"] == [
@@ -249,10 +258,10 @@ def test_a_correction_sees_all_that_stay_before_it_changes_any(tmp_path: Path) -
 
 def test_sampled_keeps_the_same_share_of_neutral_faces() -> None:
     rows = [LabelledFace(Path(f"a/b/{n}.png"), {"12": float(n % 2)}) for n in range(4000)]
-    kept = Sampled(0.1).keeps(rows)
+    kept = sampled(0.1).keeps(rows)
     assert all(kept[1::2]) and 150 < sum(kept[::2]) < 250
-    assert Sampled(0.1).keeps(rows[::-1]) == kept[::-1]
-    assert Sampled(0.1, seed=1).keeps(rows) != kept
+    assert sampled(0.1).keeps(rows[::-1]) == kept[::-1]
+    assert sampled(0.1, seed=1).keeps(rows) != kept
 
 
 def test_tables_of_every_kind_give_the_same_faces(tmp_path: Path) -> None:
@@ -373,7 +382,7 @@ def test_the_command_line_says_what_is_wrong(tmp_path: Path) -> None:
     where = (tmp_path / "in", table, "--output", tmp_path / "out")
     assert "no AU column" in run("folder", *where)[1]
     assert "fold means nothing for folder" in run("folder", *where, "--fold", 1)[1]
-    assert "fetch it with `hf download" in run("folder", *where, "--blip2", tmp_path)[1]
+    assert "`au-adapter download blip2" in run("folder", *where, "--blip2", tmp_path)[1]
     assert "there is no folder of pictures" in run("folder", tmp_path / "x", *where[1:])[1]
     wrong = write_table(table, [{"file": "in/a.png", "AU12": 2}])
     code, text = run("folder", *where)

@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 from labelled_faces import write_disfa, write_picture, write_table
 
-from au_adapter.data.affectnet import AffectNetSource
+from au_adapter.data.affectnet import AffectNetSource, fit_correction
 from au_adapter.data.disfa import FOLDS, RELEASED_NEUTRAL, DISFASource
-from au_adapter.data.label_corrections import fit
 from au_adapter.data.preparation import Preparation, judge
 from au_adapter.data.prepare_shards import VARIANTS, prepare
 from au_adapter.facs import SET_A
@@ -83,7 +82,8 @@ def test_disfa_keeps_some_faces_without_aus(disfa: Path) -> None:
 def test_disfas_released_share_makes_8305(disfa: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert RELEASED_NEUTRAL == 8305
     monkeypatch.setattr("au_adapter.data.disfa.RELEASED_NEUTRAL", 10)
-    assert DISFASource(disfa / "frames", disfa / "labels").steps[2].share == 10 / 41
+    step = DISFASource(disfa / "frames", disfa / "labels").steps[2]
+    assert step.name == "no AU at all, 0.2439 of them kept"  # 10 of 41
 
 
 @pytest.mark.parametrize(
@@ -166,7 +166,7 @@ def test_affectnet_labelled_by_another_tool_is_measured_and_asked(tmp_path: Path
 
 def test_the_papers_correction() -> None:
     labels = [{"1": v, "15": v, "12": v} for v in (0.0, 1.0, 2.0, 4.0)]
-    corrected = [fit(labels, "paper")(label) for label in labels]
+    corrected = [fit_correction(labels, "paper")(label) for label in labels]
     # AU1: 5 (x / 4)^1.8 = 0, 0.412, 1.436, 5; AU15: 5 (x / 4)^0.8 = 0, 1.649, 2.872, 5
     assert [c["1"] for c in corrected] == pytest.approx([0, 0, 1.43586, 5], abs=1e-4)
     assert [c["15"] for c in corrected] == pytest.approx([0, 1.64938, 2.87175, 5], abs=1e-4)
@@ -175,7 +175,7 @@ def test_the_papers_correction() -> None:
 
 def test_the_released_correction() -> None:
     labels = [{"4": v, "15": v / 2, "17": v, "12": v} for v in (0.0, 1.0, 2.0, 4.0)]
-    corrected = [fit(labels, "released")(label) for label in labels]
+    corrected = [fit_correction(labels, "released")(label) for label in labels]
     # AU4 to its own maximum: 4 (x / 4)^1.8; AU15 and AU17 to AU17's maximum of 4, times 1.8:
     # 7.2 (x / 4)^0.8; what is below 1.1 becomes 0.
     assert [c["4"] for c in corrected] == pytest.approx([0, 0, 1.14868, 4], abs=1e-4)
@@ -187,14 +187,14 @@ def test_the_released_correction() -> None:
 
 def test_min_max_starts_at_the_smallest() -> None:
     labels = [{"20": 1.0}, {"20": 2.0}, {"20": 3.0}]
-    low, middle, high = (fit(labels, "paper")(label)["20"] for label in labels)
+    low, middle, high = (fit_correction(labels, "paper")(label)["20"] for label in labels)
     share = (2**0.8 - 1) / (3**0.8 - 1)
     assert (low, high) == (0.0, pytest.approx(5.0)) and middle == pytest.approx(5 * share)
-    assert fit([{"20": 2.0}], "paper")({"20": 2.0}) == {"20": 2.0}
+    assert fit_correction([{"20": 2.0}], "paper")({"20": 2.0}) == {"20": 2.0}
 
 
 def test_sides_share_the_range_of_their_unit() -> None:
-    correct = fit([{"L1": 0.0, "R1": 4.0}], "paper")
+    correct = fit_correction([{"L1": 0.0, "R1": 4.0}], "paper")
     assert correct({"L1": 2.0, "R1": 4.0}) == pytest.approx({"L1": 5 * 0.5**1.8, "R1": 5.0})
 
 
@@ -216,5 +216,5 @@ def test_both_variants_have_names(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="the variant is paper or released, not 'code'"):
         AffectNetSource(tmp_path, table, variant="code")
     source = AffectNetSource(tmp_path, table)
-    card = Preparation(source, tmp_path / "out", fit=partial(fit, variant="paper")).run()
+    card = Preparation(source, tmp_path / "out", fit=partial(fit_correction, variant="paper")).run()
     assert card["units"]["12"]["grades"][4] == 1

@@ -15,7 +15,14 @@ from little_room import largest_file
 from safetensors import SafetensorError
 
 from au_adapter.data.rendered import SAMPLE, load
-from au_adapter.disk import full_disk_said, read_json, replacing, write_json, write_text
+from au_adapter.disk import (
+    full_disk_said,
+    path_inside,
+    read_json,
+    replacing,
+    write_json,
+    write_text,
+)
 from au_adapter.models.autoencoder import DemoAutoencoder
 from au_adapter.training import face_tensors, landmark_cache
 from au_adapter.training.landmark_cache import LandmarkedSet
@@ -95,6 +102,39 @@ def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
     os.utime(old, (0, 0))
     write_text(file, "whole")
     assert {*tmp_path.iterdir()} == {file, living, elsewhere, other}
+
+
+@pytest.mark.parametrize(
+    "name", ["anna", "people/anna", "people/anna/", "./anna", " anna ", "\xe4"]
+)
+def test_a_chosen_name_lies_inside_its_folder(tmp_path: Path, name: str) -> None:
+    place = path_inside(tmp_path, name, "here")
+    assert tmp_path in place.parents and place.name in ("anna", "a\xe4")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        " ",
+        ".",
+        "..",
+        "../a",
+        "/tmp/a",
+        ".lock",
+        "x/.lock",
+        "a\0",
+        "\ud800",
+        "\n",
+        "n" * 300,
+        "\xe4" * 150,
+    ],
+)
+def test_a_chosen_name_that_leads_out_is_hidden_or_fits_no_disk(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ValueError, match="is not a name inside here; write a file name") as caught:
+        path_inside(tmp_path, name, "here")
+    assert len(str(caught.value)) < 300
+    str(caught.value).encode()
 
 
 def test_text_and_json_are_whole_or_not_there(tmp_path: Path) -> None:

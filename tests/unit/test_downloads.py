@@ -1,4 +1,4 @@
-"""Downloads from a server on this machine: resumed, verified, clear without a network."""
+"""Downloads from a plain web server on this machine: resumed, verified, clear without a network."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ import json
 import re
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
+import au_adapter
+from au_adapter.bundled import demo_folder
+from au_adapter.cli.download import CONVERTED
 from au_adapter.weights.downloads import (
     DOWNLOADS,
     Download,
@@ -22,17 +25,20 @@ from au_adapter.weights.downloads import (
     find_download,
 )
 
+ROOT = Path(au_adapter.__file__).parent.parent
 FILES = {"mesh/a.obj": b"vertices " * 1000, "LICENSE": b"as you like"}
 
 
 @dataclass
 class Server:
-    """What a small HTTP server offers and has been asked for."""
+    """What a small HTTP server offers and has been asked for. endless: it never stops sending.
+    cut: it ends after so many bytes."""
 
     url: str = ""
     files: dict[str, bytes] = field(default_factory=lambda: dict(FILES))
     ranges: bool = True
-    names_hashes: bool = True
+    endless: bool = False
+    cut: int | None = None
     asked: list[tuple[str, str | None]] = field(default_factory=list)
 
 
@@ -41,19 +47,6 @@ def server() -> Iterator[Server]:
     state = Server()
 
     class Handler(BaseHTTPRequestHandler):
-        def do_HEAD(self) -> None:
-            """As Hugging Face does: what a file is, then on to where it lies."""
-            content = state.files.get(self.path[1:].removesuffix("?stored"))
-            if content is None:
-                self.send_error(404)
-                return
-            self.send_response(200 if self.path.endswith("?stored") else 302)
-            self.send_header("Location", f"{self.path}?stored")
-            if state.names_hashes:
-                self.send_header("X-Linked-Size", str(len(content)))
-                self.send_header("X-Linked-Etag", f'"{hashlib.sha256(content).hexdigest()}"')
-            self.end_headers()
-
         def do_GET(self) -> None:
             wanted = self.headers["Range"]
             state.asked.append((self.path[1:], wanted))
@@ -61,13 +54,17 @@ def server() -> Iterator[Server]:
             start = int(re.findall(r"\d+", wanted)[0]) if wanted and state.ranges else 0
             if content is None:
                 self.send_error(404)
-            elif start and start >= len(content):
-                self.send_error(416)
-            else:
-                self.send_response(206 if start else 200)
+                return
+            self.send_response(206 if start else 200)
+            if not state.endless:
                 self.send_header("Content-Length", str(len(content) - start))
-                self.end_headers()
-                self.wfile.write(content[start:])
+            self.end_headers()
+            self.wfile.write(content[start : state.cut])
+            while state.endless:
+                try:
+                    self.wfile.write(bytes(1 << 16))
+                except OSError:  # the reader has had enough
+                    break
 
         def log_message(self, *_: object) -> None:
             """Tests stay quiet."""
@@ -81,12 +78,10 @@ def server() -> Iterator[Server]:
 
 @pytest.fixture
 def download(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Download:
-    table = {path: [len(c), hashlib.sha256(c).hexdigest()] for path, c in FILES.items()}
-    manifest = tmp_path / "manifest.json"
-    manifest.write_text(json.dumps(table))
+    table = {path: (len(c), hashlib.sha256(c).hexdigest()) for path, c in FILES.items()}
     monkeypatch.setenv("AU_ADAPTER_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    return Download("mesh", "A mesh", "MIT", "a page", server.url, str(manifest))
+    return Download("mesh", "A mesh", "MIT", table, source="a page", address=server.url)
 
 
 def _content(folder: Path) -> dict[str, bytes]:
@@ -103,14 +98,20 @@ def test_fetches_once(server: Server, download: Download) -> None:
 
 @pytest.mark.parametrize("ranges", [True, False])
 def test_goes_on_where_it_stopped(
-    server: Server, download: Download, tmp_path: Path, ranges: bool
+    server: Server,
+    download: Download,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    ranges: bool,
 ) -> None:
-    server.ranges = ranges
-    partial = tmp_path / "here" / "mesh" / "a.obj.part"
-    partial.parent.mkdir(parents=True)
-    partial.write_bytes(FILES["mesh/a.obj"][:4000])
+    monkeypatch.setattr("au_adapter.weights.web_files.CHUNK", 1000)
+    server.cut = 4000
+    with pytest.raises(ConnectionError, match="mesh could not be fetched"):
+        fetch(download, tmp_path / "here")
+    assert list(_content(tmp_path / "here")) == ["mesh/a.obj.part"]
+    server.cut, server.ranges = None, ranges
     assert _content(fetch(download, tmp_path / "here")) == FILES
-    assert server.asked[0] == ("mesh/a.obj", "bytes=4000-")
+    assert server.asked[1] == ("mesh/a.obj", "bytes=4000-")
 
 
 def test_a_partial_file_that_is_whole(server: Server, download: Download, tmp_path: Path) -> None:
@@ -129,72 +130,53 @@ def test_another_file_than_expected_is_thrown_away(
     assert _content(fetch(download, tmp_path / "here")) == FILES
 
 
+def test_an_endless_file_ends_at_its_size(
+    server: Server, download: Download, tmp_path: Path
+) -> None:
+    server.endless = True
+    with pytest.raises(ValueError, match=r"a.obj is not the file expected \(9000 .* but more;"):
+        fetch(download, tmp_path / "here")
+    assert _content(tmp_path / "here") == {}
+
+
 def test_without_a_network_it_says_what_to_copy_where(
     server: Server, download: Download, tmp_path: Path
 ) -> None:
     del server.files["LICENSE"]
     with pytest.raises(ConnectionError, match="HTTP 404.* get a page on another machine") as caught:
         fetch(download, tmp_path / "here")
-    assert str(tmp_path / "here" / "LICENSE") in str(caught.value)
-
-
-@pytest.fixture
-def unpinned(download: Download, tmp_path: Path) -> Download:
-    """The same, of which this project knows no SHA-256."""
-    table = {path: [len(content) + 7, None] for path, content in FILES.items()}
-    manifest = tmp_path / "unpinned.json"
-    manifest.write_text(json.dumps(table))
-    return replace(download, manifest=str(manifest))
-
-
-def test_without_a_hash_of_ours_the_publishers_decides(
-    server: Server, unpinned: Download, tmp_path: Path
-) -> None:
-    (tmp_path / "here" / "mesh").mkdir(parents=True)
-    (tmp_path / "here" / "mesh" / "a.obj.part").write_bytes(FILES["mesh/a.obj"][:4000])
-    assert not unpinned.pinned and _content(fetch(unpinned, tmp_path / "here")) == FILES
-    assert ("mesh/a.obj", "bytes=4000-") in server.asked
-    fetch(unpinned, tmp_path / "here")
-    assert len(server.asked) == len(FILES)
-
-
-def test_a_file_that_is_not_the_one_the_publisher_names(
-    server: Server, unpinned: Download, tmp_path: Path
-) -> None:
-    (tmp_path / "LICENSE.part").write_bytes(b"as you liked")
-    with pytest.raises(ValueError, match="LICENSE is not the file expected .* thrown away"):
-        fetch(unpinned, tmp_path)
-
-
-def test_a_publisher_without_hashes_is_refused(
-    server: Server, unpinned: Download, tmp_path: Path
-) -> None:
-    server.names_hashes = False
-    with pytest.raises(ValueError, match="offered without a SHA-256.*by hand"):
-        fetch(unpinned, tmp_path)
-    assert server.asked == []
-
-
-def test_an_unpinned_download_without_a_network(
-    server: Server, unpinned: Download, tmp_path: Path
-) -> None:
-    server.files.clear()
-    with pytest.raises(ConnectionError, match=r"HTTP 404.*or use them as they are.*--manual"):
-        fetch(unpinned, tmp_path)
-    assert str(tmp_path / "LICENSE") in by_hand(unpinned, tmp_path)
+    assert str(tmp_path / "here") in str(caught.value)
+    assert str(tmp_path / "LICENSE") in by_hand(download, tmp_path)
 
 
 def test_the_table_is_complete() -> None:
     for name, entry in DOWNLOADS.items():
-        assert (
-            find_download(name) is entry and entry.licence and entry.source.startswith("https://")
-        )
-        for path, (size, digest) in entry.table().items():
+        assert find_download(name) is entry and entry.title and entry.licence
+        assert entry.page.startswith("https://") and bool(entry.address) != bool(entry.repository)
+        for path, (size, digest) in entry.files.items():
             assert size > 0 and re.fullmatch("[0-9a-f]{64}", digest or "0" * 64), path
-        assert entry.pinned or entry.source.startswith("https://huggingface.co/")
+        assert entry.pinned or entry.repository
+        assert entry.comfyui.keys() <= entry.files.keys()
     assert find_download("ict-facekit").size() > 400e6
     with pytest.raises(ValueError, match="no download 'faces'; known are ict-facekit"):
         find_download("faces")
+
+
+def test_what_the_workflows_load_can_be_fetched_by_name() -> None:
+    """But for the bundled files, and Stable Diffusion 2.1, which its publisher took down."""
+    places = [place for entry in DOWNLOADS.values() for place in entry.comfyui.values()]
+    fetched = {Path(place).name for place in (*places, *CONVERTED.values())}
+    bundled = {path.name for path in demo_folder().rglob("*.safetensors")}
+    named = set()
+    for path in (ROOT / "workflows" / "api").glob("*.json"):
+        nodes = json.loads(path.read_text(encoding="utf-8")).values()
+        inputs = [value for node in nodes for value in node["inputs"].values()]
+        files = [
+            value for value in inputs if str(value).endswith((".safetensors", ".bin", ".ckpt"))
+        ]
+        named |= {re.split(r"[\\/]", file)[-1] for file in files}
+    assert "magicface.safetensors" in named
+    assert named - fetched - bundled == {"v2-1_512-ema-pruned.safetensors"}
 
 
 def test_the_cache_is_in_the_home_unless_told(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,9 +11,8 @@ from face_pictures import SEGMENTER, TASK, landmarker, segmenter
 from torch import Tensor
 
 from au_adapter.data.rendered import SAMPLE, RenderedSet, load
-from au_adapter.evaluation.appearance import WIDTH
 from au_adapter.evaluation.comparison import Comparison, comparison
-from au_adapter.evaluation.observed import Observed
+from au_adapter.evaluation.observed import WIDTH, Observed
 
 MEASURES = ("background_rmse", "person_rmse", "head_pose_rmse", "look")
 PEOPLE = 8  # four pictures of each

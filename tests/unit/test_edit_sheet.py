@@ -10,14 +10,14 @@ import pytest
 from PIL import Image
 
 from au_adapter.data.rendered import load
-from au_adapter.evaluation.contact_sheet import PAPER, captioned_sheet
-from au_adapter.evaluation.records import Edit
+from au_adapter.evaluation.contact_sheet import PAPER
 from au_adapter.facs import SET_A, Keyframes
 from tools import face_files
 from tools.demo_edits import (
     CHANGES,
     PEOPLE,
     SAMPLE,
+    Edit,
     Edits,
     _caption,
     au_error,
@@ -25,6 +25,7 @@ from tools.demo_edits import (
     report_edits,
 )
 from tools.demo_graphs import DRAWN, PASTED, edit_graph, load_workflow, node_of
+from tools.demo_sheets import captioned_sheet
 
 ROW_KEYS = {
     *("file", "source", "method", "change", "before", "after", "look", "head_pose_rmse"),

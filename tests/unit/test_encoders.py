@@ -70,6 +70,14 @@ def test_res_3mlp_has_three_layers_with_normalisation_and_leaky_relus() -> None:
     assert kinds == ["Linear", "LayerNorm", "LeakyReLU"] * 2 + ["Linear"]
 
 
+def test_one_token_can_be_the_sum_of_the_individual_ones() -> None:
+    each, summed = (build_encoder(n, UNITS, WIDTH) for n in ("individual", "individual_sum"))
+    summed.load_state_dict(each.state_dict())
+    values = torch.rand(2, UNITS)
+    assert torch.equal(summed(values), each(values).sum(1, keepdim=True))
+    assert (each.tokens, summed.tokens) == (13, 1)
+
+
 def test_individual_tokens_see_one_unit_and_the_last_sees_all() -> None:
     encoder = build_encoder("individual", UNITS, WIDTH)
     changed = VALUES.clone()

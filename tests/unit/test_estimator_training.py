@@ -13,9 +13,8 @@ import torch
 from face_pictures import TASK, landmarker
 
 from au_adapter.data.rendered import SAMPLE
-from au_adapter.data.rendering.coding import coded
-from au_adapter.data.rendering.head import MIDDLE_UNITS, UNITS
-from au_adapter.data.rendering.natural import natural_sides
+from au_adapter.data.rendering.head import MIDDLE_UNITS, UNITS, coded
+from au_adapter.data.rendering.sample import natural_sides
 from au_adapter.estimators import LandmarkEstimator, MeshMeasure
 from au_adapter.faces.blendshapes import BLENDSHAPE_NAMES
 from au_adapter.training.landmark_cache import LandmarkedSet, read_renders

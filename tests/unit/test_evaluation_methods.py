@@ -18,15 +18,13 @@ from au_adapter.cli import main
 from au_adapter.data.pictures import read_picture
 from au_adapter.data.rendered import SAMPLE
 from au_adapter.estimators.reading import Reading
-from au_adapter.evaluation.calibration_run import calibrate
-from au_adapter.evaluation.evaluate_protocol import _labels, limited
+from au_adapter.evaluation.calibration_run import SEED, calibrate, read_sweep
+from au_adapter.evaluation.evaluate_protocol import PhotoPictures, _labels, limited
 from au_adapter.evaluation.evaluation_run import estimator_of
 from au_adapter.evaluation.fit_calibration import sweep_vectors
-from au_adapter.evaluation.method_pictures import PhotoPictures
 from au_adapter.evaluation.protocol_run import read_rows
 from au_adapter.evaluation.protocols import load_protocol
 from au_adapter.evaluation.records import Request
-from au_adapter.evaluation.sweep import SEED, read_sweep
 from au_adapter.facs import SET_A
 from au_adapter.methods import open_generator
 from au_adapter.methods.adapter_generator import AdapterGenerator
@@ -136,12 +134,13 @@ def test_a_sweep_says_how_far_each_picture_is_from_its_face_at_rest(
     generator: AdapterGenerator,
 ) -> None:
     prompts = ("a man", "a woman")
-    seen = read_sweep(generator, Brightness(), sweep_vectors((12,), (0, 5)), prompts)
-    assert seen.requested.values.flatten().tolist() == [0, 5, 0, 5] and seen.readings.pictures == 4
-    assert seen.changes[[0, 2]].tolist() == [0, 0]
+    sweep = sweep_vectors((12,), (0, 5))
+    asked, readings, changes = read_sweep(generator, Brightness(), sweep, prompts)
+    assert asked.values.flatten().tolist() == [0, 5, 0, 5] and readings.pictures == 4
+    assert changes[[0, 2]].tolist() == [0, 0]
     woman = generator.draw("a woman", SEED + 1, AUVector((12,), torch.tensor([[0.0], [5.0]])))
     expected = (woman[1] - woman[0]).square().mean().sqrt().item()
-    assert seen.changes[3].item() == pytest.approx(expected, rel=1e-4)
+    assert changes[3].item() == pytest.approx(expected, rel=1e-4)
 
 
 def test_an_edit_begins_at_the_photo(editor: AdapterSDEdit, photos: Path) -> None:

@@ -17,9 +17,9 @@ from au_adapter.faces import (
     PersonSegmenter,
     locate,
 )
-from au_adapter.faces.bundle import BLENDSHAPES, DETECTOR, GEOMETRY, MEMBERS, MESH, read_task
+from au_adapter.faces.landmarker import BLENDSHAPES, DETECTOR, GEOMETRY, MESH, read_task
 from au_adapter.faces.pose import read_geometry
-from au_adapter.faces.tflite import Table, read_graph
+from au_adapter.faces.tflite import FlatTable, read_graph
 from au_adapter.weights.downloads import cache_folder, find_download, sha256
 
 MODELS = {FACE_LANDMARKER: TASK, FULL_RANGE_DETECTOR: FULL_RANGE, PERSON_SEGMENTER: SEGMENTER}
@@ -37,7 +37,7 @@ def _task(path: Path, **changed: bytes) -> Path:
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model.download)
 def test_the_downloads_are_these_files(model: object) -> None:
-    table = find_download(model.download).table()
+    table = find_download(model.download).files
     path = MODELS[model]
     assert table == {model.names[0]: (path.stat().st_size, sha256(path))}
     assert find_download(model.download).licence == "Apache-2.0"
@@ -62,6 +62,15 @@ def test_where_it_is_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         assert locate(FACE_LANDMARKER, place, [folder]) == path
 
 
+def test_what_the_set_up_of_a_clone_fetched_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable in ("AU_ADAPTER_CACHE", FACE_LANDMARKER.variable):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert locate(FACE_LANDMARKER).samefile(TASK)
+
+
 def test_a_place_that_was_named_is_not_passed_over(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -83,7 +92,7 @@ def test_a_truncated_task(tmp_path: Path, length: int) -> None:
 def test_a_zip_of_other_things(tmp_path: Path) -> None:
     path = tmp_path / "other.task"
     with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr(MEMBERS[0], b"")
+        archive.writestr((DETECTOR, MESH, BLENDSHAPES, GEOMETRY)[0], b"")
     with pytest.raises(ValueError, match=f"it lacks {MESH}, {BLENDSHAPES}, {GEOMETRY}"):
         FaceLandmarker(path)
 
@@ -139,7 +148,7 @@ def test_an_unknown_operation_is_named() -> None:
 
 def _with_operation(data: bytes, number: int) -> bytes:
     """The same file with its first operation code changed."""
-    model = Table(data, struct.unpack_from("<I", data)[0])
+    model = FlatTable(data, struct.unpack_from("<I", data)[0])
     code = model.tables(1)[0]
     place = code._place(0) or code._place(3)
     return data[:place] + bytes([number]) + data[place + 1 :]

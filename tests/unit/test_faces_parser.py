@@ -56,7 +56,7 @@ def test_a_picture_that_is_not_finite_is_background(tmp_path: Path) -> None:
     pictures = torch.rand(2, 16, 16, 3)
     pictures[1, 0, 0] = torch.nan
     parser = FaceParser(write(all_of_class(17), tmp_path / "parser.pth"))
-    assert parser.classes(pictures)[:, 0, 0].tolist() == [17, *BACKGROUND]
+    assert parser.classes(pictures)[:, 0, 0].tolist() == [17, BACKGROUND]
 
 
 def test_a_file_of_something_else(tmp_path: Path) -> None:

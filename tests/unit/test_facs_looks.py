@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-from au_adapter.facs import ALL_UNITS, PRESETS
-from au_adapter.facs.looks import GROUPS, SAME_LOOK, looks
-from au_adapter.facs.plain import PLACES, PLAIN_NAMES
+from au_adapter.facs import ALL_UNITS, PRESETS, UNITS
+from au_adapter.facs.presets import GROUPS, SAME_LOOK, looks
+from au_adapter.facs.units import PLACES
 
 
 def test_every_slider_has_one_place_and_an_everyday_name() -> None:
     placed = [number for units in PLACES.values() for number in units]
-    assert sorted(placed) == list(ALL_UNITS) and PLAIN_NAMES.keys() == {*ALL_UNITS}
-    assert len({*PLAIN_NAMES.values()}) == len(ALL_UNITS)
+    assert sorted(placed) == list(ALL_UNITS)
+    plain = {number: unit.plain for number, unit in UNITS.items() if unit.plain}
+    assert plain.keys() == {*ALL_UNITS} and len({*plain.values()}) == len(ALL_UNITS)
 
 
 def test_a_look_is_listed_once_and_found_by_both_names() -> None:
-    names = [look.preset.name for look in looks()]
-    others = [name for look in looks() for name in look.other_names]
+    names = [look.name for look, _ in looks()]
+    others = [name for _, other_names in looks() for name in other_names]
     assert len(names) == len({*names}) and {*names, *others} == PRESETS.keys()
     assert {*others} == SAME_LOOK.keys() and not {*names} & {*others}
-    found = {look.preset.name: look.other_names for look in looks()}
+    found = {look.name: other_names for look, other_names in looks()}
     assert found["happiness"] == ("happy",) and found["sadness"] == ("sad",)
 
 
 def test_looks_stand_in_groups() -> None:
-    groups = [look.group for look in looks()]
+    groups = [look.group for look, _ in looks()]
     assert groups == sorted(groups, key=GROUPS.index) and {*groups} == {*GROUPS}

@@ -20,8 +20,7 @@ from au_adapter.facs import (
     count_tokens,
     face_text,
 )
-from au_adapter.facs.face_text import ADVERBS
-from au_adapter.facs.text_lookup import read_sentence
+from au_adapter.facs.face_text import ADVERBS, read_sentence
 
 SET_B = {1, 2, 4, 6, 7, 12, 14, 10, 15, 17, 23, 24}
 # The AUs of the descriptions that VQ-AUFace prints (appendices A, C and H), and the constructs that

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from little_room import largest_file
 
 from au_adapter.data.rendering.ict import convert_folder, read_obj
+from au_adapter.disk import FullDiskError
 
 # A unit square and a triangle on top of it, in centimetres.
 NEUTRAL = np.array([[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0], [0.5, 2, 0]], np.float32)
@@ -56,6 +58,13 @@ def test_the_npz_holds_the_meshes(repository: Path, tmp_path: Path) -> None:
                 offset = arrays[kind][index] * scales[index]
                 np.testing.assert_allclose(offset, OFFSETS[name], atol=0.51 * scales[index])
     assert not list(path.parent.glob("*.part*"))
+
+
+def test_a_pack_that_finds_no_room_leaves_nothing(repository: Path, tmp_path: Path) -> None:
+    path = tmp_path / "out" / "model.npz"
+    with pytest.raises(FullDiskError, match="model.npz could not be written"), largest_file(1000):
+        convert_folder(repository, path)
+    assert list(path.parent.iterdir()) == []
 
 
 def test_the_folder_of_the_meshes_may_be_named_itself(repository: Path, tmp_path: Path) -> None:

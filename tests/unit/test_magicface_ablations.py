@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from tiny_magicface import TINY
 from torch import Tensor, nn
 
-from au_adapter.models.magicface import AU_ENCODERS, MagicFace, widened
+from au_adapter.models.magicface import AU_ENCODERS, MagicFace, widen_unet
 from au_adapter.models.magicface_ablations import ABLATIONS, Ablation
 from au_adapter.weights.magicface_files import (
     ID_ENCODER,
@@ -237,7 +237,7 @@ def test_a_file_without_an_id_encoder_says_so(tmp_path: Path) -> None:
 
 
 def test_the_published_form_and_its_files_stay_as_they_were(tmp_path: Path) -> None:
-    network = MagicFace(widened(plain_unet()), plain_unet())
+    network = MagicFace(widen_unet(plain_unet()), plain_unet())
     path = save_networks(network, tmp_path / "m.safetensors")
     with safe_open(path, framework="pt") as file:
         described = json.loads(file.metadata()["magicface"])

@@ -13,8 +13,8 @@ from au_adapter.models.magicface import (
     MagicFace,
     Strided,
     collect_features,
-    guided,
-    widened,
+    guide_change,
+    widen_unet,
 )
 from au_adapter.weights.magicface_files import load_magicface
 
@@ -137,8 +137,8 @@ def test_what_the_id_encoder_does_last_has_no_effect(ours: MagicFace) -> None:
 
 def test_guidance_goes_from_no_change_to_the_change() -> None:
     without, changed = torch.tensor([1.0]), torch.tensor([2.0])
-    assert guided(without, changed).item() == 4.0  # 1 + 3 (2 - 1)
-    assert guided(without, changed, 1.0).item() == 2.0
+    assert guide_change(without, changed).item() == 4.0  # 1 + 3 (2 - 1)
+    assert guide_change(without, changed, 1.0).item() == 2.0
 
 
 @pytest.mark.parametrize("au_encoder", AU_ENCODERS)
@@ -146,7 +146,7 @@ def test_guidance_goes_from_no_change_to_the_change() -> None:
 def test_every_variant_predicts_and_listens_to_the_change(au_encoder: str, controller: str) -> None:
     torch.manual_seed(1)
     plain = UNet2DConditionModel(**TINY).eval()
-    network = MagicFace(widened(plain, au_encoder), plain, au_encoder, controller).eval()
+    network = MagicFace(widen_unet(plain, au_encoder), plain, au_encoder, controller).eval()
     scale = network.controller.scale
     case = inputs(2)
     case["background"] = torch.randn(2, 4, 8 * scale, 8 * scale)
@@ -161,7 +161,7 @@ def test_a_widened_unet_starts_as_the_unet_it_was() -> None:
     torch.manual_seed(1)
     plain = UNet2DConditionModel(**TINY).eval()
     case = inputs()
-    wide = widened(plain).eval()
+    wide = widen_unet(plain).eval()
     both = torch.cat([case["noisy"], case["background"]], 1)
     with torch.no_grad():
         before = plain(case["noisy"], 500, case["text"]).sample

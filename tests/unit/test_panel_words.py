@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from au_adapter.facs.plain import PLACES, PLAIN_NAMES
+from au_adapter.facs import ALL_UNITS
+from au_adapter.facs.units import PLACES
 
 ROOT = Path(__file__).resolve().parents[2]
 LANGUAGES = ("zh", "ja", "ko")
@@ -37,6 +38,6 @@ def test_every_sentence_is_translated_with_its_gaps(language: str) -> None:
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_unit_and_place_has_a_name_of_its_own(language: str) -> None:
     found = _translated(language)
-    assert found["units"].keys() == {str(number) for number in PLAIN_NAMES}
+    assert found["units"].keys() == {str(number) for number in ALL_UNITS}
     assert found["places"].keys() == PLACES.keys()
-    assert len({*found["units"].values()}) == len(PLAIN_NAMES)
+    assert len({*found["units"].values()}) == len(ALL_UNITS)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from dataclasses import fields
 
-from au_adapter.evaluation.records import Edit, Request, Row, RunHeader
+from au_adapter.evaluation.records import Request, Row, RunHeader
+from tools.demo_edits import Edit
 
 ASKED = Request("01_12C", "single", {"12": 3.0}, 7, "01_reference", prompt="a man")
 ROW = Row(**vars(ASKED), method="adapter", faces=1, measured={"12": 2.5}, metrics={"clip_i": 0.9})
@@ -30,7 +31,7 @@ def test_a_row_is_a_flat_line_and_comes_back() -> None:
     assert Row.from_json(line) == ROW
     assert {name.name for name in fields(Request)} < line.keys()
     assert line["requested"] == {"12": 3.0} and line["metrics"] == {"clip_i": 0.9}
-    nothing = Row.of(ASKED, "adapter", finite=True, faces=None)
+    nothing = Row(**vars(ASKED), method="adapter")
     assert "metrics" not in nothing.json() and nothing.faces is nothing.measured is None
     older = {k: v for k, v in line.items() if k not in ("finite", "turned")}
     assert Row.from_json(older) == ROW

@@ -265,6 +265,19 @@ def test_neutral_first_gives_each_identity_a_relaxed_picture(model_path, tmp_pat
     assert strongest[[0, 3]].max() <= 0.5 < strongest[[1, 2, 4, 5]].max()
 
 
+def test_pictures_of_one_scene_differ_in_their_expression_alone(model_path, tmp_path):
+    settings = {"size": 32, "seed": 3, "images_per_identity": 2, "neutral_first": True}
+    dataset.render_dataset(model_path, tmp_path, 4, one_scene=True, **settings)
+    faces = rendered.load(tmp_path)
+    assert [label["scene"] for label in faces.labels] == [0, 0, 1, 1]
+    for first, second in ((0, 1), (2, 3)):
+        assert faces.labels[first]["pose"] == faces.labels[second]["pose"]
+        outside = (faces.masks[first] == 0) & (faces.masks[second] == 0)
+        assert np.array_equal(faces.images[first][outside], faces.images[second][outside])
+        assert (faces.images[first] != faces.images[second]).any()
+    assert faces.labels[0]["pose"] != faces.labels[2]["pose"]
+
+
 def test_load_gives_back_what_was_labelled(model_path, tmp_path):
     dataset.render_dataset(
         model_path, tmp_path, 6, size=32, seed=2, expressions="full", first_identity=100

@@ -12,9 +12,9 @@ from au_adapter.evaluation.response import (
     prompted_error,
     response_curve,
     rise,
-    side_effects,
     spearman,
 )
+from benchmarks.au_response import side_effects
 
 SMILES = (0.0, 0.5, 2.0, 1.5, 4.0, 5.0)  # measured AU12 at 0..5: one pair is swapped
 

@@ -3,40 +3,38 @@
 from __future__ import annotations
 
 import json
-import tarfile
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from face_pictures import TASK
+from labelled_faces import few_faces
 from PIL import Image
 from test_rendering import model_path  # noqa: F401 - a face model that can be rendered
 
 from au_adapter import load_adapter
 from au_adapter.bundled import SIDED_ADAPTER, load_diffusers_pipeline
-from au_adapter.data.rendered import SAMPLE
 from au_adapter.models.autoencoder import AutoencoderConfig, DemoAutoencoder
+from au_adapter.weights.aueditnet_files import load_aueditnet
 from au_adapter.weights.autoencoder_files import load_autoencoder, read_colours
 from au_adapter.weights.magicface_files import load_magicface
-from tools.train_bundled import adapter_check, autoencoder_check, base_check, checks, work
+from au_adapter.weights.wplus_files import load_wplus
+from tools.train_bundled import (
+    adapter_check,
+    aueditnet_check,
+    autoencoder_check,
+    base_check,
+    checks,
+    work,
+)
 from tools.train_bundled import magicface_check as edits
 from tools.train_bundled.packing import fit_colours, pack_all
 from tools.train_bundled.plan import DRAWS, STAGES, Draw
 from tools.train_bundled.work import Workshop, trained_steps, training_seconds
 
-FACES = 8
 STEPS = {"steps": 2, "batch_size": 2, "warmup_steps": 0, "decay_steps": 0, "log_every": 1}
 TINY = {name: replace(s, settings={**s.settings, **STEPS}) for name, s in STAGES.items()}
-
-
-def few_faces(folder: Path) -> None:
-    """The first faces of the committed sample, as a draw of the plan leaves its own."""
-    folder.mkdir(parents=True)
-    shard = min(SAMPLE.glob("*.tar"))
-    with tarfile.open(shard) as whole, tarfile.open(folder / shard.name, "w") as part:
-        for entry in whole.getmembers()[: 3 * FACES]:
-            part.addfile(entry, whole.extractfile(entry))
 
 
 @pytest.fixture(scope="module")
@@ -108,6 +106,8 @@ def test_every_stage_is_checked_and_its_cost_noted(
     monkeypatch.setattr(adapter_check, "PROMPTS", adapter_check.PROMPTS[:1])
     monkeypatch.setattr(adapter_check, "LEVELS", (0.0, 5.0))
     monkeypatch.setattr(edits, "PHOTOS", 2)
+    monkeypatch.setattr(aueditnet_check, "TRIALS", 4)
+    monkeypatch.setattr(aueditnet_check, "SHOWN", 2)
     for module in (base_check, adapter_check, edits):
         monkeypatch.setattr(module, "STEPS", 1)
     for name in STAGES:
@@ -132,6 +132,9 @@ def test_the_packed_models_load(shop: Workshop, tmp_path: Path) -> None:
     assert adapter.config.sides and len(adapter.config.units) == 17
     network = load_magicface(tmp_path / "magicface" / "demo_magicface.safetensors")
     assert network.unet.config.in_channels == 2 * channels
+    both = load_wplus(tmp_path / "aueditnet" / "demo_wplus.safetensors")
+    editor = load_aueditnet(tmp_path / "aueditnet" / "demo_aueditnet.safetensors")
+    assert editor.space == both.space and both.generator.config.size == 128
     packed, last, first = (
         load_autoencoder(f) for f in (tmp_path, shop.result("decoder"), shop.result("autoencoder"))
     )

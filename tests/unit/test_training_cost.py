@@ -1,4 +1,4 @@
-"""What the README says that a training costs, counted on the real shapes without their weights."""
+"""What docs/training.md says of costs, counted on the real shapes without their weights."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from au_adapter.models.adapter import AUAdapter
 from au_adapter.training.modes import checkpoint_gradients
 from au_adapter.training.recipes.fineface_recipe import AdapterLoss
 
-README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[2] / "docs" / "training.md").read_text(encoding="utf-8")
 SPEED = 1e14  # operations a second
 HOUR = 3600
 GPUS = 64
@@ -38,9 +38,8 @@ def loss_on_meta() -> AdapterLoss:
             unet=unet, vae=AutoencoderKL(**blocks, **sides), text_encoder=CLIPTextModel(text),
             scheduler=DDPMScheduler(beta_schedule="scaled_linear"),
         )  # fmt: skip
-        return AdapterLoss(FAMILY, pipeline, True, AUAdapter.for_unet(unet, lora_rank=32)).to(
-            "meta"
-        )
+        adapter = AUAdapter.for_unet(unet, lora_rank=32)
+        return AdapterLoss(FAMILY, pipeline, True, adapter=adapter).to("meta")
 
 
 def one_face() -> dict[str, torch.Tensor]:
@@ -64,13 +63,13 @@ def operations(checkpointing: bool) -> float:
 
 
 def said(pattern: str) -> list[float]:
-    """The numbers of a sentence in the README."""
-    match = re.search(pattern, " ".join(README.split()))
+    """The numbers of a sentence in docs/training.md."""
+    match = re.search(pattern, " ".join(PAGE.split()))
     assert match, pattern
     return [float(number.replace(",", "")) for number in match.groups()]
 
 
-def test_the_readme_says_what_a_training_costs() -> None:
+def test_the_page_says_what_a_training_costs() -> None:
     plain, default = operations(False), operations(True)
     defaults = FAMILY.recipe_defaults["fineface"]
     assert defaults["gradient_checkpointing"]

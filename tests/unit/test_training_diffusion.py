@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from au_adapter.data.label_corrections import fit
+from au_adapter.data.affectnet import fit_correction
 from au_adapter.training.diffusion import (
     draw_noise,
     min_snr_weights,
@@ -74,7 +74,7 @@ def test_without_smoothing_labels_are_exact() -> None:
 
 def test_no_label_trains_beyond_the_scale() -> None:
     """Labels as FineFace's released correction leaves them; see data.correction."""
-    correct = fit([{"17": 0.0}, {"17": 4.0}], "released")
+    correct = fit_correction([{"17": 0.0}, {"17": 4.0}], "released")
     label = torch.tensor([[correct({"17": 4.0})["17"]]])
     assert label.item() == pytest.approx(7.2)
     for name in SMOOTHING:

@@ -224,7 +224,7 @@ def test_half_a_state_never_replaces_a_whole_one(tmp_path: Path, unbroken: Path)
     trainer.recipe.events[15] = spoil
     with pytest.raises((AttributeError, TypeError, RuntimeError)):
         trainer.run()
-    assert (tmp_path / "state.partial").stat().st_size > 0
+    assert not list(tmp_path.glob("*.partial"))
     assert state(tmp_path)["step"] == 10
     train(tmp_path, seed=1)
     assert_same(state(tmp_path), state(unbroken))

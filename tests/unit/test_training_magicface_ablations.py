@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 import tarfile
 from pathlib import Path
 
 import pytest
 import torch
 from diffusers import DDIMScheduler
+from pair_pictures import bundled_encoder
 from safetensors.torch import load_file, save_file
 from tiny_clip import TOKENS, WIDTH, write_clip
 from tiny_demo import write_demo
@@ -18,12 +20,12 @@ from transformers import CLIPVisionModel
 from au_adapter.bundled import load_diffusers_pipeline
 from au_adapter.data.rendered import SAMPLE, load
 from au_adapter.methods.magicface_editor import edit_latents
-from au_adapter.models.magicface import MagicFace, widened
+from au_adapter.models.autoencoder import SCALING_FACTOR
+from au_adapter.models.magicface import MagicFace, widen_unet
 from au_adapter.models.magicface_ablations import ABLATIONS, IDENTITIES
 from au_adapter.training.diffusion import stable_diffusion_schedule
 from au_adapter.training.pairs import FacePairs
 from au_adapter.training.run import train
-from au_adapter.weights.autoencoder_files import load_autoencoder
 from au_adapter.weights.clip_vision import load_image_encoder
 from au_adapter.weights.magicface_files import load_magicface
 
@@ -84,7 +86,7 @@ def test_every_identity_edits_a_photo(identity: str) -> None:
     network = (
         ABLATIONS[identity].begin(unet, **options)
         if identity in ABLATIONS
-        else MagicFace(widened(unet), unet)
+        else MagicFace(widen_unet(unet), unet)
     ).eval()
     photo = torch.randn(1, TOKENS, WIDTH) if identity == "clip" else torch.randn(1, 4, 8, 8)
     text, background = torch.randn(1, 7, 128), torch.randn(1, 4, 8, 8)
@@ -137,19 +139,23 @@ def test_a_photo_comes_as_its_tokens_computed_once(
 ) -> None:
     faces, encoder = load(data), load_image_encoder(clip)
 
-    def pairs() -> FacePairs:
-        return FacePairs([faces], load_autoencoder(base), tmp_path, image_encoder=encoder)
+    def pairs(**options: object) -> FacePairs:
+        return FacePairs([tmp_path], bundled_encoder(base, **options), SCALING_FACTOR)
 
-    first = pairs()
+    shutil.copy(next(data.glob("*.tar")), tmp_path)
+    first = pairs(image_encoder=encoder)
     right = encoder.tokens(torch.from_numpy(faces.images) / 255)
-    torch.testing.assert_close(first.photos.float(), right, atol=2e-3, rtol=1e-3)
+    torch.testing.assert_close(first.faces["tokens"].float(), right, atol=2e-3, rtol=1e-3)
     batch = first.draw(3, torch.Generator().manual_seed(1))
     assert batch["photo"].shape == (3, TOKENS, WIDTH) and batch["photo"].dtype == torch.float32
-    (kept,) = tmp_path.glob("tokens-*.safetensors")
-    save_file({"tokens": torch.zeros_like(first.photos)}, kept)
-    assert not pairs().photos.any()  # read, not computed
-    plain = FacePairs([faces], load_autoencoder(base), tmp_path)
-    assert torch.equal(plain.backgrounds, first.backgrounds) and plain.photos.shape[1] == 4
+    (kept,) = tmp_path.glob("cache/pairs-*.safetensors")
+    tokens = torch.zeros_like(first.faces["tokens"])
+    save_file({**load_file(kept), "tokens": tokens}, kept)
+    assert not pairs(image_encoder=encoder).faces["tokens"].any()  # read, not computed
+    plain = pairs()
+    assert torch.equal(plain.faces["backgrounds"], first.faces["backgrounds"])
+    batch = plain.draw(3, torch.Generator().manual_seed(1))
+    assert "tokens" not in plain.faces and batch["photo"].shape == (3, 4, 16, 16)
 
 
 @pytest.mark.parametrize("whole", [True, False])

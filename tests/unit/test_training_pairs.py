@@ -8,13 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from pair_pictures import bundled_encoder
 from tiny_demo import demo_unet, write_demo
 
 from au_adapter.data.rendered import SAMPLE, RenderedSet, load
-from au_adapter.models.magicface import AU_ENCODERS, MagicFace, widened
-from au_adapter.training.pairs import FacePairs, draw_change, find_partners, with_jaw
+from au_adapter.models.autoencoder import SCALING_FACTOR
+from au_adapter.models.magicface import AU_ENCODERS, MagicFace, widen_unet
+from au_adapter.training.pairs import FacePairs, Partners, draw_change, with_jaw
 from au_adapter.training.run import train
-from au_adapter.weights.autoencoder_files import load_autoencoder
 from au_adapter.weights.magicface_files import load_magicface, save_networks
 
 TINY = {"steps": 2, "batch_size": 2, "learning_rate": 1e-3, "log_every": 1}
@@ -42,18 +43,28 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_partners_are_the_other_pictures_of_a_person() -> None:
-    partners = find_partners(np.array([7, 8, 7, 9, 7, 9]))
-    assert partners == {0: [2, 4], 2: [0, 4], 4: [0, 2], 3: [5], 5: [3]}
+    partners = Partners(np.array([7, 8, 7, 9, 7, 9]))
+    found = {row: partners.of(row).tolist() for row in partners.rows}
+    assert found == {0: [2, 4], 2: [0, 4], 4: [0, 2], 3: [5], 5: [3]}
     with pytest.raises(ValueError, match="no person among 3 pictures has two"):
-        find_partners(np.array([1, 2, 3]))
+        Partners(np.array([1, 2, 3]))
+
+
+def test_partners_are_far_enough_apart_in_their_video() -> None:
+    people, frames = np.array([1, 1, 1, 1, 2, 2]), np.array([0, 5, 10, -1, 7, 8])
+    partners = Partners(people, frames, 6)
+    found = {row: partners.of(row).tolist() for row in partners.rows}
+    assert found == {0: [2, 3], 1: [3], 2: [0, 3], 3: [0, 1, 2]}  # -1 is of no video
+    with pytest.raises(ValueError, match="two of them, 9 frames apart or more,"):
+        Partners(people[4:], frames[4:], 9)
 
 
 def test_pairs_are_of_one_person_and_say_how_the_aus_change(
-    faces: RenderedSet, base: Path, tmp_path: Path
+    faces: RenderedSet, data: Path, base: Path
 ) -> None:
-    pairs = FacePairs([faces], load_autoencoder(base), tmp_path, unchanged=0.5)
+    pairs = FacePairs([data], bundled_encoder(base), SCALING_FACTOR, unchanged=0.5)
     generator = torch.Generator().manual_seed(0)
-    photo, target = pairs._rows(400, generator)
+    photo, target = pairs.rows(400, generator)
     assert (faces.identity[photo] == faces.identity[target]).all()
     assert 0.4 < (photo == target).float().mean() < 0.6
     assert len({*zip(photo.tolist(), target.tolist(), strict=True)}) == 8 * 4  # every pair
@@ -94,7 +105,7 @@ def test_two_steps_change_both_networks_and_the_result_loads(
 ) -> None:
     result = train("magicface", [data], tmp_path / "run", base=str(base), **TINY)
     network = load_magicface(result / "magicface.safetensors")
-    start = MagicFace(widened(demo_unet()), demo_unet())
+    start = MagicFace(widen_unet(demo_unet()), demo_unet())
     assert network.state_dict().keys() == start.state_dict().keys()
     for weights in (network.unet.conv_in.weight[:, 4:], network.unet.conv_in.weight[:, :4]):
         assert weights.abs().sum() > 0
@@ -118,7 +129,7 @@ def test_every_variant_is_written_and_read_the_same(
     au_encoder: str, controller: str, tmp_path: Path
 ) -> None:
     torch.manual_seed(0)
-    network = MagicFace(widened(demo_unet(), au_encoder), demo_unet(), au_encoder, controller)
+    network = MagicFace(widen_unet(demo_unet(), au_encoder), demo_unet(), au_encoder, controller)
     again = load_magicface(save_networks(network, tmp_path / "m.safetensors"))
     assert again.options == network.options
     expected = network.state_dict()

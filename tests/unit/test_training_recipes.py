@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 from tiny_demo import write_demo
 from tiny_sdxl import write_sdxl
 from tiny_stable_diffusion import write_stable_diffusion
+from tiny_vqauface import write_codec
 
 from au_adapter import AUVector, apply_to_unet, load_adapter
 from au_adapter.bundled import load_diffusers_pipeline
@@ -42,13 +43,9 @@ from au_adapter.weights.autoencoder_files import load_autoencoder
 
 FACES = 6  # of each shard
 TINY = {
-    "steps": 2,
-    "batch_size": 2,
-    "mixed_precision": "no",
-    "warmup_steps": 0,
-    "decay_steps": 0,
+    "steps": 2, "batch_size": 2, "mixed_precision": "no", "warmup_steps": 0, "decay_steps": 0,
     "log_every": 1,
-}
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +84,10 @@ def results(data: Path, base: Path, tmp_path_factory: pytest.TempPathFactory) ->
         "fineface-sd21": {"base": write_stable_diffusion(folder / "sd21"), **streamed},
         "fineface-sdxl": {"base": write_sdxl(folder / "sdxl"), **streamed},
         "magicface": {**on_a_base, "learning_rate": 1e-3},
+        "magicface-sd15": {"base": folder / "sd15"},
         "regressor": {},
+        "vq-auface": {"codec": str(write_codec(folder / "codec")), "lanes": 2, "width": 24},
+        "vq-auface-codec": {"lanes": 2, "size": 32, "widths": [8, 16, 16], "codes": 16},
     }
     output = tmp_path_factory.mktemp("results")
     return {
@@ -291,7 +291,7 @@ def test_fineface_batches_say_what_is_asked(data: Path, base: Path, faces: Rende
     assert all(torch.equal(batch[name], again[name]) for name in batch)
     labels = {tuple(row) for row in faces.aus.tolist()}
     assert {tuple(row) for row in batch["aus"].tolist()} <= labels
-    dropped = (batch["tokens"] == recipe.faces.faces.empty).all(1).float().mean()
+    dropped = (batch["tokens"] == recipe.faces.empty).all(1).float().mean()
     assert 0.3 < dropped < 0.7
     unweighted = {**batch, "weights": 7 * batch["weights"]}
     recipe.module.eval()

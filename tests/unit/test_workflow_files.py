@@ -7,53 +7,114 @@ from typing import Any
 
 import pytest
 from PIL import Image
-from shipped import DRAWN, FOREIGN, NAMES, TRAINING, WORKFLOWS, api_graph, is_link, ui_graph
+from shipped import (
+    DRAWN,
+    FOREIGN,
+    NAMES,
+    NODE_IDS,
+    TRAINING,
+    WORKFLOWS,
+    api_graph,
+    is_link,
+    ui_graph,
+    ui_nodes,
+)
 
 from tools.server import ROOT
+from tools.templates import TEMPLATES, TITLES, page_graph
 
-OWN_NODES = {
-    "AUA_" + re.sub(r"\W", "", name)
-    for path in (ROOT / "nodes").glob("*.py")
-    for name in re.findall(r'cls\.schema\(\s*"(.+?)"', path.read_text(encoding="utf-8"))
-}
+TITLE = 30  # height of a node's title, above its place
 AFTER_SEED = "control_after_generate"  # a widget of the page that is no input of the node
 COUNTED_ON = {("PrimitiveInt", "value"), ("AUA_AUProtocol", "number")}  # numbers with that as well
 
 
 def test_each_is_there_in_both_forms_with_a_picture() -> None:
-    assert {*DRAWN} < {*NAMES}
-    assert sorted(path.stem for path in WORKFLOWS.glob("*.json")) == NAMES
-    assert sorted(path.stem for path in WORKFLOWS.glob("*.jpg")) == NAMES
+    assert {*DRAWN} < {*NAMES} == {*TEMPLATES}
+    assert sorted(path.stem for path in WORKFLOWS.glob("*.json")) == sorted(TITLES)
+    assert sorted(path.stem for path in WORKFLOWS.glob("*.jpg")) == sorted(TITLES)
+
+
+def test_titles_are_in_order_and_can_be_opened_by_address() -> None:
+    numbers = [int(template.title[:2]) for template in TEMPLATES.values()]
+    assert numbers == list(range(1, len(TEMPLATES) + 1))
+    assert all(re.fullmatch(r"\d\d(_[a-z0-9]+)+", title) for title in TITLES)
+
+
+@pytest.mark.parametrize("words", ["smile", "frown", "photo", "left_and_right", "wink", "sdxl"])
+def test_a_title_has_the_words_that_people_search(words: str) -> None:
+    assert any(words in title for title in TITLES)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_both_forms_hold_the_same_nodes_values_and_links(name: str) -> None:
-    nodes = {str(node["id"]): node for node in ui_graph(name)["nodes"]}
+def test_the_template_holds_the_workflow(name: str) -> None:
+    """Nodes and values; that it queues the same links is tested on the page."""
+    nodes = ui_nodes(name)
     notes = {key for key, node in nodes.items() if node["type"] == "MarkdownNote"}
-    api = api_graph(name)
-    assert nodes.keys() - notes == api.keys()
-    for key, expected in api.items():
-        node = nodes[key]
-        assert node["type"] == expected["class_type"]
-        title = expected.get("_meta", {}).get("title")
-        assert node.get("title") == title
-        found = {**_values(node), **_links(name, node)}
-        assert {kind: found[kind] for kind in expected["inputs"]} == expected["inputs"]
-        assert {kind for kind in found if is_link(found[kind])} <= expected["inputs"].keys()
+    expected = page_graph(name)
+    assert nodes.keys() - notes == expected.keys()
+    for key, node in expected.items():
+        assert nodes[key]["type"] == node["class_type"]
+        assert nodes[key].get("title") == node.get("_meta", {}).get("title")
+        found = _values(nodes[key])
+        assert (
+            found.items()
+            >= {kind: value for kind, value in node["inputs"].items() if not is_link(value)}.items()
+        )
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_pictures_are_previewed_and_not_saved(name: str) -> None:
+    kinds = {node["type"] for node in ui_nodes(name).values()}
+    assert "SaveImage" not in kinds and kinds & {"PreviewImage", "SaveAnimatedWEBP"}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_is_small_enough_to_be_read_on_a_laptop(name: str) -> None:
+    """The page shows a new template at three quarters of its canvas, and letters from a scale of
+    0.57 on: 1366 x 680 pixels, of which a newer page leaves about 1300 x 590 to the canvas."""
+    boxes = [(*node["pos"], *node["size"]) for node in ui_graph(name)["nodes"]]
+    width = max(x + w for x, _, w, _ in boxes) - min(x for x, *_ in boxes)
+    height = max(y + h for _, y, _, h in boxes) - min(y for _, y, *_ in boxes) + TITLE
+    assert min(0.75 * 1366 / width, 0.75 * 680 / height) > 0.6
+    assert min(0.75 * 1300 / width, 0.75 * 680 / height) > 0.58
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if TEMPLATES[name].app])
+def test_an_app_shows_sliders_a_prompt_or_photo_and_the_picture(name: str) -> None:
+    graph = ui_graph(name)
+    shown = graph["extra"]["linearData"]
+    nodes = {node["id"]: node for node in graph["nodes"]}
+    assert graph["extra"]["linearMode"] is True
+    assert [nodes[key]["type"] for key in shown["outputs"]] == ["PreviewImage"]
+    assert all(key in nodes for key, _ in shown["inputs"])
+    assert {"face_panel", "seed"} <= {widget for _, widget in shown["inputs"]}
+
+
+def test_missing_models_are_offered_with_folder_and_hash() -> None:
+    loader = next(n for n in ui_nodes("au_sd15").values() if n["type"] == "CheckpointLoaderSimple")
+    (link,) = loader["properties"]["models"]
+    assert link["directory"] == "checkpoints" and len(link["hash"]) == 64
+    for name in ("au_sd15", "au_sd21", "au_sd15_ipadapter"):
+        nodes = ui_nodes(name).values()
+        adapter = next(node for node in nodes if node["type"] == "AUA_LoadAUAdapter")
+        for link in adapter["properties"]["models"]:
+            assert link["directory"] == "au_adapter"
+            assert link["url"].startswith("https://huggingface.co/Tvaranka/fineface/")
+            assert link["url"].endswith(link["name"])
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_node_of_ours_exists(name: str) -> None:
-    for node in api_graph(name).values():
+    for node in page_graph(name).values():
         if node["class_type"].startswith("AUA_"):
-            assert node["class_type"] in OWN_NODES
+            assert node["class_type"] in NODE_IDS
             page = ROOT / "web" / "docs" / f"{node['class_type']}.md"
             assert page.is_file()
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_seed_stays(name: str) -> None:
-    samplers = [node for node in ui_graph(name)["nodes"] if node["type"] == "KSampler"]
+    samplers = [node for node in ui_nodes(name).values() if node["type"] == "KSampler"]
     assert samplers and all(_values(node)[AFTER_SEED] == "fixed" for node in samplers)
 
 
@@ -62,9 +123,9 @@ def test_the_note_names_the_models(name: str) -> None:
     (note,) = (node for node in ui_graph(name)["nodes"] if node["type"] == "MarkdownNote")
     text = note["widgets_values"][0]
     assert text == (WORKFLOWS / "notes" / f"{name}.md").read_text(encoding="utf-8").strip()
-    assert "### Models" in text and "Apache-2.0" in text
+    assert "**Models**" in text and "Apache-2.0" in text
     if name in (*DRAWN, *TRAINING):
-        for said in ("AU-Adapter demo model", "au_adapter/bundled/", "MIT", "### Try next"):
+        for said in ("AU-Adapter demo model", "au_adapter/bundled/", "MIT", "**Try next**"):
             assert said in text
 
 
@@ -107,7 +168,7 @@ def test_nodes_and_groups_lie_apart(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_picture_suits_a_card(name: str) -> None:
-    path = WORKFLOWS / f"{name}.jpg"
+    path = WORKFLOWS / f"{TEMPLATES[name].title}.jpg"
     with Image.open(path) as picture:
         assert picture.size == (384, 384)
     assert path.stat().st_size < 100_000
@@ -122,13 +183,6 @@ def _values(node: dict[str, Any]) -> dict[str, Any]:
             follows = names[-1] == "seed" or (node["type"], names[-1]) in COUNTED_ON
             names += [AFTER_SEED] if follows else []
     return dict(zip(names, node.get("widgets_values", []), strict=True))
-
-
-def _links(name: str, node: dict[str, Any]) -> dict[str, list[Any]]:
-    """Where each connected input of a saved node comes from, as the API form says it."""
-    sources = {link[0]: [str(link[1]), link[2]] for link in ui_graph(name)["links"]}
-    slots = [slot for slot in node.get("inputs", []) if slot.get("link") is not None]
-    return {slot["name"]: sources[slot["link"]] for slot in slots}
 
 
 def _overlap(one: tuple[float, ...], other: tuple[float, ...]) -> bool:

@@ -8,14 +8,17 @@ from pathlib import Path
 
 from au_adapter.disk import replacing
 from au_adapter.faces import FACE_LANDMARKER, FaceLandmarker, locate
+from au_adapter.weights.wplus_files import Framing
 from tools.face_files import MODELS
 
 from .adapter_check import check_adapter
+from .aueditnet_check import check_aueditnet, check_siamese, check_wplus
 from .autoencoder_check import check_autoencoder
 from .base_check import check_base
 from .magicface_check import check_magicface
-from .plan import DRAWS, STAGES
+from .plan import DRAWS, FRAMING, STAGES
 from .regressor_check import check_regressor
+from .vqauface_check import check_codec, check_vqauface
 from .work import Workshop, training_seconds
 
 Check = Callable[[Workshop, Path], dict[str, float]]
@@ -54,6 +57,34 @@ def _magicface(shop: Workshop, sheet: Path) -> dict[str, float]:
     return check_magicface(*results, shop.renders("held_out_pairs"), sheet)
 
 
+def _siamese(name: str) -> Check:
+    def check_one(shop: Workshop, sheet: Path) -> dict[str, float]:
+        return check_siamese(shop.result(name), shop.renders("held_out_scenes"), Framing(**FRAMING))
+
+    return check_one
+
+
+def _wplus(name: str) -> Check:
+    def check_one(shop: Workshop, sheet: Path) -> dict[str, float]:
+        return check_wplus(shop.result(name), shop.renders("held_out_scenes"), sheet)
+
+    return check_one
+
+
+def _aueditnet(shop: Workshop, sheet: Path) -> dict[str, float]:
+    results = (shop.result(name) for name in ("aueditnet", "wplus_sharp", "judge"))
+    return check_aueditnet(*results, shop.renders("held_out_scenes"), sheet)
+
+
+def _vqauface_codec(shop: Workshop, sheet: Path) -> dict[str, float]:
+    return check_codec(shop.result("vqauface_codec"), shop.renders("held_out"), sheet)
+
+
+def _vqauface(shop: Workshop, sheet: Path) -> dict[str, float]:
+    results = (shop.result(name) for name in ("vqauface", "regressor"))
+    return check_vqauface(*results, shop.renders("held_out_references"), sheet)
+
+
 CHECKS: dict[str, Check] = {
     "autoencoder": _autoencoder,
     "base": _base,
@@ -62,6 +93,13 @@ CHECKS: dict[str, Check] = {
     "adapter": _adapter,
     "sided": _sided,
     "magicface": _magicface,
+    "teacher": _siamese("teacher"),
+    "judge": _siamese("judge"),
+    "wplus": _wplus("wplus"),
+    "wplus_sharp": _wplus("wplus_sharp"),
+    "aueditnet": _aueditnet,
+    "vqauface_codec": _vqauface_codec,
+    "vqauface": _vqauface,
 }
 
 

@@ -8,13 +8,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from au_adapter.bases import load_base
+from au_adapter.bases.bundled import BUNDLED
 from au_adapter.data.rendered import RenderedSet, load
 from au_adapter.estimators.bundled_regressor import load_regressor
 from au_adapter.methods.magicface_editor import edit_latents
 from au_adapter.models.autoencoder import SCALING_FACTOR
 from au_adapter.training.drawing import STEPS
 from au_adapter.training.face_tensors import to_unit_range
-from au_adapter.training.pairs import find_partners, with_jaw
+from au_adapter.training.pairs import Partners, with_jaw
 from au_adapter.training.recipes.magicface_recipe import encode_prompt
 from au_adapter.weights.autoencoder_files import load_autoencoder
 from au_adapter.weights.magicface_files import load_magicface
@@ -32,9 +34,9 @@ def check_magicface(
     """Mean squared error of the AUs in edits towards another picture's of the person, and that of
     the photos themselves. The sheet: photo, edit, and the picture whose AUs were asked for."""
     faces = load(pairs)
-    partners = find_partners(faces.identity)
-    photos = list(partners)[:PHOTOS]
-    targets = [partners[row][0] for row in photos]
+    partners = Partners(faces.identity)
+    photos = partners.rows[:PHOTOS]
+    targets = [int(partners.of(row)[0]) for row in photos]
     asked = torch.from_numpy(faces.aus)
     edits = edit(result, base, faces, photos, asked[targets] - asked[photos])
     before, wanted = (
@@ -57,7 +59,7 @@ def edit(
 ) -> Tensor:
     """Pictures [N, 3, H, W] in 0..1: each photo with its change of AUs, of changes [N, 12]."""
     network, autoencoder = load_magicface(result / "magicface.safetensors"), load_autoencoder(base)
-    text, behind = encode_prompt(base), with_jaw(faces).images
+    text, behind = encode_prompt(BUNDLED, load_base(base)), with_jaw(faces).images
     edits = []
     for number, (photo, change) in enumerate(zip(photos, changes, strict=True)):
         pictures = to_unit_range(torch.from_numpy(np.stack([faces.images[photo], behind[photo]])))

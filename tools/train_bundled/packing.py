@@ -30,6 +30,9 @@ PACKED = {
     "sided": "sides",
     "regressor": "regressor",
     "magicface": "magicface",
+    "wplus_sharp": "wplus",
+    "aueditnet": "aueditnet",
+    "vqauface": "vqauface",
 }
 ADAPTERS = {"adapter": "adapter.safetensors", "sided": f"adapters/{SIDED_ADAPTER}"}
 COLOURED = 500  # pictures that the colours are fitted to

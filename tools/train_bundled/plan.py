@@ -17,7 +17,8 @@ WIDTHS = (96, 128, 128)  # of the UNet, from fine to coarse
 
 @dataclass(frozen=True)
 class Draw:
-    """One folder of renders. first_identity .. : people that no other draw shows."""
+    """One folder of renders. first_identity .. : people that no other draw shows. one_scene: a
+    person's pictures differ in their AUs alone, and with neutral_first the first has none."""
 
     expressions: str
     count: int
@@ -25,6 +26,8 @@ class Draw:
     first_identity: int
     images_per_identity: int = 1
     units: tuple[int, ...] = ()
+    neutral_first: bool = False
+    one_scene: bool = False
 
 
 @dataclass(frozen=True)
@@ -50,12 +53,29 @@ DRAWS = {
     "au": Draw("au", 14_000, seed=103, first_identity=20_000, images_per_identity=4),
     # Left and right apart, of 17 AUs.
     "sided": Draw("sided", 12_000, 104, 30_000, images_per_identity=2, units=SET_A_AND_B),
+    # As frames of a video: for AUEditNet and its estimators.
+    "scenes": Draw(
+        "au", 12_000, 109, 40_000, images_per_identity=8, neutral_first=True, one_scene=True
+    ),
     "regressor": Draw("au", 8000, seed=105, first_identity=2_000_000),
+    # A relaxed face, then others of the person in the same light: what VQ-AUFace draws from what.
+    "references": Draw(
+        "au", 8000, 111, 50_000, images_per_identity=4, units=SET_A_AND_B,
+        neutral_first=True, one_scene=True,
+    ),
     # Seen by no stage: the checks at the end of each.
     "held_out": Draw("expressive", 500, seed=106, first_identity=3_000_000),
     "held_out_base": Draw("base", 1000, seed=108, first_identity=3_200_000),
     "held_out_pairs": Draw("au", 400, 107, 3_100_000, images_per_identity=4),
-}
+    "held_out_scenes": Draw(
+        "au", 400, 110, 3_300_000, images_per_identity=8, neutral_first=True, one_scene=True
+    ),
+    "held_out_references": Draw(
+        "au", 400, 112, 3_400_000, images_per_identity=4, units=SET_A_AND_B,
+        neutral_first=True, one_scene=True,
+    ),
+}  # fmt: skip
+FRAMING = {"zoom": 0.72, "lower": 0.35}  # of aligned faces: tighter and lower than FFHQ's
 
 STAGES = {
     "autoencoder": Stage(
@@ -125,5 +145,86 @@ STAGES = {
         },
         needs={"base": "base"},
         checked_on=("held_out_pairs",),
+    ),
+    # AUEditNet's F_pre, which teaches generator and editor what of a face matters.
+    "teacher": Stage(
+        "siamese",
+        draws=("scenes",),
+        settings={
+            "steps": 20_000, "batch_size": 16, "learning_rate": 5e-4, "warmup_steps": 200,
+            "decay_steps": 8000, "average_decay": 0.999, "seed": 8, "save_every": 500,
+        },
+        options={"size": 96, "share": 0.25, **FRAMING},
+        checked_on=("held_out_scenes",),
+    ),
+    # H_est, which only judges.
+    "judge": Stage(
+        "siamese",
+        draws=("scenes",),
+        settings={
+            "steps": 12_000, "batch_size": 16, "learning_rate": 3e-4, "warmup_steps": 200,
+            "decay_steps": 6000, "average_decay": 0.999, "seed": 9, "save_every": 250,
+        },
+        options={"backbone": "resnet50", "size": 64, **FRAMING},
+        checked_on=("held_out_scenes",),
+    ),
+    "wplus": Stage(
+        "wplus",
+        draws=("expressive", "base", "scenes"),
+        settings={
+            "steps": 10_000, "batch_size": 8, "learning_rate": 1e-3, "warmup_steps": 200,
+            "decay_steps": 3000, "average_decay": 0.998, "seed": 10, "save_every": 250,
+        },
+        needs={"estimator": "teacher"},
+        options=dict(FRAMING),
+        checked_on=("held_out_scenes",),
+    ),
+    # The same networks learn on, now against a critic of patches too.
+    "wplus_sharp": Stage(
+        "wplus",
+        draws=("expressive", "base", "scenes"),
+        settings={
+            "steps": 9000, "batch_size": 8, "learning_rate": 5e-4, "warmup_steps": 200,
+            "decay_steps": 6000, "average_decay": 0.998, "seed": 11, "save_every": 250,
+        },
+        needs={"estimator": "teacher", "start": "wplus"},
+        options={"adversarial": 0.02},
+        checked_on=("held_out_scenes",),
+    ),
+    "aueditnet": Stage(
+        "aueditnet",
+        draws=("scenes",),
+        settings={
+            "steps": 11_000, "batch_size": 8, "learning_rate": 1e-3, "warmup_steps": 200,
+            "decay_steps": 5000, "average_decay": 0.998, "seed": 12, "save_every": 250,
+        },
+        needs={"wplus": "wplus_sharp", "estimator": "teacher"},
+        options={"width": 96, "hidden": 192, "labels": 32, "neutral_weight": 0.5},
+        checked_on=("held_out_scenes",),
+    ),
+    # About two hours of one core each. Sizes: au_adapter/models/vqauface, which fill 15 MB.
+    "vqauface_codec": Stage(
+        "vq-auface-codec",
+        draws=("expressive", "references"),
+        settings={
+            "steps": 13_000, "batch_size": 8, "learning_rate": 1e-3, "warmup_steps": 100,
+            "decay_steps": 6000, "seed": 8, "save_every": 250,
+        },
+        # A discriminator makes pictures sharper and less like the original; here likeness counts.
+        options={
+            "adversarial": 0.0, "edges": 1.0, "anatomical": 0.02, "anatomy_from": 2000, "lanes": 2,
+        },
+        needs={"anatomy": "regressor"},
+    ),
+    "vqauface": Stage(
+        "vq-auface",
+        draws=("references",),
+        settings={
+            "steps": 6000, "batch_size": 8, "learning_rate": 6e-4, "warmup_steps": 200,
+            "decay_steps": 2500, "average_decay": 0.998, "seed": 9, "save_every": 250,
+        },
+        needs={"codec": "vqauface_codec"},
+        options={"units": list(SET_A_AND_B), "lanes": 2},
+        checked_on=("held_out_references",),
     ),
 }  # fmt: skip

@@ -99,7 +99,7 @@ class PanelView {
 
   #fill(tables) {
     this.panel = new Panel(this.node, tables, () => this.#showPlain(true))
-    const label = tables.say('panel')
+    const label = (this.widget.label = tables.say('panel'))
     this.back = make(
       'button',
       { type: 'button', className: 'aua-back', onclick: () => this.#showPlain(false) },
@@ -163,8 +163,14 @@ class PanelView {
   }
 }
 
-/** Whether App Mode shows this widget: `extra.linearData` of the workflow lists it. */
+/**
+ * Whether an app (App Mode) needs this plain widget: `extra.linearData` of the workflow lists it and
+ * not the panel, which shows its value too.
+ */
 function isInApp(node, widget) {
   const inputs = app.rootGraph?.extra?.linearData?.inputs ?? []
-  return inputs.some(([id, name]) => String(id) === String(node.id) && name === widget.name)
+  // A newer page writes graph:node:widget where older ones write the node alone.
+  const isNode = (id) => String(id) === String(node.id) || String(id).includes(`:${node.id}:`)
+  const listed = (name) => inputs.some(([id, shown]) => isNode(id) && shown === name)
+  return listed(widget.name) && !listed(NAME)
 }

@@ -12,6 +12,10 @@ from scipy.ndimage import gaussian_filter, zoom
 AXIS_Z, RADIUS = 1.0, 9.5
 ACROSS, BOTTOM, TOP = 18.0, -11.0, 13.0  # the canvas covers +-ACROSS by BOTTOM..TOP
 WIDTH, HEIGHT = 432, 288  # texels of 0.083 cm
+X, Y = np.meshgrid(  # the flat point of each texel
+    (np.arange(WIDTH, dtype=np.float32) + 0.5) / WIDTH * 2 * ACROSS - ACROSS,
+    (np.arange(HEIGHT, dtype=np.float32) + 0.5) / HEIGHT * (TOP - BOTTOM) + BOTTOM,
+)
 
 
 def flatten(points: np.ndarray) -> np.ndarray:
@@ -22,34 +26,22 @@ def flatten(points: np.ndarray) -> np.ndarray:
 
 def texture_coordinates(points: np.ndarray) -> np.ndarray:
     """Template points [..., 3] -> texture coordinates in 0..1 [..., 2]; row 0 is the bottom."""
-    flat = flatten(points)
-    return np.stack(
-        [(flat[..., 0] + ACROSS) / (2 * ACROSS), (flat[..., 1] - BOTTOM) / (TOP - BOTTOM)], -1
-    )
+    return _shares(flatten(points))
 
 
-def _grid() -> tuple[np.ndarray, np.ndarray]:
-    across = (np.arange(WIDTH, dtype=np.float32) + 0.5) / WIDTH * 2 * ACROSS - ACROSS
-    up = (np.arange(HEIGHT, dtype=np.float32) + 0.5) / HEIGHT * (TOP - BOTTOM) + BOTTOM
-    return np.meshgrid(across, up)
-
-
-X, Y = _grid()
+def _shares(flat: np.ndarray) -> np.ndarray:
+    """Flat points -> how far across and up the canvas they lie, 0..1."""
+    across = (flat[..., 0] + ACROSS) / (2 * ACROSS)
+    return np.stack([across, (flat[..., 1] - BOTTOM) / (TOP - BOTTOM)], -1)
 
 
 def to_texels(flat: np.ndarray) -> np.ndarray:
     """Flat points -> (column, row) in texels."""
-    return np.stack(
-        [
-            (flat[..., 0] + ACROSS) / (2 * ACROSS) * WIDTH,
-            (flat[..., 1] - BOTTOM) / (TOP - BOTTOM) * HEIGHT,
-        ],
-        -1,
-    )
+    return _shares(flat) * np.array([WIDTH, HEIGHT], np.float32)
 
 
 def spot(centre: np.ndarray, width: float, height: float | None = None) -> np.ndarray:
-    """A soft spot, 1 in its centre, of the given sigma in centimetres [HEIGHT, WIDTH]."""
+    """A Gaussian spot, 1 in its centre, [HEIGHT, WIDTH]; width and height: its sigmas in cm."""
     height = width if height is None else height
     return np.exp(-0.5 * (((X - centre[0]) / width) ** 2 + ((Y - centre[1]) / height) ** 2))
 
@@ -58,19 +50,19 @@ def curve(points: list | np.ndarray, count: int = 24) -> np.ndarray:
     """A smooth curve through flat points (Catmull-Rom) [count, 2]."""
     points = np.asarray(points, np.float32)
     ends = [2 * points[0] - points[1], *points, 2 * points[-1] - points[-2]]
-    p = np.stack(ends)
     spans = len(points) - 1
     t = np.linspace(0, spans, count)
     i = np.minimum(t.astype(int), spans - 1)
     f = (t - i)[:, None]
-    a, b, c, d = p[i], p[i + 1], p[i + 2], p[i + 3]
+    a, b, c, d = (np.stack(ends)[i + step] for step in range(4))
     return 0.5 * (
         2 * b + (c - a) * f + (2 * a - 5 * b + 4 * c - d) * f**2 + (3 * b - a - 3 * c + d) * f**3
     )
 
 
 def stroke(points: np.ndarray, width: float, taper: float = 0.25) -> np.ndarray:
-    """A soft line of the given sigma, thinning out over the taper at both ends [HEIGHT, WIDTH]."""
+    """A soft line through points, [HEIGHT, WIDTH]. width: its sigma in cm. taper: the share of the
+    line over which each end fades."""
     picture = np.zeros(X.shape, np.float32)
     window = _window(points, 4 * width)
     distance, where = _along(points, X[window], Y[window])
@@ -88,7 +80,7 @@ def _window(points: np.ndarray, margin: float) -> tuple[slice, slice]:
 
 
 def _along(points: np.ndarray, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Distance of the places x, y to a polyline, and how far along it they lie, 0..1."""
+    """Distance of the places x, y to a polyline, and their position along it, 0..1."""
     best = np.full(x.shape, 1e6, np.float32)
     where = np.zeros_like(best)
     count = len(points) - 1
@@ -104,7 +96,7 @@ def _along(points: np.ndarray, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray
 
 
 def noise(rng: np.random.Generator, scale: float) -> np.ndarray:
-    """Smooth noise of about unit deviation and the given feature size in cm [HEIGHT, WIDTH]."""
+    """Smooth noise of unit deviation, [HEIGHT, WIDTH]; scale: size of its features in cm."""
     texel = 2 * ACROSS / WIDTH
     sigma = scale / texel
     step = max(int(sigma / 2), 1)

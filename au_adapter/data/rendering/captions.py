@@ -1,4 +1,4 @@
-"""Captions over a small closed vocabulary, from what was sampled. Left and right: the picture's."""
+"""Captions of renders, in a closed vocabulary. Left and right are the picture's."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def caption(person: Person, scene: Scene, expression: Expression, rng: np.random
     traits = [trait for trait in _traits(person) if named()]
     rng.shuffle(traits)
     if traits:
-        parts[0] += " with " + _joined(traits)
+        parts[0] += " with " + " and ".join(filter(None, [", ".join(traits[:-1]), traits[-1]]))
     if person.glasses and rng.random() > DROP / 2:
         parts.append("wearing glasses")
     if named():
@@ -70,19 +70,13 @@ def caption(person: Person, scene: Scene, expression: Expression, rng: np.random
 
 
 def _traits(person: Person) -> list[str]:
-    traits = [f"{person.skin} skin", HAIR_WORDS[person.hair_style].format(person.hair_colour)]
-    traits.append(f"{person.eyes} eyes")
+    hair = HAIR_WORDS[person.hair_style].format(person.hair_colour)
+    traits = [f"{person.skin} skin", hair, f"{person.eyes} eyes"]
     if person.beard != "none":
         traits.append(BEARD_WORDS[person.beard].format(person.hair_colour))
     if person.freckles > 0.5:
         traits.append("freckles")
     return traits
-
-
-def _joined(traits: list[str]) -> str:
-    if len(traits) == 1:
-        return traits[0]
-    return ", ".join(traits[:-1]) + " and " + traits[-1]
 
 
 def _pose(scene: Scene, rng: np.random.Generator) -> list[str]:
@@ -104,19 +98,12 @@ def _background(scene: Scene, rng: np.random.Generator) -> str:
 
 
 def vocabulary() -> list[str]:
-    """Every word that a caption may hold, and the comma, sorted."""
+    """Every word of the captions, and the comma, sorted."""
     fixed = (
         "a an , and with wearing glasses in facing left right the camera looking up down "
         "background on smiling making face man woman young middle-aged old skin eyes freckles"
     )
     texts = [fixed, *OPENINGS, *HAIR_WORDS.values(), *BEARD_WORDS.values(), *PLACES.values()]
-    texts += [
-        *HAIR_COLOURS,
-        *EYE_COLOURS,
-        *CLOTH_COLOURS,
-        *GARMENTS,
-        *PLAIN,
-        *SCENES,
-        *(s[0] for s in SKINS),
-    ]
+    texts += [*HAIR_COLOURS, *EYE_COLOURS, *CLOTH_COLOURS, *GARMENTS, *PLAIN, *SCENES]
+    texts += [skin for skin, _ in SKINS]
     return sorted({word for text in texts for word in text.split() if word != "{}"})

@@ -6,11 +6,11 @@ import io
 import json
 import logging
 import tarfile
-from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -19,28 +19,34 @@ from ...disk import full_disk_said, write_json
 from ..card import CARD, WORK, count_folder, count_labels, counts_path
 from ..shards import new_shard, shard_path
 from .captions import caption
-from .head import UNITS
+from .head import check_model
 from .renderer import Render, Renderer
 from .sample import (
-    CHOOSING,
-    EXPRESSIONS,
     Expression,
     Person,
     Scene,
     appearance_words,
+    check_expressions,
     sample_expression,
     sample_person,
     sample_scene,
 )
 
 LOGGER = logging.getLogger("au_adapter")
-SHARD = 500  # pictures in a shard
 BOXES = {"left_eye": (42, 48), "right_eye": (36, 42), "brows": (17, 27), "mouth": (48, 68)}
 
 
 @dataclass(frozen=True)
 class Job:
-    """Everything a picture depends on, but its index."""
+    """Everything a picture depends on, but its index.
+
+    size: pixels of a side. expressions: one of EXPRESSIONS. first_identity: number of the first
+    person. shard_size: pictures of a shard. neutral_first: an identity's first picture has a
+    relaxed face, whatever the expressions: a reference for the others. pose_spread: how far heads
+    and eyes turn away from the camera, 0..1. units: the AUs that "au", "full" and "sided" draw
+    from; none means set A and all that can be rendered. one_scene: all pictures of an identity have
+    one pose, light and background, as frames of a video, and their labels its number.
+    """
 
     model_path: str
     output: str
@@ -50,67 +56,44 @@ class Job:
     expressions: str = "au"
     first_identity: int = 0
     images_per_identity: int = 4
-    shard_size: int = SHARD
+    shard_size: int = 500
     neutral_first: bool = False
     pose_spread: float = 1.0
     units: tuple[int, ...] = ()
+    one_scene: bool = False
 
 
 def render_dataset(
-    model_path: str | Path,
-    output: str | Path,
-    count: int,
-    size: int = 128,
-    seed: int = 0,
-    expressions: str = "au",
-    workers: int = 1,
-    first_identity: int = 0,
-    images_per_identity: int = 4,
-    shard_size: int = SHARD,
-    neutral_first: bool = False,
-    pose_spread: float = 1.0,
-    units: Sequence[int] = (),
+    model_path: str | Path, output: str | Path, count: int, workers: int = 1, **settings: Any
 ) -> list[Path]:
     """Render count labelled pictures into output/shard-*.tar; returns the shards' paths.
 
     Finished shards are left as they are: an interrupted run goes on where it stopped, and a
     larger count extends a folder. Its data card, card.json, counts what all of its shards show.
-    With neutral_first, an identity's first picture has a relaxed face, whatever the mode: a
-    reference for the others. pose_spread scales how far heads and eyes turn away from the camera,
-    0..1. units: the AUs that "au", "full" and "sided" draw from; none means set A and all that can
-    be rendered.
-    A picture depends on (seed, index, settings) alone, whatever the number of workers.
+    settings: of `Job`. A picture depends on (seed, index, settings) alone, whatever the number of
+    workers.
     Raises FileNotFoundError without the model, ValueError for settings that differ from those
     of the shards already there, RuntimeError without OpenGL, OSError with what to do when the disk
     is full.
     """
-    if expressions not in EXPRESSIONS:
+    settings["units"] = tuple(settings.get("units", ()))
+    job = Job(str(model_path), str(output), count, **settings)
+    check_expressions(job.expressions, job.units)
+    if min(count, workers, job.images_per_identity, job.shard_size) < 1 or job.size < 16:
         raise ValueError(
-            f"expressions must be one of {', '.join(EXPRESSIONS)}, found {expressions!r}"
+            f"count ({count}), workers ({workers}), images_per_identity "
+            f"({job.images_per_identity}) and shard_size ({job.shard_size}) must be at least 1, "
+            f"size ({job.size}) at least 16"
         )
-    if min(count, workers, images_per_identity, shard_size) < 1 or size < 16:
-        raise ValueError(
-            f"count ({count}), workers ({workers}), images_per_identity ({images_per_identity}) "
-            f"and shard_size ({shard_size}) must be at least 1, size ({size}) at least 16"
-        )
-    if not 0 <= pose_spread <= 1:
-        raise ValueError(f"pose_spread must be from 0 to 1, found {pose_spread}")
-    _check_units(units, expressions)
-    if not Path(model_path).is_file():
-        raise FileNotFoundError(
-            f"the face model {model_path} does not exist: fetch it with "
-            "`au-adapter download ict-facekit` and give the path of its npz file"
-        )
-    job = Job(
-        str(model_path), str(output), count, size, seed, expressions, first_identity,
-        images_per_identity, shard_size, neutral_first, pose_spread, tuple(units),
-    )  # fmt: skip
+    if not 0 <= job.pose_spread <= 1:
+        raise ValueError(f"pose_spread must be from 0 to 1, found {job.pose_spread}")
+    check_model(Path(model_path))
     with full_disk_said(Path(output)):
         return _render(job, workers)
 
 
 def _render(job: Job, workers: int) -> list[Path]:
-    """Draw the shards that are missing, and count all. No card is there while it is not true."""
+    """Draw the missing shards and count all. The data card is removed while shards change."""
     folder = Path(job.output)
     folder.mkdir(parents=True, exist_ok=True)
     _check_settings(job, folder)
@@ -123,22 +106,11 @@ def _render(job: Job, workers: int) -> list[Path]:
     return [shard_path(folder, shard) for shard in shards]
 
 
-def _check_units(units: Sequence[int], expressions: str) -> None:
-    if units and expressions not in CHOOSING:
-        known = ", ".join(CHOOSING)
-        raise ValueError(f"only the expressions {known} draw from units, not {expressions}")
-    if not set(units) <= set(UNITS):
-        raise ValueError(
-            f"units must be among the AUs that can be rendered, {', '.join(map(str, UNITS))}; "
-            f"found {', '.join(map(str, units))}"
-        )
-
-
 def _check_settings(job: Job, folder: Path) -> None:
     settings = {k: v for k, v in vars(job).items() if k not in ("model_path", "output", "count")}
     path = folder / "settings.json"
     if path.exists():
-        older = {"pose_spread": 1.0, "units": []}  # older folders name none
+        older = {"pose_spread": 1.0, "units": [], "one_scene": False}  # not named in older folders
         found = {**older, **json.loads(path.read_text())}
         if found != json.loads(json.dumps(settings)):
             raise ValueError(
@@ -154,7 +126,7 @@ def _span(job: Job, shard: int) -> range:
 
 
 def _is_whole(job: Job, shard: int) -> bool:
-    """Whether a shard holds all its pictures; a smaller count once asked for may have cut it."""
+    """Whether a shard holds all its pictures; an earlier run with a smaller count cut it short."""
     path = shard_path(Path(job.output), shard)
     if not path.exists():
         return False
@@ -166,7 +138,7 @@ def _work(job: Job, shards: list[int], workers: int) -> None:
     if workers == 1 or len(shards) < 2:
         renderer = Renderer(job.model_path, job.size) if shards else None
         for shard in shards:
-            write_shard(renderer, job, shard)
+            _write_shard(renderer, job, shard)
         return
     with ProcessPoolExecutor(
         min(workers, len(shards)), get_context("spawn"), _start_worker, (job,)
@@ -183,12 +155,12 @@ def _start_worker(job: Job) -> None:
 
 
 def _write_in_worker(shard: int) -> int:
-    write_shard(_WORKER["renderer"], _WORKER["job"], shard)
+    _write_shard(_WORKER["renderer"], _WORKER["job"], shard)
     return shard
 
 
-def write_shard(renderer: Renderer, job: Job, shard: int) -> Path:
-    """Render one shard; its name appears only when it is complete, and its counts after it."""
+def _write_shard(renderer: Renderer, job: Job, shard: int) -> Path:
+    """Render one shard. The file appears when it is complete; its counts are written after it."""
     path, labels = shard_path(job.output, shard), []
     counts_path(path).unlink(missing_ok=True)  # of the shard with fewer pictures
     with new_shard(path) as add:
@@ -206,8 +178,10 @@ def render_files(renderer: Renderer, job: Job, index: int) -> list[tuple[str, by
     person, scene, expression, rng = draw_parameters(renderer, job, index)
     drawn = renderer.render(person, scene, expression)
     key = f"{job.seed:04d}-{index:07d}"
-    about = label(person, scene, expression, drawn)
-    about = {"key": key, "seed": job.seed, "index": index, **about}
+    about = {"key": key, "seed": job.seed, "index": index}
+    about |= render_label(person, scene, expression, drawn)
+    if job.one_scene:
+        about["scene"] = person.identity
     about["caption"] = caption(person, scene, expression, rng)
     return [
         (f"{key}.png", _png(drawn.image)),
@@ -219,18 +193,20 @@ def render_files(renderer: Renderer, job: Job, index: int) -> list[tuple[str, by
 def draw_parameters(
     renderer: Renderer, job: Job, index: int
 ) -> tuple[Person, Scene, Expression, np.random.Generator]:
-    """What picture number index shows; the generator goes on to the caption."""
+    """Person, scene and expression of picture `index`, and the generator, which the caption uses
+    next."""
     identity = job.first_identity + index // job.images_per_identity
     person = sample_person(identity, renderer.model.masculine)
     rng = np.random.default_rng([job.seed, index, 11])
     mode = job.expressions
     if job.neutral_first and index % job.images_per_identity == 0:
         mode = "neutral"
-    scene = sample_scene(rng, job.pose_spread)
+    seed = [job.seed, identity, 13]
+    scene = sample_scene(np.random.default_rng(seed) if job.one_scene else rng, job.pose_spread)
     return person, scene, sample_expression(rng, mode, job.units), rng
 
 
-def label(person: Person, scene: Scene, expression: Expression, drawn: Render) -> dict:
+def render_label(person: Person, scene: Scene, expression: Expression, drawn: Render) -> dict:
     """The label of one picture; pixels are x right, y down, left and right the subject's."""
     points = drawn.landmarks
     return {

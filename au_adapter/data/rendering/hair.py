@@ -1,4 +1,4 @@
-"""Hair as a shell over the skull, with strands, a hairline and a volume that its style sets."""
+"""Hair as a shell over the skull; its style sets strands, hairline and volume."""
 
 from __future__ import annotations
 
@@ -13,51 +13,24 @@ AZIMUTHS, CAP_ROWS, DROP_ROWS = 73, 30, 14
 CAP_END = np.radians(112)
 DROP_START = 22  # row of the cap from which long hair hangs straight down
 
+# Of half a hairline: degrees from the front, height in cm.
 _SHORT_LINE = (
-    (0, 10.6),
-    (18, 10.8),
-    (32, 10.7),
-    (43, 9.4),
-    (52, 8.2),
-    (61, 6.9),
-    (68, 4.8),
-    (75, 1.6),
-    (80, 1.4),
-    (86, 4.4),
-    (93, 5.4),
-    (104, 3.0),
-    (125, -1.0),
-    (180, -3.5),
-)
+    (0, 10.6), (18, 10.8), (32, 10.7), (43, 9.4), (52, 8.2), (61, 6.9), (68, 4.8), (75, 1.6),
+    (80, 1.4), (86, 4.4), (93, 5.4), (104, 3.0), (125, -1.0), (180, -3.5),
+)  # fmt: skip
 _TIED_LINE = (
-    (0, 10.9),
-    (26, 10.5),
-    (42, 9.0),
-    (54, 7.4),
-    (64, 5.6),
-    (76, 4.0),
-    (86, 4.2),
-    (96, 5.2),
-    (115, 2.0),
-    (140, -1.0),
-    (180, -3.5),
-)
+    (0, 10.9), (26, 10.5), (42, 9.0), (54, 7.4), (64, 5.6), (76, 4.0), (86, 4.2), (96, 5.2),
+    (115, 2.0), (140, -1.0), (180, -3.5),
+)  # fmt: skip
 _LOOSE_LINE = (
-    (0, 10.7),
-    (14, 10.4),
-    (28, 9.6),
-    (40, 8.2),
-    (48, 6.6),
-    (54, 4.5),
-    (60, 1.0),
-    (66, -4.0),
+    (0, 10.7), (14, 10.4), (28, 9.6), (40, 8.2), (48, 6.6), (54, 4.5), (60, 1.0), (66, -4.0),
     (180, -4.0),
-)
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Style:
-    """thickness and length in cm; tilt moves the point strands run from."""
+    """A hair style; lengths in cm."""
 
     thickness: float
     end: float | None = None  # height to which long hair hangs
@@ -80,16 +53,8 @@ STYLES: dict[str, Style] = {
 }
 
 
-@dataclass(frozen=True)
-class HairMesh:
-    """vertices [N, 13]: position, normal, tangent, flow angle as cos and sin, distance, cover."""
-
-    vertices: np.ndarray
-    triangles: np.ndarray
-
-
 class HairMaker:
-    """Builds hair on a person's own skull; the template tells which vertices are skull."""
+    """Builds hair on a person's skull, whose vertices are those of the template."""
 
     def __init__(self, template: np.ndarray):
         x, y, z = np.abs(template[:, 0]), template[:, 1], template[:, 2]
@@ -119,27 +84,27 @@ class HairMaker:
         smooth = (self.weights @ radius).reshape(CAP_ROWS, AZIMUTHS, 1)
         return CENTRE + self.direction * smooth
 
-    def build(self, person: Person, vertices: np.ndarray) -> HairMesh | None:
-        """The hair of a person with these neutral vertices; None for a bald one."""
+    def build(self, person: Person, vertices: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+        """The hair of a person with these neutral vertices; None for a bald one.
+
+        Vertices [N, 13]: position, normal, tangent, flow angle as cosine and sine, distance, cover;
+        and triangles [T, 3].
+        """
         if person.hair_style == "bald":
             return None
         style = STYLES[person.hair_style]
         rng = np.random.default_rng([person.texture_seed, 3])
         skull, height = self._skull(vertices), self.template_skull[..., 1]
         cover = _cover(style, person.hairline, height, self.azimuth)
-        cover = cover + _locks(rng, self.azimuth) * style.rough * np.clip(
-            1 - np.abs(cover) / 3, 0, 1
-        )
+        edge = np.clip(1 - np.abs(cover) / 3, 0, 1)
+        cover = cover + _locks(rng, self.azimuth) * style.rough * edge
         rise = np.clip(cover / 1.9, 0, 1)
         rise = rise * rise * (3 - 2 * rise)
         waves = _waves(rng, self.azimuth, self.polar) * style.rough
         # Raised brows push the forehead out: a fringe has to stay in front of it.
         spare = 0.6 if style.front < 0 else 0.0
-        thick = (
-            0.12
-            + spare * self.forehead
-            + style.thickness * person.volume * rise * (1 + 0.2 * waves)
-        )
+        full = style.thickness * person.volume * rise * (1 + 0.2 * waves)
+        thick = 0.12 + spare * self.forehead + full
         thick = thick * np.where(height > 9, 1.15, 1.0)
         points = skull + self.direction * thick[..., None]
         if style.end is not None:
@@ -167,14 +132,13 @@ class HairMaker:
         return np.concatenate([cap, hanging]), np.concatenate([cover, side])
 
     def _pole(self, style: Style, person: Person) -> np.ndarray:
+        pole = np.array([0.45 * person.part, 1.0, 0.3])
         if style.back_flow:
             pole = np.array([0.9 * person.part, -0.15, 1.0])
         elif style.front < 0:
             pole = np.array([0.0, 1.0, -0.1])
         elif style.end is None:
             pole = np.array([0.1 * person.part, 1.0, -0.55])
-        else:
-            pole = np.array([0.45 * person.part, 1.0, 0.3])
         return pole / np.linalg.norm(pole)
 
 
@@ -195,7 +159,7 @@ def _cover(style: Style, hairline: float, height: np.ndarray, azimuth: np.ndarra
 
 
 def _locks(rng: np.random.Generator, azimuth: np.ndarray) -> np.ndarray:
-    """An uneven edge: hair ends in locks, not in a cut line [AZIMUTHS], about 0.3 cm."""
+    """How far the locks reach past a straight edge, about 0.3 cm, [AZIMUTHS]."""
     total = np.zeros_like(azimuth)
     for frequency in (4, 7, 11, 17, 26):
         total += np.sin(frequency * azimuth + rng.uniform(0, 6.28)) * 0.16
@@ -213,35 +177,42 @@ def _waves(rng: np.random.Generator, azimuth: np.ndarray, polar: np.ndarray) -> 
     return waves
 
 
-def _assemble(points: np.ndarray, cover: np.ndarray, pole: np.ndarray) -> HairMesh:
+def _assemble(
+    points: np.ndarray, cover: np.ndarray, pole: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     rows, columns = points.shape[:2]
-    down = np.gradient(points, axis=0)
-    around = np.gradient(points, axis=1)
-    normal = _unit(np.cross(down, around))
-    outward = points - CENTRE
-    normal = np.where((normal * outward).sum(-1, keepdims=True) < 0, -normal, normal)
-    arm = _unit(points - CENTRE)
-    side = _unit(np.cross(pole, [0.0, 0.0, 1.0]) if abs(pole[2]) < 0.9 else np.array([1.0, 0, 0]))
+    down, normal = np.gradient(points, axis=0), outward_normals(points, CENTRE)
+    arm = unit(points - CENTRE)
+    side = unit(np.cross(pole, [0.0, 0.0, 1.0]) if abs(pole[2]) < 0.9 else np.array([1.0, 0, 0]))
     front = np.cross(side, pole)
     angle = np.arctan2(arm @ side, arm @ front)
     tangent = arm * (arm @ pole)[..., None] - pole
     hanging = np.zeros((rows, 1), np.float32)
     hanging[CAP_ROWS - 6 :] = 1.0 if rows > CAP_ROWS else 0.0
-    tangent = _unit(_unit(tangent) * (1 - hanging[..., None]) + _unit(down) * hanging[..., None])
+    tangent = unit(unit(tangent) * (1 - hanging[..., None]) + unit(down) * hanging[..., None])
     distance = np.arccos(np.clip(arm @ pole, -1, 1)) * 9
     flow = np.stack([np.cos(angle), np.sin(angle), distance, cover], -1)
     vertices = np.concatenate([points, normal, tangent, flow], -1).reshape(-1, 13)
-    quads = _grid_triangles(rows, columns)
-    shown = (cover.ravel()[quads] > -1.2).any(1)
-    return HairMesh(vertices.astype(np.float32), quads[shown])
+    triangles = grid_triangles(rows, columns)
+    shown = (cover.ravel()[triangles] > -1.2).any(1)
+    return vertices.astype(np.float32), triangles[shown]
 
 
-def _grid_triangles(rows: int, columns: int) -> np.ndarray:
+def outward_normals(points: np.ndarray, centre: np.ndarray) -> np.ndarray:
+    """Unit normals [rows, columns, 3] of a grid of points, away from `centre`."""
+    normal = unit(np.cross(np.gradient(points, axis=0), np.gradient(points, axis=1)))
+    inward = (normal * (points - centre)).sum(-1, keepdims=True) < 0
+    return np.where(inward, -normal, normal)
+
+
+def grid_triangles(rows: int, columns: int) -> np.ndarray:
+    """The triangles [T, 3] between the points of a grid, numbered row by row."""
     i, j = np.meshgrid(np.arange(rows - 1), np.arange(columns - 1), indexing="ij")
     a = (i * columns + j).ravel()
     b, c, d = a + 1, a + columns, a + columns + 1
     return np.concatenate([np.stack([a, c, b], 1), np.stack([b, c, d], 1)])
 
 
-def _unit(vectors: np.ndarray) -> np.ndarray:
+def unit(vectors: np.ndarray) -> np.ndarray:
+    """The vectors [..., 3], each of length 1."""
     return vectors / (np.linalg.norm(vectors, axis=-1, keepdims=True) + 1e-9)

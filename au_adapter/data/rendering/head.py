@@ -6,28 +6,26 @@ points to the viewer and x to the subject's left.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from tokenize import TokenError
 
 import numpy as np
 import scipy.sparse as sparse
 
+from ...disk import damage_named
+
 # First and last vertex of every part, from ICT-FaceKit's documentation.
 PARTS = {
-    "face": (0, 9408),
-    "head": (9409, 11247),
-    "mouth_socket": (11248, 13293),
-    "eye_sockets": (13294, 14061),
-    "gums_tongue": (14062, 17038),
-    "teeth": (17039, 21450),
-    "outer_eye_left": (21451, 22220),
-    "inner_eye_left": (22221, 23020),
-    "outer_eye_right": (23021, 23790),
-    "inner_eye_right": (23791, 24590),
-    "tear_and_occlusion": (24591, 25350),
-    "lashes": (25351, 26718),
-}
+    "face": (0, 9408), "head": (9409, 11247), "mouth_socket": (11248, 13293),
+    "eye_sockets": (13294, 14061), "gums_tongue": (14062, 17038), "teeth": (17039, 21450),
+    "outer_eye_left": (21451, 22220), "inner_eye_left": (22221, 23020),
+    "outer_eye_right": (23021, 23790), "inner_eye_right": (23791, 24590),
+    "tear_and_occlusion": (24591, 25350), "lashes": (25351, 26718),
+}  # fmt: skip
 VERTEX_COUNT = 26719
+LARGEST_ARRAY = 2**28  # bytes; the model's largest has 17 million
 
 # Multi-PIE 68 landmarks: 0-16 jaw, 17-26 brows, 27-35 nose, 36-47 eyes, 48-67 mouth.
 LANDMARKS_68 = (
@@ -38,8 +36,8 @@ LANDMARKS_68 = (
     6207, 6470, 5517, 5966,
 )  # fmt: skip
 
-# Unit -> gain of each shape at intensity 5, settled by looking at each one at full strength.
-# Brows are pulled past the raw shape because a 128 px picture shows the raw one too faintly.
+# Unit -> gain of each shape at intensity 5, chosen by eye at full strength.
+# Brows exceed the raw shape, which is too faint at 128 pixels.
 # 17 takes both shrugs so that the lips stay closed; 23 has no shape and is approximated.
 AU_SHAPES: dict[int, dict[str, float]] = {
     1: {"browInnerUp": 1.45},
@@ -66,6 +64,11 @@ AU_SHAPES: dict[int, dict[str, float]] = {
     43: {"eyeBlink": 1.04},
 }
 UNITS = tuple(AU_SHAPES)
+# One shape opens the jaw: FACS calls its smaller half 26, and what goes beyond it 27.
+JAW_DROP, JAW_STRETCH = AU_SHAPES[26]["jawOpen"], AU_SHAPES[27]["jawOpen"]
+# Centimetres between the inner lips that each unit adds for one step of intensity: measured on the
+# mean head at intensity 5.
+GAPS = {9: 0.15, 10: 0.14, 16: 0.13, 22: 0.27, 25: 0.16, 26: 0.36, 27: 0.65}
 MIDDLE_UNITS = (17, 18, 22, 23, 25, 26, 27)  # shapes that cannot be driven on one side
 GAZE_SHAPES = ("eyeLookUp", "eyeLookDown", "eyeLookIn", "eyeLookOut")
 LIP_GAP = 0.02  # cm between the inner lips of a closed mouth; the template leaves 0.08
@@ -86,6 +89,10 @@ class HeadModel:
 
     def __init__(self, path: str | Path):
         arrays = _read(Path(path))
+        with damage_named(path):
+            self._take(arrays)
+
+    def _take(self, arrays: dict[str, np.ndarray]) -> None:
         neutral = arrays["neutral"].astype(np.float32)
         triangles = _drawn_triangles(arrays["triangles"], neutral)
         kept = np.unique(np.concatenate([triangles.ravel(), np.array(LANDMARKS_68)]))
@@ -95,7 +102,9 @@ class HeadModel:
         self.neutral = neutral[kept]
         self.landmarks = renumber[list(LANDMARKS_68)]
         self.meshes = {name: _mesh(name, kept, renumber[triangles]) for name in PARTS}
-        self.skin = self._skin_mesh()
+        face, head = self.meshes["face"], self.meshes["head"]
+        last = head.last if len(head.triangles) else face.last
+        self.skin = Mesh(0, last, np.concatenate([face.triangles, head.triangles]))
         self.shapes = self._shapes(arrays, kept)
         self.identity = (
             arrays["identity"][:MODES, kept].astype(np.float32)
@@ -103,11 +112,6 @@ class HeadModel:
         ).reshape(-1, len(kept) * 3)
         self.masculine = self._masculine_direction()
         self._gather = _gather_matrix(self.skin)
-
-    def _skin_mesh(self) -> Mesh:
-        face, head = self.meshes["face"], self.meshes["head"]
-        last = head.last if len(head.triangles) else face.last
-        return Mesh(0, last, np.concatenate([face.triangles, head.triangles]))
 
     def _shapes(self, arrays: dict, kept: np.ndarray) -> dict[str, np.ndarray]:
         wanted = {name for gains in AU_SHAPES.values() for name in gains} | set(GAZE_SHAPES)
@@ -133,12 +137,9 @@ class HeadModel:
     def person(self, weights: np.ndarray, rest: dict[str, float] | None = None) -> np.ndarray:
         """Neutral vertices [V, 3] of standard normal identity weights [up to MODES].
 
-        rest: expression shape, with its side -> weight, that stays in the relaxed face.
+        rest: expression shape, with its side -> weight, that the relaxed face keeps.
         """
-        offset = weights.astype(np.float32) @ self.identity[: len(weights)]
-        for name, weight in (rest or {}).items():
-            if name in self.shapes:
-                offset += self.shapes[name] * np.float32(weight)
+        offset = self._moved(weights.astype(np.float32) @ self.identity[: len(weights)], rest or {})
         return self._close_lips(self.neutral + offset.reshape(-1, 3))
 
     def _close_lips(self, vertices: np.ndarray) -> np.ndarray:
@@ -146,8 +147,8 @@ class HeadModel:
         for shape in ("mouthLowerDown", "jawOpen"):
             names = [n for n in (shape, shape + "_L", shape + "_R") if n in self.shapes]
             move = np.sum([self.shapes[n] for n in names], 0).reshape(-1, 3)
-            opening = _lip_gap(move[self.landmarks])
-            excess = _lip_gap(vertices[self.landmarks]) - LIP_GAP
+            opening = lip_gap(move[self.landmarks])
+            excess = lip_gap(vertices[self.landmarks]) - LIP_GAP
             if opening > 1e-3 and excess > 0:
                 share = 0.5 if shape == "mouthLowerDown" else 1.0
                 vertices = vertices - np.float32(share * excess / opening) * move
@@ -164,13 +165,14 @@ class HeadModel:
 
         gaze: (to the subject's left, up), each -1..1 for about 30 degrees.
         """
-        weights = shape_weights(left, right)
-        weights.update(_gaze_weights(gaze))
-        names = [name for name in weights if name in self.shapes]
-        offset = np.zeros(person.size, np.float32)
-        for name in names:
-            offset += self.shapes[name] * np.float32(weights[name])
-        return person + offset.reshape(-1, 3)
+        weights = {**shape_weights(left, right), **_gaze_weights(gaze)}
+        return person + self._moved(np.zeros(person.size, np.float32), weights).reshape(-1, 3)
+
+    def _moved(self, offset: np.ndarray, weights: dict[str, float]) -> np.ndarray:
+        for name, weight in weights.items():
+            if name in self.shapes:
+                offset += self.shapes[name] * np.float32(weight)
+        return offset
 
     def skin_normals(self, vertices: np.ndarray) -> np.ndarray:
         """Unit normals of the skin's vertices [skin.last, 3]."""
@@ -180,7 +182,7 @@ class HeadModel:
         return normals / (length + 1e-9)
 
 
-def _lip_gap(landmarks: np.ndarray) -> float:
+def lip_gap(landmarks: np.ndarray) -> float:
     """Greatest height between the inner lips, cm."""
     return float((landmarks[61:64, 1] - landmarks[67:64:-1, 1]).max())
 
@@ -199,6 +201,20 @@ def shape_weights(left: dict[int, float], right: dict[int, float]) -> dict[str, 
     return {name: value for name, value in weights.items() if value}
 
 
+def coded(units: Mapping[str, float]) -> dict[str, float]:
+    """Rendered units of one side, {"26": 3.0}, as a FACS coder scores their picture: 0..5.
+
+    The jaw's shape parts the lips, which the coder then scores as 25 too: lips as far apart as AU26
+    alone parts them are scored as high as that.
+    """
+    jaw = (JAW_DROP * units.get("26", 0.0) + JAW_STRETCH * units.get("27", 0.0)) / 5
+    gap = sum(rate * units.get(str(unit), 0.0) for unit, rate in GAPS.items())
+    parted = max(units.get("25", 0.0), gap / GAPS[26])
+    stretched = 5 * max(0.0, (jaw - JAW_DROP) / (JAW_STRETCH - JAW_DROP))
+    scores = {"25": parted, "26": 5 * jaw / JAW_DROP, "27": stretched}
+    return {**units, **{code: min(5.0, score) for code, score in scores.items()}}
+
+
 def _gaze_weights(gaze: tuple[float, float]) -> dict[str, float]:
     across, up = gaze
     vertical = "eyeLookUp" if up > 0 else "eyeLookDown"
@@ -211,18 +227,26 @@ def _gaze_weights(gaze: tuple[float, float]) -> dict[str, float]:
     }
 
 
-def _read(path: Path) -> dict[str, np.ndarray]:
+def check_model(path: Path) -> None:
+    """FileNotFoundError, with what to do, where there is no face model."""
     if not path.is_file():
         raise FileNotFoundError(
             f"the face model {path} does not exist: fetch it with "
             "`au-adapter download ict-facekit` and give the path of its npz file"
         )
+
+
+def _read(path: Path) -> dict[str, np.ndarray]:
+    check_model(path)
     wanted = ("neutral", "triangles", "expression_names", "expression", "expression_scale",
               "identity", "identity_scale")  # fmt: skip
-    with np.load(path) as file:
+    with damage_named(path, also=(TokenError,)), np.load(path) as file:
         missing = [name for name in wanted if name not in file]
         if missing:
             raise ValueError(f"{path} is not an ICT-FaceKit light model: it lacks {missing}")
+        large = [e.filename for e in file.zip.infolist() if e.file_size > LARGEST_ARRAY]
+        if large:
+            raise ValueError(f"{large[0]} has more than {LARGEST_ARRAY:,} bytes")
         arrays = {name: file[name] for name in wanted}
     if arrays["neutral"].shape != (VERTEX_COUNT, 3):
         raise ValueError(
@@ -232,15 +256,11 @@ def _read(path: Path) -> dict[str, np.ndarray]:
 
 
 def _drawn_triangles(triangles: np.ndarray, neutral: np.ndarray) -> np.ndarray:
-    """Leave out the clear outer eye shells (they would hide the iris) and what no pose shows."""
+    """Triangles without the transparent outer eyes, which would hide the iris, and without parts
+    that no pose shows."""
     hidden = np.zeros(VERTEX_COUNT, bool)
-    for name in (
-        "outer_eye_left",
-        "outer_eye_right",
-        "tear_and_occlusion",
-        "eye_sockets",
-        "lashes",
-    ):
+    eyes = ("outer_eye_left", "outer_eye_right", "tear_and_occlusion", "eye_sockets", "lashes")
+    for name in eyes:
         first, last = PARTS[name]
         hidden[first : last + 1] = True
     skin = np.arange(VERTEX_COUNT) <= PARTS["head"][1]

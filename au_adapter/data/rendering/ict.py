@@ -7,13 +7,14 @@ for identity modes, which stays under 0.001 cm and 0.01 cm from the published ve
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
+
+from ...disk import damage_named, replacing
 
 LOGGER = logging.getLogger("au_adapter")
 NEUTRAL = "generic_neutral_mesh"
@@ -62,41 +63,42 @@ def convert_folder(folder: str | Path, output_npz: str | Path) -> Path:
         )
     expression, expression_scale = _quantised(shapes, neutral.vertices, np.int16)
     identity, identity_scale = _quantised(modes, neutral.vertices, np.int8)
-    return _save(
-        Path(output_npz),
-        neutral=neutral.vertices,
-        triangles=neutral.triangles,
-        uv=neutral.uv,
-        uv_triangles=neutral.uv_triangles,
-        expression_names=np.array([path.stem for path in shapes]),
-        expression=expression,
-        expression_scale=expression_scale,
-        identity=identity,
-        identity_scale=identity_scale,
-    )
+    output = Path(output_npz)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(output) as partial, partial.open("wb") as file:
+        np.savez_compressed(
+            file,
+            neutral=neutral.vertices,
+            triangles=neutral.triangles,
+            uv=neutral.uv,
+            uv_triangles=neutral.uv_triangles,
+            expression_names=np.array([path.stem for path in shapes]),
+            expression=expression,
+            expression_scale=expression_scale,
+            identity=identity,
+            identity_scale=identity_scale,
+        )
+    LOGGER.info("Packed %d shapes into %s", len(shapes), output)
+    return output
 
 
 def read_obj(path: str | Path) -> Obj:
     """Read an OBJ file of polygons with texture coordinates. ValueError for anything else."""
-    lines: dict[str, list[list[str]]] = {"v": [], "vt": [], "f": []}
-    for line in Path(path).read_text().splitlines():
-        key, *fields = line.split() or [""]
-        if key in lines:
-            lines[key].append(fields)
-    corners = [[corner.split("/") for corner in face] for face in lines["f"]]
-    if not lines["v"] or any(len(corner) < 2 or not corner[1] for f in corners for corner in f):
-        raise ValueError(f"{path} is not a mesh with texture coordinates in OBJ format")
-    return Obj(
-        vertices=_floats(lines["v"], 3),
-        uv=_floats(lines["vt"], 2),
-        triangles=_fans([[corner[0] for corner in face] for face in corners]),
-        uv_triangles=_fans([[corner[1] for corner in face] for face in corners]),
-    )
-
-
-def _read_vertices(path: Path) -> np.ndarray:
-    lines = (line for line in path.read_text().splitlines() if line.startswith("v "))
-    return _floats([line.split()[1:] for line in lines], 3)
+    with damage_named(path):
+        lines: dict[str, list[list[str]]] = {"v": [], "vt": [], "f": []}
+        for line in Path(path).read_text().splitlines():
+            key, *fields = line.split() or [""]
+            if key in lines:
+                lines[key].append(fields)
+        corners = [[corner.split("/") for corner in face] for face in lines["f"]]
+        if not lines["v"] or any(len(corner) < 2 or not corner[1] for f in corners for corner in f):
+            raise ValueError(f"{path} is not a mesh with texture coordinates in OBJ format")
+        return Obj(
+            vertices=_floats(lines["v"], 3),
+            uv=_floats(lines["vt"], 2),
+            triangles=_fans([[corner[0] for corner in face] for face in corners]),
+            uv_triangles=_fans([[corner[1] for corner in face] for face in corners]),
+        )
 
 
 def _floats(rows: Sequence[Sequence[str]], width: int) -> np.ndarray:
@@ -121,27 +123,16 @@ def _quantised(
     integers = np.empty((len(paths), *neutral.shape), kind)
     scales = np.empty(len(paths), np.float32)
     for index, path in enumerate(tqdm(paths, unit="mesh", desc=np.dtype(kind).name)):
-        offset = _offset(path, neutral)
+        with damage_named(path):
+            lines = (line for line in path.read_text().splitlines() if line.startswith("v "))
+            vertices = _floats([line.split()[1:] for line in lines], 3)
+        if vertices.shape != neutral.shape:
+            raise ValueError(
+                f"{path.name} has {len(vertices)} vertices and {NEUTRAL}.obj {len(neutral)}: "
+                "they come from different models, or the file is cut off"
+            )
+        offset = vertices - neutral
         # A shape that moves nothing has any scale; 1 keeps it finite.
         scales[index] = np.abs(offset).max() / largest or 1.0
         integers[index] = np.rint(offset / scales[index])
     return integers, scales
-
-
-def _offset(path: Path, neutral: np.ndarray) -> np.ndarray:
-    vertices = _read_vertices(path)
-    if vertices.shape != neutral.shape:
-        raise ValueError(
-            f"{path.name} has {len(vertices)} vertices and {NEUTRAL}.obj {len(neutral)}: "
-            "they come from different models, or the file is cut off"
-        )
-    return vertices - neutral
-
-
-def _save(path: Path, **arrays: np.ndarray) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_suffix(".part.npz")
-    np.savez_compressed(unfinished, **arrays)
-    os.replace(unfinished, path)
-    LOGGER.info("Packed %d shapes into %s", len(arrays["expression_names"]), path)
-    return path

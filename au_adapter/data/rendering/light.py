@@ -1,4 +1,4 @@
-"""Soft shadows that cost nothing per picture: how much of every direction a vertex sees.
+"""Soft shadows, precomputed: how much of every direction each vertex sees.
 
 Visibility of the template is projected on the first nine spherical harmonics once; a key light
 then asks how visible its direction is. After Sloan, Kautz and Snyder 2002, "Precomputed
@@ -35,7 +35,7 @@ def _sphere(count: int) -> np.ndarray:
 
 
 def _seen(points: np.ndarray, blockers: np.ndarray, direction: np.ndarray) -> np.ndarray:
-    """Which points nothing covers when looked at from far away in that direction [N] bool."""
+    """Which points a viewer far away in `direction` sees, bool [N]."""
     helper = np.array([0, 1, 0]) if abs(direction[1]) < 0.9 else np.array([1, 0, 0])
     across = np.cross(helper, direction)
     across /= np.linalg.norm(across)
@@ -71,6 +71,6 @@ def bake_visibility(
 
 
 def key_visibility(transfer: np.ndarray, direction: np.ndarray) -> np.ndarray:
-    """How visible a light in that direction of the head's space is, 0..1 [N]."""
+    """Visibility 0..1 [N] of a light in a direction of the head's space."""
     seen = transfer @ harmonics(direction)
     return np.clip((seen - 0.2) / 0.7, 0, 1).astype(np.float32)

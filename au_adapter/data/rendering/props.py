@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .hair import _grid_triangles, _unit
+from .hair import grid_triangles, outward_normals, unit
 from .sample import Person
 
 # Rings from the collar down: height, half width, half depth, centre z; cm.
@@ -23,20 +23,12 @@ def clothes(person: Person) -> tuple[np.ndarray, np.ndarray]:
     fine = np.linspace(0, len(rings) - 1, 16)
     rings = np.stack([np.interp(fine, np.arange(len(rings)), rings[:, k]) for k in range(4)], 1)
     angle = np.linspace(0, 2 * np.pi, 49)
-    points = np.stack(
-        [
-            rings[:, 1, None] * np.sin(angle),
-            np.broadcast_to(rings[:, 0, None], (16, 49)),
-            rings[:, 2, None] * np.cos(angle) + rings[:, 3, None],
-        ],
-        -1,
-    )
-    down, around = np.gradient(points, axis=0), np.gradient(points, axis=1)
-    normal = _unit(np.cross(down, around))
-    outward = points - np.array([0, -20.0, 0])
-    normal = np.where((normal * outward).sum(-1, keepdims=True) < 0, -normal, normal)
+    height, wide, deep, centre = rings.T[..., None]
+    flat = wide * np.sin(angle), deep * np.cos(angle) + centre
+    points = np.stack([flat[0], np.broadcast_to(height, (16, 49)), flat[1]], -1)
+    normal = outward_normals(points, np.array([0, -20.0, 0]))
     vertices = np.concatenate([points, normal], -1).reshape(-1, 6).astype(np.float32)
-    return vertices, _grid_triangles(16, 49)
+    return vertices, grid_triangles(16, 49)
 
 
 def glasses(landmarks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -63,11 +55,11 @@ def glasses(landmarks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _tube(path: np.ndarray, radius: float) -> tuple[np.ndarray, np.ndarray]:
-    along = _unit(np.gradient(path, axis=0))
-    across = _unit(np.cross(along, np.array([0.12, 0.08, 1.0])))
+    along = unit(np.gradient(path, axis=0))
+    across = unit(np.cross(along, np.array([0.12, 0.08, 1.0])))
     third = np.cross(along, across)
     t = np.linspace(0, 2 * np.pi, 7)
     normal = across[:, None] * np.cos(t)[None, :, None] + third[:, None] * np.sin(t)[None, :, None]
     points = path[:, None] + radius * normal
     vertices = np.concatenate([points, normal], -1).reshape(-1, 6)
-    return vertices, _grid_triangles(len(path), 7)
+    return vertices, grid_triangles(len(path), 7)

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from . import canvas, light, props, shaders
+from . import canvas, light, props
 from .hair import STYLES, HairMaker
-from .head import HeadModel
+from .head import HeadModel, lip_gap
 from .sample import Expression, Person, Scene
 from .scene import Camera, background, camera
 from .skin import SkinPainter
 
+SHADERS = Path(__file__).parent / "shaders"  # GLSL, a pair of files a material
+LAYOUTS = {  # of a material's vertices: formats and names
+    "plain": ("3f 3f", "position", "normal"),
+    "hair": ("3f 3f 3f 4f", "position", "normal", "tangent", "flow"),
+}
 OVERSAMPLE = 3
 JAW_POINTS = 17  # the first of the 68 landmarks
 HALF_TURN = 0.35  # how much of the head's turn the shoulders follow
@@ -31,12 +37,16 @@ class Render:
     jaw: np.ndarray
 
 
+@dataclass
 class Stage:
-    """One person, ready to be drawn in many expressions: GPU copies of what stays."""
+    """One person, ready to be drawn in many expressions.
 
-    def __init__(self, person: Person, vertices: np.ndarray, normals: np.ndarray):
-        self.person, self.vertices, self.normals = person, vertices, normals
-        self.hair = self.clothes = self.glasses = None
+    things: hair, clothes and glasses, where there are any, as a vertex array and its buffer.
+    """
+
+    person: Person
+    vertices: np.ndarray
+    things: dict[str, tuple[Any, Any]] = field(default_factory=dict)
 
 
 class Renderer:
@@ -46,8 +56,13 @@ class Renderer:
         os.environ.setdefault("LP_NUM_THREADS", "1")
         self.size, self.model = size, HeadModel(model_path)
         self.gl = _context()
+        self.programs = {
+            path.stem: self.gl.program(path.read_text(), _fragment_shader(path.stem))
+            for path in SHADERS.glob("*.vert")
+        }
+        self.programs["skin"]["paint"], self.programs["skin"]["relief"] = 0, 1
+        self.programs["hair"]["strands"] = 2
         self._load_template()
-        self._build_programs()
         self._upload_static()
         self._stage: Stage | None = None
 
@@ -59,18 +74,6 @@ class Renderer:
         self.painter = SkinPainter(model.neutral[model.landmarks])
         self.hair_maker = HairMaker(skin)
         self.mouth_parts = _mouth_parts(model)
-
-    def _build_programs(self) -> None:
-        make = self.gl.program
-        self.programs = {
-            "skin": make(shaders.SKIN_VERTEX, shaders.SKIN_FRAGMENT),
-            "eye": make(shaders.EYE_VERTEX, shaders.EYE_FRAGMENT),
-            "mouth": make(shaders.MOUTH_VERTEX, shaders.MOUTH_FRAGMENT),
-            "plain": make(shaders.PLAIN_VERTEX, shaders.PLAIN_FRAGMENT),
-            "hair": make(shaders.HAIR_VERTEX, shaders.HAIR_FRAGMENT),
-        }
-        self.programs["skin"]["paint"], self.programs["skin"]["relief"] = 0, 1
-        self.programs["hair"]["strands"] = 2
 
     def _upload_static(self) -> None:
         gl, model, side = self.gl, self.model, self.size * OVERSAMPLE
@@ -115,10 +118,6 @@ class Renderer:
         )
         return mesh, moving, array
 
-    def _plain(self, buffer, triangles: np.ndarray):
-        layout = [(buffer, "3f 3f", "position", "normal")]
-        return self.gl.vertex_array(self.programs["plain"], layout, self._indices(triangles))
-
     def render(self, person: Person, scene: Scene, expression: Expression) -> Render:
         """Draw a person; the same arguments give the same picture."""
         stage = self._prepare(person)
@@ -140,36 +139,24 @@ class Renderer:
     def _prepare(self, person: Person) -> Stage:
         if self._stage is not None and self._stage.person.identity == person.identity:
             return self._stage
+        for thing in self._stage.things.values() if self._stage else ():
+            for copy in thing:
+                copy.release()
         vertices = self.model.person(person.weights, person.rest)
-        stage = Stage(person, vertices, self.model.skin_normals(vertices))
         self.paint.write(self.painter.paint(person).tobytes())
-        stage.hair = self._hair(person, vertices)
-        stage.clothes = self._prop(props.clothes(person))
+        shapes = {"clothes": props.clothes(person)}
+        if hair := self.hair_maker.build(person, vertices[: self.model.skin.last]):
+            shapes["hair"] = hair
         if person.glasses:
-            stage.glasses = self._prop(props.glasses(vertices[self.model.landmarks]))
-        self._release()
-        self._stage = stage
-        return stage
-
-    def _release(self) -> None:
-        if self._stage is None:
-            return
-        for arrays in (self._stage.hair, self._stage.clothes, self._stage.glasses):
-            for thing in arrays or ():
-                thing.release()
-
-    def _prop(self, shape: tuple[np.ndarray, np.ndarray]) -> tuple:
-        buffer = self.gl.buffer(np.ascontiguousarray(shape[0], "f4").tobytes())
-        return self._plain(buffer, shape[1]), buffer
-
-    def _hair(self, person: Person, vertices: np.ndarray) -> tuple | None:
-        mesh = self.hair_maker.build(person, vertices[: self.model.skin.last])
-        if mesh is None:
-            return None
-        buffer = self.gl.buffer(mesh.vertices.tobytes())
-        layout = [(buffer, "3f 3f 3f 4f", "position", "normal", "tangent", "flow")]
-        array = self.gl.vertex_array(self.programs["hair"], layout, self._indices(mesh.triangles))
-        return array, buffer
+            shapes["glasses"] = props.glasses(vertices[self.model.landmarks])
+        self._stage = Stage(person, vertices)
+        for name, (points, triangles) in shapes.items():
+            material = "hair" if name == "hair" else "plain"
+            buffer = self.gl.buffer(np.ascontiguousarray(points, "f4").tobytes())
+            layout, indices = [(buffer, *LAYOUTS[material])], self._indices(triangles)
+            array = self.gl.vertex_array(self.programs[material], layout, indices)
+            self._stage.things[name] = array, buffer
+        return self._stage
 
     def _send_skin(self, vertices, view: Camera, scene, person, expression) -> None:
         last = self.model.skin.last
@@ -210,12 +197,12 @@ class Renderer:
         gl.disable(gl.CULL_FACE)
         self._draw_mouth(vertices, landmarks)
         self._draw_plain(stage, scene)
-        if stage.hair:
+        if "hair" in stage.things:
             _set(self.programs["hair"], "tint", person.hair_tint)
             style = STYLES[person.hair_style]
             _set(self.programs["hair"], "frizz", style.rough)
             _set(self.programs["hair"], "curl", style.curl)
-            stage.hair[0].render()
+            stage.things["hair"][0].render()
 
     def _draw_eyes(self, vertices, landmarks, person: Person) -> None:
         program = self.programs["eye"]
@@ -234,21 +221,20 @@ class Renderer:
             array.render()
 
     def _draw_mouth(self, vertices, landmarks) -> None:
-        gap = (landmarks[61:64, 1] - landmarks[67:64:-1, 1]).max()
         program, parts = self.programs["mouth"], self.mouth_parts
         self.mouth_moving.write(np.ascontiguousarray(vertices[parts.vertices]))
         _set(program, "lip_depth", float(landmarks[62, 2]))
         _set(program, "upper_lip", float(landmarks[62, 1]))
-        self.mouth_array.render(vertices=-1 if gap > 0.1 else parts.socket_indices)
+        self.mouth_array.render(vertices=-1 if lip_gap(landmarks) > 0.1 else parts.socket_indices)
 
     def _draw_plain(self, stage: Stage, scene: Scene) -> None:
         program, person = self.programs["plain"], stage.person
-        if stage.glasses:
+        if "glasses" in stage.things:
             self._tint(person.glasses_tint, 0.5, 0.0)
-            stage.glasses[0].render()
+            stage.things["glasses"][0].render()
         self._tint(person.cloth_colour, 0.02, 1.0 if person.garment != "shirt" else 0.0)
         program["project"].write(camera(scene, HALF_TURN).project.T.astype("f4").tobytes())
-        stage.clothes[0].render()
+        stage.things["clothes"][0].render()
 
     def _tint(self, colour, gloss: float, weave: float) -> None:
         for name, value in (("tint", colour), ("gloss", gloss), ("weave", weave)):
@@ -305,7 +291,8 @@ def _static_normals(points: np.ndarray, triangles: np.ndarray) -> np.ndarray:
 
 
 def _eye_depth(points: np.ndarray) -> np.ndarray:
-    """From the mean of an eyeball's front half to its centre; a hemisphere's mean is r/2 out."""
+    """The vector from the mean of an eyeball's front half to the eyeball's centre; the mean of a
+    hemisphere lies r/2 before it."""
     if not len(points):
         return np.zeros(3, np.float32)
     reach = (points[:, 0].max() - points[:, 0].min()) / 2
@@ -331,8 +318,14 @@ def _strands() -> np.ndarray:
     return (total * 255).astype(np.uint8)
 
 
+def _fragment_shader(material: str) -> str:
+    """A material's fragment shader, behind what all of them share. Colours are squared into linear
+    light, lit, and rooted back."""
+    return "".join((SHADERS / f).read_text() for f in ("common.glsl", f"{material}.frag"))
+
+
 def _set(program, name: str, value) -> None:
-    """Set a uniform that the compiler may have dropped."""
+    """Set a uniform, unless the compiler has dropped it as unused."""
     if name in program:
         program[name].value = tuple(map(float, value)) if np.ndim(value) else float(value)
 

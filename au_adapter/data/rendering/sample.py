@@ -1,76 +1,64 @@
-"""Seeded random people, scenes and expressions. Same numbers in, same picture out."""
+"""Random people, scenes and expressions from seeds: equal seeds make equal pictures."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 
 import numpy as np
 
-from ...facs import SET_A
+from ...facs import PRESETS, SET_A, parse_notation
 from .head import MIDDLE_UNITS, MODES, UNITS
-from .natural import natural_sides
 
 Colour = tuple[float, float, float]
 
 # Linear-light-ish albedos; each with the word that a caption uses.
 SKINS: tuple[tuple[str, Colour], ...] = (
-    ("pale", (0.93, 0.76, 0.69)),
-    ("fair", (0.90, 0.70, 0.60)),
-    ("light", (0.84, 0.62, 0.50)),
-    ("olive", (0.76, 0.56, 0.41)),
-    ("tan", (0.68, 0.46, 0.34)),
-    ("brown", (0.52, 0.33, 0.24)),
-    ("dark", (0.46, 0.30, 0.225)),
-    ("black", (0.37, 0.24, 0.185)),
-)
+    ("pale", (0.93, 0.76, 0.69)), ("fair", (0.90, 0.70, 0.60)), ("light", (0.84, 0.62, 0.50)),
+    ("olive", (0.76, 0.56, 0.41)), ("tan", (0.68, 0.46, 0.34)), ("brown", (0.52, 0.33, 0.24)),
+    ("dark", (0.46, 0.30, 0.225)), ("black", (0.37, 0.24, 0.185)),
+)  # fmt: skip
 HAIR_COLOURS: dict[str, Colour] = {
-    "black": (0.10, 0.085, 0.08),
-    "brown": (0.20, 0.115, 0.065),
-    "blond": (0.62, 0.45, 0.24),
-    "red": (0.46, 0.17, 0.07),
-    "grey": (0.50, 0.50, 0.50),
-}
+    "black": (0.10, 0.085, 0.08), "brown": (0.20, 0.115, 0.065), "blond": (0.62, 0.45, 0.24),
+    "red": (0.46, 0.17, 0.07), "grey": (0.50, 0.50, 0.50),
+}  # fmt: skip
 EYE_COLOURS: dict[str, Colour] = {
-    "brown": (0.26, 0.14, 0.06),
-    "blue": (0.30, 0.43, 0.56),
-    "green": (0.29, 0.39, 0.27),
+    "brown": (0.26, 0.14, 0.06), "blue": (0.30, 0.43, 0.56), "green": (0.29, 0.39, 0.27),
     "grey": (0.42, 0.46, 0.50),
-}
+}  # fmt: skip
 CLOTH_COLOURS: dict[str, Colour] = {
-    "red": (0.66, 0.10, 0.10),
-    "blue": (0.12, 0.24, 0.58),
-    "green": (0.12, 0.42, 0.20),
-    "yellow": (0.85, 0.68, 0.15),
-    "white": (0.88, 0.88, 0.86),
-    "black": (0.06, 0.06, 0.07),
-    "orange": (0.85, 0.38, 0.09),
-    "purple": (0.37, 0.16, 0.48),
-    "pink": (0.86, 0.45, 0.55),
+    "red": (0.66, 0.10, 0.10), "blue": (0.12, 0.24, 0.58), "green": (0.12, 0.42, 0.20),
+    "yellow": (0.85, 0.68, 0.15), "white": (0.88, 0.88, 0.86), "black": (0.06, 0.06, 0.07),
+    "orange": (0.85, 0.38, 0.09), "purple": (0.37, 0.16, 0.48), "pink": (0.86, 0.45, 0.55),
     "grey": (0.42, 0.42, 0.44),
-}
+}  # fmt: skip
 GARMENTS = ("sweater", "shirt", "turtleneck", "jacket")
 PLAIN = {
-    "red": (0.62, 0.16, 0.15),
-    "green": (0.20, 0.48, 0.26),
-    "blue": (0.22, 0.38, 0.68),
-    "yellow": (0.88, 0.74, 0.32),
-    "white": (0.92, 0.92, 0.91),
-    "grey": (0.52, 0.53, 0.55),
-    "black": (0.08, 0.08, 0.09),
-    "orange": (0.88, 0.50, 0.20),
-    "purple": (0.42, 0.26, 0.56),
+    "red": (0.62, 0.16, 0.15), "green": (0.20, 0.48, 0.26), "blue": (0.22, 0.38, 0.68),
+    "yellow": (0.88, 0.74, 0.32), "white": (0.92, 0.92, 0.91), "grey": (0.52, 0.53, 0.55),
+    "black": (0.08, 0.08, 0.09), "orange": (0.88, 0.50, 0.20), "purple": (0.42, 0.26, 0.56),
     "pink": (0.90, 0.64, 0.70),
-}
+}  # fmt: skip
 SCENES = ("park", "sky", "office", "beach", "city", "forest", "sunset", "room")
 RESTING_SHAPES = ("browDown", "browOuterUp", "eyeSquint", "mouthSmile", "mouthFrown")
 EXPRESSIONS = ("neutral", "au", "full", "sided", "base", "expressive", "natural")
 ONE_SIDED = {"full": 0.25, "sided": 0.75}  # how often an AU is on one side alone
 CHOOSING = ("au", *ONE_SIDED)  # the modes that draw from chosen AUs
 
+# The mode "natural": the recipes of facs.presets, stronger, weaker and incomplete.
+# The number of recipes in use: more of them would change the faces of every seed.
+RECIPES = 45
+STRENGTH = (0.2, 1.4)  # of a recipe as a whole
+VARIATION = 0.3  # of each unit by itself
+LEFT_OUT = 0.12  # how often a unit of the recipe is missing
+VARIANT = 0.3  # how often a unit that some people show is there
+STRANGER = 0.2  # how often a unit that is not in the recipe is there
+UNEVEN = 0.3  # how often one side is weaker
+
 
 @dataclass(frozen=True)
 class Person:
-    """All that stays with one identity."""
+    """The appearance of one identity."""
 
     identity: int
     weights: np.ndarray  # [MODES], standard normal scale
@@ -105,7 +93,7 @@ class Person:
 
 @dataclass(frozen=True)
 class Scene:
-    """All that changes from picture to picture but the face's muscles."""
+    """Pose, camera, light and background of one picture."""
 
     yaw: float  # degrees, positive = towards the picture's right
     pitch: float  # degrees, positive = up
@@ -142,9 +130,11 @@ def _jitter(rng: np.random.Generator, colour: Colour, amount: float) -> Colour:
     shade = rng.normal(0, amount)
     spread = float(max(colour) - min(colour)) / max(colour)  # greys stay grey
     hue = rng.normal(0, amount * min(0.08 + spread, 0.35), 3)
-    return tuple(
-        float(np.clip(c * (1 + shade + h), 0.02, 0.98)) for c, h in zip(colour, hue, strict=True)
-    )
+    return _floats(np.clip(np.array(colour) * (1 + shade + hue), 0.02, 0.98))
+
+
+def _floats(values: Iterable[float]) -> tuple[float, ...]:
+    return tuple(map(float, values))
 
 
 def _pick(rng: np.random.Generator, names, weights=None) -> str:
@@ -159,24 +149,15 @@ def sample_person(identity: int, masculine: np.ndarray) -> Person:
     gender = _pick(rng, ("man", "woman"))
     man = gender == "man"
     age = _pick(rng, ("young", "middle-aged", "old"), (0.5, 0.28, 0.22))
-    age_amount = {"young": rng.uniform(0, 0.2), "middle-aged": rng.uniform(0.35, 0.6)}.get(
-        age, rng.uniform(0.75, 1.0)
-    )
+    ages = {"young": (0, 0.2), "middle-aged": (0.35, 0.6), "old": (0.75, 1.0)}
+    age_amount = {name: rng.uniform(*span) for name, span in ages.items()}[age]
     weights = np.clip(rng.normal(size=MODES) * 0.85, -2.2, 2.2)
     weights = weights + masculine * (1.0 if man else -1.7)
     tone = int(rng.integers(len(SKINS)))
     skin, colour = SKINS[tone]
-    shades = (0.18, 0.34, 0.30, 0.14, 0.04) if tone < 3 else (0.55, 0.38, 0.02, 0.01, 0.04)
-    if age == "old":
-        shades = (0.08, 0.1, 0.07, 0.02, 0.73)
-    hair = _pick(rng, HAIR_COLOURS, shades)
+    hair = _pick(rng, HAIR_COLOURS, _hair_chances(age, tone))
     tint = _jitter(rng, HAIR_COLOURS[hair], 0.14)
-    if man:
-        styles = ("bald", "short", "cropped", "swept", "long", "curly")
-        odds = (0.14, 0.34, 0.2, 0.24, 0.08, 0.1 if tone < 5 else 0.5)
-    else:
-        styles = ("long", "fringe", "tied", "bob", "short", "curly")
-        odds = (0.38, 0.16, 0.16, 0.2, 0.1, 0.15 if tone < 5 else 0.6)
+    styles, odds = _hair_styles(man, tone)
     dark_brow = 0.75 if hair in ("black", "brown") else 0.5
     if hair == "grey" and age != "old":
         dark_brow = 0.5
@@ -205,11 +186,11 @@ def sample_person(identity: int, masculine: np.ndarray) -> Person:
         part=float(rng.choice([-1, 1]) * rng.uniform(0.2, 0.7)),
         volume=float(rng.uniform(0.75, 1.3)),
         brow_strength=float(rng.uniform(0.8, 1.15) if man else rng.uniform(0.55, 0.9)),
-        brow_tint=tuple(float(c * dark_brow) for c in tint),
+        brow_tint=_floats(c * dark_brow for c in tint),
         beard=_pick(rng, beards, chances) if man else "none",
         eyes=eyes,
         eye_colour=_jitter(rng, EYE_COLOURS[eyes], 0.12),
-        lip_tint=tuple(float(np.clip(c, 0.03, 0.95)) for c in lip),
+        lip_tint=_floats(np.clip(lip, 0.03, 0.95)),
         makeup=makeup,
         glasses=bool(rng.random() < 0.13),
         glasses_tint=((0.05, 0.05, 0.05), (0.28, 0.14, 0.07), (0.45, 0.42, 0.4))[rng.integers(3)],
@@ -221,8 +202,24 @@ def sample_person(identity: int, masculine: np.ndarray) -> Person:
     )
 
 
+def _hair_chances(age: str, tone: int) -> tuple[float, ...]:
+    """The chances of HAIR_COLOURS for a skin, numbered as in SKINS."""
+    if age == "old":
+        return (0.08, 0.1, 0.07, 0.02, 0.73)
+    return (0.18, 0.34, 0.30, 0.14, 0.04) if tone < 3 else (0.55, 0.38, 0.02, 0.01, 0.04)
+
+
+def _hair_styles(man: bool, tone: int) -> tuple[tuple[str, ...], tuple[float, ...]]:
+    """Hair styles and their chances."""
+    if man:
+        styles = ("bald", "short", "cropped", "swept", "long", "curly")
+        return styles, (0.14, 0.34, 0.2, 0.24, 0.08, 0.1 if tone < 5 else 0.5)
+    styles = ("long", "fringe", "tied", "bob", "short", "curly")
+    return styles, (0.38, 0.16, 0.16, 0.2, 0.1, 0.15 if tone < 5 else 0.6)
+
+
 def _resting_face(rng: np.random.Generator) -> dict[str, float]:
-    """Weights of shapes that a relaxed face keeps: no brow, lid or mouth is quite straight."""
+    """Weights of the shapes that make a relaxed face slightly uneven."""
     rest = {}
     for shape in RESTING_SHAPES:
         both = rng.normal(0, 0.07)
@@ -254,13 +251,13 @@ def sample_scene(rng: np.random.Generator, pose_spread: float = 1.0) -> Scene:
         # Portraits are taken from eye height.
         pitch=float(np.clip(rng.normal(-2.5, 6), -17, 14) * pose_spread),
         roll=float(np.clip(rng.normal(0, 4), -10, 10) * pose_spread),
-        gaze=(float(gaze[0]), float(gaze[1])),
-        shift=tuple(float(x) for x in rng.normal(0, 0.25, 2)),
+        gaze=_floats(gaze),
+        shift=_floats(rng.normal(0, 0.25, 2)),
         zoom=float(rng.uniform(0.95, 1.05)),
-        key_direction=tuple(float(x) for x in key / np.linalg.norm(key)),
-        key_colour=tuple(float(x) for x in key_colour),
-        ambient_top=tuple(float(x) for x in top),
-        ambient_bottom=tuple(float(x) for x in bottom),
+        key_direction=_floats(key / np.linalg.norm(key)),
+        key_colour=_floats(key_colour),
+        ambient_top=_floats(top),
+        ambient_bottom=_floats(bottom),
         rim=float(rng.uniform(0, 0.5)),
         background=name,
         background_kind=kind,
@@ -279,6 +276,20 @@ def _au_count(rng: np.random.Generator) -> int:
     return int(kind) if kind < 3 else int(rng.integers(3, 7))
 
 
+def check_expressions(mode: str, chosen: Sequence[int] = ()) -> None:
+    """ValueError for a mode not in EXPRESSIONS, and for chosen AUs that it cannot draw from."""
+    if mode not in EXPRESSIONS:
+        raise ValueError(f"expressions must be one of {', '.join(EXPRESSIONS)}, found {mode!r}")
+    if chosen and mode not in CHOOSING:
+        known = ", ".join(CHOOSING)
+        raise ValueError(f"only the expressions {known} draw from units, not {mode}")
+    if not set(chosen) <= set(UNITS):
+        raise ValueError(
+            f"units must be among the AUs that can be rendered, {', '.join(map(str, UNITS))}; "
+            f"found {', '.join(map(str, chosen))}"
+        )
+
+
 def sample_expression(
     rng: np.random.Generator, mode: str, chosen: tuple[int, ...] = ()
 ) -> Expression:
@@ -286,8 +297,6 @@ def sample_expression(
 
     chosen: the AUs that "au", "full" and "sided" draw from, instead of set A and all.
     """
-    if mode not in EXPRESSIONS:
-        raise ValueError(f"expressions must be one of {', '.join(EXPRESSIONS)}, found {mode!r}")
     if mode == "au":
         units = _random_units(rng, chosen or SET_A, _au_count(rng))
         return Expression(units, dict(units))
@@ -309,6 +318,34 @@ def sample_expression(
     return Expression(units, dict(units), "making a face")
 
 
+def natural_sides(rng: np.random.Generator) -> tuple[dict[int, float], dict[int, float]]:
+    """Units in 0..5 of the left and the right side, of one random recipe."""
+    recipe = PRESETS[list(PRESETS)[int(rng.integers(RECIPES))]]
+    codes = {c: v for c, v in parse_notation(recipe.full).items() if rng.random() >= LEFT_OUT}
+    codes |= {str(unit): 3.0 for unit in recipe.variants if rng.random() < VARIANT}
+    if rng.random() < STRANGER:
+        codes.setdefault(str(UNITS[int(rng.integers(len(UNITS)))]), 3.0)
+    strength = rng.uniform(*STRENGTH)
+    left, right = {}, {}
+    for code, value in codes.items():
+        unit = int(code.lstrip("LR"))
+        if unit in UNITS:  # 11 is in recipes, but has no shape
+            value = float(np.clip(value * strength * (1 + rng.normal(0, VARIATION)), 0, 5))
+            left[unit] = 0.0 if code.startswith("R") else value
+            right[unit] = 0.0 if code.startswith("L") else value
+    return _uneven(rng, left, right)
+
+
+def _uneven(
+    rng: np.random.Generator, left: dict[int, float], right: dict[int, float]
+) -> tuple[dict[int, float], dict[int, float]]:
+    """Weaken one side of some faces; units in the middle of the face have no sides."""
+    if rng.random() < UNEVEN:
+        weaker, share = (left, right)[int(rng.integers(2))], rng.uniform(0.3, 1.0)
+        weaker |= {unit: v * share for unit, v in weaker.items() if unit not in MIDDLE_UNITS}
+    return left, right
+
+
 def _one_sided(rng: np.random.Generator, units: dict[int, float], share: float) -> Expression:
     left, right = dict(units), dict(units)
     for number in units:
@@ -318,7 +355,7 @@ def _one_sided(rng: np.random.Generator, units: dict[int, float], share: float) 
 
 
 def appearance_words(person: Person, scene: Scene) -> dict[str, object]:
-    """What a reader of a label may want to select by; plain JSON types."""
+    """What to select pictures by; JSON types."""
     names = ("gender", "age", "skin", "hair_style", "hair_colour", "beard", "eyes", "glasses",
              "garment", "cloth")  # fmt: skip
     words = {name: value for name, value in asdict(person).items() if name in names}

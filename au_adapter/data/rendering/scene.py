@@ -42,7 +42,7 @@ def rotation(yaw: float, pitch: float, roll: float) -> np.ndarray:
 
 
 def camera(scene: Scene, turn: float = 1.0) -> Camera:
-    """The camera of a scene; turn < 1 gives a body that follows the head only partly."""
+    """The camera of a scene. turn: share of the head's turn; the body follows it only in part."""
     rotate = rotation(scene.yaw * turn, scene.pitch * turn, scene.roll * turn)
     shift = np.array([*scene.shift, 0.0]) - LOOK_AT + PIVOT
     offset = shift - rotate @ PIVOT + [0, 0, -DISTANCE]

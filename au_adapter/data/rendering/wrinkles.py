@@ -1,7 +1,7 @@
-"""Furrows that a moving unit folds into the skin, as height fields on the flat skin.
+"""Furrows that an active AU folds into the skin, as height fields on the flat skin.
 
-The morphable model's shapes move the skin but hardly crease it; without creases a lowered brow
-or a wrinkled nose is lost in a small picture. Where each fold lies: FACS, facts of section 1.
+The morphable model's shapes move the skin but hardly crease it, and a small picture shows a lowered
+brow or a wrinkled nose by its creases. The places of the folds follow FACS.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ TEXEL = 2 * canvas.ACROSS / canvas.WIDTH
 
 @dataclass(frozen=True)
 class Fold:
-    """One side's fold: slopes (across, up) and cavity over a window of the canvas."""
+    """A fold of one side, on a window of the canvas: slopes (across, up) and cavity."""
 
     rows: slice
     columns: slice
@@ -58,7 +58,7 @@ def build_folds(landmarks: np.ndarray) -> dict[tuple[int, str], Fold]:
 
 
 def _heights(p: np.ndarray) -> dict[int, np.ndarray]:
-    """Unit -> height in cm of the folds of the subject's left, where x is positive."""
+    """Unit -> height in cm of its folds on the subject's left, x > 0."""
     return {**_brow_folds(p), **_eye_folds(p), **_nose_folds(p), **_mouth_folds(p)}
 
 
@@ -155,7 +155,7 @@ def _spokes(p: np.ndarray, depth: float) -> np.ndarray:
 
 
 def ageing_folds(folds: dict[tuple[int, str], Fold], amount: float) -> dict:
-    """Weights of the folds that stay in an ageing face at rest; kept weak so units stay plain."""
+    """Weights of the folds in an old face at rest; weak, so that AUs stay readable."""
     lasting = {1: 0.3, 2: 0.25, 6: 0.25, 12: 0.35, 15: 0.25, 4: 0.12}
     weak = max(amount - 0.25, 0.0)
     return {key: lasting[key[0]] * weak for key in folds if key[0] in lasting and weak > 0}

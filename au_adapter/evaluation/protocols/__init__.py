@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
+from ...disk import damage_named, read_json
 from ...facs.notation import format_notation, parse_notation
 from ...facs.vector import AUVector
 from ..records import REFERENCE, SCHEMA, Request
@@ -45,8 +46,8 @@ class Protocol:
     units: tuple[int, ...]
     rows: tuple[Request, ...]
     references: tuple[Request, ...]
-    published: dict
-    ours: tuple[str, ...]
+    published: dict = field(default_factory=dict)
+    ours: tuple[str, ...] = ()
 
     def fingerprint(self) -> str:
         """SHA-256 of everything that is asked for: two runs with the same one may be compared."""
@@ -63,22 +64,17 @@ def load_protocol(
     labelled photos of the test people. The same input gives the same rows. ValueError for an
     unknown name, another file, or another number of photos.
     """
-    data = _read(name)
-    if "prompts" in data:
-        references, rows = _from_prompts(data)
-    elif "photos" in data:
-        references, rows = _from_photos(data, [str(photo) for photo in photos])
-    else:
-        references, rows = _from_frames(data, list(frames))
-    known = {key: data[key] for key in ("name", "title", "scale")}
-    return Protocol(
-        **known,
-        units=tuple(data["units"]),
-        rows=tuple(rows),
-        references=tuple(references),
-        published=data.get("published", {}),
-        ours=tuple(data.get("ours", ())),
-    )
+    path, data = _read(name)
+    with damage_named(path, f"See {FOLDER / 'fineface.json'}"):
+        if "pairs" in data:
+            references, rows = _from_frames(data, list(frames))
+        else:
+            made = _prompts(data) if "prompts" in data else _photos(data, list(map(str, photos)))
+            references, rows = made, [_asked(r, *ask) for r in made for ask in _requests(data)]
+        told = [str(data[key]) for key in ("name", "title", "scale")]
+        units = AUVector.zeros(tuple(data["units"])).units
+        published, ours = dict(data.get("published", {})), tuple(map(str, data.get("ours", ())))
+        return Protocol(*told, units, tuple(rows), tuple(references), published, ours)
 
 
 def load_part(name: str | Path, number: int) -> tuple[Request, list[Request]]:
@@ -87,7 +83,7 @@ def load_part(name: str | Path, number: int) -> tuple[Request, list[Request]]:
 
     ValueError for another number, and for a protocol that chooses among labelled frames.
     """
-    photos = [f"photo {i + 1}" for i in range(_read(name).get("photos", 0))]
+    photos = [f"photo {i + 1}" for i in range(_read(name)[1].get("photos", 0))]
     protocol = load_protocol(name, photos)
     if not 1 <= number <= len(protocol.references):
         raise ValueError(
@@ -98,20 +94,21 @@ def load_part(name: str | Path, number: int) -> tuple[Request, list[Request]]:
     return reference, [row for row in protocol.rows if row.reference == reference.id]
 
 
-def _read(name: str | Path) -> dict:
+def _read(name: str | Path) -> tuple[Path, dict]:
     path = FOLDER / f"{name}.json" if str(name) in NAMES else Path(name)
     if not path.is_file():
         raise ValueError(
             f"There is no protocol '{name}': choose {', '.join(NAMES)}, or give a JSON file"
         )
-    data = json.loads(path.read_text(encoding="utf-8"))
+    data = read_json(path)
+    data = data if isinstance(data, dict) else {}
     kinds = [kind for kind in ("prompts", "photos", "pairs") if kind in data]
     if data.get("schema") != SCHEMA or data.get("scale") not in ("absolute", "change") or not kinds:
         raise ValueError(
             f"{path} is no protocol: it needs schema {SCHEMA}, the scale absolute or change, and "
             f"prompts, photos or pairs; see {FOLDER / 'fineface.json'}"
         )
-    return data
+    return path, data
 
 
 def _requests(data: Mapping) -> list[tuple[str, dict[str, float]]]:
@@ -122,43 +119,32 @@ def _requests(data: Mapping) -> list[tuple[str, dict[str, float]]]:
     return singles + [("combination", parse_notation(text)) for text in data["combinations"]]
 
 
-def _from_prompts(data: Mapping) -> tuple[list[Request], list[Request]]:
-    """FineFace: each prompt with each request, one seed a prompt."""
-    references = [
+def _prompts(data: Mapping) -> list[Request]:
+    """FineFace: one seed a prompt."""
+    return [
         Request(f"{i:02d}_reference", REFERENCE, {}, data["seed"] + i, f"{i:02d}_reference", prompt)
         for i, prompt in enumerate(data["prompts"], 1)
     ]
-    return references, [_asked(r, *request) for r in references for request in _requests(data)]
 
 
-def _from_photos(data: Mapping, photos: list[str]) -> tuple[list[Request], list[Request]]:
-    """MagicFace: each photo with each change."""
+def _photos(data: Mapping, photos: list[str]) -> list[Request]:
+    """MagicFace."""
     if len(photos) != data["photos"] or len(set(photos)) != len(photos):
         raise ValueError(
             f"The protocol '{data['name']}' edits {data['photos']} different photos, one for each "
             f"person; found {len(set(photos))}"
         )
-    references = [
-        Request(
-            f"{i:02d}_reference", REFERENCE, {}, data["seed"], f"{i:02d}_reference", source=photo
-        )
-        for i, photo in enumerate(photos, 1)
+    names = [f"{i:02d}_reference" for i in range(1, len(photos) + 1)]
+    return [
+        Request(name, REFERENCE, {}, data["seed"], name, source=photo)
+        for name, photo in zip(names, photos, strict=True)
     ]
-    return references, [_asked(r, *request) for r in references for request in _requests(data)]
 
 
 def _asked(reference: Request, group: str, requested: dict[str, float]) -> Request:
     """The same prompt, photo and seed as the reference, with AUs; named by FACS code."""
-    name = format_notation(requested).replace(":", "=")
-    return Request(
-        id=reference.id.removesuffix(REFERENCE) + name,
-        group=group,
-        requested=requested,
-        seed=reference.seed,
-        reference=reference.id,
-        prompt=reference.prompt,
-        source=reference.source,
-    )
+    name = reference.id.removesuffix(REFERENCE) + format_notation(requested).replace(":", "=")
+    return replace(reference, id=name, group=group, requested=requested)
 
 
 def _from_frames(data: Mapping, frames: list[Frame]) -> tuple[list[Request], list[Request]]:
@@ -168,30 +154,20 @@ def _from_frames(data: Mapping, frames: list[Frame]) -> tuple[list[Request], lis
             f"The protocol '{data['name']}' needs labelled frames of the test people (DISFA, or "
             "rendered faces), found none"
         )
-    references, rows = [], []
+    references, rows, nothing = [], [], dict.fromkeys(map(str, data["units"]), 0.0)
     for subject in sorted({frame.subject for frame in frames}):
         own = [frame for frame in frames if frame.subject == subject]
         for i, (source, target) in enumerate(_pairs(own, data["pairs"], data["seed"]), 1):
             name = f"{subject}_{i:03d}_reference"
             row = Request(name, REFERENCE, {}, data["seed"], name, source=source.file)
             references.append(row)
-            rows += _target_and_removal(row, target, data["units"])
+            wanted = AUVector.from_dict(target.aus).select(data["units"], strict=False)
+            asked = ("target", wanted.dict(zeros=True), target.file), ("removal", nothing, "")
+            rows += [
+                replace(row, id=f"{subject}_{i:03d}_{name}", group=name, requested=aus, target=file)
+                for name, aus, file in asked
+            ]
     return references, rows
-
-
-def _target_and_removal(reference: Request, target: Frame, units: Sequence[int]) -> list[Request]:
-    wanted = AUVector.from_dict(target.aus).select(units, strict=False).dict(zeros=True)
-    nothing = dict.fromkeys(map(str, units), 0.0)
-    return [
-        replace(
-            reference,
-            id=reference.id.removesuffix(REFERENCE) + group,
-            group=group,
-            requested=requested,
-            target=target.file if group == "target" else "",
-        )
-        for group, requested in (("target", wanted), ("removal", nothing))
-    ]
 
 
 def _pairs(frames: list[Frame], count: int, seed: int) -> list[tuple[Frame, Frame]]:

@@ -20,6 +20,7 @@ from ..settings import Settings
 LOOP = frozenset(field.name for field in fields(Settings))  # the settings of any run
 # Name -> file and class; and the base family that the name promises, if any.
 RECIPES: dict[str, tuple[str, str, str | None]] = {
+    "aueditnet": ("aueditnet_recipe", "AUEditNetRecipe", None),
     "demo-autoencoder": ("autoencoder_recipe", "AutoencoderRecipe", None),
     "demo-base": ("base_recipe", "BaseRecipe", None),
     "dreambooth": ("dreambooth_recipe", "DreamBoothRecipe", None),
@@ -31,7 +32,12 @@ RECIPES: dict[str, tuple[str, str, str | None]] = {
     "lora-au": ("lora_recipe", "LoRAAURecipe", None),
     "lora-text": ("lora_recipe", "LoRATextRecipe", None),
     "magicface": ("magicface_recipe", "MagicFaceRecipe", None),
+    "magicface-sd15": ("magicface_recipe", "MagicFaceRecipe", "sd15"),
     "regressor": ("regressor_recipe", "RegressorRecipe", None),
+    "siamese": ("siamese_recipe", "SiameseRecipe", None),
+    "wplus": ("wplus_recipe", "WPlusRecipe", None),
+    "vq-auface": ("vqauface_recipe", "VQAUFaceRecipe", None),
+    "vq-auface-codec": ("vqauface_codec_recipe", "VQAUFaceCodecRecipe", None),
 }
 
 
@@ -59,14 +65,22 @@ def choose(name: str, changes: Mapping[str, Any]) -> ChosenRecipe:
     named = {k: v for k, v in changes.items() if v is not None}
     _check_names(name, make, named, promised)
     suited = _suited_to_base(name, make, named, promised)
-    loop, own = (
-        {k: v for k, v in suited.items() if k in names} for names in (LOOP, _options(make))
-    )
+    loop, own = _parted(suited)
+    asked, given = _parted(named)
     settings = replace(make.settings, **loop)
-    asked = {k: v for k, v in named.items() if k in LOOP}
-    given = {k: v for k, v in named.items() if k not in LOOP}
-    settings = replace(settings, **_fitting(settings, asked))
+    # Where nobody asked, warm-up and decay take no more than their share of fewer steps.
+    if isinstance(steps := asked.get("steps"), int):
+        for part, most in (("warmup_steps", steps // 20), ("decay_steps", steps // 4)):
+            asked.setdefault(part, min(most, getattr(settings, part)))
+    settings = replace(settings, **asked)
+    own = {k: v for k, v in own.items() if k in _options(make)}
     return ChosenRecipe(make, settings, make.Options(**own | given), given)
+
+
+def _parted(named: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Settings of the loop, and options of the recipe."""
+    loop = {name: value for name, value in named.items() if name in LOOP}
+    return loop, {name: value for name, value in named.items() if name not in LOOP}
 
 
 def find_recipe(name: str) -> tuple[type, str | None]:
@@ -103,15 +117,6 @@ def _suited_to_base(
     if promised not in (None, family.name):
         raise ValueError(
             f"recipe {recipe} is not for {named['base']}, which is {family.title}: --recipe "
-            "fineface takes what suits any base"
+            f"{recipe.removesuffix(f'-{promised}')} takes what suits any base"
         )
     return family.recipe_defaults.get(recipe.removesuffix(f"-{family.name}"), {})
-
-
-def _fitting(settings: Settings, asked: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings that were asked for; warm-up and decay, where nobody asked, take no more than
-    their share of fewer steps."""
-    if not isinstance(steps := asked.get("steps", 0), int):
-        return dict(asked)
-    shares = {"warmup_steps": steps // 20, "decay_steps": steps // 4} if steps else {}
-    return {n: min(most, getattr(settings, n)) for n, most in shares.items()} | dict(asked)

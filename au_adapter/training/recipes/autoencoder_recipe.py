@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +11,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d
 
+from ...data.rendered import load
 from ...models.autoencoder import AutoencoderConfig, DemoAutoencoder
 from ...weights.autoencoder_files import load_autoencoder, save_autoencoder
-from ..face_tensors import load_faces, part_weights, to_unit_range
-from ..settings import Settings, require_number
+from ..face_tensors import part_weights, to_unit_range
+from ..settings import BUNDLED, require_number
 
 # Of the latent's deviation: the decoder must bear what the UNet gets slightly wrong.
 LATENT_NOISE = 0.05
@@ -24,16 +25,14 @@ PART_WEIGHT = 8.0
 PROBE = 0.3  # noise by which `latent_spread` finds what a channel matters, in its deviation
 HALVED_WEIGHT = 0.25
 
-SETTINGS = Settings(
+SETTINGS = replace(
+    BUNDLED,
     steps=6000,
     batch_size=16,
     learning_rate=1e-3,
     weight_decay=0.0,
     warmup_steps=100,
-    decay_steps=2000,
     average_decay=0.99,
-    mixed_precision="bf16",
-    save_every=250,
 )
 
 
@@ -54,23 +53,15 @@ class AutoencoderLoss(nn.Module):
         raw = self.autoencoder.encode_raw(pictures)
         noise = LATENT_NOISE * raw.detach().std() * batch["noise"]
         error = self.autoencoder.decode_raw(raw + noise).float() - pictures
-        pixels = (weights * error.abs()).mean()
+        across = (weights[..., 1:] * error.diff(dim=-1).abs()).mean()
+        down = (weights[..., 1:, :] * error.diff(dim=-2).abs()).mean()
+        small = self.autoencoder.decode_raw(avg_pool2d(raw, 2)).float()
         return (
-            pixels
-            + EDGE_WEIGHT * _edge_error(error, weights)
-            + HALVED_WEIGHT * self._halved_error(raw, pictures)
+            (weights * error.abs()).mean()
+            + EDGE_WEIGHT * (across + down)
+            + HALVED_WEIGHT * (small - avg_pool2d(pictures, 2)).abs().mean()
             + LATENT_PENALTY * (raw.float() ** 2).mean()
         )
-
-    def _halved_error(self, raw: Tensor, pictures: Tensor) -> Tensor:
-        small = self.autoencoder.decode_raw(avg_pool2d(raw, 2)).float()
-        return (small - avg_pool2d(pictures, 2)).abs().mean()
-
-
-def _edge_error(error: Tensor, weights: Tensor) -> Tensor:
-    across = (weights[..., 1:] * error.diff(dim=-1).abs()).mean()
-    down = (weights[..., 1:, :] * error.diff(dim=-2).abs()).mean()
-    return across + down
 
 
 @dataclass(frozen=True)
@@ -100,25 +91,19 @@ class AutoencoderRecipe:
     def __init__(self, data: list[Path], options: AutoencoderOptions):
         channels = options.latent_channels
         self.config = AutoencoderConfig(decoder=options.decoder, latent_channels=channels)
-        sets = load_faces(data)
+        sets = [load(folder) for folder in data]
         self.images = torch.from_numpy(np.concatenate([faces.images for faces in sets]))
         self.boxes = np.concatenate([faces.boxes for faces in sets])
-        start = options.start
-        self.module = AutoencoderLoss(self._continued(start) if start else self._fresh())
-        self.latents_are_fixed = bool(start)
-
-    def _fresh(self) -> DemoAutoencoder:
-        autoencoder = DemoAutoencoder(self.config)
-        every = max(1, len(self.images) // 256)
-        autoencoder.start_from_principal_components(to_unit_range(self.images[::every]))
-        return autoencoder
-
-    @staticmethod
-    def _continued(start: str | Path) -> DemoAutoencoder:
-        autoencoder = load_autoencoder(start)
-        for part in (autoencoder.decoder, autoencoder.patches_out):
-            part.requires_grad_(True)
-        return autoencoder
+        self.latents_are_fixed = bool(options.start)
+        if options.start:
+            autoencoder = load_autoencoder(options.start)
+            for part in (autoencoder.decoder, autoencoder.patches_out):
+                part.requires_grad_(True)
+        else:
+            autoencoder = DemoAutoencoder(self.config)
+            every = max(1, len(self.images) // 256)
+            autoencoder.start_from_principal_components(to_unit_range(self.images[::every]))
+        self.module = AutoencoderLoss(autoencoder)
 
     def batch(self, size: int, generator: torch.Generator) -> dict[str, Tensor]:
         rows = torch.randint(len(self.images), (size,), generator=generator)
@@ -132,18 +117,15 @@ class AutoencoderRecipe:
         noise = torch.randn(size, channels, side // 8, side // 8, generator=generator)
         return {"pictures": pictures, "weights": weights, "noise": noise}
 
+    @torch.no_grad()
     def save(self, module: AutoencoderLoss, folder: Path) -> None:
         autoencoder = module.autoencoder
         if not self.latents_are_fixed:
-            self._normalise(autoencoder)
+            device = autoencoder.latent_mean.device
+            parts = (to_unit_range(part).to(device) for part in self.images[:1024].split(64))
+            raw = torch.cat([autoencoder.encode_raw(p) for p in parts])
+            autoencoder.set_latent_statistics(raw, latent_spread(autoencoder, raw[:16]))
         save_autoencoder(autoencoder, folder)
-
-    @torch.no_grad()
-    def _normalise(self, autoencoder: DemoAutoencoder) -> None:
-        device = autoencoder.latent_mean.device
-        parts = (to_unit_range(part).to(device) for part in self.images[:1024].split(64))
-        raw = torch.cat([autoencoder.encode_raw(p) for p in parts])
-        autoencoder.set_latent_statistics(raw, latent_spread(autoencoder, raw[:16]))
 
 
 @torch.no_grad()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,12 +17,13 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from ...bases.family import pad_and_tokenize
 from ...bundled.pipeline import load_unet, save_network
-from ...data.rendered import mirrored
+from ...data.rendered import load, mirrored
 from ...data.rendering.captions import vocabulary
 from ...weights.autoencoder_files import load_autoencoder
-from ..diffusion import min_snr_weights, noise_loss, stable_diffusion_schedule
-from ..face_tensors import CaptionedLatents, load_faces
-from ..settings import Settings, require_switch
+from ..diffusion import loss_weights, noise_loss, stable_diffusion_schedule
+from ..labelled import RenderedLatents
+from ..recipe import Share
+from ..settings import BUNDLED, require_switch
 from ..tokenizer import END, MAX_LENGTH, START, write_tokenizer
 
 WIDTH = 128  # of the text encoder and so of cross-attention
@@ -30,18 +31,6 @@ WIDTHS = (64, 128, 128)  # of the UNet, from fine to coarse
 HEAD = 32  # channels of an attention head
 CAPTION_DROPOUT = 0.1
 PART_WEIGHT = 2.5
-MIN_SNR_GAMMA = 5.0
-
-SETTINGS = Settings(
-    steps=20000,
-    batch_size=32,
-    learning_rate=6e-4,
-    warmup_steps=300,
-    decay_steps=2500,
-    average_decay=0.998,
-    mixed_precision="bf16",
-    save_every=250,
-)
 
 
 def make_unet(widths: Sequence[int] = WIDTHS, latent_channels: int = 4) -> UNet2DConditionModel:
@@ -81,17 +70,15 @@ def make_text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
     )
 
 
-def make_tokenizer() -> tuple[CLIPTokenizer, dict[str, bytes]]:
-    """The tokenizer of all caption words, and its files by name."""
-    with TemporaryDirectory() as folder:
-        write_tokenizer(vocabulary(), Path(folder))
-        return read_tokenizer(Path(folder))
-
-
-def read_tokenizer(folder: Path) -> tuple[CLIPTokenizer, dict[str, bytes]]:
-    """The tokenizer in a folder, and its files by name."""
-    files = {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
-    return CLIPTokenizer.from_pretrained(folder), files
+def open_tokenizer(start: Path | None) -> tuple[CLIPTokenizer, dict[str, bytes]]:
+    """The tokenizer of a base to start from, whose weights know the words by its ids, else one of
+    all caption words; and its files by name."""
+    with TemporaryDirectory() as made:
+        folder = start / "tokenizer" if start else Path(made)
+        if start is None:
+            write_tokenizer(vocabulary(), folder)
+        files = {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+        return CLIPTokenizer.from_pretrained(folder), files
 
 
 class BaseLoss(nn.Module):
@@ -106,8 +93,7 @@ class BaseLoss(nn.Module):
         noisy = self.schedule.add_noise(batch["latents"], batch["noise"], batch["timesteps"])
         text = self.text_encoder(batch["tokens"]).last_hidden_state
         predicted = self.unet(noisy, batch["timesteps"], text).sample
-        snr = min_snr_weights(self.schedule, batch["timesteps"], MIN_SNR_GAMMA)
-        return noise_loss(predicted, batch["noise"], batch["weights"] * snr.reshape(-1, 1, 1, 1))
+        return noise_loss(predicted, batch["noise"], loss_weights(self.schedule, batch))
 
 
 @dataclass(frozen=True)
@@ -132,18 +118,15 @@ class BaseRecipe:
     """Trains UNet and text encoder on the captions and cached latents of folders of renders."""
 
     Options = BaseOptions
-    settings = SETTINGS
+    settings = replace(BUNDLED, learning_rate=6e-4, warmup_steps=300, decay_steps=2500)
 
     def __init__(self, data: list[Path], options: BaseOptions):
         self.autoencoder_folder = Path(options.autoencoder)
         self.autoencoder = load_autoencoder(self.autoencoder_folder)
         start = Path(options.start) if options.start else None
-        # Weights to start from know the words by the ids of their own tokenizer.
-        self.tokenizer, self.tokenizer_files = (
-            read_tokenizer(start / "tokenizer") if start else make_tokenizer()
-        )
-        sets = load_faces(data)
-        self.faces = CaptionedLatents(
+        self.tokenizer, self.tokenizer_files = open_tokenizer(start)
+        sets = [load(folder) for folder in data]
+        self.faces = RenderedLatents(
             [*sets, *map(mirrored, sets)] if options.mirror else sets,
             self.autoencoder,
             partial(pad_and_tokenize, self.tokenizer),
@@ -161,7 +144,7 @@ class BaseRecipe:
         self.module.text_encoder.set_attn_implementation("eager")
 
     def batch(self, size: int, generator: torch.Generator) -> dict[str, Tensor]:
-        return self.faces.draw(size, generator, CAPTION_DROPOUT)[1]
+        return self.faces.draw(size, generator, CAPTION_DROPOUT, Share()).batch
 
     def save(self, module: BaseLoss, folder: Path) -> None:
         save_network(module.unet, folder, "unet")

@@ -6,9 +6,10 @@ A recipe says how the AUs condition the UNet and what is saved; the rest is here
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from diffusers import DiffusionPipeline
@@ -17,30 +18,20 @@ from torch import Tensor, nn
 
 from ...bases import BaseFamily, EncodedText, find_family, load_base
 from ...bundled import demo_folder
-from ...data.rendered import is_rendered
+from ...data.rendered import is_rendered, load
 from ...facs import SET_A, AUVector
 from ...methods.base_generator import BaseGenerator
-from ..diffusion import min_snr_weights, noise_loss, prediction_target
+from ...methods.words_generator import au_text
+from ..diffusion import loss_weights, noise_loss, prediction_target
 from ..drawing import STEPS, drawing
-from ..labelled import LabelledFaces, RenderedLatents, StreamedPictures
+from ..labelled import RenderedLatents, StreamedPictures
 from ..recipe import Share
-from ..settings import Settings, require_number, require_switch
+from ..settings import BUNDLED, require_number, require_switch
 from ..smoothing import SMOOTHING
 
 PART_WEIGHT = 3.0
-MIN_SNR_GAMMA = 5.0
 
-SETTINGS = Settings(
-    steps=20000,
-    batch_size=32,
-    learning_rate=1e-3,
-    weight_decay=1e-2,
-    warmup_steps=200,
-    decay_steps=2000,
-    average_decay=0.998,
-    mixed_precision="bf16",
-    save_every=250,
-)
+SETTINGS = replace(BUNDLED, learning_rate=1e-3)
 
 
 @dataclass(frozen=True)
@@ -85,12 +76,15 @@ class ConditionedOptions:
 class ConditionedLoss(nn.Module):
     """Noise error of a base whose UNet is conditioned on text and AUs."""
 
-    def __init__(self, family: BaseFamily, pipeline: DiffusionPipeline, plain: bool):
-        """plain: the mean squared error alone; else weighted by face part and min-SNR."""
+    def __init__(
+        self, family: BaseFamily, pipeline: DiffusionPipeline, plain: bool, options: Any = None
+    ):
+        """plain: the mean squared error alone; else weighted by face part and min-SNR. options: of
+        the recipe."""
         super().__init__()
         for name in family.parts:
             setattr(self, name, getattr(pipeline, name))
-        self.family, self.plain = family, plain
+        self.family, self.plain, self.options = family, plain, options
         self.schedule = family.training_schedule(pipeline)
         if not torch.cuda.is_available():
             # On a CPU plain attention trains a third faster: the fused one's backward is slow.
@@ -121,7 +115,8 @@ class ConditionedLoss(nn.Module):
             cross_attention_kwargs=extra or None,
         ).sample
         target = prediction_target(self.schedule, latents, noise, timesteps)
-        return noise_loss(predicted, target, None if self.plain else self._weights(batch))
+        weights = None if self.plain else loss_weights(self.schedule, batch)
+        return noise_loss(predicted, target, weights)
 
     @torch.no_grad()
     def encode_text(self, tokens: Tensor) -> EncodedText:
@@ -135,18 +130,16 @@ class ConditionedLoss(nn.Module):
             return batch["latents"]
         return self.family.encode_pictures(self.vae, batch["pictures"], batch["latent_noise"])
 
-    def _weights(self, batch: dict[str, Tensor]) -> Tensor:
-        snr = min_snr_weights(self.schedule, batch["timesteps"], MIN_SNR_GAMMA)
-        return batch["weights"] * snr.reshape(-1, 1, 1, 1)
-
 
 class AdaptedRecipe:
     """Draws labelled faces for a ConditionedLoss on a base, which a subclass makes and saves."""
 
     Options = ConditionedOptions
     settings = SETTINGS
+    loss: type[ConditionedLoss]  # of family, pipeline, plain and options
     sides = False  # whether what trains reads the left of every AU, then the right
     draws: type[BaseGenerator] = BaseGenerator  # how AUs reach the base when it draws
+    worded = False  # whether the AUs stand in the prompt, see `au_text`
 
     def __init__(self, data: list[Path], options: ConditionedOptions):
         self.options, self.units = options, options.units
@@ -158,7 +151,7 @@ class AdaptedRecipe:
         self.module = self.make_module(plain)
         self.faces = self._faces(data)
 
-    def _faces(self, data: list[Path]) -> LabelledFaces:
+    def _faces(self, data: list[Path]) -> RenderedLatents | StreamedPictures:
         options, stream = self.options, self.options.stream
         if stream is None:
             stream = not (self.family.holds_latents and all(map(is_rendered, data)))
@@ -166,27 +159,20 @@ class AdaptedRecipe:
             cells = self.pipeline.unet.config.sample_size
             shape = (self.pipeline.vae.config.latent_channels, cells, cells)
             size = self.family.picture_size(self.pipeline)
-            return StreamedPictures(
-                data, self.tokenize, size, shape, self.units, options.lanes, options.buffer,
-                self.sides,
-            )  # fmt: skip
+            shards = options.lanes, options.buffer, self.sides
+            return StreamedPictures(data, self.tokenize, size, shape, self.units, *shards)
         if not self.family.holds_latents:
             raise ValueError(
                 "Only the bundled model's small pictures are held in memory: leave stream=true for "
                 "another base"
             )
-        autoencoder = self.pipeline.vae.network
-        return RenderedLatents(
-            data, autoencoder, self.tokenize, self.units, PART_WEIGHT, self.sides
-        )
+        sets = [load(folder, units=self.units) for folder in data]
+        vae, cache = self.pipeline.vae.network, Path(data[0]) / "cache"
+        return RenderedLatents(sets, vae, self.tokenize, PART_WEIGHT, cache, self.sides)
 
     def make_module(self, plain: bool) -> ConditionedLoss:
         """The loss, with what trains ready to train."""
-        raise NotImplementedError
-
-    def text(self, caption: str, aus: Tensor) -> str:
-        """The prompt of a face; aus [K] in the order of units. A baseline puts the AUs in here."""
-        return caption
+        return self.loss(self.family, self.pipeline, plain, self.options)
 
     def batch(self, size: int, generator: torch.Generator) -> dict[str, Tensor]:
         return self.rows(size, generator, Share())
@@ -196,10 +182,10 @@ class AdaptedRecipe:
         # Drawn for the whole batch, so that processes together see what one alone would.
         smooth = SMOOTHING[self.options.smoothing]
         aus = share.of(smooth(share.spread(drawn.aus), generator))
-        texts = [self.text(c, row) for c, row in zip(drawn.captions, aus, strict=True)]
         batch = {**drawn.batch, "aus": aus}
-        if texts != drawn.captions:
-            batch["tokens"] = self.tokenize(texts)
+        if self.worded:
+            rows = zip(drawn.captions, aus, strict=True)
+            batch["tokens"] = self.tokenize([au_text(c, row, self.units) for c, row in rows])
         return batch
 
     def generator(

@@ -9,16 +9,15 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from accelerate import PartialState
-from diffusers import DiffusionPipeline
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from ...bases import BaseFamily
 from ...disk import replacing
-from ...methods.words_generator import WordsGenerator, au_text
+from ...methods.baselines import DreamBoothGenerator
 from ..diffusion import draw_noise
 from ..drawing import drawing
 from ..recipe import Share
@@ -50,12 +49,9 @@ class DreamBoothOptions(ConditionedOptions):
 class PriorLoss(ConditionedLoss):
     """Noise error of the faces, and of what the base draws by itself."""
 
-    def __init__(
-        self, family: BaseFamily, pipeline: DiffusionPipeline, plain: bool, prior_weight: float
-    ):
-        super().__init__(family, pipeline, plain)
+    def __init__(self, *arguments: Any):
+        super().__init__(*arguments)
         self.unet.requires_grad_(True)
-        self.prior_weight = prior_weight
 
     def forward(self, batch: dict[str, Tensor]) -> Tensor:
         prior = {
@@ -63,7 +59,7 @@ class PriorLoss(ConditionedLoss):
             for name, rows in batch.items()
             if name.startswith("prior_")
         }
-        return super().forward(batch) + self.prior_weight * super().forward(prior)
+        return super().forward(batch) + self.options.prior_weight * super().forward(prior)
 
 
 class DreamBoothRecipe(AdaptedRecipe):
@@ -71,20 +67,13 @@ class DreamBoothRecipe(AdaptedRecipe):
 
     Options = DreamBoothOptions
     settings = replace(SETTINGS, learning_rate=1e-4)
-
-    draws = WordsGenerator
+    loss, draws, worded = PriorLoss, DreamBoothGenerator, True
 
     def __init__(self, data: list[Path], options: DreamBoothOptions):
         super().__init__(data, options)
         with PartialState().main_process_first():  # one draws, the others read what it kept
             self.prior = self._prior(Path(data[0]) / "cache")
         self.prior_tokens = self.tokenize([options.prior_prompt])
-
-    def make_module(self, plain: bool) -> PriorLoss:
-        return PriorLoss(self.family, self.pipeline, plain, self.options.prior_weight)
-
-    def text(self, caption: str, aus: Tensor) -> str:
-        return au_text(caption, aus, self.units)
 
     def rows(self, size: int, generator: torch.Generator, share: Share) -> dict[str, Tensor]:
         batch = super().rows(size, generator, share)
@@ -101,10 +90,14 @@ class DreamBoothRecipe(AdaptedRecipe):
 
     def _prior(self, cache: Path) -> Tensor:
         """Scaled latents [count, 4, h, w] that the base draws of the prior prompt, made once."""
-        path = cache / f"prior-{self._fingerprint()}.safetensors"
+        options = self.options
+        digest = hashlib.sha256(f"{options.prior_count} {options.prior_prompt}".encode())
+        for tensor in self.pipeline.unet.state_dict().values():
+            digest.update(tensor.flatten()[:64].numpy().tobytes())
+        path = cache / f"prior-{digest.hexdigest()[:16]}.safetensors"
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
-            prompts = [self.options.prior_prompt] * self.options.prior_count
+            prompts = [options.prior_prompt] * options.prior_count
             seeds = range(FIRST_SEED, FIRST_SEED + len(prompts))
             self.pipeline.to(PartialState().device)
             latents = drawing(self.pipeline).plain_latents(prompts, seeds).float().cpu()
@@ -112,13 +105,6 @@ class DreamBoothRecipe(AdaptedRecipe):
             with replacing(path) as partial:
                 save_file({"latents": latents}, partial)
         return load_file(path)["latents"]
-
-    def _fingerprint(self) -> str:
-        options = self.options
-        digest = hashlib.sha256(f"{options.prior_count} {options.prior_prompt}".encode())
-        for tensor in self.pipeline.unet.state_dict().values():
-            digest.update(tensor.flatten()[:64].numpy().tobytes())
-        return digest.hexdigest()[:16]
 
     def save(self, module: PriorLoss, folder: Path) -> None:
         self.family.save_unet(module.unet, self.base, folder)

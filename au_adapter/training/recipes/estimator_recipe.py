@@ -118,11 +118,11 @@ class EstimatorRecipe:
         return reference, given.float()
 
     def save(self, module: EstimatorLoss, folder: Path) -> None:
-        save_estimator(
-            module.estimator,
-            self.reliability(module.estimator),
-            folder / "au_estimator.safetensors",
-        )
+        network = module.estimator
+        tensors = {k: v.detach().contiguous() for k, v in network.state_dict().items()}
+        described = {"network": network.config.to_dict(), "reliability": self.reliability(network)}
+        metadata = {"au_estimator": json.dumps(described)}
+        save_file(tensors, folder / "au_estimator.safetensors", metadata)
 
     @torch.no_grad()
     def reliability(self, estimator: MeshRegressor) -> dict[int, float]:
@@ -151,8 +151,9 @@ def prepare(estimator: MeshRegressor, canonical: Tensor, points: Tensor, scores:
     )
     chosen = points[:, estimator.chosen].flatten(1)
     estimator.centre.copy_(chosen.mean(0))
-    width = estimator.config.components
-    estimator.basis.copy_(_components(chosen - estimator.centre, width))
+    centred, width = chosen - estimator.centre, estimator.config.components
+    values, directions = torch.linalg.eigh(centred.T @ centred)
+    estimator.basis.copy_(directions[:, values.argsort(descending=True)[:width]])
     features = estimator.features(points, scores).flatten(0, 1)
     estimator.shift.copy_(features.mean(0))
     # A feature that hardly varies is noise: dividing by little would make it loud.
@@ -160,21 +161,8 @@ def prepare(estimator: MeshRegressor, canonical: Tensor, points: Tensor, scores:
     estimator.scale.copy_(features.std(0).maximum(floor))
 
 
-def _components(centred: Tensor, width: int) -> Tensor:
-    """The first principal directions [D, width] of rows [N, D]."""
-    values, vectors = torch.linalg.eigh(centred.T @ centred)
-    return vectors[:, values.argsort(descending=True)[:width]]
-
-
 def _mirrored_name(name: str) -> str:
     for side, other in (("Left", "Right"), ("Right", "Left")):
         if name.endswith(side):
             return name.removesuffix(side) + other
     return name
-
-
-def save_estimator(estimator: MeshRegressor, reliability: dict[int, float], path: Path) -> None:
-    """Write the network, with its config and reliability as metadata, for estimators."""
-    tensors = {k: v.detach().contiguous() for k, v in estimator.state_dict().items()}
-    metadata = {"network": estimator.config.to_dict(), "reliability": reliability}
-    save_file(tensors, path, {"au_estimator": json.dumps(metadata)})

@@ -10,10 +10,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from diffusers import DiffusionPipeline
 from torch import Tensor, nn
 
-from ...bases import BaseFamily, EncodedText
+from ...bases import EncodedText
 from ...methods.adapter_generator import AdapterGenerator
 from ...models.adapter import AUAdapter
 from ...models.diffusers_unet import collect_lora, train_on_unet
@@ -57,10 +56,8 @@ class FineFaceOptions(ConditionedOptions):
 class AdapterLoss(ConditionedLoss):
     """Noise error of the adapted, otherwise frozen base; with sides, `SideLoss` besides."""
 
-    def __init__(
-        self, family: BaseFamily, pipeline: DiffusionPipeline, plain: bool, adapter: AUAdapter
-    ):
-        super().__init__(family, pipeline, plain)
+    def __init__(self, *base: Any, adapter: AUAdapter):
+        super().__init__(*base)
         self.adapter = adapter
         train_on_unet(self.unet, adapter)
         self.sides = SideLoss(self.unet, adapter) if adapter.config.sides else None
@@ -86,7 +83,6 @@ class FineFaceRecipe(AdaptedRecipe):
 
     Options = FineFaceOptions
     provenance: Mapping[str, Any] = {}
-
     draws = AdapterGenerator
 
     def __init__(self, data: list[Path], options: FineFaceOptions):
@@ -94,7 +90,7 @@ class FineFaceRecipe(AdaptedRecipe):
         super().__init__(data, options)
 
     def make_module(self, plain: bool) -> AdapterLoss:
-        return AdapterLoss(self.family, self.pipeline, plain, self._adapter())
+        return AdapterLoss(self.family, self.pipeline, plain, adapter=self._adapter())
 
     def _adapter(self) -> AUAdapter:
         options = self.options

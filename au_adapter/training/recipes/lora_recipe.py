@@ -7,22 +7,17 @@ one token from an AU encoder are ours.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import torch
-from diffusers import DiffusionPipeline
 from peft import LoraConfig, get_peft_model_state_dict
 from safetensors.torch import save_file
 from torch import Tensor
 
-from ...bases import BaseFamily, EncodedText
-from ...facs import AUVector
+from ...bases import EncodedText
 from ...methods.base_generator import BaseGenerator
-from ...methods.sampling import Predict, guided, told
-from ...methods.words_generator import WordsGenerator, au_text
+from ...methods.baselines import AU_ENCODER, LoRATextGenerator, TokenGenerator, with_token
 from ...models.adapter import FINEFACE_ALPHA, LORA_TARGETS
 from ...models.encoders import TOKEN_ENCODERS, build_encoder
 from ..settings import require_number
@@ -57,11 +52,11 @@ class LoRAAUOptions(LoRATextOptions):
 class LoRALoss(ConditionedLoss):
     """A frozen base with a LoRA, conditioned on text."""
 
-    def __init__(self, family: BaseFamily, pipeline: DiffusionPipeline, plain: bool, rank: int):
-        super().__init__(family, pipeline, plain)
+    def __init__(self, *arguments: Any):
+        super().__init__(*arguments)
         self.unet.add_adapter(
             LoraConfig(
-                r=rank,
+                r=self.options.lora_rank,
                 lora_alpha=FINEFACE_ALPHA,
                 init_lora_weights="gaussian",
                 target_modules=list(LORA_TARGETS),
@@ -73,52 +68,20 @@ class LoRALoss(ConditionedLoss):
 class TokenLoss(LoRALoss):
     """The same with AUs as one more token of the text."""
 
-    def __init__(
-        self, family: BaseFamily, pipeline: DiffusionPipeline, plain: bool, options: LoRAAUOptions
-    ):
-        super().__init__(family, pipeline, plain, options.lora_rank)
-        width = pipeline.unet.config.cross_attention_dim
-        self.encoder = build_encoder(options.encoder, len(options.units), width)
+    def __init__(self, *arguments: Any):
+        super().__init__(*arguments)
+        width = self.unet.config.cross_attention_dim
+        self.encoder = build_encoder(self.options.encoder, len(self.options.units), width)
 
     def condition(self, batch: dict[str, Tensor]) -> tuple[EncodedText, dict[str, Tensor]]:
-        return self.with_aus(self.encode_text(batch["tokens"]), batch["aus"]), {}
-
-    def with_aus(self, text: EncodedText, aus: Tensor) -> EncodedText:
-        """Text [N, T, width] and the token of AUs [N, K] after it."""
-        states = torch.cat([text.states, self.encoder(aus).to(text.states)], dim=1)
-        return replace(text, states=states)
-
-
-@dataclass(frozen=True, kw_only=True)
-class TokenGenerator(BaseGenerator):
-    """A generator of LoRA-AU: the token of AUs behind the text, also without condition."""
-
-    loss: TokenLoss
-
-    @contextmanager
-    def predictor(self, prompts: Sequence[str], aus: AUVector, steps: int) -> Iterator[Predict]:
-        values = aus.values.to(next(self.loss.encoder.parameters()))
-        rows = ([""] * len(prompts), torch.zeros_like(values)), (prompts, values)
-        with torch.no_grad():
-            without, asked = (self._text(*row) for row in rows)
-        yield guided(self.loss.unet, told(without.joined(asked)), self.guidance)
-
-    def _text(self, prompts: Sequence[str], values: Tensor) -> EncodedText:
-        tokens = self.loss.family.tokenize(self.pipeline, prompts).to(values.device)
-        return self.loss.with_aus(self.loss.encode_text(tokens), values)
+        return with_token(self.encode_text(batch["tokens"]), self.encoder(batch["aus"])), {}
 
 
 class LoRATextRecipe(AdaptedRecipe):
     """LoRA-T: captions say the AUs. Saves a LoRA as diffusers reads it."""
 
     Options = LoRATextOptions
-    draws = WordsGenerator
-
-    def make_module(self, plain: bool) -> LoRALoss:
-        return LoRALoss(self.family, self.pipeline, plain, self.options.lora_rank)
-
-    def text(self, caption: str, aus: Tensor) -> str:
-        return au_text(caption, aus, self.units)
+    loss, draws, worded = LoRALoss, LoRATextGenerator, True
 
     def save(self, module: LoRALoss, folder: Path) -> None:
         """pytorch_lora_weights.safetensors, for `load_lora_weights` of the base's pipeline."""
@@ -138,19 +101,13 @@ class LoRAAURecipe(LoRATextRecipe):
     """LoRA-AU: an encoder puts the AUs into the text's space. Saves the LoRA and the encoder."""
 
     Options = LoRAAUOptions
-    draws = TokenGenerator
-
-    def make_module(self, plain: bool) -> TokenLoss:
-        return TokenLoss(self.family, self.pipeline, plain, self.options)
-
-    def text(self, caption: str, aus: Tensor) -> str:
-        return caption
+    loss, draws, worded = TokenLoss, TokenGenerator, False
 
     def generator(self, module: TokenLoss, *arguments: int) -> BaseGenerator:
-        return super().generator(module, *arguments, loss=module)
+        return super().generator(module, *arguments, encoder=module.encoder, known=self.units)
 
     def save(self, module: TokenLoss, folder: Path) -> None:
         super().save(module, folder)
         tensors = {k: v.detach().cpu().contiguous() for k, v in module.encoder.state_dict().items()}
         described = {"encoder": self.options.encoder, "units": " ".join(map(str, self.units))}
-        save_file(tensors, folder / "au_encoder.safetensors", metadata=described)
+        save_file(tensors, folder / AU_ENCODER, metadata=described)

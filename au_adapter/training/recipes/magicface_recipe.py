@@ -9,117 +9,194 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
+from accelerate import PartialState
+from diffusers import DiffusionPipeline
 from torch import Tensor, nn
 
-from ...bases import find_family
-from ...bases.family import pad_and_tokenize
-from ...bundled.pipeline import load_text_encoder, load_unet
-from ...models.magicface import CONTROLLERS, IDENTITY, PROMPT, MagicFace, widened
+from ...bases import BaseFamily, find_family, load_base
+from ...data.rendered import is_rendered
+from ...models.magicface import (
+    CONTROLLERS,
+    IDENTITY,
+    MAGICFACE_UNITS,
+    PROMPT,
+    MagicFace,
+    widen_unet,
+)
 from ...models.magicface_ablations import ABLATIONS, IDENTITIES, Ablation, CLIPIdentity
-from ...weights.autoencoder_files import load_autoencoder
 from ...weights.clip_vision import ImageEncoder, load_image_encoder
 from ...weights.magicface_files import load_magicface, save_networks
-from ..diffusion import min_snr_weights, noise_loss, stable_diffusion_schedule
-from ..face_tensors import load_faces
-from ..pairs import FacePairs
+from ..diffusion import loss_weights, noise_loss, prediction_target
+from ..pairs import DROPOUT, FacePairs, PictureEncoder
+from ..photo_edits import PhotoEdits
 from ..settings import Settings, require_number, require_switch
-
-MIN_SNR_GAMMA = 5.0
-
-SETTINGS = Settings(steps=100_000, batch_size=8, learning_rate=1e-5)
 
 
 @dataclass(frozen=True)
 class MagicFaceOptions:
     """Options of MagicFace.
 
-    base: the folder of the bundled model or of one that is trained like it.
+    base: the folder of the bundled model or of one that is trained like it, or Stable Diffusion
+        1.5, as a diffusers folder or a checkpoint in one file. tokenizer: for such a file, see
+        `bases.load_base`.
     au_encoder: of Table III. controller: "released", or the paper's Attribute Controller.
     identity: the ID encoder, or an alternative of Table II: "conv", "clip", "controlnet",
         "controlnet_all". clip: for "clip", the folder of a CLIP as transformers saves it.
     unchanged: share of the pairs that are a picture with itself, 0..1.
-    plain_loss: the paper's loss; by default it weighs face parts and timesteps, for a small base.
+    dropout: share of the changes that are dropped, 0..1; 0 is the paper's "without AU dropout".
+    frame_distance: least distance of a pair's pictures in frames of their video.
+    plain_loss: the paper's loss, or one that weighs face parts and timesteps; None: what the base's
+        family takes.
     start: a trained file to continue from, whose encoder, controller and identity hold.
     """
 
     base: str | Path
+    tokenizer: str | Path | None = None
     au_encoder: str = "linear_time"
     controller: str = "released"
     identity: str = IDENTITY
     clip: str | Path | None = None
     unchanged: float = 0.05
-    plain_loss: bool = False
+    dropout: float = DROPOUT
+    frame_distance: int = 0
+    plain_loss: bool | None = None
     start: str | Path | None = None
 
     def __post_init__(self) -> None:
         require_number("unchanged", self.unchanged, 0, 1, fraction=True)
-        require_switch("plain_loss", self.plain_loss)
+        require_number("dropout", self.dropout, 0, 1, fraction=True)
+        require_number("frame_distance", self.frame_distance, 0)
+        if self.plain_loss is not None:
+            require_switch("plain_loss", self.plain_loss)
 
 
 class MagicFaceLoss(nn.Module):
     """Noise error of the denoising UNet, which sees the photo through the ID encoder; Eq. 3."""
 
-    def __init__(self, network: MagicFace | Ablation, text: Tensor, plain: bool):
-        """plain: the mean squared error alone; else weighed by face part and min-SNR."""
+    def __init__(self, network: MagicFace | Ablation, text: Tensor, schedule: Any, plain: bool):
+        """text [1, 77, width]: `PROMPT`, the only one there is. plain: the mean squared error
+        alone; else weighed by face part and min-SNR."""
         super().__init__()
-        self.network, self.schedule, self.plain = network, stable_diffusion_schedule(), plain
-        self.register_buffer("text", text)  # [1, 77, width], the only text there is
+        self.network, self.schedule, self.plain = network, schedule, plain
+        self.register_buffer("text", text)
 
     def forward(self, batch: dict[str, Tensor]) -> Tensor:
-        noisy = self.schedule.add_noise(batch["latents"], batch["noise"], batch["timesteps"])
+        latents, noise, timesteps = (batch[key] for key in ("latents", "noise", "timesteps"))
+        noisy = self.schedule.add_noise(latents, noise, timesteps)
         text = self.text.expand(len(noisy), -1, -1)
         identity = self.network.identify(batch["photo"], text)
         predicted = self.network(
-            noisy, batch["timesteps"], text, identity, batch["background"], batch["change"]
+            noisy, timesteps, text, identity, batch["background"], batch["change"]
         )
-        return noise_loss(predicted, batch["noise"], None if self.plain else self._weights(batch))
-
-    def _weights(self, batch: dict[str, Tensor]) -> Tensor:
-        snr = min_snr_weights(self.schedule, batch["timesteps"], MIN_SNR_GAMMA)
-        return batch["weights"] * snr.reshape(-1, 1, 1, 1)
+        target = prediction_target(self.schedule, latents, noise, timesteps)
+        weights = None if self.plain else loss_weights(self.schedule, batch)
+        return noise_loss(predicted, target, weights)
 
 
 class MagicFaceRecipe:
-    """Trains MagicFace on pairs of one person, from folders of renders."""
+    """Trains MagicFace on pairs of one person, from renders or from faces cut out of photos."""
 
     Options = MagicFaceOptions
-    settings = SETTINGS
+    settings = Settings(steps=100_000, batch_size=8, learning_rate=1e-5)
+    cuts_faces = True  # folders of pictures with a table are prepared as faces that are cut out
+    units, scale = MAGICFACE_UNITS, "change"
 
     def __init__(self, data: list[Path], options: MagicFaceOptions):
-        folder = Path(options.base)
-        if not find_family(folder).holds_latents:
-            raise ValueError(
-                f"{folder} is no base of renders: MagicFace trains on the bundled model, "
-                "au_adapter/bundled, or one that is trained like it"
-            )
+        self.base = Path(options.base)
+        family = find_family(self.base)
+        _check(family, self.base, data)
         trained = load_magicface(options.start) if options.start else None
         identity = trained.options["identity"] if trained else options.identity
         encoder = _image_encoder(identity, options.clip)
-        network = trained or _start(folder, options, encoder)
-        self.module = MagicFaceLoss(network.train(), encode_prompt(folder), options.plain_loss)
-        self.pairs = FacePairs(
-            load_faces(data),
-            load_autoencoder(folder),
-            data[0] / "cache",
-            CONTROLLERS[network.options["controller"]].scale,
-            options.unchanged,
-            encoder,
-        )
+        pipeline = load_base(self.base, options.tokenizer)
+        self.vae = pipeline.vae
+        network = trained or _start(pipeline.unet, options, encoder)
+        _check_size(network, pipeline.unet, options)
+        plain = family.plain_loss if options.plain_loss is None else options.plain_loss
+        schedule, text = family.training_schedule(pipeline), encode_prompt(family, pipeline)
+        self.module = MagicFaceLoss(network.train(), text, schedule, plain)
+        pictures = picture_encoder(family, pipeline, network, encoder)
+        with PartialState().main_process_first():  # one encodes, the others read what it kept
+            self.pairs = FacePairs(
+                data,
+                pictures,
+                self.vae.config.scaling_factor,
+                unchanged=options.unchanged,
+                dropout=options.dropout,
+                frame_distance=options.frame_distance,
+            )
 
     def batch(self, size: int, generator: torch.Generator) -> dict[str, Tensor]:
         return self.pairs.draw(size, generator)
+
+    @property
+    def prompts(self) -> list[str]:
+        """What validation edits, see `PhotoEdits`."""
+        return self.generator(self.module).photos()
+
+    def generator(self, module: MagicFaceLoss) -> PhotoEdits:
+        """Edits of some of the photos by the module as it is."""
+        return PhotoEdits(module.network, module.text, self.vae, self.pairs)
 
     def save(self, module: MagicFaceLoss, folder: Path) -> None:
         save_networks(module.network, folder / "magicface.safetensors")
 
 
 @torch.no_grad()
-def encode_prompt(base: Path) -> Tensor:
+def encode_prompt(family: BaseFamily, pipeline: DiffusionPipeline) -> Tensor:
     """What a base's text encoder makes of MagicFace's text [1, 77, width]."""
-    text, tokenizer = load_text_encoder(base)
-    return text(pad_and_tokenize(tokenizer, [PROMPT])).last_hidden_state
+    return family.encode_text(pipeline, family.tokenize(pipeline, [PROMPT])).states
+
+
+def picture_encoder(
+    family: BaseFamily,
+    pipeline: DiffusionPipeline,
+    network: MagicFace | Ablation,
+    image_encoder: ImageEncoder | None = None,
+) -> PictureEncoder:
+    """How a base's autoencoder encodes the pictures of pairs for a network: by its means, on the
+    GPU where there is one; latents of a large base are kept in 16 bits."""
+    device, vae = PartialState().device, pipeline.vae
+
+    def encode(pictures: Tensor) -> Tensor:
+        latents = family.encode_pictures(vae.to(device), pictures.to(device), torch.zeros(()))
+        return latents.cpu() / vae.config.scaling_factor
+
+    return PictureEncoder(
+        encode,
+        vae,
+        family.picture_size(pipeline),
+        CONTROLLERS[network.options["controller"]].scale,
+        torch.float32 if family.holds_latents else torch.float16,
+        image_encoder,
+    )
+
+
+def _check(family: BaseFamily, base: Path, data: list[Path]) -> None:
+    """ValueError for a base that MagicFace is not for, and for faces that were not cut out."""
+    if not family.magicface:
+        raise ValueError(
+            f"{base} is {family.title}: MagicFace trains on Stable Diffusion 1.5, or on the "
+            "bundled model, au_adapter/bundled, or one that is trained like it"
+        )
+    for folder in data:
+        if not is_rendered(folder):
+            raise ValueError(
+                f"{folder} holds whole pictures, and MagicFace trains on faces that are cut out, "
+                "with a mask and a jaw line: make them by `au-adapter prepare ... --faces`"
+            )
+
+
+def _check_size(network: nn.Module, unet: nn.Module, options: MagicFaceOptions) -> None:
+    ours, base = (found.config.cross_attention_dim for found in (network.unet, unet))
+    if ours != base:
+        raise ValueError(
+            f"{options.start} reads text of width {ours} and {options.base} encodes it to {base}: "
+            "start from a MagicFace of this base"
+        )
 
 
 def _image_encoder(identity: str, clip: str | Path | None) -> ImageEncoder | None:
@@ -134,15 +211,15 @@ def _image_encoder(identity: str, clip: str | Path | None) -> ImageEncoder | Non
 
 
 def _start(
-    base: Path, options: MagicFaceOptions, encoder: ImageEncoder | None
+    unet: nn.Module, options: MagicFaceOptions, encoder: ImageEncoder | None
 ) -> MagicFace | Ablation:
-    """All UNets as copies of the base's."""
+    """All UNets as copies of the base's, which becomes one of them."""
     if options.identity not in IDENTITIES:
         known = ", ".join(IDENTITIES)
         raise ValueError(f"identity {options.identity!r} is not known: choose {known}")
-    unet = load_unet(base)
+    unet.requires_grad_(True)
     kinds = {"au_encoder": options.au_encoder, "controller": options.controller}
     if options.identity == IDENTITY:
-        return MagicFace(widened(unet, options.au_encoder), unet, **kinds)
+        return MagicFace(widen_unet(unet, options.au_encoder), unet, **kinds)
     clip = {"clip": encoder.name, "clip_width": encoder.width} if encoder else {}
     return ABLATIONS[options.identity].begin(unet, **kinds, **clip)

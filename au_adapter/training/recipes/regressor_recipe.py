@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,20 +12,17 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torchvision.transforms import v2
 
+from ...data.rendered import load
 from ...models.regressor import AURegressor
-from ..face_tensors import load_faces
-from ..settings import Settings
+from ..settings import BUNDLED
 
-SETTINGS = Settings(
+SETTINGS = replace(
+    BUNDLED,
     steps=6000,
-    batch_size=32,
     learning_rate=1e-3,
-    weight_decay=1e-2,
     warmup_steps=100,
     decay_steps=3000,
     average_decay=0.995,
-    mixed_precision="bf16",
-    save_every=250,
 )
 
 
@@ -66,7 +63,7 @@ class RegressorRecipe:
     settings = SETTINGS
 
     def __init__(self, data: list[Path], options: RegressorOptions):
-        sets = load_faces(data)
+        sets = [load(folder) for folder in data]
         self.images = torch.from_numpy(np.concatenate([faces.images for faces in sets]))
         self.aus = torch.from_numpy(np.concatenate([faces.aus for faces in sets]))
         self.module = RegressorLoss(AURegressor())

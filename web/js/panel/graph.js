@@ -1,6 +1,7 @@
 /** What the graph around AU Vector says: which AUs its adapters know, and what was drawn and read. */
 
 import { api } from '../../../../scripts/api.js'
+import { nodeOf, origin, targets } from './links.js'
 
 const VECTOR = 'AU_VECTOR'
 const LOADERS = ['AUA_LoadAUAdapter', 'AUA_LoadDemoModel']
@@ -12,8 +13,8 @@ function reached(node, follows, found = new Set()) {
   if (!node.graph) return found // it is being moved into a subgraph
   node.outputs?.forEach((output, slot) => {
     if (!follows(output)) return
-    for (const next of node.getOutputNodes(slot) ?? []) {
-      if (!next || found.has(next)) continue // the edge of a subgraph is no node
+    for (const next of targets(node, slot)) {
+      if (found.has(next)) continue
       found.add(next)
       reached(next, follows, found)
     }
@@ -26,7 +27,7 @@ const carriesVector = ({ type }) => type === VECTOR || type === '*'
 /** The node that an input comes from, through nodes that hand it on; undefined where none is. */
 function source(node, name) {
   const slot = !node.graph ? -1 : name ? node.findInputSlot(name) : 0
-  const from = slot >= 0 ? node.getInputNode(slot) : undefined
+  const from = slot >= 0 ? origin(node, slot) : undefined
   return from && from.type in PASSED_ON ? source(from, PASSED_ON[from.type]) : from
 }
 
@@ -62,9 +63,9 @@ async function askAbout(loader) {
   return answers.get(query)
 }
 
-/** The node of this graph that an `executed` message is about, if this node's face reaches it. */
+/** The node that an `executed` message is about, if this node's face reaches it. */
 export function reachedBy(node, id) {
-  const executed = node.graph?.getNodeById(id) ?? node.graph?.getNodeById(Number(id))
+  const executed = nodeOf(id)
   return executed && reached(node, () => true).has(executed) ? executed : null
 }
 

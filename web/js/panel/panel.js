@@ -12,7 +12,7 @@ import { addFaceInput } from './face_input.js'
 import { firstPicture, firstReading, knownUnits, reachedBy } from './graph.js'
 import { History } from './history.js'
 import { Live } from './live.js'
-import { LookList, formOf, namedLook } from './looks.js'
+import { LookList, faceOfWords, formOf, namedLook } from './looks.js'
 import { NotationError, faceOfCodes, formatNotation, parseNotation } from './notation.js'
 import { PlainWidgets } from './plain_widgets.js'
 import { randomFace } from './random_face.js'
@@ -160,19 +160,30 @@ export class Panel {
     this.#done()
   }
 
-  /** What was typed or pasted: notation, or the name of a look. */
-  #apply() {
+  /** What was typed or pasted: the name of a look, notation, or plain English. */
+  async #apply() {
     const text = this.text.value
     const look = namedLook(text, this.tables)
-    const face = look && formOf(look, this.usable)
     try {
-      this.replace(face ?? parseNotation(text, this.tables))
+      this.replace((look && formOf(look, this.usable)) ?? parseNotation(text, this.tables))
       this.#complain('')
-      this.text.value = formatNotation(this.face, this.tables)
     } catch (error) {
       if (!(error instanceof NotationError)) throw error
-      this.#complain(error.message)
+      await this.#applyWords(text, error.message)
     }
+    if (!this.complaint) this.text.value = formatNotation(this.face, this.tables)
+  }
+
+  /** What English words say, without the AUs that the adapter does not know. */
+  async #applyWords(text, problem) {
+    const face = await faceOfWords(text)
+    if (this.text.value !== text) return // more was written meanwhile
+    if (!face) return this.#complain(problem)
+    const unknown = Object.keys(face).filter((unit) => !this.usable.has(Number(unit)))
+    this.replace(Object.fromEntries(Object.entries(face).filter(([u]) => !unknown.includes(u))))
+    this.#complain('')
+    if (unknown.length) this.#complain(this.tables.say('leftOut', { units: unknown.join(', ') }))
+    this.text.value = formatNotation(this.face, this.tables)
   }
 
   // Showing it

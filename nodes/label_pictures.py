@@ -1,0 +1,57 @@
+"""Label Pictures: a batch as one picture, with a line of text below each."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from au_adapter.evaluation.contact_sheet import labelled_sheet
+
+from .compat import io
+from .node import Node
+
+
+class LabelPictures(Node):
+    """Puts a batch of pictures into one, in rows, each with its label below it.
+
+    images: A batch, such as the pictures of a sweep.
+    labels: One line a picture, such as the labels of AU Sweep.
+    columns: Pictures in a row; 0 makes the sheet about square.
+    """
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return cls.schema(
+            "Label Pictures",
+            aliases=["contact sheet", "grid", "caption", "text", "sweep", "compare"],
+            inputs=[
+                io.Image.Input("images"),
+                io.String.Input("labels", force_input=True),
+                io.Int.Input("columns", default=0, min=0, max=64),
+            ],
+            outputs=[io.Image.Output(display_name="sheet")],
+        )
+
+    @classmethod
+    def execute(cls, images: Tensor, labels: str, columns: int = 0) -> io.NodeOutput:
+        lines = labels.splitlines()
+        if len(lines) != len(images):
+            raise ValueError(
+                f"{len(lines)} labels for {len(images)} pictures: connect the labels of the node "
+                "that made the AU vectors of these pictures, one line for each."
+            )
+        columns = columns or math.ceil(math.sqrt(len(images)))
+        cells = [(line, _to_pil(image)) for line, image in zip(lines, images, strict=True)]
+        rows = [cells[start : start + columns] for start in range(0, len(cells), columns)]
+        sheet = labelled_sheet(rows, caption=max(20, images.shape[2] // 12))
+        return io.NodeOutput(torch.from_numpy(np.array(sheet)).float().div(255).unsqueeze(0))
+
+
+def _to_pil(image: Tensor) -> Image.Image:
+    """A picture [H, W, C], 0..1, in colour; what is transparent shows its colour."""
+    pixels = (image[..., :3].cpu().clamp(0, 1) * 255).round().byte()
+    return Image.fromarray(pixels.expand(-1, -1, 3).numpy())
