@@ -53,9 +53,7 @@ def replacing(path: Path) -> Iterator[Path]:
     """
     path = Path(path)
     partial = path.with_name(f".{path.name}.{platform.node()}.{os.getpid()}.partial")
-    for other in path.parent.glob(f".{glob.escape(path.name)}.*.partial"):
-        if _is_abandoned(other):
-            other.unlink(missing_ok=True)
+    remove_abandoned(path.parent, path.name)
     try:
         yield partial
         os.replace(partial, path)
@@ -68,6 +66,13 @@ def replacing(path: Path) -> Iterator[Path]:
         ) from error
     finally:
         partial.unlink(missing_ok=True)
+
+
+def remove_abandoned(folder: Path, name: str = "") -> None:
+    """Remove what killed processes left of the file `name` in a folder, by default of all files."""
+    for partial in folder.glob(f".{glob.escape(name) or '*'}.*.partial"):
+        if _is_abandoned(partial):
+            partial.unlink(missing_ok=True)
 
 
 def path_inside(folder: Path, name: str, title: str) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from . import example_photos, panel, picture_record
 from .apply import ApplyAUAdapter
+from .apply_aueditnet import ApplyAUEditNet, InvertFace, LoadAUEditNet
 from .apply_magicface import ApplyMagicFace, LoadMagicFace, MagicFaceIDEncoder
 from .au_adapter import AUEncoder, LoadAUAdapter, SaveAUAdapter
 from .au_change import AUChange
@@ -51,8 +52,14 @@ NODES = (
     LoadMagicFace,
     MagicFaceIDEncoder,
     ApplyMagicFace,
+    LoadAUEditNet,
+    InvertFace,
+    ApplyAUEditNet,
     PrepareMagicFace,
     PasteFace,
+    LoadAUEditNet,
+    InvertFace,
+    ApplyAUEditNet,
     LoadVQAUFace,
     SampleVQAUFace,
     TrainAUAdapter,

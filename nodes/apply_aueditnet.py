@@ -34,7 +34,6 @@ from .sockets import (
 )
 
 FOLDER = "aueditnet"
-ALIASES = ["AUEditNet", "StyleGAN", "e4e", "W+", "expression", "face edit", "FACS", "invert"]
 PIXEL_BYTES = 1500  # what the generator needs for a moment, for each pixel of its picture
 
 
@@ -53,13 +52,16 @@ class LoadedAUEditNet:
         memory = PIXEL_BYTES * self.wplus.generator.config.size**2
         model_management.load_models_gpu([*patchers], memory_required=memory, force_full_load=True)
 
-    def draw(self, latent: FaceLatent) -> Tensor:
-        """Pictures [N, R, R, 3] of codes, with progress; a person can stop it after each."""
+    def check(self, latent: FaceLatent) -> None:
+        """ValueError for a code of another generator."""
         if latent.space != self.wplus.space:
             raise ValueError(
                 f"FACE_LATENT is a code of another generator ({latent.space}, here "
                 f"{self.wplus.space}): invert the face with the same Load AUEditNet."
             )
+
+    def draw(self, latent: FaceLatent) -> Tensor:
+        """Pictures [N, R, R, 3] of codes, with progress; a person can stop it after each."""
         progress = ProgressBar(len(latent))
 
         def drawn_one(*_: int) -> None:
@@ -87,7 +89,8 @@ class LoadAUEditNet(Node):
         files = [*dict.fromkeys([*found, WPLUS, AUEDITNET])]  # also if missing: it says so then
         return cls.schema(
             "Load AUEditNet",
-            aliases=ALIASES,
+            family="models and training",
+            aliases=["FACS", "StyleGAN", "e4e", "W+"],
             inputs=[
                 io.Combo.Input("editor_file", options=files, default=AUEDITNET),
                 io.Combo.Input("generator_file", options=files, default=WPLUS),
@@ -134,7 +137,8 @@ class InvertFace(Node):
     def define_schema(cls) -> io.Schema:
         return cls.schema(
             "Invert Face",
-            aliases=ALIASES,
+            family="edit a photo",
+            aliases=["FACS", "StyleGAN", "e4e", "W+", "encode face"],
             inputs=[
                 AUEditNetSocket.Input("aueditnet"),
                 io.Image.Input("image"),
@@ -194,7 +198,8 @@ class ApplyAUEditNet(Node):
     def define_schema(cls) -> io.Schema:
         return cls.schema(
             "Apply AUEditNet",
-            aliases=ALIASES,
+            family="edit a photo",
+            aliases=["FACS", "action units", "StyleGAN", "face edit", "swap expression"],
             inputs=[
                 AUEditNetSocket.Input("aueditnet"),
                 FaceLatentSocket.Input("face_latent"),
@@ -230,6 +235,7 @@ class ApplyAUEditNet(Node):
         region: str,
         expression: FaceLatent | None = None,
     ) -> io.NodeOutput:
+        aueditnet.check(face_latent)
         aueditnet.load(aueditnet.drawing)
         latent, change = edited(aueditnet.network, face_latent, au_vector, mode, region, expression)
         return io.NodeOutput(aueditnet.draw(latent), latent, change)
@@ -261,6 +267,3 @@ def _editor_name(graph: QueuedGraph, key: str) -> str | None:
 def _hashed(path: Path, changed: int) -> str:
     """Hash of an editor's weights; `changed` is its file's time, for the cache."""
     return weights_name(load_aueditnet(path).network)
-
-
-NODES = (LoadAUEditNet, InvertFace, ApplyAUEditNet)

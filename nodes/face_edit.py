@@ -24,11 +24,12 @@ from au_adapter.faces import (
 from au_adapter.faces.jaw_background import RULES, prepare_faces
 from au_adapter.faces.locate import MODEL_FOLDER
 from au_adapter.faces.picture_checks import in_colour
-from au_adapter.faces.squares import FaceCrop
+from au_adapter.faces.squares import FaceCrop, cut_square
 from au_adapter.facs import AUVector
 
 from .compat import folder_paths, io, show_text
 from .node import Node
+from .notice import tell
 from .sockets import AUVectorSocket, FaceCropSocket, FaceLandmarksSocket
 
 # The widget's words, which saved workflows hold, and the library's.
@@ -38,6 +39,8 @@ PARSER_ENDINGS = (".pth", ".safetensors")
 SEARCH_LEVELS = 3  # faces down to about a twentieth of the picture's longer side
 ALL_FACES = -1
 PROFILE = 50  # degrees of yaw beyond which half of the face is a guess
+BUNDLED_SIZE = 128  # of the heads that the MagicFace in the box edits
+PHOTO = 2.0  # a face that is so many times larger is of a photograph, no render of that size
 SMALL = 0.5  # a face that has to be enlarged to more than twice its size
 
 
@@ -106,15 +109,25 @@ class PrepareMagicFace(Node):
     ) -> io.NodeOutput:
         pictures = in_colour(image)
         masks = None if mask is None else sized_masks(mask, pictures)
-        chosen = [
-            (index, one)
-            for index, faces in enumerate(find_faces(pictures, face_landmarks))
-            for one in choose_faces(faces, index, face, order, masks)
-        ]
-        people = _black(segmenter, mask_rule)
-        crop, faces, backgrounds = prepare_faces(pictures.cpu(), chosen, size, people)
-        notes = "\n".join(_notes(chosen, crop, size))
-        return io.NodeOutput(crop, faces, backgrounds, ui=show_text(cls, notes))
+        chosen, missing = [], {}
+        for index, faces in enumerate(find_faces(pictures, face_landmarks)):
+            try:
+                here = choose_faces(faces, index, face, order, masks)
+                chosen += [(index, one) for one in here]
+            except NoFaceError as error:
+                missing[index] = error
+        if not chosen:
+            raise missing[0]
+        people, pictures = _black(segmenter, mask_rule), pictures.cpu()
+        crop, faces, backgrounds = prepare_faces(pictures, chosen, size, people)
+        notes = _notes(chosen, crop, size)
+        notes += [f"{error} The picture passes through as it is." for error in missing.values()]
+        if missing and face != ALL_FACES:
+            crop, faces, backgrounds = _with_faceless(crop, faces, backgrounds, pictures)
+        text = "\n".join(notes)
+        if text:  # before anything is drawn, also where this node is inside a subgraph
+            tell("Prepare MagicFace", text)
+        return io.NodeOutput(crop, faces, backgrounds, ui=show_text(cls, text))
 
 
 class PasteFace(Node):
@@ -179,6 +192,10 @@ class PasteFace(Node):
         return io.NodeOutput(torch.stack(result))
 
 
+class NoFaceError(ValueError):
+    """A picture that does not show the face that was asked for."""
+
+
 def changed_faces(vector: AUVector) -> Tensor:
     """Which faces of a vector have a nonzero AU, bool [N]."""
     return torch.stack(vector.sides()).ne(0).any(-1).any(0)
@@ -218,7 +235,7 @@ def choose_faces(
 ) -> list[Face]:
     """The faces of one picture to edit."""
     if not faces:
-        raise ValueError(
+        raise NoFaceError(
             f"no face found in picture {picture + 1}. The face should be turned "
             "to the camera and at least a twentieth of the picture wide: crop closer, or connect "
             "FACE_LANDMARKS."
@@ -229,7 +246,7 @@ def choose_faces(
     if number == ALL_FACES:
         return ordered
     if number >= len(ordered):
-        raise ValueError(
+        raise NoFaceError(
             f"face {number} asked for, but picture {picture + 1} has "
             f"{len(ordered)}, counted from 0. Choose 0 to {len(ordered) - 1}, or -1 for all."
         )
@@ -246,11 +263,31 @@ def _in_mask(faces: list[Face], picture: int, mask: Tensor) -> Face:
 
     best = max(faces, key=inside)
     if inside(best) == 0:
-        raise ValueError(
+        raise NoFaceError(
             f"none of the {len(faces)} face(s) of picture {picture + 1} lies in "
             "the mask. Paint over the face, or disconnect the mask and choose by number."
         )
     return best
+
+
+def _with_faceless(
+    crop: FaceCrop, faces: Tensor, backgrounds: Tensor, pictures: Tensor
+) -> tuple[FaceCrop, Tensor, Tensor]:
+    """One row for each picture, as AU vectors of a clip count them. A picture without the face has
+    its central square, whose empty mask lets Paste Face change nothing."""
+    height, width = crop.size
+    side, size = min(height, width), faces.shape[1]
+    x, y = (width - side) // 2, (height - side) // 2
+    centre, rows = torch.tensor([x, y, x + side, y + side]), []
+    for index, picture in enumerate(pictures):
+        if index in crop.pictures:
+            row = crop.pictures.index(index)
+            rows.append((crop.squares[row], crop.masks[row], faces[row], backgrounds[row]))
+        else:
+            square = cut_square(picture[..., :3], centre, size).to(faces)
+            rows.append((centre, torch.zeros_like(crop.masks[0]), square, square))
+    squares, masks, faces, backgrounds = map(torch.stack, zip(*rows, strict=True))
+    return FaceCrop(tuple(range(len(pictures))), squares, masks, crop.size), faces, backgrounds
 
 
 def _notes(chosen: list[tuple[int, Face]], crop: FaceCrop, size: int) -> list[str]:
@@ -264,6 +301,13 @@ def _notes(chosen: list[tuple[int, Face]], crop: FaceCrop, size: int) -> list[st
                 "MagicFace saw mostly frontal faces; the far half is a guess."
             )
         side = int(square[2] - square[0])
+        if size <= BUNDLED_SIZE and side > PHOTO * size:
+            notes.append(
+                f"Picture {picture + 1}: this looks like a photograph ({side} pixels of face). The "
+                f"MagicFace in the box edits rendered heads of {BUNDLED_SIZE} pixels and makes "
+                "something else of a person: for photographs take MagicFace's published weights, "
+                "as in the template 02_photo_change_expression."
+            )
         if side < SMALL * size:
             notes.append(
                 f"Picture {picture + 1}: the face is small ({side} pixels with its surroundings) "

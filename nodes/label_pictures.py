@@ -27,7 +27,8 @@ class LabelPictures(Node):
     def define_schema(cls) -> io.Schema:
         return cls.schema(
             "Label Pictures",
-            aliases=["contact sheet", "grid", "caption", "text", "sweep", "compare"],
+            family="read and measure",
+            aliases=["contact sheet", "grid", "caption", "compare"],
             inputs=[
                 io.Image.Input("images"),
                 io.String.Input("labels", force_input=True),

@@ -19,7 +19,8 @@ class CountAUVectors(Node):
     def define_schema(cls) -> io.Schema:
         return cls.schema(
             "Count AU Vectors",
-            aliases=["batch size", "length", "number of pictures", "sweep"],
+            family="expression",
+            aliases=["batch size", "length", "number of pictures"],
             inputs=[AUVectorSocket.Input("au_vector")],
             outputs=[io.Int.Output(display_name="count")],
         )
@@ -40,7 +41,8 @@ class AUReadingJSON(Node):
     def define_schema(cls) -> io.Schema:
         return cls.schema(
             "AU Reading JSON",
-            aliases=["numbers", "export", "save text", "API", "AU12"],
+            family="read and measure",
+            aliases=["numbers", "export", "save text", "API"],
             inputs=[AUReadingSocket.Input("au_reading")],
             outputs=[io.String.Output(display_name="json")],
         )

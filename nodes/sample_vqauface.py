@@ -27,7 +27,6 @@ from .queued_graph import QueuedGraph
 from .sockets import AUVectorSocket, VQAUFaceSocket
 
 VQAUFACE_FOLDER = "vq_auface"
-ALIASES = ["VQ-AUFace", "expression", "face edit", "FACS", "action units", "text", "MaskGIT"]
 PREVIEW = 256  # pixels of a preview's side
 
 
@@ -54,7 +53,8 @@ class LoadVQAUFace(Node):
         files = [*dict.fromkeys([*folder_paths.get_filename_list(VQAUFACE_FOLDER), VQAUFACE])]
         return cls.schema(
             "Load VQ-AUFace",
-            aliases=ALIASES,
+            family="models and training",
+            aliases=["FACS", "action units", "VQ-AUFace", "MaskGIT"],
             inputs=[
                 io.Combo.Input(
                     "file",
@@ -109,7 +109,8 @@ class SampleVQAUFace(Node):
     def define_schema(cls) -> io.Schema:
         return cls.schema(
             "Sample VQ-AUFace",
-            aliases=ALIASES,
+            family="edit a photo",
+            aliases=["FACS", "action units", "draw from words", "MaskGIT", "text"],
             inputs=[
                 VQAUFaceSocket.Input("vq_auface"),
                 io.Image.Input("reference"),

@@ -29,7 +29,7 @@ from .au_adapter import ADAPTER_FOLDER
 from .compat import ProgressBar, folder_paths, io, model_management, ui
 from .node import Node
 from .sockets import AUAdapterSocket, LossMapSocket
-from .train_files import fingerprint, save_numbered, saved_as
+from .train_files import fingerprint, labelled_folders, save_numbered, saved_as
 from .train_request import BASES, DATA, ENCODERS, PRECISIONS, RUNS, UNIT_CHOICES, Request
 
 PREVIEW = 512  # pixels of the longer side, sent to the page
@@ -98,9 +98,7 @@ class TrainAUAdapter(Node):
                     options=[BASES[0], *folder_paths.get_filename_list("checkpoints")],
                     default=BASES[0],
                 ),
-                io.Combo.Input(
-                    "data", options=[DATA[0], *folder_paths.get_input_subfolders()], default=DATA[0]
-                ),
+                io.Combo.Input("data", options=[DATA[0], *labelled_folders()], default=DATA[0]),
                 io.String.Input("name", default="my_adapter"),
                 io.Int.Input("batch_size", default=8, min=1, max=10000),
                 io.Int.Input("grad_accumulation_steps", default=1, min=1, max=1024),

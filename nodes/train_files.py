@@ -16,9 +16,10 @@ from contextlib import suppress
 from pathlib import Path
 
 from au_adapter.data.shards import PATTERN
-from au_adapter.disk import replacing
+from au_adapter.disk import read_json, replacing
 from au_adapter.models.adapter import AUAdapter
 from au_adapter.training.errors import explained
+from au_adapter.training.sources import TABLES
 from au_adapter.weights.adapter_files import adapter_hash, save_adapter
 
 from .au_adapter import ADAPTER_FOLDER
@@ -72,7 +73,10 @@ def numbered(name: str) -> Path:
 def _read(run: Path) -> dict:
     """The note of a run; empty before its first file."""
     path = run / NOTE
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    note = read_json(path) if path.is_file() else {}
+    if not isinstance(note, dict):
+        raise ValueError(f"{path} is damaged: no note of a file. Delete it")
+    return note
 
 
 def _models() -> Path:
@@ -102,3 +106,15 @@ def files_state(folder: Path) -> str:
             digest.update(os.fsencode(path.relative_to(folder)))
             digest.update(f"\0{found.st_size}\0{found.st_mtime_ns}\0".encode())
     return digest.hexdigest()
+
+
+def labelled_folders() -> list[str]:
+    """The folders inside ComfyUI's input folder that hold labelled faces: a table, or shards."""
+    root = Path(folder_paths.get_input_directory())
+    return [name for name in folder_paths.get_input_subfolders() if _is_labelled(root / name)]
+
+
+def _is_labelled(folder: Path) -> bool:
+    return any(folder.glob(PATTERN)) or any(
+        path.suffix.lower() in TABLES and path.is_file() for path in folder.iterdir()
+    )

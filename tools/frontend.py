@@ -42,7 +42,7 @@ def open_page(
         browser = playwright.chromium.launch(executable_path=browser_path, args=OPTIONS)
         try:
             page = browser.new_page(viewport={"width": size[0], "height": size[1]})
-            page.set_default_timeout(120_000)  # busy machines
+            page.set_default_timeout(600_000)  # only for a page that never comes
             load(page, server, path)
             yield page
         finally:

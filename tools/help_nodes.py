@@ -9,9 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+import torch
 from PIL import Image
 
 from au_adapter import AUVector, describe
+from au_adapter.bases.family import to_unit_range
+from au_adapter.bundled import VQAUFACE, vqauface_folder
+from au_adapter.weights.vqauface_files import load_codec
 from tools.help_studio import ACROSS, MAN, WOMAN, Link, Studio, halves, labelled, narrow, with_text
 from tools.help_units import PEOPLE
 
@@ -300,3 +305,66 @@ def train(studio: Studio) -> Image.Image:
     asked = studio.aus("12D+25C")
     links = [studio.face(asked, strength=0.0), studio.face(asked)]
     return labelled(["base", "with a trained adapter"], studio.pictures(*links))
+
+
+@shows("AUA_LoadVQAUFace")
+def load_vqauface(studio: Studio) -> Image.Image:
+    (photo,) = studio.pictures(studio.face(studio.aus(""), MAN))
+    return labelled(["the picture", "first codes", "all codes"], through_codec(photo))
+
+
+@shows("AUA_SampleVQAUFace")
+def sample_vqauface(studio: Studio) -> Image.Image:
+    reference, asked = studio.face(studio.aus(""), MAN), ["6C+12D", "12C+15C"]
+    model = [studio.add("AUA_LoadVQAUFace", file=VQAUFACE), 0]
+    options = {"seed": 7, "steps": 12, "guidance": 3.0, "temperature": 1.0}
+    links = [
+        [studio.add("AUA_SampleVQAUFace", vq_auface=model, reference=reference,
+                    text=describe(AUVector.parse(notation)), **options), 0]
+        for notation in asked
+    ]  # fmt: skip
+    return labelled(["the reference", *asked], studio.pictures(reference, *links))
+
+
+@torch.no_grad()
+def through_codec(photo: Image.Image) -> list[Image.Image]:
+    """A picture, and what the bundled VQ-AUFace's codec makes of it from the first code of each
+    cell and from all."""
+    codec = load_codec(vqauface_folder() / VQAUFACE)
+    side = codec.config.size
+    pixels = torch.from_numpy(np.asarray(photo.convert("RGB").resize((side, side))).copy())
+    ids = codec.encode(to_unit_range(pixels[None]))
+    parts = [codec.decode_vectors(codec.codes.codebook[ids[..., 0]]), codec.decode(ids)]
+    shown = [(part[0].clamp(-1, 1) * 127.5 + 127.5).byte().movedim(0, -1) for part in parts]
+    return [photo, *(Image.fromarray(part.numpy()).resize(photo.size) for part in shown)]
+
+
+@shows("AUA_LabelPictures")
+def label_pictures(studio: Studio) -> Image.Image:
+    looks = "\n".join(["enjoyment smile", "surprise", "sadness", "anger", "disgust", "doubt"])
+    asked, labels = _listed(studio, looks)
+    images = studio.face(asked, number=6)
+    node = studio.add("AUA_LabelPictures", images=images, labels=labels, columns=ACROSS)
+    return studio.pictures([node, 0])[0]
+
+
+@shows("AUA_CountAUVectors")
+def count_vectors(studio: Studio) -> Image.Image:
+    asked, _ = _listed(studio, "12A\n12C\n12E")
+    count = studio.add("AUA_CountAUVectors", au_vector=asked)
+    return labelled(["1", "2", "3"], studio.pictures(studio.face(asked, number=[count, 0])))
+
+
+@shows("AUA_AUReadingJSON")
+def reading_json(studio: Studio) -> Image.Image:
+    face = studio.face(studio.aus(SMILE))
+    reading = studio.read(face, studio.reader())[1]
+    text = studio.texts([studio.add("AUA_AUReadingJSON", au_reading=reading), 0])[0]
+    return with_text(labelled([SMILE], studio.pictures(face)), text)
+
+
+def _listed(studio: Studio, expressions: str) -> tuple[Link, Link]:
+    """AU vectors of a list, and their labels."""
+    sweep = {"unit": "AU12 lip corner puller", "start": 0.0, "stop": 5.0, "steps": 2}
+    node = studio.add("AUA_AUSweep", **sweep, expressions=expressions)
+    return [node, 0], [node, 1]

@@ -15,11 +15,18 @@ import click
 import torch
 from PIL import Image
 
-from au_adapter.bundled import MAGICFACE, demo_folder, magicface_folder
+from au_adapter.bundled import (
+    MAGICFACE,
+    VQAUFACE,
+    demo_folder,
+    magicface_folder,
+    vqauface_folder,
+)
 from au_adapter.estimators.bundled_regressor import ESTIMATOR, load_regressor, read_files
 from au_adapter.evaluation.contact_sheet import contact_sheet, labelled_sheet
 from au_adapter.evaluation.records import Row
 from au_adapter.evaluation.response import full_error, prompted_error, response_curve, spearman
+from au_adapter.faces import FACE_LANDMARKER, locate
 from au_adapter.faces.locate import MODEL_FOLDER
 from au_adapter.facs import SET_A, UNITS, AUVector
 from tools import face_files
@@ -27,6 +34,7 @@ from tools.server import ComfyServer
 
 from .demo_edits import Edits, can_edit, draw_edits, measured_edits, report_edits
 from .demo_graphs import SWEEP_LEVELS, Graph, face_graph, sweep_graph
+from .demo_vqauface import can_draw, draw_texts
 
 ROOT = Path(__file__).parents[1]
 OUTPUT = ROOT / "demo"
@@ -69,8 +77,10 @@ def main(output: Path = OUTPUT) -> None:
         if edits:
             folders = [server.base / "models" / MODEL_FOLDER]
             report_edits(measured_edits(edits, folders), output)
+        texts = _texts(output, server, edits)
     report(with_baselines(measured(rows, output)), output)
-    sheets = [output / f"{name}.png" for name in ("grid", "combinations", *["edits"][: len(edits)])]
+    names = ("grid", "combinations", *["edits"][: len(edits)])
+    sheets = [*(output / f"{name}.png" for name in names), *texts]
     click.echo(
         f"Done in {time.monotonic() - started:.0f} s. Open {_listed(sheets)}; "
         f"the numbers are in {output / 'report.md'}."
@@ -103,6 +113,16 @@ def _edits(output: Path, server: ComfyServer) -> list[Edits]:
         return []
     click.echo("Editing rendered people ...")
     return draw_edits(server, output)
+
+
+def _texts(output: Path, server: ComfyServer, edits: list[Edits]) -> list[Path]:
+    """The sheet of the same people drawn from texts, where the models are there."""
+    if not (edits and can_draw()):
+        click.echo(f"No faces from texts: {vqauface_folder() / VQAUFACE} is missing.")
+        return []
+    click.echo("Drawing faces from texts ...")
+    landmarker = locate(FACE_LANDMARKER, folders=[server.base / "models" / MODEL_FOLDER])
+    return [draw_texts([one.source for one in edits], landmarker, output)]
 
 
 def _listed(paths: list[Path]) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from ..disk import damage_named
 from ..models.noise_schedule import NOISE_SCHEDULE
 from ..weights.tensors import read_shapes, read_tensors
 from .checkpoint_layout import CheckpointLayout
@@ -92,7 +93,8 @@ class StableDiffusionFamily(BaseFamily):
         config = path / "unet" / "config.json"
         if not ((path / "model_index.json").is_file() and config.is_file()):
             return False
-        return self.matches(json.loads(config.read_text(encoding="utf-8")))
+        with damage_named(config):
+            return self.matches(dict(json.loads(config.read_text(encoding="utf-8"))))
 
     def _detect_file(self, path: Path) -> bool:
         shapes = _shapes(path, path.stat().st_mtime_ns)

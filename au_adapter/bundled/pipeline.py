@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from diffusers import DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
@@ -12,14 +14,17 @@ from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTinyOutput
 from diffusers.models.autoencoders.vae import DecoderOutput
 from diffusers.models.modeling_utils import ModelMixin
-from safetensors.torch import load_file, save_file
+from huggingface_hub.errors import StrictDataclassError
+from safetensors.torch import save_file
 from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from ..disk import read_json
+from ..disk import damage_named, read_json
 from ..models.autoencoder import SCALING_FACTOR, AutoencoderConfig, DemoAutoencoder
 from ..models.noise_schedule import NOISE_SCHEDULE
+from ..weights.tensors import load_weights
 
+M = TypeVar("M", bound=nn.Module)
 NETWORKS = ("text_encoder", "unet", "vae")
 
 
@@ -58,7 +63,8 @@ class DiffusersAutoencoder(ModelMixin, ConfigMixin):
 
 def load_pipeline(folder: Path) -> StableDiffusionPipeline:
     """See `load_diffusers_pipeline` of this package."""
-    vae = DiffusersAutoencoder(**_config(folder, "vae"))
+    with damage_named(folder / "vae.json"):
+        vae = DiffusersAutoencoder(**_config(folder, "vae"))
     _fill(vae.network, folder, "vae")
     text_encoder, tokenizer = load_text_encoder(folder)
     return StableDiffusionPipeline(
@@ -76,14 +82,14 @@ def load_pipeline(folder: Path) -> StableDiffusionPipeline:
 
 def load_unet(folder: Path) -> UNet2DConditionModel:
     """The UNet of a folder, in float32, ready to train."""
-    unet = UNet2DConditionModel.from_config(_config(folder, "unet"))
-    _fill(unet, folder, "unet")
-    return unet
+    config = _config(folder, "unet")
+    return _filled(folder, "unet", lambda: UNet2DConditionModel.from_config(config))
 
 
 def load_text_encoder(folder: Path) -> tuple[CLIPTextModel, CLIPTokenizer]:
     """The text encoder of a folder, in float32, and its tokenizer."""
-    encoder = CLIPTextModel(CLIPTextConfig.from_dict(_config(folder, "text_encoder")))
+    with damage_named(folder / "text_encoder.json", also=(StrictDataclassError,)):
+        encoder = CLIPTextModel(CLIPTextConfig.from_dict(_config(folder, "text_encoder")))
     _fill(encoder, folder, "text_encoder")
     return encoder.eval(), CLIPTokenizer.from_pretrained(_existing(folder / "tokenizer"))
 
@@ -115,12 +121,20 @@ def _existing(path: Path) -> Path:
 
 
 def _config(folder: Path, name: str) -> dict:
-    return read_json(_existing(folder / f"{name}.json"))
+    config = read_json(_existing(folder / f"{name}.json"))
+    if not isinstance(config, dict):  # diffusers would fetch what a text names
+        raise ValueError(f"{folder / name}.json holds no config: install AU-Adapter again")
+    return config
 
 
 def _fill(network: nn.Module, folder: Path, name: str) -> None:
+    _filled(folder, name, lambda: network)
+
+
+def _filled(folder: Path, name: str, make: Callable[[], M]) -> M:
+    """What `make` builds of <name>.json, with the weights beside it."""
     path = _existing(folder / f"{name}.safetensors")
     try:
-        network.load_state_dict(load_file(path))
-    except RuntimeError as error:
+        return load_weights(path, make)
+    except ValueError as error:
         raise ValueError(f"{path} does not belong to {name}.json beside it: {error}") from error

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from ..disk import damage_named, full_disk_said, read_json, write_json
+from ..disk import damage_named, full_disk_said, read_json, remove_abandoned, write_json
 from .card import CARD, WORK, add_counts, count_labels, counts_path, make_card, read_counts
 from .face_cutter import FaceCutter
 from .face_source import Captioner, FaceSource, LabelledFace, Step
@@ -90,6 +90,7 @@ class Preparation:
         """
         with full_disk_said(self.output):
             (self.output / WORK).mkdir(parents=True, exist_ok=True)
+            remove_abandoned(self.output)
             self._claim()
             for number, faces in self._parts():
                 if not self._verdicts(number).exists():
@@ -119,7 +120,7 @@ class Preparation:
 
     def _judged(self, number: int) -> list[str | None]:
         """The verdicts of a part, as `judge` gave them."""
-        path, names = self._verdicts(number), {None, *(step.name for step in self.source.steps)}
+        path, names = self._verdicts(number), {None, *(step.name for step in self.steps)}
         with damage_named(path, "Delete it"):
             found = list(read_json(path))
             if wrong := [verdict for verdict in found if verdict not in names]:

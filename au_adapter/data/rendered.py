@@ -34,7 +34,8 @@ class RenderedSet:
     """N renders in memory; K columns of AU values as units names them.
 
     images uint8 [N, H, W, 3]; masks uint8 [N, H, W]; aus, left, right float32 [N, K] in 0..5;
-    boxes float32 [N, 4 parts, x0 y0 x1 y1] in pixels, parts as box_names; landmarks [N, 68, 2].
+    boxes float32 [N, 4 parts, x0 y0 x1 y1] in pixels, parts as box_names; landmarks [N, 68, 2], of
+    faces cut out of photos [N, 0].
     """
 
     images: np.ndarray
@@ -137,7 +138,8 @@ def gather(samples: Sequence[dict], units: tuple[int, ...] = SET_A) -> RenderedS
 def _check(sample: dict, others: list[dict]) -> None:
     """Whatever is wrong with a sample beside the first of the others is raised."""
     label, first = sample["label"], (others or [sample])[0]
-    np.array(label["landmarks"], np.float32).reshape(68, 2)
+    if label["landmarks"]:  # faces cut out of photos have none
+        np.array(label["landmarks"], np.float32).reshape(68, 2)
     boxes = np.array([label["boxes"][name] for name in first["label"]["boxes"]], np.float32)
     boxes.reshape(-1, 4), np.array([label["identity"]], np.int64)
     shapes = [each[name].shape for each in (sample, first) for name in ("image", "mask")]

@@ -24,7 +24,14 @@ from torch import Tensor
 from ..data.au_columns import read_notation
 from ..data.pictures import PictureFolder, opened_picture, read_picture
 from ..data.request_tables import RequestRow, read_requests
-from ..disk import damage_named, full_disk_said, read_json, replacing, write_text
+from ..disk import (
+    damage_named,
+    full_disk_said,
+    read_json,
+    remove_abandoned,
+    replacing,
+    write_text,
+)
 from ..estimators import Estimator, read_set
 from ..estimators.reading import codes
 from ..facs import AUVector
@@ -142,6 +149,7 @@ class PictureBatch:
         for one in wanted:
             self._check(one)
         self.output.mkdir(parents=True, exist_ok=True)
+        remove_abandoned(self.output)
         self._settings = self.method.settings()
         named = _named(wanted)
         known = self._known({file for file, _ in named})

@@ -18,7 +18,7 @@ from typing import Any, TextIO, TypeVar
 
 from torch import Tensor
 
-from ..disk import damage_named, read_json, write_text
+from ..disk import damage_named, read_json, remove_abandoned, write_text
 from ..estimators.reading import Reading
 from ..metrics.checks import layout
 from .measured_rows import (
@@ -72,6 +72,7 @@ def run_protocol(
     ValueError where the folder holds another run.
     """
     output = Path(output)
+    remove_abandoned(output)
     alike = ("title", "scale", "units", "published", "ours")
     header = RunHeader(
         protocol=protocol.name,

@@ -26,6 +26,7 @@ from ..metrics import UnitScore, au_mse, change_target, mean_score, per_unit
 from .protocol_run import read_header, read_rows
 from .records import REFERENCE, Row, RunHeader
 from .sides import Column, asked, columns, of_one_face
+from .text_agreement import TEXT_READER, agreement_scores
 
 # Metric -> its unit, and where good lies.
 METRICS = {
@@ -42,6 +43,9 @@ METRICS = {
     "look": ("distance", "lower"),
     "lpips": ("distance", "lower"),
     "picture_rmse": ("0..1", "moderate"),
+    "aaad": ("", "higher"),
+    "aaad_shuffled": ("", "baseline"),
+    "aaad_constant": ("", "baseline"),
 }
 AU_METRICS = ("au_mse", "au_mse_all", "icc_3_1")  # made of an estimator's readings
 TURNED_AWAY = f"turned further than {TURNED:g} degrees, the AUs a guess"
@@ -249,7 +253,8 @@ def _scores(
 ) -> tuple[list[UnitScore], list[Line]]:
     """Of rows that were read in all columns: each AU over those that ask for it, and the mean of
     the AUs; AU error over the prompted AUs and over all, the paper's first; ICC where labels are
-    full. A picture that asks for no AU counts over all AUs only."""
+    full; AAAD of all together, where sides are not apart. A picture that asks for no AU counts over
+    all AUs only."""
     target = torch.stack([targets[row.id] for row in rows])
     measured = torch.stack([_read(row.measured, header) for row in rows])
     prompted = torch.tensor(
@@ -271,6 +276,8 @@ def _scores(
         values["au_mse_all"] = over_all
     if prompted.all():
         values["icc_3_1"] = (table[-1].icc, len(rows))
+    if group == ALL and not header.columns:
+        values |= agreement_scores(measured, target)
     return table, [_line(group, name, *value, header) for name, value in values.items()]
 
 
@@ -289,6 +296,8 @@ def _metric_lines(group: str, rows: Sequence[Row], header: RunHeader) -> list[Li
 def _line(group: str, metric: str, value: float, count: int, header: RunHeader) -> Line:
     published = header.published.get(group, {}).get(metric)
     network = header.estimator if metric in AU_METRICS else header.networks.get(metric, "")
+    if metric.startswith("aaad"):
+        network = f"{header.estimator}, {TEXT_READER}"
     return Line(group, metric, value, *METRICS.get(metric, ("", "")), count, network, published)
 
 

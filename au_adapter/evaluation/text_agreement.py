@@ -34,3 +34,18 @@ def text_agreement(shown: Tensor, asked: Tensor, truth: Tensor | None = None) ->
     """
     texts = said(asked)
     return aaad(activations(shown), texts, texts if truth is None else activations(truth))
+
+
+def agreement_scores(shown: Tensor, asked: Tensor) -> dict[str, tuple[float, int]]:
+    """AAAD and its two baselines by the names of a report, each with the number of pictures [N, K]
+    whose requests [N, K] name an AU, as the paper's all do; none unless two of them differ."""
+    names_some = said(asked).any(1)
+    shown, asked = shown[names_some], asked[names_some]
+    if len(said(asked).unique(dim=0)) < 2:
+        return {}
+    found, count = text_agreement(shown, asked), len(asked)
+    return {
+        "aaad": (found.value, count),
+        "aaad_shuffled": (found.shuffled, count),
+        "aaad_constant": (found.constant, count),
+    }

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from ..bases.family import to_unit_range
 from ..data.rendered import RenderedSet
 from ..disk import replacing
 from ..models.autoencoder import SCALING_FACTOR, DemoAutoencoder
+from ..weights.tensors import read_kept
 
 PART_MARGIN = 3  # pixels around a part's box: lids, lips and brows end outside their landmarks
 
@@ -45,7 +46,7 @@ def cached_latents(faces: RenderedSet, autoencoder: DemoAutoencoder, cache: Path
             parts = torch.from_numpy(faces.images).split(64)
             rows = [autoencoder.encode(to_unit_range(part)) * SCALING_FACTOR for part in parts]
             save_file({"latents": torch.cat(rows).contiguous()}, partial)
-    return load_file(path)["latents"]
+    return read_kept(path)["latents"]
 
 
 def network_digest(network: nn.Module) -> str:

@@ -16,7 +16,7 @@ from torch import Tensor
 from ..data.rendered import iterate_shard
 from ..data.rendering.head import coded
 from ..data.shards import find_shards
-from ..disk import replacing
+from ..disk import damage_named, replacing
 from ..faces import FaceLandmarker
 from ..faces.blendshapes import BLENDSHAPE_NAMES
 from ..weights.downloads import sha256
@@ -69,10 +69,11 @@ def read_renders(folders: list[Path], landmarker: str | Path) -> LandmarkedSet:
             network = network or FaceLandmarker(landmarker)
             _write(path, _read_shard(shard, network))
             LOGGER.info("read the faces of %s", shard)
-        with safe_open(path, framework="pt") as file:
-            points, scores = file.get_tensor("points"), file.get_tensor("blendshapes")
-            told = file.metadata()
-        labels, pictures = json.loads(told["labels"]), int(told["pictures"])
+        with damage_named(path, "Delete it, and it is made again"):
+            with safe_open(path, framework="pt") as file:
+                points, scores = file.get_tensor("points"), file.get_tensor("blendshapes")
+                told = file.metadata()
+            labels, pictures = json.loads(told["labels"]), int(told["pictures"])
         parts.append(LandmarkedSet(points, scores, labels, pictures))
     found = LandmarkedSet(
         torch.cat([part.points for part in parts]),

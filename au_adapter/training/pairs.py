@@ -10,16 +10,17 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from ..data.rendered import RenderedSet, gather, iterate_shard
 from ..data.shards import find_shards
-from ..disk import replacing
+from ..disk import damage_named, replacing
 from ..faces.jaw_background import PERSON, dots
 from ..weights.clip_vision import ImageEncoder
 from ..weights.downloads import sha256
+from ..weights.tensors import read_kept
 from .diffusion import draw_noise
 from .face_tensors import network_digest, part_weights
 
@@ -175,12 +176,15 @@ def _encoded(shard: Path, encoder: PictureEncoder, name: str) -> dict[str, Tenso
     if not path.exists():
         samples, parts = iterate_shard(shard), []
         while chunk := list(islice(samples, CHUNK)):
-            parts.append(encoder(gather(chunk)))
+            with damage_named(shard):
+                faces = gather(chunk)
+                np.array([label["jaw"] for label in faces.labels], np.float32).reshape(-1, 17, 2)
+            parts.append(encoder(faces))
         path.parent.mkdir(exist_ok=True)
         with replacing(path) as partial:
             joined = {key: torch.cat([part[key] for part in parts]) for key in parts[0]}
             save_file({key: rows.contiguous() for key, rows in joined.items()}, partial)
-    return load_file(path)
+    return read_kept(path)
 
 
 def draw_change(change: Tensor, generator: torch.Generator, dropout: float = DROPOUT) -> Tensor:

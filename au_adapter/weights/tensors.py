@@ -11,6 +11,7 @@ from typing import TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from ..disk import damage_named
@@ -47,6 +48,13 @@ def read_tensors(path: str | Path) -> dict[str, Tensor]:
         return _named(_unpickle(path, mmap=False), path)
     with damage_named(path), _safetensors(path) as file:
         return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+
+
+def read_kept(path: Path) -> dict[str, Tensor]:
+    """The tensors of a file that a training keeps for itself. ValueError, saying to delete it,
+    where it is damaged."""
+    with damage_named(path, "Delete it, and it is made again"):
+        return load_file(path)
 
 
 def read_shapes(path: str | Path) -> Shapes:

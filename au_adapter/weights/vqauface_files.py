@@ -28,7 +28,7 @@ from ..models.vqauface.face_encoders import (
 from .clip_vision import load_image_encoder
 from .tensors import METADATA_KEY, read_metadata, read_tensors, some
 
-CODEC, MODEL = "vqauface-codec", "vqauface"
+CODEC, MODEL = "vq-auface-codec", "vq-auface"  # as their recipes
 NAMES = {CODEC: "a codec of VQ-AUFace", MODEL: "a VQ-AUFace"}
 CODEC_FILE, MODEL_FILE = "codec.safetensors", "vqauface.safetensors"
 OPTIONS = {"text": "text_model", "structure": "clip", "appearance": "recognition"}

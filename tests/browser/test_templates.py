@@ -3,18 +3,20 @@ blueprint of the node library."""
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from panel_page import FRONTENDS, LONG, NODES_2, OPEN, PACK, QUEUED, RENDERERS, plain
+from panel_page import FRONTENDS, LONG, NODES_2, OPEN, PACK, QUEUED, RENDERERS, plain, press_run
 from playwright.sync_api import Page, expect
 from shipped import NAMES, shipped_server
 
 from tools import blueprint, frontend
+from tools.face_files import PHOTOS
 from tools.photograph_templates import LAPTOP
 from tools.photograph_templates import OPEN as OPEN_AS
-from tools.server import ComfyServer
+from tools.server import ComfyServer, PromptError
 from tools.templates import TEMPLATES
 
 LEAST = 8  # pixels of a title's letters, of which 14 are at scale 1: less, and ComfyUI draws none
@@ -34,6 +36,11 @@ PLACES = """(drawn) => {
     return [x, y, x + node.size[0] * ds.scale, y + height]
   }
   return { scale: ds.scale, nodes: app.graph.nodes.map((node) => [node.title, place(node)]) }
+}"""
+
+
+SET = """([id, name, value]) => {
+  app.graph.getNodeById(id).widgets.find((widget) => widget.name === name).value = value
 }"""
 
 
@@ -98,6 +105,24 @@ def test_the_blueprint_is_one_node_with_named_sliders(page: Page, server: ComfyS
         "AUA_AUEncoder",
         "AUA_ApplyAUAdapter",
     }
+
+
+def test_an_error_of_ours_says_why_in_a_toast(page: Page, server: ComfyServer) -> None:
+    page.evaluate(OPEN, [PACK, TEMPLATES["au_generate"].title])
+    page.evaluate(SET, [4, "au14", 3])
+    with pytest.raises(PromptError, match="AU Encoder: .*AU14"):
+        press_run(page, server)
+    expect(page.get_by_text("AU14 set, but only", exact=False).first).to_be_visible()
+
+
+def test_a_photograph_for_the_bundled_magicface_is_spoken_of_before_it_is_drawn(
+    page: Page, server: ComfyServer
+) -> None:
+    shutil.copyfile(PHOTOS / "astronaut.png", server.base / "input" / "astronaut.png")
+    page.evaluate(OPEN, [PACK, TEMPLATES["magicface_edit_demo"].title])
+    page.evaluate(SET, [3, "image", "astronaut.png"])
+    press_run(page, server)
+    expect(page.get_by_text("this looks like a photograph", exact=False).first).to_be_visible()
 
 
 def _settled(page: Page, drawn: bool) -> dict[str, Any]:

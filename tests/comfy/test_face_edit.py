@@ -57,9 +57,30 @@ def enlarged(image: Tensor, factor: int) -> Tensor:
 def test_no_face_is_a_sentence() -> None:
     with pytest.raises(ValueError, match="Prepare MagicFace: no face found in picture 1"):
         prepare(picture(LANDSCAPE))
-    both = torch.cat([picture(ASTRONAUT), torch.zeros_like(picture(ASTRONAUT))])
-    with pytest.raises(ValueError, match="no face found in picture 2"):
-        prepare(both)
+    with pytest.raises(ValueError, match="Prepare MagicFace: no face found in picture 1"):
+        prepare(torch.zeros_like(picture(ASTRONAUT)).repeat(2, 1, 1, 1))
+
+
+def test_a_frame_without_a_face_passes_through_with_a_note() -> None:
+    """A clip has an AU vector for each frame, so each frame keeps its row."""
+    photo = picture(ASTRONAUT)
+    clip = torch.cat([photo, torch.rand_like(photo), photo])
+    crop, faces, backgrounds = prepare(clip)
+    alone = prepare(photo)
+    assert crop.pictures == (0, 1, 2) and len(faces) == len(backgrounds) == 3
+    for row in (0, 2):
+        assert torch.equal(crop.squares[row], alone[0].squares[0])
+        assert torch.equal(faces[row], alone[1][0])
+        assert torch.equal(backgrounds[row], alone[2][0])
+    assert not crop.masks[1].any() and crop.masks[0].any()
+    changes = AUVector.stack([SMILE] * 3)
+    result = paste(clip, crop, changes, torch.zeros_like(faces))
+    assert torch.equal(result[1], clip[1])
+    assert not torch.equal(result[0], clip[0]) and not torch.equal(result[2], clip[2])
+    said = notes(clip)
+    assert "no face found in picture 2" in said and "passes through as it is" in said
+    every, found, _ = prepare(clip, face=-1)
+    assert every.pictures == (0, 2) and len(found) == 2
 
 
 def test_one_of_many_faces_by_number_and_order() -> None:

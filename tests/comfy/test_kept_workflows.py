@@ -91,7 +91,11 @@ def test_every_kept_node_still_takes_its_inputs(server: ComfyServer, path: Path)
 
 
 # Nodes since the newest kept version; its successor will have them.
-SINCE = {"AUA_AUText", "AUA_AUFromText"}
+SINCE = {
+    "AUA_AUText", "AUA_AUFromText", "AUA_LoadAUEditNet", "AUA_InvertFace", "AUA_ApplyAUEditNet",
+    "AUA_LoadVQAUFace", "AUA_SampleVQAUFace", "AUA_LabelPictures", "AUA_CountAUVectors",
+    "AUA_AUReadingJSON",
+}  # fmt: skip
 
 
 def test_the_newest_ones_have_every_node_of_their_version() -> None:

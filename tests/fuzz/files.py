@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from labelled_faces import FixedSource, write_disfa, write_faces, write_picture, write_table
 from PIL import Image
+from tiny_demo import write_demo
 from tiny_magicface import random_unets
 from tiny_unet import SD15, tiny_adapter, tiny_unet
 from toy_training import SETTINGS, ToyRecipe
@@ -24,12 +25,14 @@ from au_adapter.data.face_source import LABEL_STEPS, PICTURE_STEPS, LabelledFace
 from au_adapter.data.labelled_folder import LabelledFolder
 from au_adapter.data.pictures import read_picture, read_rgb
 from au_adapter.data.preparation import Preparation
-from au_adapter.data.rendered import SAMPLE
+from au_adapter.data.rendered import SAMPLE, load
 from au_adapter.data.shards import decode, label_of, picture_of, read_shard
 from au_adapter.data.stream import FaceStream
 from au_adapter.estimators.reading_tables import FileReadings, read_table
 from au_adapter.evaluation.picture_batch import PictureBatch
 from au_adapter.evaluation.report import report_run
+from au_adapter.models.autoencoder import DemoAutoencoder
+from au_adapter.training.face_tensors import cached_latents
 from au_adapter.training.loop import Trainer
 from au_adapter.training.results import find_result, read_losses, training_report
 from au_adapter.weights.adapter_files import load_adapter, read_known_units, save_adapter
@@ -290,6 +293,28 @@ def read_result(path: Path) -> None:
     folder = path.parent if path.suffix == ".jsonl" else path.parent.parent
     read_losses(folder)
     training_report(folder, find_result(folder))
+
+
+def demo(folder: Path, which: str) -> Path:
+    return write_demo(folder) / which
+
+
+def latents(folder: Path) -> Path:
+    read_latents(folder)
+    return next(folder.glob("latents-*.safetensors"))
+
+
+def read_latents(folder: Path) -> None:
+    torch.manual_seed(0)
+    cached_latents(load(SAMPLE, limit=2), DemoAutoencoder(), folder)
+
+
+def diffusers_folder(folder: Path) -> Path:
+    (folder / "unet").mkdir()
+    (folder / "model_index.json").write_text('{"_class_name": "StableDiffusionPipeline"}')
+    path = folder / "unet" / "config.json"
+    path.write_text(json.dumps({"cross_attention_dim": 768, "in_channels": 4, "out_channels": 4}))
+    return path
 
 
 def mesh(folder: Path) -> Path:

@@ -10,7 +10,9 @@ from pathlib import Path
 from face_pictures import SEGMENTER, TASK
 from tiny_clip import write_clip
 
+from au_adapter.bases import find_family
 from au_adapter.bundled import demo_folder
+from au_adapter.bundled.pipeline import load_pipeline
 from au_adapter.data.card import CARD
 from au_adapter.data.rendered import load
 from au_adapter.data.rendering.head import HeadModel
@@ -31,11 +33,14 @@ from .files import (
     autoencoder,
     batch,
     copied,
+    demo,
+    diffusers_folder,
     disfa,
     face_model,
     faces,
     json_lines,
     labels,
+    latents,
     magicface,
     mesh,
     pickled_adapter,
@@ -48,6 +53,7 @@ from .files import (
     read_both,
     read_disfa,
     read_faces,
+    read_latents,
     read_magicface,
     read_result,
     read_run,
@@ -199,6 +205,24 @@ READERS = (
         0.5,
     ),
     Reader("training-log", partial(trained, which="log.jsonl"), read_result, damaged_json, 0.5),
+    Reader("kept-latents", latents, lambda p: read_latents(p.parent), damaged_safetensors, 0.3),
+    Reader(
+        "diffusers-config", diffusers_folder, lambda p: find_family(p.parents[1]), damaged_json, 0.5
+    ),
+    *(
+        Reader(
+            f"bundled-{name}",
+            partial(demo, which=name),
+            lambda p: load_pipeline(p.parent),
+            change,
+            0.1,
+        )
+        for name, change in (
+            ("unet.json", damaged_json),
+            ("text_encoder.json", damaged_json),
+            ("unet.safetensors", damaged_safetensors),
+        )
+    ),
     Reader("face-model-obj", mesh, read_obj, damaged_text),
     Reader("face-model", face_model, HeadModel, damaged_zip, 0.2),
 )

@@ -37,7 +37,7 @@ from au_adapter.training.recipes.aueditnet_recipe import (
     Judges,
     Weights,
 )
-from au_adapter.training.recipes.wplus_recipe import WPlusOptions, face_weights
+from au_adapter.training.recipes.wplus_recipe import WPlusOptions, face_weights, feature_distance
 from au_adapter.training.run import train
 from au_adapter.weights.aueditnet_files import load_aueditnet, load_siamese
 from au_adapter.weights.wplus_files import Framing, load_wplus
@@ -228,6 +228,9 @@ def test_losses_by_hand() -> None:
     one, two = torch.tensor([[1.0, 0.0]]), torch.tensor([[0.6, 0.8]])
     assert float(identity_loss((one, two), one)) == pytest.approx(0.4)
     assert arcface_view(torch.rand(1, 3, 256, 256), Framing()).shape == (1, 3, 112, 112)
+    features = torch.rand(2, 3, 4, 4)
+    assert float(feature_distance(features, 5 * features)) < 1e-6
+    assert float(feature_distance(features, -features)) == pytest.approx(4, rel=1e-4)
     weights = face_weights(64)
     assert weights.mean() == pytest.approx(1) and weights[32, 32] == pytest.approx(
         3 * float(weights[0, 0])

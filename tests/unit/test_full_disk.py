@@ -19,18 +19,20 @@ import pytest
 import torch
 from click.testing import CliRunner
 from fuzz.files import magicface
+from labelled_faces import FixedSource, write_picture
 from little_room import largest_file
 from test_evaluation_methods import READER, run, write_photos
 from tiny_unet import SD15, tiny_adapter, tiny_unet
 from toy_training import SETTINGS, ToyRecipe
 
 from au_adapter.cli import main
+from au_adapter.data.face_source import LABEL_STEPS, PICTURE_STEPS, LabelledFace
+from au_adapter.data.preparation import Preparation
 from au_adapter.data.rendering.ict import convert_folder
 from au_adapter.disk import FullDiskError, full_disk_said, is_full_disk, replacing
 from au_adapter.evaluation.plots import save_plot
 from au_adapter.training.loop import Trainer
 from au_adapter.weights.adapter_files import save_adapter
-from au_adapter.weights.magicface_files import convert_magicface
 
 ROOT = Path(__file__).parents[2]
 SAID = "full, or your share of it.*[Mm]ake room and run this again"
@@ -86,10 +88,6 @@ def write_adapter(folder: Path) -> Path:
     return save_adapter(tiny_adapter(tiny_unet(SD15), rank=2), folder / "a.safetensors")
 
 
-def write_magicface(folder: Path) -> Path:
-    return convert_magicface(magicface(folder), folder / "both.safetensors")
-
-
 def write_face_model(folder: Path) -> Path:
     source = folder.parent / f"{folder.name}-objects"
     if not source.is_dir():
@@ -106,7 +104,7 @@ def write_plot(folder: Path) -> Path:
     return save_plot(torch.rand(90, 90, 3), folder / "plot.png")
 
 
-@pytest.mark.parametrize("write", [write_adapter, write_plot])
+@pytest.mark.parametrize("write", [write_adapter, write_face_model, write_plot])
 def test_a_file_that_finds_no_room(tmp_path: Path, write: Callable[[Path], Path]) -> None:
     path = write(tmp_path)
     before = path.read_bytes()
@@ -147,6 +145,28 @@ def test_other_errors_stay_what_they_are(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="no disk at all"), replacing(tmp_path / "a"):
         raise RuntimeError("no disk at all")
     assert is_full_disk(FullDiskError("x")) and str(FullDiskError("x")) == "x"
+
+
+def test_what_a_killed_preparation_left_is_gone_after_the_next(tmp_path: Path) -> None:
+    """Also of shards that the next run does not write."""
+    program = (
+        "import os, signal, sys\n"
+        "from pathlib import Path\n"
+        "from au_adapter.data.shards import new_shard, shard_path\n"
+        "open_shards = [new_shard(shard_path(Path(sys.argv[1]), n)) for n in (0, 7)]\n"
+        "for shard in open_shards:\n"
+        "    shard.__enter__()('a.png', bytes(20000))\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    output = tmp_path / "out"
+    output.mkdir()
+    killed = subprocess.run([sys.executable, "-c", program, output], cwd=ROOT)
+    left = sorted(path.name for path in output.iterdir())
+    assert killed.returncode == -signal.SIGKILL and len(left) == 2
+    assert left[0].startswith(".shard-00000.tar.") and left[1].startswith(".shard-00007.tar.")
+    rows = [LabelledFace(write_picture(tmp_path / "a.png"), {"12": 1.0})]
+    Preparation(FixedSource(rows, (*LABEL_STEPS, *PICTURE_STEPS)), output).run()
+    assert sorted(p.name for p in output.iterdir()) == ["card.json", "shard-00000.tar", "work"]
 
 
 def test_an_evaluation_that_is_killed_goes_on(tmp_path: Path, photos: Path) -> None:

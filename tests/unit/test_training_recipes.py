@@ -42,6 +42,8 @@ from au_adapter.weights.adapter_files import adapter_hash, save_adapter
 from au_adapter.weights.autoencoder_files import load_autoencoder
 
 FACES = 6  # of each shard
+# AUEditNet's learn from more than faces, see test_aueditnet_training.
+LEARNS_FACES = [name for name in RECIPES if name not in ("aueditnet", "siamese", "wplus")]
 TINY = {
     "steps": 2, "batch_size": 2, "mixed_precision": "no", "warmup_steps": 0, "decay_steps": 0,
     "log_every": 1,
@@ -92,11 +94,11 @@ def results(data: Path, base: Path, tmp_path_factory: pytest.TempPathFactory) ->
     output = tmp_path_factory.mktemp("results")
     return {
         name: train(name, [data], output / name, **TINY, **needs.get(name, on_a_base))
-        for name in RECIPES
+        for name in LEARNS_FACES
     }
 
 
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", LEARNS_FACES)
 def test_every_recipe_trains_on_renders(results: dict[str, Path], name: str) -> None:
     rows = (results[name].parent / "log.jsonl").read_text().splitlines()
     losses = [json.loads(row)["loss"] for row in rows]

@@ -139,6 +139,32 @@ def test_each_part_of_the_reference_can_be_left_out(part: str) -> None:
                                context_of(nothing, text, faces(1, 2)))  # fmt: skip
 
 
+def test_codes_of_an_aligned_reference_may_be_kept() -> None:
+    """The more `keep` says so, the likelier the reference's own code at each place."""
+    network = tiny_vqauface()
+    with torch.no_grad():
+        context = network.context(network.ask_text([SMILE]), network.look(faces(1)))
+    codes = context.reference
+    ids = torch.full_like(codes, network.transformer.embedding.masked)
+    where = torch.ones_like(ids, dtype=torch.bool)
+    chances = []
+    for strength in (0.0, 4.0):
+        with torch.no_grad():
+            network.transformer.keep.weight.zero_()
+            network.transformer.keep.bias.fill_(strength)
+            logits = network.predict(ids, where, context)
+        chances.append(logits.softmax(-1).gather(1, codes[where][:, None])[:, 0])
+    odds = [chance / (1 - chance) for chance in chances]
+    torch.testing.assert_close(odds[1], odds[0] * math.exp(4.0), rtol=1e-3, atol=0)
+    assert tiny_vqauface(aligned=False).transformer._modules.keys() == {
+        "embedding",
+        "blocks",
+        "norm",
+    }
+    apart = tiny_vqauface(reference=False)
+    assert apart.context(apart.ask_text([SMILE]), apart.look(faces(1))).reference is None
+
+
 def test_a_padded_text_means_what_it_means_alone() -> None:
     network, picture = tiny_vqauface(), faces(1)
     long = " ".join([FROWN] * 3)

@@ -14,6 +14,8 @@ from torch.nn.functional import cosine_similarity
 from au_adapter.bundled import FOLDER_VARIABLE
 from au_adapter.data.rendered import SAMPLE
 from au_adapter.estimators.bundled_regressor import BundledRegressor, load_regressor
+from au_adapter.estimators.reading import Reading, ReadingSet
+from au_adapter.evaluation.picture_report import evaluate_pictures
 from au_adapter.evaluation.text_agreement import activations, said, text_agreement
 from au_adapter.facs import AUVector, describe
 from benchmarks.vqauface_report import CONFLICTS, PUBLISHED
@@ -91,3 +93,21 @@ def test_each_cell_is_what_its_name_says(tables: Tables) -> None:
     assert [configs["without S, A, V"].__dict__[n] for n in ("structure", "appearance",
             "reference")] == [False] * 3  # fmt: skip
     assert not configs["without S"].structure and configs["without S"].appearance
+
+
+def test_reports_say_aaad_beside_its_baselines() -> None:
+    asked = AUVector(UNITS, torch.tensor([[5.0, 0, 0], [0, 0, 4.6], [0, 0, 0]]))
+    shown = torch.tensor([[4.0, 0, 3.0], [0, 0, 5.0], [0, 2.0, 0]])
+    readings = [Reading(n, 0, (0.0, 0.0, 8.0, 8.0), 1.0, AUVector(UNITS, shown[n, None]))
+                for n in range(3)]  # fmt: skip
+    seen = ReadingSet("by hand", 3, tuple(readings))
+    report = evaluate_pictures(torch.rand(3, 8, 8, 3), asked, seen)
+    found = {line.metric: line for line in report.lines if line.metric.startswith("aaad")}
+    value = text_agreement(shown[:2], asked.values[:2])  # the third asks for no AU
+    assert found["aaad"].value == pytest.approx(value.value) and found["aaad"].count == 2
+    assert found["aaad_shuffled"].value == pytest.approx(value.shuffled)
+    assert found["aaad_constant"].value == pytest.approx(value.constant)
+    assert found["aaad"].estimator == "by hand, texts by exact look-up"
+    two = ReadingSet("by hand", 2, seen.readings[:2])
+    alike = evaluate_pictures(torch.rand(2, 8, 8, 3), asked.face(0), two)
+    assert not [line for line in alike.lines if line.metric.startswith("aaad")]

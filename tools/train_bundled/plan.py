@@ -172,7 +172,7 @@ STAGES = {
         "wplus",
         draws=("expressive", "base", "scenes"),
         settings={
-            "steps": 10_000, "batch_size": 8, "learning_rate": 1e-3, "warmup_steps": 200,
+            "steps": 9000, "batch_size": 8, "learning_rate": 1e-3, "warmup_steps": 200,
             "decay_steps": 3000, "average_decay": 0.998, "seed": 10, "save_every": 250,
         },
         needs={"estimator": "teacher"},
@@ -195,7 +195,7 @@ STAGES = {
         "aueditnet",
         draws=("scenes",),
         settings={
-            "steps": 11_000, "batch_size": 8, "learning_rate": 1e-3, "warmup_steps": 200,
+            "steps": 13_000, "batch_size": 8, "learning_rate": 1e-3, "warmup_steps": 200,
             "decay_steps": 5000, "average_decay": 0.998, "seed": 12, "save_every": 250,
         },
         needs={"wplus": "wplus_sharp", "estimator": "teacher"},

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ...disk import full_disk_said, write_json
+from ...disk import damage_named, full_disk_said, read_json, remove_abandoned, write_json
 from ..card import CARD, WORK, count_folder, count_labels, counts_path
 from ..shards import new_shard, shard_path
 from .captions import caption
@@ -98,6 +98,7 @@ def _render(job: Job, workers: int) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     _check_settings(job, folder)
     (folder / WORK).mkdir(exist_ok=True)
+    remove_abandoned(folder)
     shards = range((job.count + job.shard_size - 1) // job.shard_size)
     if missing := [shard for shard in shards if not _is_whole(job, shard)]:
         (folder / CARD).unlink(missing_ok=True)
@@ -111,7 +112,8 @@ def _check_settings(job: Job, folder: Path) -> None:
     path = folder / "settings.json"
     if path.exists():
         older = {"pose_spread": 1.0, "units": [], "one_scene": False}  # not named in older folders
-        found = {**older, **json.loads(path.read_text())}
+        with damage_named(path, "Delete it, and give the settings that the renders were made with"):
+            found = {**older, **read_json(path)}
         if found != json.loads(json.dumps(settings)):
             raise ValueError(
                 f"{folder} holds renders made with {found}, not {settings}: choose another "
@@ -130,7 +132,8 @@ def _is_whole(job: Job, shard: int) -> bool:
     path = shard_path(Path(job.output), shard)
     if not path.exists():
         return False
-    with tarfile.open(path) as tar:
+    advice, also = "Delete it, and it is made again", (tarfile.TarError,)
+    with damage_named(path, advice, also), tarfile.open(path, "r:") as tar:
         return len(tar.getnames()) >= 3 * len(_span(job, shard))
 
 

@@ -67,18 +67,42 @@ class CodeEmbedding(nn.Module):
 
 
 class TokenTransformer(nn.Module):
-    """Layers of self-attention and of cross-attention to the context."""
+    """Layers of self-attention and of cross-attention to the context.
 
-    def __init__(self, embedding: CodeEmbedding, width: int, layers: int, heads: int):
+    aligned: whether references lie in the target's pose, so that many of the target's codes are
+    those of the reference at the same place: it is told them there, and may keep them. Ours.
+    """
+
+    def __init__(
+        self, embedding: CodeEmbedding, width: int, layers: int, heads: int, aligned: bool = False
+    ):
         super().__init__()
         self.embedding = embedding
         self.blocks = nn.ModuleList(TokenBlock(width, heads) for _ in range(layers))
         self.norm = nn.LayerNorm(width)
+        if aligned:
+            self.beside = nn.Linear(width, width)
+            self.keep = nn.Linear(width, embedding.group)
 
-    def forward(self, ids: Tensor, context: Tensor, present: Tensor, where: Tensor) -> Tensor:
+    def forward(
+        self,
+        ids: Tensor,
+        where: Tensor,
+        context: Tensor,
+        present: Tensor,
+        reference: Tensor | None = None,
+    ) -> Tensor:
         """Logits [M, codes] at the M places `where` [N, cells, depth] of codes `ids`, of which the
-        masked ones are `embedding.masked`. context [N, T, width]; present bool [N, T]."""
+        masked ones are `embedding.masked`. context [N, T, width]; present bool [N, T]; reference:
+        the codes of the reference [N, cells, depth], if aligned."""
         tokens = self.embedding(ids)
+        if reference is not None:
+            tokens = tokens + self.beside(self.embedding(reference))
         for block in self.blocks:
             tokens = block(tokens, context, present)
-        return self.embedding.logits(self.norm(tokens), where)
+        tokens = self.norm(tokens)
+        logits = self.embedding.logits(tokens, where)
+        if reference is None:
+            return logits
+        kept = self.keep(tokens).reshape(where.shape)[where].to(logits)
+        return logits.scatter_add(1, reference[where][:, None], kept[:, None])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -34,7 +34,8 @@ class VQAUFaceConfig:
 
     group: codes of a cell that a token stands for, see `CodeEmbedding`. code_width: of a code's
     embedding. driver: "text", or "vector" for AU intensities through an MLP. structure, appearance,
-    reference: whether S, A and V take part. given: encoder -> what describes the published network
+    reference: whether S, A and V take part. aligned: whether references are in the target's pose,
+    see `TokenTransformer`. given: encoder -> what describes the published network
     that it is, of those that are no part of the file: text, structure, appearance. own_width,
     own_layers, own_patch: of the encoders that are. words: that the own text encoder knows.
     intensity_words: whether texts say how strong an AU is. units: the AUs that it was trained on.
@@ -52,6 +53,7 @@ class VQAUFaceConfig:
     structure: bool = True
     appearance: bool = True
     reference: bool = True
+    aligned: bool = False
     given: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     own_width: int = 128
     own_layers: int = 2
@@ -83,6 +85,7 @@ def bundled_config(codec: CodecConfig = BUNDLED_CODEC, **changes: Any) -> VQAUFa
         "layers": 6,
         "heads": 6,
         "group": codec.depth,
+        "aligned": True,
         "code_width": 64,
         "own_width": 96,
         "text_limit": 512,
@@ -119,6 +122,15 @@ class Condition:
     told: Tensor
 
 
+class Context(NamedTuple):
+    """tokens [N, T, width], of which those `present` bool [N, T] are there; reference: codes of an
+    aligned reference [N, cells, depth], else None."""
+
+    tokens: Tensor
+    present: Tensor
+    reference: Tensor | None
+
+
 class VQAUFace(nn.Module):
     """Stage II with the codec of stage I, which stays as it is."""
 
@@ -144,7 +156,8 @@ class VQAUFace(nn.Module):
         embedding = CodeEmbedding(
             codec.codes, codec.depth, codec.side, width, config.code_width, config.group
         )
-        self.transformer = TokenTransformer(embedding, width, config.layers, config.heads)
+        aligned = config.reference and config.aligned
+        self.transformer = TokenTransformer(embedding, width, config.layers, config.heads, aligned)
 
     def _add_encoders(self, given: dict[str, nn.Module]) -> None:
         config = self.config
@@ -200,8 +213,8 @@ class VQAUFace(nn.Module):
             appearance = self.appearance_in(self.appearance(pictures))[:, None]
         return Reference(structure, appearance, self.codec.encode(pictures))
 
-    def context(self, condition: Condition, reference: Reference) -> tuple[Tensor, Tensor]:
-        """The context [N, T, width] and which of its tokens are there, bool [N, T]."""
+    def context(self, condition: Condition, reference: Reference) -> Context:
+        """What the codes of N faces are predicted from."""
         if self.config.driver == TEXT:
             present = condition.asked != PADDING
             tokens = self.text_in(self.text(condition.asked))
@@ -214,11 +227,13 @@ class VQAUFace(nn.Module):
         codes = None
         if self.config.reference:
             codes = self.transformer.embedding(reference.codes) + self.is_reference
-        return self.fusion(tokens, present, reference.appearance, codes)
+        aligned = self.config.reference and self.config.aligned
+        fused = self.fusion(tokens, present, reference.appearance, codes)
+        return Context(*fused, reference.codes if aligned else None)
 
-    def predict(self, ids: Tensor, where: Tensor, context: tuple[Tensor, Tensor]) -> Tensor:
+    def predict(self, ids: Tensor, where: Tensor, context: Context) -> Tensor:
         """Logits [M, codes] of the masked places `where` of codes [N, cells, depth]."""
-        return self.transformer(ids, *context, where)
+        return self.transformer(ids, where, *context)
 
     @torch.no_grad()
     def draw(

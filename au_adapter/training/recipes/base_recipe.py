@@ -19,6 +19,7 @@ from ...bases.family import pad_and_tokenize
 from ...bundled.pipeline import load_unet, save_network
 from ...data.rendered import load, mirrored
 from ...data.rendering.captions import vocabulary
+from ...disk import damage_named
 from ...weights.autoencoder_files import load_autoencoder
 from ..diffusion import loss_weights, noise_loss, stable_diffusion_schedule
 from ..labelled import RenderedLatents
@@ -137,8 +138,9 @@ class BaseRecipe:
         unet = load_unet(start) if start else make_unet(options.widths, channels)
         self.module = BaseLoss(unet, make_text_encoder(self.tokenizer))
         if start:
-            weights = load_file(start / "text_encoder.safetensors")
-            self.module.text_encoder.load_state_dict(weights)
+            weights = start / "text_encoder.safetensors"
+            with damage_named(weights):
+                self.module.text_encoder.load_state_dict(load_file(weights))
         # On a CPU plain attention trains a third faster than the fused one: its backward is slow.
         self.module.unet.set_attn_processor(AttnProcessor())
         self.module.text_encoder.set_attn_implementation("eager")

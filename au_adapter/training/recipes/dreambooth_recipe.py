@@ -13,11 +13,12 @@ from typing import Any
 
 import torch
 from accelerate import PartialState
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
 from ...disk import replacing
 from ...methods.baselines import DreamBoothGenerator
+from ...weights.tensors import read_kept
 from ..diffusion import draw_noise
 from ..drawing import drawing
 from ..recipe import Share
@@ -104,7 +105,7 @@ class DreamBoothRecipe(AdaptedRecipe):
             self.pipeline.to("cpu")
             with replacing(path) as partial:
                 save_file({"latents": latents}, partial)
-        return load_file(path)["latents"]
+        return read_kept(path)["latents"]
 
     def save(self, module: PriorLoss, folder: Path) -> None:
         self.family.save_unet(module.unet, self.base, folder)

@@ -52,7 +52,8 @@ class VQAUFaceOptions:
 
     codec: the result of `vq-auface-codec`, its folder or file. sizes: "full" or "bundled"; width,
     layers, heads, group: instead of theirs, see `VQAUFaceConfig`. driver: "text", or "vector", AU
-    intensities through an MLP. structure, appearance, reference: whether S, A and V take part.
+    intensities through an MLP. structure, appearance, reference: whether S, A and V take part;
+    aligned: whether a reference is in the pose of its targets, so that codes of it may be kept.
     text_model, clip: folders of T5 and CLIP as transformers saves them; recognition: a face
     recognition network, MODULE:FUNCTION; those not named are small and learn too. intensity_words:
     whether texts say how strong an AU is; labels of mere occurrence never do. units: the AUs that
@@ -72,6 +73,7 @@ class VQAUFaceOptions:
     structure: bool = True
     appearance: bool = True
     reference: bool = True
+    aligned: bool | None = None
     text_model: str | Path | None = None
     clip: str | Path | None = None
     recognition: str | None = None
@@ -188,7 +190,7 @@ class VQAUFaceRecipe:
 
     def _config(self, codec, given) -> VQAUFaceConfig:
         names = ("width", "layers", "heads", "group", "driver", "structure", "appearance",
-                 "reference", "intensity_words", "units", "sides")  # fmt: skip
+                 "reference", "aligned", "intensity_words", "units", "sides")  # fmt: skip
         chosen = {name: getattr(self.options, name) for name in names}
         chosen = {k: v for k, v in chosen.items() if v is not None} | {"given": given}
         if self.options.sizes == "bundled":

@@ -117,8 +117,8 @@ class WPlusLoss(nn.Module):
         loss = (self.face * error.abs()).mean() + EDGE_WEIGHT * self._edges(error)
         if self.estimator is not None:
             pairs = zip(self.estimator.stages(drawn), self._stages(pictures), strict=True)
-            likeness = [functional.mse_loss(a.float(), b.float()) for a, b in pairs]
-            loss = loss + self.weights["features"] * torch.stack(likeness).mean()
+            likeness = torch.stack([feature_distance(a, b) for a, b in pairs]).mean()
+            loss = loss + self.weights["features"] * likeness
         if self.critic is not None:
             deceived = deceiving_loss(self.critic, drawn)
             loss = loss + self.weights["adversarial"] * deceived
@@ -132,6 +132,13 @@ class WPlusLoss(nn.Module):
     @torch.no_grad()
     def _stages(self, pictures: Tensor) -> list[Tensor]:
         return self.estimator.stages(pictures)
+
+
+def feature_distance(drawn: Tensor, real: Tensor) -> Tensor:
+    """Squared distance of features [N, C, H, W] of unit length at every place, 0..4, as in LPIPS:
+    the estimator's own scale does not matter."""
+    apart = functional.normalize(drawn.float(), dim=1) - functional.normalize(real.float(), dim=1)
+    return apart.square().sum(1).mean()
 
 
 def face_weights(size: int) -> Tensor:

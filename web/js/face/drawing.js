@@ -99,6 +99,7 @@ export class FaceDrawing {
     this.#set('lowerLip', { d: outline(lower, back(bottom)) })
     this.#set('gap', { d: gap })
     this.#set('gapClip', { d: gap })
+    this.lipDown = Math.max(0, Math.min(1, middleOf(...halves)(16)))
     this.#showInside(upper, lower)
     const pressed = Math.max(0, middleOf(...halves)(24))
     this.#set('lipLine', { d: line(upper) + line(lower), 'stroke-width': 1.3 + 1.1 * pressed })
@@ -109,11 +110,22 @@ export class FaceDrawing {
   /** Teeth hang from the upper lip's inner edge; the tongue lies low in an open mouth. */
   #showInside(upper, lower) {
     const opening = lower[2][1] - upper[2][1]
-    const height = Math.min(0.62 * opening, TEETH)
+    const height = Math.min((0.62 - 0.3 * this.lipDown) * opening, TEETH)
     const corner = (index) => index === 0 || index === upper.length - 1
     const edge = upper.map(([x, y], index) => [0.96 * x, y + (corner(index) ? 0.3 : 1) * height])
-    this.#set('teeth', { d: outline(upper, back(edge)) })
+    this.#set('teeth', { d: outline(upper, back(edge)) + this.#lowerTeeth(lower, opening, height) })
     this.#set('tongue', { cy: lower[2][1] + 1, opacity: opening > 9 ? 1 : 0 })
+  }
+
+  /** What the lip uncovers of the lower teeth where it is drawn down (16). */
+  #lowerTeeth(lower, opening, upperTeeth) {
+    const height = Math.min(0.75 * (opening - upperTeeth), TEETH) * this.lipDown
+    if (height < 0.4) return ''
+    const edge = lower.map(([x, y], index) => {
+      const corner = index === 0 || index === lower.length - 1
+      return [0.9 * x, y - (corner ? 0.2 : 1) * height]
+    })
+    return outline(lower, back(edge))
   }
 
   #showLines(halves) {
