@@ -36,6 +36,7 @@ from au_adapter.training.pairs import Partners, with_jaw
 from au_adapter.training.recipes.magicface_recipe import encode_prompt
 from au_adapter.training.results import training_hours
 from au_adapter.training.run import train
+from au_adapter.training.run_files import read_description
 from au_adapter.training.sources import find_faces
 from au_adapter.weights.autoencoder_files import load_autoencoder
 from au_adapter.weights.clip_vision import ImageEncoder, load_image_encoder
@@ -151,6 +152,11 @@ def run(
         if not (folder / "cell.json").is_file():
             options = {**cell.options, **({"clip": str(clip)} if cell.name == "CLIP ID." else {})}
             result = train("magicface", [data], folder, base=str(base), **options, **size.training)
+            step, last = read_description(result)["step"], size.training["steps"]
+            if step < last:  # a signal ends a training as if it were done
+                raise click.ClickException(
+                    f"{cell.name} stopped at step {step} of {last}: run this again"
+                )
             image_encoder = load_image_encoder(clip) if "clip" in options else None
             found = measure(result, base, faces, cell.guidance, size, image_encoder)
             write_json(folder / "cell.json", {**found, "hours": training_hours(folder)})
