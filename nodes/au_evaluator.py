@@ -80,10 +80,12 @@ class AUEvaluator(Node):
         face_reader: Estimator | None = None,
         request: str = "intensities",
     ) -> io.NodeOutput:
+        images = images.cpu()  # where masks are, with --gpu-only too
         if au_reading is None and face_reader is not None:
             au_reading = read_set(face_reader, images)
         before = None
         if source is not None:
+            source = source.cpu()
             seen = face_reader and read_set(face_reader, source)
             before = ReferencePictures(source, seen)
         report = evaluate_pictures(
