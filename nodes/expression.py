@@ -33,7 +33,7 @@ class AUExpression(Node):
         return cls.schema(
             "AU Expression",
             family="expression",
-            aliases=[*ALIASES, "emotion", "emotions", "happy", "sad", "angry", "joy", "preset"],
+            aliases=[*ALIASES, "emotion", "happy", "sad", "angry", "joy", "preset"],
             inputs=[
                 io.Combo.Input("expression", options=list(PRESETS), default="enjoyment smile"),
                 io.Float.Input("strength", default=1.0, min=-2.0, max=2.0, step=0.05),

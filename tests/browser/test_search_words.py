@@ -22,7 +22,6 @@ FIRST = {
     "facial expression": "AU Vector",
     "happy": "AU Expression",
     "angry": "AU Expression",
-    "emotion": "AU Expression",
     "change expression": "Apply MagicFace",
     "copy expression": "AU Change",
     "read expression": "AU Estimator",
