@@ -65,7 +65,6 @@ SEED = {"seed": (("8", "seed"),), "steps": (("8", "steps"),)}
 STRENGTH = {"strength": (("6", "strength"),)}
 EDIT = {"face": (("6", "face"),), "seed": (("9", "seed"),), "steps": (("9", "steps"),)}
 CODE = {"face": (("5", "face"),), "mode": (("6", "mode"),), "region": (("6", "region"),)}
-PERSON = {"person": (("16", "weight"),), "seed": (("18", "seed"),)}
 DRAW = Part("Draw the face", ("3", "5", "6", "7", "8", "9"), SEED | STRENGTH)
 DRAW_EDIT = Part("Change the face", ("5", "6", "7", "8", "9", "10", "11"), EDIT)
 
@@ -136,6 +135,20 @@ def _generator(title: str, models: tuple[Cell, ...], part: Part = DRAW) -> Templ
         (300, (*models, ("2", 130))),
         (560, (("4", 470), ("note", 130))),
         (430, ("draw", ("10", 400))),
+    )
+    return Template(title, columns, {"draw": part})
+
+
+def _portrait(title: str, models: int = 280) -> Template:
+    """A person of a portrait, kept by an IP-Adapter. models: width of the models and the note."""
+    part = Part(
+        DRAW.title, (*DRAW.nodes, "13", "14"), SEED | STRENGTH | {"person": (("14", "weight"),)}
+    )
+    columns = (
+        (280, (("12", 250), ("2", 130))),
+        (models, ("1", "11", ("note", 240))),
+        (540, (("4", 600),)),
+        (380, ("draw", ("10", 360))),
     )
     return Template(title, columns, {"draw": part})
 
@@ -273,22 +286,7 @@ TEMPLATES: dict[str, Template] = {
     ),
     "au_sd15": _generator("15_stable_diffusion_15_smile_or_frown", ("1", "11")),
     "au_sd21": _generator("16_stable_diffusion_21_smile_or_frown", ("1", "11")),
-    "au_sd15_ipadapter": Template(
-        "17_stable_diffusion_15_keep_a_person_ipadapter",
-        (
-            (280, (("12", 250), ("2", 130))),
-            (280, ("1", "11", ("note", 240))),
-            (540, (("4", 600),)),
-            (380, ("draw", ("10", 360))),
-        ),
-        {
-            "draw": Part(
-                DRAW.title,
-                (*DRAW.nodes, "13", "14"),
-                SEED | STRENGTH | {"person": (("14", "weight"),)},
-            )
-        },
-    ),
+    "au_sd15_ipadapter": _portrait("17_stable_diffusion_15_keep_a_person_ipadapter"),
     "au_evaluate": Template(
         "18_measure_expression",
         (
@@ -331,20 +329,21 @@ TEMPLATES: dict[str, Template] = {
     "aueditnet_edit": Template(
         "21_photo_by_numbers_at_once_aueditnet",
         (
-            (300, (("3", 250), "2", ("note", 200))),
-            (560, (("4", 470),)),
-            (430, ("draw", ("8", 300), ("9", 200))),
+            (300, (("3", 250), "2")),
+            (560, (("4", 470), ("note", 200))),
+            (430, ("draw", ("8", 260), ("9", 150))),
         ),
         {"draw": Part("Change the face", ("5", "6", "7"), CODE)},
     ),
     "aueditnet_transfer": Template(
         "22_photo_expression_of_another_aueditnet",
         (
-            (300, (("3", 250), ("13", 250), "2")),
+            (300, (("3", 250), ("13", 250))),
             (560, (("4", 470), ("note", 200))),
-            (430, ("draw", ("8", 300), ("9", 200))),
+            (430, ("2", "draw", ("8", 280))),
         ),
         {"draw": Part("Take the expression", ("5", "6", "7", "10"), CODE)},
+        without=("9",),
     ),
     "vq_auface": Template(
         "23_photo_drawn_from_words_vq_auface",
@@ -365,34 +364,23 @@ TEMPLATES: dict[str, Template] = {
         ),
         {"draw": Part("Draw with it", ("6", "7", "9", "10", "11", "12", "13"))},
     ),
-    "au_sd15_faceid": Template(
-        "25_stable_diffusion_15_keep_a_face_faceid",
-        (
-            (280, (("12", 250), ("2", 130))),
-            (280, ("1", "11", ("note", 240))),
-            (540, (("4", 600),)),
-            (380, ("draw", ("10", 360))),
-        ),
-        {
-            "draw": Part(
-                DRAW.title,
-                (*DRAW.nodes, "13", "14"),
-                SEED | STRENGTH | {"person": (("14", "weight"),)},
-            )
-        },
-    ),
+    "au_sd15_faceid": _portrait("25_stable_diffusion_15_keep_a_face_faceid", 340),
     "ipadapter_magicface": Template(
         "26_person_drawn_then_edited_and_measured",
         (
-            (280, (("3", 250), "1", ("note", 240))),
-            (300, (("13", 130), "person", ("24", 250))),
-            (400, (("4", 330), "2", "20")),
-            (420, ("draw", ("12", 200), ("22", 220), ("23", 120))),
+            (280, (("3", 250), ("13", 130))),
+            (280, ("1", "2", ("22", 220))),
+            (560, (("4", 420), ("note", 200))),
+            (380, ("draw", ("12", 300))),
         ),
         {
-            "person": Part("Draw the person", ("14", "15", "16", "17", "18", "19"), PERSON),
-            "draw": Part("Change the face, measure it", (*DRAW_EDIT.nodes, "21"), EDIT),
+            "draw": Part(
+                "Draw the person, change the face, measure",
+                (*DRAW_EDIT.nodes, *map(str, range(14, 22))),
+                EDIT | {"person": (("16", "weight"),), "person's seed": (("18", "seed"),)},
+            )
         },
+        without=("23", "24"),
     ),
 }
 TITLES = {template.title: name for name, template in TEMPLATES.items()}
