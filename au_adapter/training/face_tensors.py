@@ -46,7 +46,7 @@ def cached_latents(faces: RenderedSet, autoencoder: DemoAutoencoder, cache: Path
             parts = torch.from_numpy(faces.images).split(64)
             rows = [autoencoder.encode(to_unit_range(part)) * SCALING_FACTOR for part in parts]
             save_file({"latents": torch.cat(rows).contiguous()}, partial)
-    return read_kept(path)["latents"]
+    return read_kept(path, "latents")["latents"]
 
 
 def network_digest(network: nn.Module) -> str:

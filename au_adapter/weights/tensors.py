@@ -50,11 +50,12 @@ def read_tensors(path: str | Path) -> dict[str, Tensor]:
         return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
 
 
-def read_kept(path: Path) -> dict[str, Tensor]:
+def read_kept(path: Path, *needed: str) -> dict[str, Tensor]:
     """The tensors of a file that a training keeps for itself. ValueError, saying to delete it,
     where it is damaged."""
     with damage_named(path, "Delete it, and it is made again"):
-        return load_file(path)
+        tensors = load_file(path)
+        return {name: tensors[name] for name in needed or tensors}
 
 
 def read_shapes(path: str | Path) -> Shapes:

@@ -105,7 +105,7 @@ class DreamBoothRecipe(AdaptedRecipe):
             self.pipeline.to("cpu")
             with replacing(path) as partial:
                 save_file({"latents": latents}, partial)
-        return read_kept(path)["latents"]
+        return read_kept(path, "latents")["latents"]
 
     def save(self, module: PriorLoss, folder: Path) -> None:
         self.family.save_unet(module.unet, self.base, folder)
