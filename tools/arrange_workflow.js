@@ -60,7 +60,8 @@ async ({ api, columns, parts, note, app: shown, models }) => {
     )
     node.title = subgraph.name = title
     for (const input of [...subgraph.inputs].reverse()) {
-      if (node.inputs.find(({ name }) => name === input.name)?.widget) subgraph.removeInput(input)
+      const slot = node.inputs.find(({ name }) => name === input.name)
+      if (slot?.widget && slot.link == null) subgraph.removeInput(input)
     }
     for (const [label, targets] of Object.entries(shows)) show(subgraph, label, targets)
     spread(subgraph, nodes)

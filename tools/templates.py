@@ -235,11 +235,11 @@ TEMPLATES: dict[str, Template] = {
     "au_sweep": Template(
         "09_many_expressions_with_labels",
         (
-            (300, ("1", ("2", 150))),
+            (300, ("1", ("2", 150), "11")),
             (400, (("4", 340), ("note", 200))),
             (600, ("draw", ("10", 420))),
         ),
-        {"draw": Part(DRAW.title, (*DRAW.nodes, "11", "12", "30"), SEED | STRENGTH)},
+        {"draw": Part(DRAW.title, (*DRAW.nodes, "12", "30"), SEED | STRENGTH)},
         _labelled("9", "10"),
         without=("13",),
     ),
@@ -291,11 +291,11 @@ TEMPLATES: dict[str, Template] = {
         "18_measure_expression",
         (
             (280, ("1", ("2", 120), ("note", 230))),
-            (320, (("4", 290), "draw")),
+            (320, (("4", 290), "11", "draw")),
             (420, ("measure", ("31", 340))),
             (380, (("10", 250), ("13", 180), "18")),
         ),
-        {"draw": Part(DRAW.title, (*DRAW.nodes, "11", "12", "30"), SEED), "measure": _MEASURE},
+        {"draw": Part(DRAW.title, (*DRAW.nodes, "12", "30"), SEED), "measure": _MEASURE},
         _FACES,
     ),
     "au_target": Template(
