@@ -9,113 +9,28 @@ the templates in the order of what people want to do.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+
+from tools.template_parts import (
+    AT_REST,
+    CODE,
+    DRAW,
+    DRAW_BOTH,
+    DRAW_EDIT,
+    EDIT,
+    SEED,
+    STRENGTH,
+    App,
+    Cell,
+    Graph,
+    Part,
+    Template,
+    labelled,
+    node,
+)
 
 ROOT = Path(__file__).resolve().parent.parent
 WORKFLOWS = ROOT / "workflows"
-Graph = dict[str, dict[str, Any]]
-Cell = str | tuple[str, int]  # a node, a part, or "note"; with the height that it needs
-# A label on a part -> the widgets inside that it sets, as (node, name).
-Shown = dict[str, tuple[tuple[str, str], ...]]
-
-
-@dataclass(frozen=True)
-class Part:
-    """Nodes folded into one, with the widgets of theirs that it shows."""
-
-    title: str
-    nodes: tuple[str, ...]
-    shows: Shown = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class App:
-    """What App Mode shows: (node or part, widget) in order, and the node of the picture."""
-
-    inputs: tuple[tuple[str, str], ...]
-    output: str
-
-
-@dataclass(frozen=True)
-class Template:
-    """One workflow on the page.
-
-    title: of the file, letters, digits and _ only, as ComfyUI opens no other by address. columns:
-    (width, cells from top to bottom), from left to right; all of it at most 1550 x 720 units, or a
-    laptop's screen shows no legible word. more: nodes that only eyes need, in API form; one that
-    the workflow has too is replaced. without: nodes of the workflow that the page does not need.
-    """
-
-    title: str
-    columns: tuple[tuple[int, tuple[Cell, ...]], ...]
-    parts: dict[str, Part] = field(default_factory=dict)
-    more: Graph = field(default_factory=dict)
-    app: App | None = None
-    without: tuple[str, ...] = ()
-
-
-def _node(kind: str, title: str | None = None, **inputs: Any) -> dict[str, Any]:
-    named = {"_meta": {"title": title}} if title else {}
-    return {"class_type": kind, **named, "inputs": inputs}
-
-
-SEED = {"seed": (("8", "seed"),), "steps": (("8", "steps"),)}
-STRENGTH = {"strength": (("6", "strength"),)}
-EDIT = {"face": (("6", "face"),), "seed": (("9", "seed"),), "steps": (("9", "steps"),)}
-CODE = {"face": (("5", "face"),), "mode": (("6", "mode"),), "region": (("6", "region"),)}
-DRAW = Part("Draw the face", ("3", "5", "6", "7", "8", "9"), SEED | STRENGTH)
-DRAW_EDIT = Part("Change the face", ("5", "6", "7", "8", "9", "10", "11"), EDIT)
-
-# The same face at rest: AUs at 0, everything else as it is.
-AT_REST = {
-    "20": _node("AUA_AUVector", "AUs at 0"),
-    "21": _node("AUA_AUEncoder", au_adapter=["1", 3], au_vector=["20", 0]),
-    "22": _node(
-        "AUA_ApplyAUAdapter",
-        "At rest",
-        model=["1", 0],
-        positive=["2", 0],
-        negative=["3", 0],
-        au_adapter=["1", 3],
-        au_tokens=["21", 0],
-        strength=1.0,
-        start=0.0,
-        end=1.0,
-    ),
-    "23": _node(
-        "KSampler",
-        "Draw it at rest",
-        model=["22", 0],
-        positive=["22", 1],
-        negative=["22", 2],
-        latent_image=["7", 0],
-        seed=12,
-        steps=20,
-        cfg=5.0,
-        sampler_name="euler",
-        scheduler="normal",
-        denoise=1.0,
-    ),
-    "24": _node("VAEDecode", samples=["23", 0], vae=["1", 2]),
-    "25": _node("PreviewImage", "The same face at rest", images=["24", 0]),
-}
-DRAW_BOTH = Part(
-    "Draw the face",
-    (*DRAW.nodes, "20", "21", "22", "23", "24"),
-    {
-        "seed": (("8", "seed"), ("23", "seed")),
-        "steps": (("8", "steps"), ("23", "steps")),
-        "strength": (("6", "strength"),),
-    },
-)
-
-
-def _labelled(pictures: str, sheet: str, label: int = 1) -> Graph:
-    """The pictures of node 4's AU vectors on one sheet, with the labels that its output gives."""
-    sheet_of = _node("AUA_LabelPictures", images=[pictures, 0], labels=["4", label], columns=0)
-    return {"30": sheet_of, sheet: _node("PreviewImage", "The pictures", images=["30", 0])}
 
 
 def _editor(title: str, models: tuple[Cell, ...], app: App | None = None, *more: str) -> Template:
@@ -154,7 +69,7 @@ def _portrait(title: str, models: int = 280) -> Template:
 
 
 _MEASURE = Part("Read and measure", ("14", "15", "16", "17"), {"reader": (("14", "file"),)})
-_FACES = _labelled("9", "31")
+_FACES = labelled("9", "31")
 
 TEMPLATES: dict[str, Template] = {
     "au_generate": Template(
@@ -196,7 +111,7 @@ TEMPLATES: dict[str, Template] = {
             (600, ("draw", ("12", 420))),
         ),
         {"draw": Part(DRAW_EDIT.title, (*DRAW_EDIT.nodes, "19", "30"), EDIT)},
-        _labelled("11", "12"),
+        labelled("11", "12"),
         without=("18",),
     ),
     "magicface_sweep": Template(
@@ -207,7 +122,7 @@ TEMPLATES: dict[str, Template] = {
             (600, ("draw", ("12", 420))),
         ),
         {"draw": Part(DRAW_EDIT.title, (*DRAW_EDIT.nodes, "19", "30"), EDIT)},
-        _labelled("11", "12"),
+        labelled("11", "12"),
         without=("18",),
     ),
     "magicface_copy_expression": Template(
@@ -240,7 +155,7 @@ TEMPLATES: dict[str, Template] = {
             (600, ("draw", ("10", 420))),
         ),
         {"draw": Part(DRAW.title, (*DRAW.nodes, "12", "30"), SEED | STRENGTH)},
-        _labelled("9", "10"),
+        labelled("9", "10"),
         without=("13",),
     ),
     "au_left_right": _generator("10_left_and_right_apart_wink", ("1", "11")),
@@ -324,7 +239,7 @@ TEMPLATES: dict[str, Template] = {
             "draw": Part(DRAW.title, ("2", *DRAW.nodes, "12", "30"), {"steps": SEED["steps"]}),
             "measure": _MEASURE,
         },
-        _labelled("9", "31", label=4),
+        labelled("9", "31", label=4),
     ),
     "aueditnet_edit": Template(
         "21_photo_by_numbers_at_once_aueditnet",
@@ -394,10 +309,10 @@ def read_graph(name: str) -> Graph:
 def page_graph(name: str) -> Graph:
     """The same for the page: saved pictures are previewed, and what only eyes need is added."""
     graph = read_graph(name)
-    for node in graph.values():
-        if node["class_type"] == "SaveImage":
-            title = node.get("_meta", {}).get("title", "The picture")
-            node.update(_node("PreviewImage", title, images=node["inputs"]["images"]))
+    for drawn in graph.values():
+        if drawn["class_type"] == "SaveImage":
+            title = drawn.get("_meta", {}).get("title", "The picture")
+            drawn.update(node("PreviewImage", title, images=drawn["inputs"]["images"]))
     template = TEMPLATES[name]
     return {key: graph[key] for key in graph if key not in template.without} | template.more
 

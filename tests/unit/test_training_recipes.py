@@ -26,9 +26,7 @@ from au_adapter.estimators.bundled_regressor import load_regressor, read_files
 from au_adapter.facs import SET_A
 from au_adapter.models.calibration import Calibration, ResponseCurve
 from au_adapter.training.face_tensors import (
-    PART_MARGIN,
     cached_latents,
-    part_weights,
     to_unit_range,
 )
 from au_adapter.training.recipes import RECIPES
@@ -75,8 +73,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def results(data: Path, base: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """The result folder of two steps of every recipe, by its name."""
-    on_a_base = {"base": str(base)}
-    folder = tmp_path_factory.mktemp("bases")
+    on_a_base, folder = {"base": str(base)}, tmp_path_factory.mktemp("bases")
     streamed = {"lanes": 2, "lora_rank": 4}
     needs = {
         **small_recipes(folder),
@@ -385,18 +382,3 @@ def test_latents_are_computed_once_and_have_unit_scale(
         autoencoder.patches_in.bias.add_(1)
     assert not torch.equal(cached_latents(faces, autoencoder, tmp_path / "cache"), first)
     assert len(list((tmp_path / "cache").iterdir())) == 2
-
-
-def test_part_weights_cover_the_part_and_average_to_one() -> None:
-    boxes = np.array([[[32, 40, 48, 56]], [[-20, -20, 500, 8]]], np.float32)
-    weights = part_weights(boxes, size=128, cells=16, part_weight=3.0)
-    assert weights.shape == (2, 1, 16, 16)
-    torch.testing.assert_close(weights.mean((1, 2, 3)), torch.ones(2))
-    # 32 - 3 = 29 px is in cell 3, 48 + 3 = 51 px ends in cell 6; rows 37 to 59 px: cells 4 to 7.
-    assert PART_MARGIN == 3
-    marked = weights[0, 0] > weights[0, 0, 0, 0]
-    expected = torch.zeros(16, 16, dtype=torch.bool)
-    expected[4:8, 3:7] = True
-    assert torch.equal(marked, expected)
-    torch.testing.assert_close(weights[0, 0, 4, 3], 3 * weights[0, 0, 0, 0])
-    assert (weights[1, 0, :2] == weights[1, 0, 0, 0]).all()  # a box may leave the picture
