@@ -55,6 +55,8 @@ def test_the_template_holds_the_workflow(name: str) -> None:
     for key, node in expected.items():
         assert nodes[key]["type"] == node["class_type"]
         assert nodes[key].get("title") == node.get("_meta", {}).get("title")
+        linked = {slot["name"] for slot in nodes[key]["inputs"] if slot.get("link") is not None}
+        assert linked >= {kind for kind, value in node["inputs"].items() if is_link(value)}
         found = _values(nodes[key])
         assert (
             found.items()
