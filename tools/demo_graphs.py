@@ -74,7 +74,9 @@ def edit_graph(photo: str, changes: Sequence[str], **sampler: Any) -> Graph:
     graph[drawer]["inputs"].update(sampler)
     _relink(graph, {tuple(photo_link): ["photo", 0], tuple(change_link): ["changes", 0]})
     ends = {PASTED: node_of(graph, "SaveImage")["images"], DRAWN: edited}
-    kept = {key: node for key, node in graph.items() if node["class_type"] not in OUTPUTS}
+    dropped = {photo_link[0], change_link[0]}
+    dropped |= {key for key, node in graph.items() if node["class_type"] in OUTPUTS}
+    kept = {key: node for key, node in graph.items() if key not in dropped}
     return kept | {
         key: {"class_type": "PreviewImage", "inputs": {"images": link}}
         for key, link in ends.items()

@@ -39,14 +39,22 @@ def read_card(folder: str | Path) -> dict | None:
             f"{path} has schema {schema!r}, and only {SCHEMA} is known here: read it "
             "with the version that wrote it"
         )
-    with damage_named(path, "Delete it"):
-        if not all(type(n) is int and 0 <= n < MOST_FACES for n in card["shards"].values()):
-            raise ValueError(f"shards is {card['shards']}, expected the faces of each shard")
-        if not all(type(card[name]) is int for name in ("faces", "uneven", "captioned")):
-            raise ValueError("faces, uneven and captioned are whole numbers")
-        _ = [(step["step"], step["in"] - step["dropped"]) for step in card["steps"]]
-        _ = [(int(unit), row["mean"] + sum(row["grades"])) for unit, row in card["units"].items()]
+    shards = card.get("shards")
+    counts = shards.values() if isinstance(shards, dict) else [None]
+    if not all(type(n) is int and 0 <= n < MOST_FACES for n in counts):
+        raise ValueError(
+            f'{path} is damaged: "shards" gives the number of faces of each shard, and is '
+            f"{str(shards)[:80]}. Delete it"
+        )
     return card
+
+
+def _check_counts(card: dict) -> None:
+    """Raises whatever reading the counts of a damaged card raises."""
+    if not all(type(card[name]) is int for name in ("faces", "uneven", "captioned")):
+        raise ValueError("faces, uneven and captioned are whole numbers")
+    _ = [(step["step"], step["in"] - step["dropped"]) for step in card["steps"]]
+    _ = [(int(unit), row["mean"] + sum(row["grades"])) for unit, row in card["units"].items()]
 
 
 def counts_path(shard: Path) -> Path:
@@ -115,6 +123,8 @@ def describe_folder(folder: str | Path) -> dict:
     """The card of a folder of shards; where there is none, it is made anew, and not kept: nobody
     would know when the shards are others."""
     if card := read_card(folder):
+        with damage_named(Path(folder) / CARD, "Delete it"):
+            _check_counts(card)
         return card
     LOGGER.info("%s has no %s: its labels are read", folder, CARD)
     return count_folder(folder)

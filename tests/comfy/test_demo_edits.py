@@ -18,7 +18,7 @@ from tools import face_files
 from tools.demo_edits import CHANGES, PEOPLE, draw_edits, measured_edits, report_edits
 from tools.server import ComfyServer
 
-PHOTO, SAVE = "17", "12"
+PHOTO, SAVE = "3", "12"
 Graph = dict[str, dict[str, Any]]
 
 

@@ -163,7 +163,8 @@ def test_out_of_memory_is_a_sentence(server: ComfyServer) -> None:
     limit = server.base / "limit"
     limit.touch()
     try:
-        said = failure(server, alone("large", batch_size=10000))
+        # About 3 GB, of which the estimate finds enough free.
+        said = failure(server, alone("large", batch_size=200))
     finally:
         limit.unlink()
     assert "Train AU-Adapter: the memory is used up. Lower batch_size" in said

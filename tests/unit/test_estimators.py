@@ -201,7 +201,7 @@ def test_another_file_is_refused(tmp_path) -> None:
     (tmp_path / "torn.safetensors").write_bytes(b"12345678901")
     with pytest.raises(ValueError, match="is no AU estimator: its metadata lacks"):
         MeshMeasure(tmp_path / "other.safetensors")
-    with pytest.raises(ValueError, match="is not a whole safetensors file"):
+    with pytest.raises(ValueError, match="is not a whole file of weights"):
         MeshMeasure(tmp_path / "torn.safetensors")
     with pytest.raises(FileNotFoundError, match="install AU-Adapter again"):
         MeshMeasure(tmp_path / "none.safetensors")
