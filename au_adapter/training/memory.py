@@ -14,7 +14,7 @@ def require_room(module: nn.Module, rows: dict[str, Tensor], device: torch.devic
     """ValueError where the activations of a step's rows cannot fit into the memory that is free.
 
     module: forward takes rows and returns the loss, on `device`. One row is tried, and nothing
-    remembers it: neither gradients nor the random state.
+    remembers it: neither gradients, nor buffers, nor the random state.
     """
     count = len(next(iter(rows.values())))
     if count < 2:  # nothing smaller could be advised
@@ -40,8 +40,12 @@ def activation_bytes(module: nn.Module, rows: dict[str, Tensor]) -> int:
 
     alive: list[Tensor] = []
     on_gpu = next(iter(rows.values())).is_cuda
+    before = [(buffer, buffer.clone()) for buffer in module.buffers()]  # moving averages follow
     with torch.random.fork_rng(None if on_gpu else []), saved_tensors_hooks(keep, lambda t: t):
         module(rows)
+    with torch.no_grad():
+        for buffer, value in before:
+            buffer.copy_(value)
     return sum(kept.values())
 
 

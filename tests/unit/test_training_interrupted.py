@@ -108,6 +108,21 @@ def test_what_is_kept_for_the_backward_is_counted_once_and_without_weights() -> 
     assert activation_bytes(Loss(), rows) == 8000
 
 
+def test_trying_a_row_leaves_moving_averages_as_they_are() -> None:
+    class Loss(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.norm = nn.BatchNorm1d(4)
+
+        def forward(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+            return self.norm(batch["x"]).mean()
+
+    module = Loss()
+    before = {name: buffer.clone() for name, buffer in module.named_buffers()}
+    activation_bytes(module, {"x": torch.randn(3, 4)})
+    assert all(torch.equal(buffer, before[name]) for name, buffer in module.named_buffers())
+
+
 def test_trying_a_row_leaves_no_trace() -> None:
     recipe, before = ToyRecipe(), torch.get_rng_state()
     rows = recipe.batch(8, torch.Generator().manual_seed(0))
