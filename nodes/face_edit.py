@@ -40,7 +40,7 @@ SEARCH_LEVELS = 3  # faces down to about a twentieth of the picture's longer sid
 ALL_FACES = -1
 PROFILE = 50  # degrees of yaw beyond which half of the face is a guess
 BUNDLED_SIZE = 128  # of the heads that the MagicFace in the box edits
-PHOTO = 2.0  # a face that is so many times larger is of a photograph, no render of that size
+PHOTO = 1.25  # a face that is so many times larger is of a photograph, no render of that size
 SMALL = 0.5  # a face that has to be enlarged to more than twice its size
 
 

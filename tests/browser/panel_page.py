@@ -23,6 +23,9 @@ OPEN = """async ([pack, title]) => {
   const graph = await answer.json()
   graph.extra.linearMode = false
   await app.loadGraphData(graph, true, true, title, { openSource: 'template' })
+  // A page that was in the app stays there.
+  if (document.querySelector('[data-testid="linear-widgets"]'))
+    await app.extensionManager.command.execute('Comfy.ToggleLinear')
 }"""
 LOOK_AT = """([id, scale]) => {
   const node = app.graph.getNodeById(id)

@@ -130,7 +130,7 @@ def test_a_moved_slider_changes_what_is_queued(page: Page) -> None:
 @pytest.mark.parametrize("name", sorted({*DRAWN} - {CLIP}))
 def test_run_brings_the_pictures_into_the_page(page: Page, server: ComfyServer, name: str) -> None:
     _open(page, name)
-    shown = next(key for key, node in api_graph(name).items() if node["class_type"] == "SaveImage")
+    shown = _saved(name)
     pictures = _run(page, server, shown)
     drawn = server.images(server.wait(server.post_prompt(page_graph(name))), shown)
     assert np.array_equal(pictures, _pixels(drawn))
@@ -156,7 +156,7 @@ def test_a_node_says_on_itself_what_it_found(
 ) -> None:
     """The value of the widget in which ComfyUI shows a node's text; it is not saved."""
     _open(page, name)
-    _run(page, server)
+    _run(page, server, _saved(name))
     page.wait_for_function(HAS_WIDGET, arg=[node, TEXT_ON_NODE])
     text = page.evaluate(WIDGET_VALUE, [node, TEXT_ON_NODE])
     assert text.startswith(begins)
@@ -248,6 +248,11 @@ def _open(page: Page, name: str) -> None:
     page.wait_for_timeout(500)  # it fits the view, then draws
 
 
+def _saved(name: str) -> str:
+    """The node of the pictures that a workflow saves, and its template previews."""
+    return next(key for key, node in api_graph(name).items() if node["class_type"] == "SaveImage")
+
+
 def _steady_box(place: Locator) -> FloatRect:
     """Where something lies once it no longer moves: a page that was just opened fits its view."""
     boxes: list[FloatRect | None] = []
@@ -262,7 +267,7 @@ def _steady_box(place: Locator) -> FloatRect:
 def _drag(page: Page, slider: str, start: float, end: float) -> None:
     """Drag along a slider of the AU panel, from one share of its way to another."""
     unit = slider.removeprefix("au")
-    track = page.locator(f'.aua-panel [data-unit="{unit}"] input[type="range"]').first
+    track = page.locator(f'.aua-panel:visible [data-unit="{unit}"] input[type="range"]').first
     track.scroll_into_view_if_needed()
     box = _steady_box(track)
     thumb = 6 * box["width"] / track.evaluate("(input) => input.offsetWidth")  # half of it
