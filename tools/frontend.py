@@ -35,14 +35,14 @@ def open_page(
     Raises:
         NoBrowserError: neither Chromium nor Chrome nor Edge is installed.
     """
-    expect.set_options(timeout=20_000)  # on busy machines five seconds are no verdict
+    expect.set_options(timeout=120_000)  # on busy machines five seconds are no verdict
     server.post("/settings", WELCOMED)
     browser_path = _browser_path()
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=browser_path, args=OPTIONS)
         try:
             page = browser.new_page(viewport={"width": size[0], "height": size[1]})
-            page.set_default_timeout(40_000)  # only for a page that never comes
+            page.set_default_timeout(600_000)  # only for a page that never comes
             load(page, server, path)
             yield page
         finally:
