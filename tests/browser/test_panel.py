@@ -255,7 +255,7 @@ def test_the_plain_sliders_come_back_and_are_remembered(page: Page, panel: Locat
 
 def test_what_an_app_shows_is_not_hidden(page: Page) -> None:
     open_panel(page, "classic")
-    saved = page.evaluate("() => app.graph.serialize()")
+    saved = json.loads(page.evaluate("() => JSON.stringify(app.graph.serialize())"))
     saved["extra"] = {**saved["extra"], "linearData": {"inputs": [[4, "au12"]], "outputs": [10]}}
     page.evaluate("(saved) => app.loadGraphData(saved)", saved)
     panel_of(page, AU_VECTOR)
