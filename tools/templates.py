@@ -44,6 +44,17 @@ def _editor(title: str, models: tuple[Cell, ...], app: App | None = None, *more:
     return Template(title, columns, {"draw": part}, app=app)
 
 
+def _edits(title: str) -> Template:
+    """Many edits of one photo, labelled on one sheet."""
+    columns = (
+        (300, (("3", 250), "1", "2")),
+        (400, (("4", 340), ("note", 220))),
+        (600, ("draw", ("12", 420))),
+    )
+    part = Part(DRAW_EDIT.title, (*DRAW_EDIT.nodes, "19", "30"), EDIT)
+    return Template(title, columns, {"draw": part}, labelled("11", "12"), without=("18",))
+
+
 def _generator(title: str, models: tuple[Cell, ...], part: Part = DRAW) -> Template:
     """A prompt, sliders, a face."""
     columns = (
@@ -103,28 +114,8 @@ TEMPLATES: dict[str, Template] = {
         ),
     ),
     "magicface_edit_demo": _editor("03_photo_try_without_downloads", ("1", "2")),
-    "magicface_looks": Template(
-        "04_photo_many_expressions_with_labels",
-        (
-            (300, (("3", 250), "1", "2")),
-            (400, (("4", 340), ("note", 220))),
-            (600, ("draw", ("12", 420))),
-        ),
-        {"draw": Part(DRAW_EDIT.title, (*DRAW_EDIT.nodes, "19", "30"), EDIT)},
-        labelled("11", "12"),
-        without=("18",),
-    ),
-    "magicface_sweep": Template(
-        "05_photo_one_muscle_step_by_step",
-        (
-            (300, (("3", 250), "1", "2")),
-            (400, (("4", 340), ("note", 220))),
-            (600, ("draw", ("12", 420))),
-        ),
-        {"draw": Part(DRAW_EDIT.title, (*DRAW_EDIT.nodes, "19", "30"), EDIT)},
-        labelled("11", "12"),
-        without=("18",),
-    ),
+    "magicface_looks": _edits("04_photo_many_expressions_with_labels"),
+    "magicface_sweep": _edits("05_photo_one_muscle_step_by_step"),
     "magicface_copy_expression": Template(
         "06_photo_copy_expression_of_another",
         (
