@@ -16,8 +16,10 @@ import torch
 from PIL import Image
 
 from au_adapter.bundled import (
+    AUEDITNET,
     MAGICFACE,
     VQAUFACE,
+    aueditnet_folder,
     demo_folder,
     magicface_folder,
     vqauface_folder,
@@ -32,6 +34,7 @@ from au_adapter.facs import SET_A, UNITS, AUVector
 from tools import face_files
 from tools.server import ComfyServer
 
+from .demo_aueditnet import can_invert, edit_codes
 from .demo_edits import Edits, can_edit, draw_edits, measured_edits, report_edits
 from .demo_graphs import SWEEP_LEVELS, Graph, face_graph, sweep_graph
 from .demo_vqauface import can_draw, draw_texts
@@ -77,10 +80,10 @@ def main(output: Path = OUTPUT) -> None:
         if edits:
             folders = [server.base / "models" / MODEL_FOLDER]
             report_edits(measured_edits(edits, folders), output)
-        texts = _texts(output, server, edits)
+        others = _other_methods(output, server, edits)
     report(with_baselines(measured(rows, output)), output)
     names = ("grid", "combinations", *["edits"][: len(edits)])
-    sheets = [*(output / f"{name}.png" for name in names), *texts]
+    sheets = [*(output / f"{name}.png" for name in names), *others]
     click.echo(
         f"Done in {time.monotonic() - started:.0f} s. Open {_listed(sheets)}; "
         f"the numbers are in {output / 'report.md'}."
@@ -115,14 +118,23 @@ def _edits(output: Path, server: ComfyServer) -> list[Edits]:
     return draw_edits(server, output)
 
 
-def _texts(output: Path, server: ComfyServer, edits: list[Edits]) -> list[Path]:
-    """The sheet of the same people drawn from texts, where the models are there."""
-    if not (edits and can_draw()):
-        click.echo(f"No faces from texts: {vqauface_folder() / VQAUFACE} is missing.")
-        return []
-    click.echo("Drawing faces from texts ...")
+def _other_methods(output: Path, server: ComfyServer, edits: list[Edits]) -> list[Path]:
+    """Sheets of the same people by AUEditNet and VQ-AUFace, of those whose models are there."""
+    photos, sheets = [one.source for one in edits], []
+    if not photos:
+        return sheets
     landmarker = locate(FACE_LANDMARKER, folders=[server.base / "models" / MODEL_FOLDER])
-    return [draw_texts([one.source for one in edits], landmarker, output)]
+    if can_invert():
+        click.echo("Editing their codes ...")
+        sheets.append(edit_codes(photos, landmarker, output))
+    else:
+        click.echo(f"No edits by AUEditNet: {aueditnet_folder() / AUEDITNET} is missing.")
+    if can_draw():
+        click.echo("Drawing faces from texts ...")
+        sheets.append(draw_texts(photos, landmarker, output))
+    else:
+        click.echo(f"No faces from texts: {vqauface_folder() / VQAUFACE} is missing.")
+    return sheets
 
 
 def _listed(paths: list[Path]) -> str:
