@@ -53,6 +53,14 @@ from .verb import load, verb
     help="Code that makes a face recognition network, a function from pictures [N, H, W, 3] to "
     "embeddings [N, D]: for the identity figures.",
 )
+@click.option("--real", type=PATH, help="A folder of real pictures, for FID and KID.")
+@click.option(
+    "--features",
+    metavar="MODULE:FUNCTION",
+    help="With --real: code that makes the network of FID and KID, a function from pictures "
+    "[N, H, W, 3] to features [N, D]; one that gives class scores [N, C] too adds the Inception "
+    "Score.",
+)
 @ESTIMATOR
 @method_options(*ADAPTER_FLAGS, *EDIT_FLAGS)
 def evaluate(what: str, output: Path, **settings: Any) -> None:

@@ -33,6 +33,7 @@ from .protocols import Frame, Protocol, load_protocol
 from .records import REFERENCE, Request
 
 LOGGER = logging.getLogger("au_adapter")
+PICTURES = "pictures"  # the folder of a run's pictures in its output
 BATCH = 8  # pictures at once, of a method that has no number of its own
 
 
@@ -81,7 +82,7 @@ def evaluate_protocol(
             found |= compare.beside_base(images, plain(rows[0].prompt, rows[0].seed))
         return found
 
-    folder = output / "pictures"
+    folder = output / PICTURES
     folder.mkdir(parents=True, exist_ok=True)
     _write_requests(protocol, output / "requested.csv")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,11 @@ from ..load_object import load_object
 from ..metrics.embeddings import Encode
 from .comparison import comparison
 from .evaluate_folder import evaluate_folder
-from .evaluate_protocol import evaluate_protocol
+from .evaluate_protocol import PICTURES, evaluate_protocol
 from .plots import report_plots, save_plot
 from .protocol_run import process_share
-from .report import report_run
+from .report import Report, report_run
+from .set_scores import set_lines
 
 OF_A_PROTOCOL = ("model", "adapter", "calibrated", "start", "method", "photos", "frames", "limit")
 OF_A_FOLDER = ("requested", "changes", "readings")
@@ -37,6 +39,8 @@ def evaluate(
     lpips: Path | None = None,
     clip: Path | None = None,
     identity: str | None = None,
+    real: Path | None = None,
+    features: str | None = None,
     **settings: Any,
 ) -> list[Path]:
     """Carry out a protocol, or measure the pictures of a folder; the report's files.
@@ -45,11 +49,14 @@ def evaluate(
     see `evaluate_protocol`. estimator: see `estimator_of`. changes: `requested` asks for changes of
     what the sources show. readings: a table of another tool's for the pictures of a folder, see
     `FileReadings`. identity: MODULE:FUNCTION of what makes a function from pictures [N, H, W, 3] to
-    embeddings [N, D] of who is in them. settings: of `evaluate_protocol`. Every process makes its
-    share; the first, and whichever completes the run, writes the report.
+    embeddings [N, D] of who is in them. real: a folder of real pictures for FID and KID, which take
+    the network that features, MODULE:FUNCTION, makes: see `set_scores`. settings: of
+    `evaluate_protocol`. Every process makes its share; the first, and whichever completes the run,
+    writes the report.
     """
     options = options or {}
     own = {"requested": requested, "changes": changes, "readings": readings, "estimator": estimator}
+    own |= {"real": real, "features": features}
     _check_options(what, {**options, **settings, **own, "method": method})
     compare = comparison(
         clip=clip and clip_encoder(clip),
@@ -70,6 +77,8 @@ def evaluate(
         report = report_run(output)
         if process_share()[0] and report.counts["missing"]:
             return []
+        if real:
+            report = _beside_real(report, Path(what), output, real, str(features))
         paths = report.write(output)
         plots = report_plots(report) if report.lines else []
         return paths + [save_plot(p, output / f"plot_{i}.png") for i, p in enumerate(plots, 1)]
@@ -77,6 +86,11 @@ def evaluate(
 
 def _check_options(what: str, given: Mapping[str, Any]) -> None:
     """A ValueError for an option that the kind of run would not look at."""
+    if bool(given["real"]) != bool(given["features"]):
+        raise ValueError(
+            "FID and KID need real pictures and a network that sees them: give both --real FOLDER "
+            "and --features MODULE:FUNCTION"
+        )
     if not Path(what).is_dir():
         for name in OF_A_FOLDER:
             if given.get(name):
@@ -91,6 +105,18 @@ def _check_options(what: str, given: Mapping[str, Any]) -> None:
             f"{what} is a folder of pictures that are there already: leave out "
             + ", ".join(f"--{name}" for name in idle)
         )
+
+
+def _beside_real(report: Report, what: Path, output: Path, real: Path, features: str) -> Report:
+    """A report with the scores of its pictures as a set."""
+    made = [row.id for row in report.scored() if row.finite]
+    if what.is_dir():
+        files = [what / name for name in made]
+    else:
+        files = [output / PICTURES / f"{name}.png" for name in made]
+    return replace(
+        report, lines=report.lines + set_lines(files, real, load_object(features)(), features)
+    )
 
 
 def is_bundled(method: str | None, options: Mapping[str, Any]) -> bool:

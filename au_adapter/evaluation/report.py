@@ -46,6 +46,9 @@ METRICS = {
     "aaad": ("", "higher"),
     "aaad_shuffled": ("", "baseline"),
     "aaad_constant": ("", "baseline"),
+    "fid": ("", "lower"),
+    "kid": ("", "lower"),
+    "inception_score": ("", "higher"),
 }
 AU_METRICS = ("au_mse", "au_mse_all", "icc_3_1")  # made of an estimator's readings
 TURNED_AWAY = f"turned further than {TURNED:g} degrees, the AUs a guess"
@@ -299,6 +302,11 @@ def _line(group: str, metric: str, value: float, count: int, header: RunHeader) 
     if metric.startswith("aaad"):
         network = f"{header.estimator}, {TEXT_READER}"
     return Line(group, metric, value, *METRICS.get(metric, ("", "")), count, network, published)
+
+
+def set_line(metric: str, value: float, count: int, network: str) -> Line:
+    """A number of all pictures of a run as one set, which a network saw."""
+    return Line(ALL, metric, value, *METRICS[metric], count, network)
 
 
 def _score_row(score: UnitScore) -> list[object]:

@@ -1,4 +1,4 @@
-"""Two sets of pictures as two clouds of features: FID and KID, both computed by torchmetrics."""
+"""Sets of pictures: FID and KID of two, the Inception Score of one, all by torchmetrics."""
 
 from __future__ import annotations
 
@@ -57,6 +57,26 @@ def kid(
     metric.update(first, real=False)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
+        mean, deviation = metric.compute()
+    return mean.item(), deviation.item()
+
+
+def inception_score(logits: Tensor, splits: int = 10, seed: int = 0) -> tuple[float, float]:
+    """Inception Score of a set of pictures, >= 1: mean and standard deviation over splits, NaN of
+    one split.
+
+        exp(E KL(p(y | x) || p(y))),  p(y): the mean of p(y | x) over the pictures of a split
+
+    logits: the class scores [N, C] that a classifier gives the pictures, before the softmax; each
+    split takes N / splits pictures. Higher is better. Salimans et al. 2016, section 4.
+    """
+    scores = embed("inception_score", logits, None, INCEPTION).float()
+    module = checks.optional("inception_score", "torchmetrics.image.inception")
+    splits = min(splits, len(scores))
+    metric = module.InceptionScore(feature=_Ready(scores.shape[1]), splits=splits)
+    metric.update(scores)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)  # torchmetrics shuffles the pictures
         mean, deviation = metric.compute()
     return mean.item(), deviation.item()
 

@@ -56,6 +56,11 @@ def mean_colour():
     return lambda images: images.mean((1, 2)) + 0.1
 
 
+def colours_and_classes():
+    """Stands for an Inception network: features, and scores of two classes."""
+    return lambda images: (images.mean((1, 2)), 9 * images.mean((1, 2))[:, :2])
+
+
 def grey(file: Path, level: int) -> None:
     Image.new("RGB", (40, 40), (level,) * 3).save(file)
 
@@ -210,3 +215,31 @@ def test_no_name_of_a_picture_is_a_formula_in_the_report(tmp_path: Path, photos:
     (row,) = csv.DictReader((output / "report.csv").open())
     assert row["id"] == "'=1+2.png" and row["requested_12"] == "1.0"
     assert json.loads((output / "report.json").read_text())["records"][0]["id"] == "=1+2.png"
+
+
+def test_pictures_of_a_run_beside_real_ones(tmp_path: Path, photos: Path) -> None:
+    for number in range(3):
+        grey(photos / f"made{number}.png", 60 * number)
+    (tmp_path / "asked.csv").write_text(
+        "file,aus,source\n" + "".join(f"made{n}.png,12B,\n" for n in range(3))
+    )
+    (tmp_path / "real").mkdir()
+    for number in range(4):
+        grey(tmp_path / "real" / f"{number}.png", 30 + 60 * number)
+    asked = ("evaluate", photos, "--requested", tmp_path / "asked.csv")
+    real, plain = ("--real", tmp_path / "real"), ("--features", f"{__name__}:mean_colour")
+    result = run(*asked, *real, *plain, "--output", tmp_path / "plain")
+    assert result.exit_code == 0, result.output
+    lines = json.loads((tmp_path / "plain" / "report.json").read_text())["lines"]
+    found = {line["metric"]: line for line in lines}
+    assert found["fid"]["count"] == 3 and found["fid"]["estimator"].endswith(":mean_colour")
+    assert found["fid"]["value"] > 0 and "kid" in found and "inception_score" not in found
+    both = ("--features", f"{__name__}:colours_and_classes")
+    assert run(*asked, *real, *both, "--output", tmp_path / "both").exit_code == 0
+    assert "| all | inception_score | 1.0" in (tmp_path / "both" / "report.md").read_text()
+    alone = run(*asked, *real, "--output", tmp_path / "alone")
+    assert alone.exit_code == 1 and "--features MODULE:FUNCTION" in alone.output
+    (tmp_path / "one").mkdir()
+    grey(tmp_path / "one" / "0.png", 30)
+    few = run(*asked, "--real", tmp_path / "one", *plain, "--output", tmp_path / "few")
+    assert few.exit_code == 1 and "one has 1 pictures: FID and KID compare two sets" in few.output

@@ -19,6 +19,7 @@ from au_adapter.metrics import (
     head_pose_rmse,
     identity_cosine,
     identity_l2,
+    inception_score,
     kid,
     lpips,
     lpips_network,
@@ -184,6 +185,17 @@ def test_kid_is_repeatable_and_leaves_the_random_state_alone() -> None:
     assert torch.equal(before, torch.random.get_rng_state())
 
 
+def test_the_inception_score_by_hand() -> None:
+    """Sure of four classes, each as often: 4. Always the same class, or never sure: 1."""
+    sure = 100 * torch.eye(4).repeat(5, 1)
+    assert inception_score(sure, splits=1)[0] == pytest.approx(4)
+    for alike in (sure[:1].repeat(20, 1), torch.zeros(20, 4)):
+        assert inception_score(alike, splits=1)[0] == pytest.approx(1)
+    before = torch.random.get_rng_state()
+    assert inception_score(sure, splits=3) == inception_score(sure, splits=3)
+    assert torch.equal(before, torch.random.get_rng_state())
+
+
 def test_fid_of_pictures_goes_through_the_network() -> None:
     other = FACES.flip(0) * 0.5
     assert fid(FACES, other, mean_colour) == fid(mean_colour(FACES), mean_colour(other))
@@ -225,9 +237,10 @@ def test_lpips_refuses_another_backbone(tmp_path: Path) -> None:
 
 
 def test_a_missing_extra_is_named(backbone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("torchmetrics.image.fid", "torchmetrics.image.kid", "lpips"):
-        monkeypatch.setitem(sys.modules, module, None)
+    for module in ("fid", "kid", "inception"):
+        monkeypatch.setitem(sys.modules, f"torchmetrics.image.{module}", None)
+    monkeypatch.setitem(sys.modules, "lpips", None)
     features = torch.rand(4, 2)
-    for call in (fid, kid, lambda *_: lpips_network(backbone)):
+    for call in (fid, kid, lambda x, _: inception_score(x), lambda *_: lpips_network(backbone)):
         with pytest.raises(RuntimeError, match=r'pip install "au-adapter\[eval\]"'):
             call(features, features)
