@@ -10,9 +10,9 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.optim import Optimizer
-from torch.optim.swa_utils import AveragedModel
 
 from ..disk import damage_named
+from .moving_average import MovingAverage
 from .recipe import Recipe
 
 FINGERPRINT = 8  # numbers of each frozen weight that tell one base from another
@@ -30,7 +30,7 @@ class Checkpoint:
         recipe: Recipe,
         accelerator: Accelerator,
         optimizer: Optimizer,
-        average: AveragedModel | None,
+        average: MovingAverage | None,
         identity: Mapping[str, Any],
     ):
         self.recipe, self.accelerator, self.identity = recipe, accelerator, dict(identity)

@@ -16,7 +16,7 @@ import shutil
 import signal
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
@@ -26,12 +26,12 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import gather_object
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel
 
 from ..processes import launched_processes
 from .checkpoint import Checkpoint
 from .memory import require_room
 from .modes import checkpoint_gradients, evaluating
+from .moving_average import MovingAverage
 from .progress import quiet
 from .recipe import Recipe, Report, Share, SharingRecipe, Validate
 from .run_files import (
@@ -49,25 +49,6 @@ logger = logging.getLogger("au_adapter")
 VALIDATIONS = "validation.jsonl"
 GRACE = 30.0  # seconds that a step may take on after the run was asked to stop
 ENOUGH_FACES = 0.5  # of the pictures must show a face for the weights to count as the best
-
-
-def warmed_average(decay: float) -> Callable[[list[Tensor], list[Tensor], Tensor], None]:
-    """A moving average that forgets the first weights quickly: decay grows as (1 + n) / (10 + n).
-
-    Without the warm-up, a short run's average is mostly the weights of its first step.
-    """
-
-    @torch.no_grad()
-    def update(averages: list[Tensor], weights: list[Tensor], updates: Tensor) -> None:
-        count = int(updates)
-        share = 1 - min(decay, (1 + count) / (10 + count))
-        for average, weight in zip(averages, weights, strict=True):
-            if average.is_floating_point():
-                average.lerp_(weight.to(average), share)
-            else:
-                average.copy_(weight)
-
-    return update
 
 
 class Trainer:
@@ -101,11 +82,7 @@ class Trainer:
         self.module, self.optimizer = self.accelerator.prepare(recipe.module, optimizer)
         self.average = None
         if decay := settings.average_decay:
-            self.average = AveragedModel(
-                self.accelerator.unwrap_model(self.module),
-                multi_avg_fn=warmed_average(decay),
-                use_buffers=True,
-            )
+            self.average = MovingAverage(self.accelerator.unwrap_model(self.module), decay)
         # Only rank 0 is told the folders.
         folders = [card["folder"] for card in self.about.get("data", ())] or None
         identity = {"recipe": self.about.get("recipe"), "seed": settings.seed, "data": folders}
@@ -258,7 +235,7 @@ class Trainer:
             self.optimizer.step()
             self.optimizer.zero_grad(set_to_none=True)
             if self.average is not None:
-                self.average.update_parameters(self.accelerator.unwrap_model(self.module))
+                self.average.update(self.accelerator.unwrap_model(self.module))
             self.step += 1
         return loss
 
