@@ -21,6 +21,7 @@ from tools.help_studio import ACROSS, MAN, WOMAN, Link, Studio, halves, labelled
 from tools.help_units import PEOPLE
 
 SMILE = "6C+12D+25C"
+PHOTOS = ("au_adapter_person.png", "au_adapter_smile.png")  # in workflows/photos
 Painter = Callable[[Studio], Image.Image]
 PICTURES: dict[str, Painter] = {}
 
@@ -305,6 +306,36 @@ def train(studio: Studio) -> Image.Image:
     asked = studio.aus("12D+25C")
     links = [studio.face(asked, strength=0.0), studio.face(asked)]
     return labelled(["base", "with a trained adapter"], studio.pictures(*links))
+
+
+@shows("AUA_LoadAUEditNet")
+def load_aueditnet(studio: Studio) -> Image.Image:
+    photo, asked = studio.photo(PHOTOS[0]), ["6C+12D", "4D+15C"]
+    code = studio.inverted(photo)
+    links = [studio.moved(photo, code, studio.aus(notation)) for notation in asked]
+    return labelled(["the photo", *asked], studio.pictures(photo, *links))
+
+
+@shows("AUA_InvertFace")
+def invert_face(studio: Studio) -> Image.Image:
+    photos = [studio.photo(name) for name in PHOTOS]
+    links = [link for photo in photos for link in (photo, studio.inverted(photo)[3])]
+    return labelled(["the photo", "as its code says it"] * 2, studio.pictures(*links), across=2)
+
+
+@shows("AUA_ApplyAUEditNet")
+def apply_aueditnet(studio: Studio) -> Image.Image:
+    photo, other = (studio.photo(name) for name in PHOTOS)
+    code, taken = studio.inverted(photo), studio.inverted(other)[1]
+    links = [
+        studio.moved(photo, code, studio.aus("6C+12D")),
+        studio.moved(photo, code, studio.aus("1D+2D+26C")),
+        studio.moved(photo, code, studio.aus("")),
+        other,
+        studio.moved(photo, code, studio.aus(""), expression=taken),
+    ]
+    names = ["the photo", "6C+12D", "1D+2D+26C", "all at 0", "another face", "its expression"]
+    return labelled(names, studio.pictures(photo, *links))
 
 
 @shows("AUA_LoadVQAUFace")

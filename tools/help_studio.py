@@ -8,7 +8,7 @@ from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont
 
-from au_adapter.bundled import MAGICFACE, SIDED_ADAPTER
+from au_adapter.bundled import AUEDITNET, MAGICFACE, SIDED_ADAPTER, WPLUS
 from au_adapter.evaluation.contact_sheet import INK, MARGIN, PAPER, labelled_sheet
 from tools.help_units import PEOPLE
 
@@ -141,6 +141,33 @@ class Studio:
         )
         return [pasted, 0], drawn
 
+    def photo(self, name: str) -> Link:
+        """One of the rendered portraits that the workflows open with."""
+        return [self.add("LoadImage", image=name), 0]
+
+    def inverted(self, photo: Link) -> list[Link]:
+        """AUEDITNET, and a photo's FACE_LATENT, FACE_CROP and reconstruction."""
+        files = {"generator_file": WPLUS, "encoder_file": WPLUS, "editor_file": AUEDITNET}
+        model = [self.add("AUA_LoadAUEditNet", **files), 0]
+        how = {"face": 0, "order": "largest first"}
+        code = self.add("AUA_InvertFace", aueditnet=model, image=photo, **how)
+        return [model, *self.outputs(code, 3)]
+
+    def moved(self, photo: Link, inverted: list[Link], aus: Link, **options: Any) -> Link:
+        """A photo whose code was given other AUs. options: of Apply AUEditNet."""
+        model, latent, crop, _ = inverted
+        face = self.add(
+            "AUA_ApplyAUEditNet",
+            **{"aueditnet": model, "face_latent": latent, "au_vector": aus},
+            **{"mode": "intensities", "region": "all", **options},
+        )
+        pasted = self.add(
+            "AUA_PasteFace",
+            **{"image": photo, "face_crop": crop, "au_vector": [face, 2], "edited": [face, 0]},
+            feather=4.0,
+        )
+        return [pasted, 0]
+
     def pictures(self, *links: Link) -> list[Image.Image]:
         """Run the graph; what comes out of the links, in their order."""
         kept = [self.add("PreviewImage", images=link) for link in links]
@@ -154,10 +181,10 @@ class Studio:
         return history["outputs"][node]["text"]
 
 
-def labelled(labels: list[str], pictures: list[Image.Image]) -> Image.Image:
-    """Pictures over their labels, at most three in a line."""
+def labelled(labels: list[str], pictures: list[Image.Image], across: int = ACROSS) -> Image.Image:
+    """Pictures over their labels, at most so many in a line."""
     cells = list(zip(labels, (picture.convert("RGB") for picture in pictures), strict=True))
-    return labelled_sheet([cells[at : at + ACROSS] for at in range(0, len(cells), ACROSS)])
+    return labelled_sheet([cells[at : at + across] for at in range(0, len(cells), across)])
 
 
 def with_text(picture: Image.Image, text: str) -> Image.Image:
