@@ -130,6 +130,10 @@ class Lexicon:
                 return length, exact or stems
         return 1, None
 
+    def names_with(self, word: str) -> list[str]:
+        """Up to two names of expressions that a word is a part of."""
+        return [" ".join(key) for key in self._exact if word in key][:2]
+
     def _add(self, phrase: str, sense: Sense) -> None:
         words = self.without_articles(phrase.split()) or phrase.split()
         key = tuple(map(stem, words))

@@ -23,6 +23,8 @@ from .vector import AUVector
 
 MAXIMUM = 5.0
 EXAMPLE = "such as 'slightly doubtful, lips parted, left brow raised' or '6B+12C'"
+ALIKE = 0.8  # from here on two words may be one with a slip of the pen
+PLACES = ("brows", "eyes", "cheeks", "nose", "mouth")
 _SIDES = ("L", "R")
 _CODE_WORD = re.compile(r"[LRTB]?A[UD][LRTB]?|[A-Z]|[LR][A-E]|OR", re.IGNORECASE)
 _Halves = dict[tuple[str, int], float]  # {("L", 12): 3.0}
@@ -122,7 +124,8 @@ def _add_phrases(text: str, lexicon: Lexicon, face: _Statements) -> list[str]:
 
 
 def _refuse_unknown(text: str, parsed: ParsedText, lexicon: Lexicon) -> None:
-    if not parsed.statements and not parsed.outside:
+    one = len(parsed.unknown) == 1 and parsed.unknown[0].isascii()
+    if not (parsed.statements or parsed.outside or one):
         raise ValueError(
             f"'{text}' says nothing that is understood as a face: write English words, {EXAMPLE}"
         )
@@ -131,7 +134,9 @@ def _refuse_unknown(text: str, parsed: ParsedText, lexicon: Lexicon) -> None:
         for words, what in dict.fromkeys(parsed.outside)
     ]
     for word in dict.fromkeys(parsed.unknown):
-        near = difflib.get_close_matches(word, sorted(lexicon.known), 2, 0.75)
+        near = lexicon.names_with(word) or difflib.get_close_matches(
+            word, sorted(lexicon.known), 2, ALIKE
+        )
         hint = f" (did you mean {' or '.join(near)}?)" if near else ""
         complaints.append(f"'{word}' is not known{hint}")
     if parsed.unknown:
@@ -142,13 +147,15 @@ def _refuse_unknown(text: str, parsed: ParsedText, lexicon: Lexicon) -> None:
 
 def _add_statement(statement: Statement, lexicon: Lexicon, face: _Statements) -> str:
     """Add a statement to a face, and return one line on how it was understood."""
-    factor, side = _factor(statement), _side(statement)
-    found: _Halves = {}
-    for codes in _meanings(statement, lexicon):
-        for half, value in _split(_on_side(codes, side)).items():
-            found[half] = max(found.get(half, 0.0), round(min(value * factor, MAXIMUM), 2))
+    degree, side = _degree(statement), _side(statement)
     looks = [item.sense.look for item in statement.of("look") if item.sense.look]
     name = next((look.name for look in looks if look.name), "")
+    numbered = any(item.number is not None for item in statement.of("degree"))
+    found: _Halves = {}
+    for codes in _meanings(statement, lexicon):
+        factor = _factor(degree, max(codes.values()) if name else DEFAULT_INTENSITY, numbered)
+        for half, value in _split(_on_side(codes, side)).items():
+            found[half] = max(found.get(half, 0.0), round(min(value * factor, MAXIMUM), 2))
     if statement.negated and name and not statement.excepts:
         return f"{statement.words}: nothing of {name} is added"
     if statement.negated:
@@ -174,8 +181,25 @@ def _account(found: _Halves) -> str:
     return ", ".join(filter(None, (there, none))) or "neutral"
 
 
-def _factor(statement: Statement) -> float:
-    """The degree of a statement as a factor: 1 at C, which is also that of none."""
+def _factor(degree: float | None, strongest: float, numbered: bool) -> float:
+    """What multiplies the intensities of a meaning, so that the strongest has the degree.
+
+    In some recipes this is not C. There a word above C weakens nothing, one below C strengthens
+    nothing ("very" leaves laughter at E, "a hint of" contempt at A), and a word for C changes
+    nothing; a number is meant to the letter.
+    """
+    if degree is None or not strongest:
+        return 1.0
+    factor = degree / strongest
+    if numbered or strongest == DEFAULT_INTENSITY:
+        return factor
+    if degree == DEFAULT_INTENSITY:
+        return 1.0
+    return max(factor, 1.0) if degree > DEFAULT_INTENSITY else min(factor, 1.0)
+
+
+def _degree(statement: Statement) -> float | None:
+    """What a statement says about how much, 1..5; None where it says nothing."""
     given = [item.sense for item in statement.of("degree")]
     plain = [sense for sense in given if not sense.beside_degree]
     degrees = list(dict.fromkeys(sense.degree for sense in plain or given))
@@ -186,11 +210,13 @@ def _factor(statement: Statement) -> float:
         raise ValueError(
             f"'{statement.words}' has two degrees, '{words}': keep one of slightly, markedly, ..."
         )
-    degree = degrees[0] if degrees else DEFAULT_INTENSITY
+    if not degrees:
+        return None
+    degree = degrees[0]
     if plain and any(sense.beside_degree == "boost" for sense in given):
         step = 1 if degree >= DEFAULT_INTENSITY else -1  # "very slightly" is a trace
         degree = min(max(degree + step, 1.0), MAXIMUM)
-    return degree / DEFAULT_INTENSITY
+    return degree
 
 
 def _side(statement: Statement) -> str:
@@ -247,9 +273,12 @@ def _look(look: Look | None, statement: Statement, lexicon: Lexicon) -> dict[str
     seen = {number for part in statement.parts for number in lexicon.parts[part]}
     here = {code: value for code, value in codes.items() if int(code.lstrip("LRTB")) in seen}
     if not here:
+        what = look.name or look.notation
+        numbers = {int(code.lstrip("LRTB")) for code in codes}
+        elsewhere = [f"'{what} {p}'" for p in PLACES if numbers & {*lexicon.parts[p]}]
         raise ValueError(
-            f"'{statement.words}': {look.name or look.notation} is {look.notation}, of which "
-            f"nothing is seen on the {' or '.join(statement.parts)}"
+            f"'{statement.words}': {what} is {look.notation}, of which nothing is seen on the "
+            f"{' or '.join(statement.parts)}: write {' or '.join(elsewhere) or what}"
         )
     return here
 
