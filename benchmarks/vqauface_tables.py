@@ -98,7 +98,8 @@ SIZES = {
 
 @dataclass(frozen=True)
 class Tables:
-    """One run of the benchmark. codecs: "anatomy" and "plain" -> a finished codec, else trained."""
+    """One run of the benchmark. codecs: "anatomy" and "plain" -> a finished codec, else trained.
+    networks: cell -> finished networks, one a seed, else trained."""
 
     size: Size
     data: Path
@@ -107,6 +108,7 @@ class Tables:
     estimator: Estimator
     regressor: Path
     codecs: Mapping[str, Path] = field(default_factory=dict)
+    networks: Mapping[str, Sequence[Path]] = field(default_factory=dict)
 
     def codec(self, name: str) -> Path:
         """A codec with or without the anatomical loss, trained where none was given."""
@@ -116,8 +118,14 @@ class Tables:
         told = {**self.size.codec, **anatomy}
         return train("vq-auface-codec", [self.data], self.work / f"codec-{name}", **told)
 
-    def cell(self, name: str, seed: int) -> dict[str, Any]:
-        """The numbers of a cell, measured once."""
+    def cell(self, name: str) -> list[dict[str, Any]]:
+        """The numbers of a cell, for each seed."""
+        if name in self.networks:
+            return [self.measure(load_vqauface(path)) for path in self.networks[name]]
+        return [self.trained(name, seed) for seed in self.size.seeds]
+
+    def trained(self, name: str, seed: int) -> dict[str, Any]:
+        """The numbers of a cell that is trained here, measured once."""
         options, codec = CELLS[name]
         folder = self.work / f"{name.replace(' ', '_').replace(',', '')}-{seed}"
         found = folder / "measured.json"
@@ -223,7 +231,7 @@ def run(
     tables: Tables, results: Path, name: str, cells: Sequence[str], generators: Sequence[str]
 ) -> Path:
     """Make what is not made yet, and write the report."""
-    found = {cell: [tables.cell(cell, seed) for seed in tables.size.seeds] for cell in cells}
+    found = {cell: tables.cell(cell) for cell in cells}
     others = {generator: tables.generator_conflicts(generator) for generator in generators}
     return write_report(results, name, found, others, tables.estimator.name)
 
@@ -241,18 +249,26 @@ def run(
 )
 @click.option("--codec", type=click.Path(exists=True, path_type=Path), help="With that loss.")
 @click.option("--plain-codec", type=click.Path(exists=True, path_type=Path), help="Without it.")
+@click.option("--network", "networks", multiple=True, metavar="CELL=FILE",
+              help="A finished vqauface.safetensors for a cell; of each seed one.")  # fmt: skip
 @click.option("--cell", "cells", multiple=True, type=click.Choice(tuple(CELLS)))
 @click.option("--generator", "generators", multiple=True, default=("au-adapter",),
               show_default=True, help="Methods beside it on the conflicts.")  # fmt: skip
 def main(
     size: str, data: Path, held_out: Path, estimator: str, regressor: Path, codec: Path | None,
-    plain_codec: Path | None, cells: tuple[str, ...], generators: tuple[str, ...],
+    plain_codec: Path | None, networks: tuple[str, ...], cells: tuple[str, ...],
+    generators: tuple[str, ...],
 ) -> None:  # fmt: skip
-    """Write results/vqauface_tables_SIZE.{json,md}."""
+    """Write results/vqauface_tables_SIZE.{json,md}, of all cells, or of those that are named."""
     given = {"anatomy": codec, "plain": plain_codec}
     codecs = {name: path for name, path in given.items() if path}
+    finished: dict[str, list[Path]] = {}
+    for cell, _, path in (named.partition("=") for named in networks):
+        if cell not in CELLS:
+            raise click.UsageError(f"--network {cell}=...: a cell is one of {', '.join(CELLS)}")
+        finished.setdefault(cell, []).append(Path(path))
     reader = open_estimator(estimator)
-    tables = Tables(SIZES[size], data, held_out, WORK / size, reader, regressor, codecs)
+    tables = Tables(SIZES[size], data, held_out, WORK / size, reader, regressor, codecs, finished)
     run(tables, RESULTS, f"vqauface_tables_{size}", cells or tuple(CELLS), generators)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from au_adapter.estimators.reading import Reading, ReadingSet
 from au_adapter.evaluation.picture_report import evaluate_pictures
 from au_adapter.evaluation.text_agreement import activations, said, text_agreement
 from au_adapter.facs import AUVector, describe
+from au_adapter.weights.vqauface_files import MODEL_FILE
 from benchmarks.vqauface_report import CONFLICTS, PUBLISHED
 from benchmarks.vqauface_tables import CELLS, SIZES, Tables, run
 
@@ -78,6 +80,9 @@ def test_smoke_makes_every_cell(tables: Tables, tmp_path: Path) -> None:
     before = measured.stat().st_mtime_ns
     run(tables, tmp_path, "again", ("text",), ())
     assert measured.stat().st_mtime_ns == before
+    finished = tables.work / "text-1" / "result" / MODEL_FILE
+    given = replace(tables, networks={"text": [finished]})
+    assert given.cell("text") == [json.loads(measured.read_text())]
 
 
 def test_each_cell_is_what_its_name_says(tables: Tables) -> None:

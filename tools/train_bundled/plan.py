@@ -151,8 +151,8 @@ STAGES = {
         "siamese",
         draws=("scenes",),
         settings={
-            "steps": 20_000, "batch_size": 16, "learning_rate": 5e-4, "warmup_steps": 200,
-            "decay_steps": 8000, "average_decay": 0.999, "seed": 8, "save_every": 500,
+            "steps": 6000, "batch_size": 16, "learning_rate": 5e-4, "warmup_steps": 200,
+            "decay_steps": 3000, "average_decay": 0.999, "seed": 8, "save_every": 500,
         },
         options={"size": 96, "share": 0.25, **FRAMING},
         checked_on=("held_out_scenes",),
@@ -172,14 +172,13 @@ STAGES = {
         "wplus",
         draws=("expressive", "base", "scenes"),
         settings={
-            "steps": 9000, "batch_size": 8, "learning_rate": 1e-3, "warmup_steps": 200,
+            "steps": 9000, "batch_size": 8, "learning_rate": 2e-3, "warmup_steps": 200,
             "decay_steps": 3000, "average_decay": 0.998, "seed": 10, "save_every": 250,
         },
-        needs={"estimator": "teacher"},
         options=dict(FRAMING),
         checked_on=("held_out_scenes",),
     ),
-    # The same networks learn on, now against a critic of patches too.
+    # The same networks learn on, now by the teacher's features and against a critic of patches too.
     "wplus_sharp": Stage(
         "wplus",
         draws=("expressive", "base", "scenes"),
@@ -202,17 +201,17 @@ STAGES = {
         options={"width": 96, "hidden": 192, "labels": 32, "neutral_weight": 0.5},
         checked_on=("held_out_scenes",),
     ),
-    # About two hours of one core each. Sizes: au_adapter/models/vqauface, which fill 15 MB.
+    # About an hour of one core each. Sizes: au_adapter/models/vqauface, which fill 15 MB.
     "vqauface_codec": Stage(
         "vq-auface-codec",
         draws=("expressive", "references"),
         settings={
-            "steps": 13_000, "batch_size": 8, "learning_rate": 1e-3, "warmup_steps": 100,
-            "decay_steps": 6000, "seed": 8, "save_every": 250,
+            "steps": 5000, "batch_size": 8, "learning_rate": 1e-3, "warmup_steps": 100,
+            "decay_steps": 2500, "seed": 8, "save_every": 250,
         },
         # A discriminator makes pictures sharper and less like the original; here likeness counts.
         options={
-            "adversarial": 0.0, "edges": 1.0, "anatomical": 0.02, "anatomy_from": 2000, "lanes": 2,
+            "adversarial": 0.0, "edges": 1.0, "anatomical": 0.02, "anatomy_from": 1000, "lanes": 2,
         },
         needs={"anatomy": "regressor"},
     ),
@@ -220,8 +219,8 @@ STAGES = {
         "vq-auface",
         draws=("references",),
         settings={
-            "steps": 6000, "batch_size": 8, "learning_rate": 6e-4, "warmup_steps": 200,
-            "decay_steps": 2500, "average_decay": 0.998, "seed": 9, "save_every": 250,
+            "steps": 2400, "batch_size": 8, "learning_rate": 6e-4, "warmup_steps": 200,
+            "decay_steps": 1200, "average_decay": 0.998, "seed": 9, "save_every": 250,
         },
         needs={"codec": "vqauface_codec"},
         options={"units": list(SET_A_AND_B), "lanes": 2},
