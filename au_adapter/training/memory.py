@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 
 from .errors import LOWER
+from .modes import keeping_random_state
 
 
 def require_room(module: nn.Module, rows: dict[str, Tensor], device: torch.device) -> None:
@@ -39,9 +40,9 @@ def activation_bytes(module: nn.Module, rows: dict[str, Tensor]) -> int:
         return tensor
 
     alive: list[Tensor] = []
-    on_gpu = next(iter(rows.values())).is_cuda
+    device = next(iter(rows.values())).device
     before = [(buffer, buffer.clone()) for buffer in module.buffers()]  # moving averages follow
-    with torch.random.fork_rng(None if on_gpu else []), saved_tensors_hooks(keep, lambda t: t):
+    with keeping_random_state(device), saved_tensors_hooks(keep, lambda t: t):
         module(rows)
     with torch.no_grad():
         for buffer, value in before:

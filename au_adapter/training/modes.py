@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 import torch
 from torch import nn
@@ -40,12 +40,18 @@ def checkpoint_gradients(module: nn.Module) -> None:
         switch()
 
 
+def keeping_random_state(device: torch.device) -> AbstractContextManager[None]:
+    """Restore the random state of the processor and of the device alone: torch would ask every GPU
+    of the machine for its own."""
+    return torch.random.fork_rng([device] if device.type == "cuda" else [])
+
+
 @contextmanager
 def evaluating(module: nn.Module) -> Iterator[None]:
     """Evaluation mode: no dropout, no gradients, and the random state is restored afterwards."""
     modes = [(part, part.training) for part in module.modules()]
     try:
-        with torch.random.fork_rng(), torch.no_grad():
+        with keeping_random_state(next(module.parameters()).device), torch.no_grad():
             yield module.eval()
     finally:
         for part, training in modes:

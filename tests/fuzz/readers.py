@@ -22,9 +22,13 @@ from au_adapter.estimators.mesh_network import SHIPPED, MeshMeasure
 from au_adapter.evaluation.picture_batch import prompt_requests
 from au_adapter.evaluation.protocols import FOLDER, load_protocol
 from au_adapter.faces import FaceLandmarker, PersonSegmenter
+from au_adapter.facs.presets import read_presets
 from au_adapter.metrics import lpips_network
 from au_adapter.weights.adapter_files import load_adapter
+from au_adapter.weights.aueditnet_files import load_aueditnet, load_siamese
 from au_adapter.weights.clip_vision import load_image_encoder
+from au_adapter.weights.vqauface_files import load_codec, load_vqauface
+from au_adapter.weights.wplus_files import load_wplus
 
 from .files import (
     FORMS,
@@ -64,6 +68,18 @@ from .files import (
     run_of_a_protocol,
     table,
     trained,
+)
+from .method_files import (
+    aueditnet,
+    codec,
+    e4e,
+    expressions,
+    nvidia,
+    read_generator,
+    rosinality,
+    siamese,
+    vqauface,
+    wplus,
 )
 from .mutations import (
     Mutate,
@@ -223,6 +239,15 @@ READERS = (
             ("unet.safetensors", damaged_safetensors),
         )
     ),
+    Reader("vqauface-codec", codec, load_codec, damaged_safetensors),
+    Reader("vqauface", vqauface, load_vqauface, damaged_safetensors),
+    Reader("wplus", wplus, load_wplus, damaged_safetensors),
+    Reader("e4e", e4e, load_wplus, damaged_zip, 0.5),
+    Reader("stylegan2", rosinality, read_generator, damaged_zip, 0.5),
+    Reader("stylegan2-pickle", nvidia, read_generator, damaged, 0.5),
+    Reader("aueditnet", aueditnet, load_aueditnet, damaged_safetensors),
+    Reader("siamese", siamese, load_siamese, damaged_safetensors, 0.5),
+    Reader("expressions", expressions, read_presets, damaged_json),
     Reader("face-model-obj", mesh, read_obj, damaged_text),
     Reader("face-model", face_model, HeadModel, damaged_zip, 0.2),
 )
