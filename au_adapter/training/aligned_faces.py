@@ -6,11 +6,11 @@ import hashlib
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.optim.swa_utils import update_bn
 
@@ -24,7 +24,6 @@ from ..data.shards import (
     picture_of,
     read_shard,
 )
-from ..disk import replacing
 from ..faces import FACE_LANDMARKER, FaceLandmarker, locate
 from ..faces.choose import in_order
 from ..faces.ffhq_alignment import ffhq_quad
@@ -32,6 +31,7 @@ from ..faces.quads import cut_quad
 from ..facs import SET_A
 from ..models.siamese import resized
 from ..weights.downloads import sha256
+from ..weights.tensors import kept
 from ..weights.wplus_files import Framing, WPlus
 
 logger = logging.getLogger("au_adapter")
@@ -115,17 +115,14 @@ def _found(
 ) -> AlignedFaces:
     """Faces that the landmarker finds; what was found is kept in <folder>/cache, shard by shard."""
     name = hashlib.sha256(f"{size} {framing} {sha256(landmarker)}".encode()).hexdigest()[:12]
-    images, labels, network = [], [], None
+    images, labels, network = [], [], cache(lambda: FaceLandmarker(landmarker))
     for shard in find_shards(folder):
         rows = list(read_shard(shard))
         path = folder / "cache" / f"aligned-{shard.stem}-{shard.stat().st_size}-{name}.safetensors"
-        if not path.exists():
-            network = network or FaceLandmarker(landmarker)
-            _keep(path, *_align(rows, network, size, framing))
-        kept = load_file(path)
-        images.append(kept["images"])
-        labels += [label_of(rows[row], shard) for row in kept["rows"].tolist()]
-        if lost := len(rows) - len(kept["rows"]):
+        found = kept(path, lambda rows=rows: _align(rows, network(), size, framing))
+        images.append(found["images"])
+        labels += [label_of(rows[row], shard) for row in found["rows"].tolist()]
+        if lost := len(rows) - len(found["rows"]):
             logger.warning("%d of %d pictures of %s show no face", lost, len(rows), shard)
     if not labels:
         raise ValueError(
@@ -139,24 +136,18 @@ def _found(
 
 def _align(
     rows: list[dict[str, bytes]], network: FaceLandmarker, size: int, framing: Framing
-) -> tuple[Tensor, Tensor]:
-    """Aligned pictures uint8 [n, S, S, 3], and the rows [n] that showed a face."""
-    images, kept = [], []
+) -> dict[str, Tensor]:
+    """Aligned "images" uint8 [n, S, S, 3], and the "rows" [n] that showed a face."""
+    images, chosen = [], []
     for row, parts in enumerate(rows):
         picture = decode(picture_of(parts), name=f"face {key_of(parts)}")
         (faces,) = network.detect(torch.from_numpy(picture.copy())[None].float() / 255)
         if faces:
             largest = in_order(faces, "largest first")[0]
             images.append(_cut(picture, ffhq_quad(largest.points, framing), size))
-            kept.append(row)
+            chosen.append(row)
     whole = torch.stack(images) if images else torch.empty(0, size, size, 3, dtype=torch.uint8)
-    return whole, torch.tensor(kept, dtype=torch.long)
-
-
-def _keep(path: Path, images: Tensor, rows: Tensor) -> None:
-    path.parent.mkdir(exist_ok=True)
-    with replacing(path) as partial:
-        save_file({"images": images, "rows": rows}, partial)
+    return {"images": whole, "rows": torch.tensor(chosen, dtype=torch.long)}
 
 
 def _cut(image: np.ndarray, quad: Tensor, size: int) -> Tensor:
@@ -164,20 +155,16 @@ def _cut(image: np.ndarray, quad: Tensor, size: int) -> Tensor:
     return (cut * 255).round().byte()
 
 
-def cached_codes(faces: AlignedFaces, wplus: WPlus, cache: Path) -> Tensor:
+def cached_codes(faces: AlignedFaces, wplus: WPlus, folder: Path) -> Tensor:
     """Codes float32 [N, M, S] of the faces, inverted once for each encoder and set of faces."""
     digest = hashlib.sha256(faces.images.numpy().tobytes())
     for name, tensor in {**wplus.encoder.state_dict(), "mean": wplus.mean}.items():
         digest.update(name.encode())
         digest.update(tensor.numpy().tobytes())
-    path = Path(cache) / f"codes-{digest.hexdigest()[:16]}.safetensors"
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        rows = torch.arange(len(faces)).split(BATCH)
-        codes = torch.cat([wplus.invert(faces.pictures(part)) for part in rows])
-        with replacing(path) as partial:
-            save_file({"codes": codes.contiguous()}, partial)
-    return load_file(path)["codes"]
+    path = Path(folder) / f"codes-{digest.hexdigest()[:16]}.safetensors"
+    rows = torch.arange(len(faces)).split(BATCH)
+    codes = (wplus.invert(faces.pictures(part)) for part in rows)
+    return kept(path, lambda: {"codes": torch.cat([*codes])}, "codes")["codes"]
 
 
 class SubjectRows:

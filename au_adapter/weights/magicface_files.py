@@ -15,14 +15,22 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
-from ..disk import damage_named, replacing
+from ..disk import damage_named
 from ..models.magicface import IDENTITY, MAGICFACE_UNITS, MagicFace
 from ..models.magicface_ablations import IDENTITIES, Ablation
 from .eight_bits import from_eight_bits
-from .tensors import ENDINGS, Shapes, read_metadata, read_shapes, read_tensors, require_finite, some
+from .tensors import (
+    ENDINGS,
+    Shapes,
+    read_metadata,
+    read_shapes,
+    read_tensors,
+    require_finite,
+    some,
+    write_tensors,
+)
 
 DENOISING, ID_ENCODER = "denoising_unet", "ID_enc"
 TITLES = {DENOISING: "denoising UNet", ID_ENCODER: "ID encoder"}
@@ -166,15 +174,10 @@ def save_magicface(
     path: str | Path,
 ) -> Path:
     """Write a file of both UNets, whole or not at all; names carry the prefix of their UNet."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     # Older versions do not know the option identity: they read the file if the default is left out.
     kept = {k: v for k, v in options.items() if (k, v) != ("identity", IDENTITY)}
     described = json.dumps({"format": FORMAT, "config": configs, "options": kept})
-    whole = {name: tensor.contiguous() for name, tensor in tensors.items()}
-    with replacing(path) as partial:
-        save_file(whole, partial, metadata={MAGICFACE_KEY: described})
-    return path
+    return write_tensors(path, tensors, {MAGICFACE_KEY: described})
 
 
 def load_magicface(source: str | Path) -> MagicFace | Ablation:
@@ -212,7 +215,7 @@ def _prefixed_tensors(parts: tuple[UNetFile, ...]) -> dict[str, Tensor]:
 def save_networks(network: MagicFace | Ablation, path: str | Path) -> Path:
     """Write all networks into one file for `load_magicface`; Load MagicFace reads the released
     form."""
-    tensors = {_file_name(name): t.detach().cpu() for name, t in network.state_dict().items()}
+    tensors = {_file_name(name): t for name, t in network.state_dict().items()}
     unets = {DENOISING: network.unet, ID_ENCODER: getattr(network, "id_encoder", None)}
     configs = {n: {key: u.config[key] for key in CONFIG} for n, u in unets.items() if u is not None}
     return save_magicface(tensors, configs, network.options, path)

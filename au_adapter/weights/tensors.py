@@ -11,10 +11,10 @@ from typing import TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from ..disk import damage_named
+from ..disk import damage_named, replacing
 
 ENDINGS = (".safetensors", ".ckpt", ".pt", ".pth", ".bin")
 PEEK = 512  # bytes at the start that tell a web page or a Git LFS pointer from weights
@@ -50,9 +50,23 @@ def read_tensors(path: str | Path) -> dict[str, Tensor]:
         return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
 
 
-def read_kept(path: Path, *needed: str) -> dict[str, Tensor]:
-    """The tensors of a file that a training keeps for itself. ValueError, saying to delete it,
-    where it is damaged."""
+def write_tensors(
+    path: str | Path, tensors: Mapping[str, Tensor], metadata: dict[str, str] | None = None
+) -> Path:
+    """Write a safetensors file whole or not at all, and return its path. Folders are made."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    with replacing(path) as partial:
+        save_file(whole, partial, metadata)
+    return path
+
+
+def kept(path: Path, make: Callable[[], Mapping[str, Tensor]], *needed: str) -> dict[str, Tensor]:
+    """The tensors of a file that a training keeps for itself, made where there is none. ValueError,
+    saying to delete it, where it is damaged, or lacks one that is needed."""
+    if not path.exists():
+        write_tensors(path, make())
     with damage_named(path, "Delete it, and it is made again"):
         tensors = load_file(path)
         return {name: tensors[name] for name in needed or tensors}

@@ -10,14 +10,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from ..disk import replacing
 from ..models.e4e import E4E, E4EConfig
 from ..models.ir_se import ArcFace
 from ..models.stylegan2 import StyleGAN2, StyleGAN2Config
-from .tensors import ENDINGS, read_tensors, some, weights_name
+from .tensors import ENDINGS, read_tensors, some, weights_name, write_tensors
 from .wplus_layouts import DECODER, ENCODER, FORMAT, KEY, MEAN, read_wplus
 
 logger = logging.getLogger("au_adapter")
@@ -97,18 +95,14 @@ def save_wplus(
     "space", "framing" (as a dictionary), see `WPlus`."""
     parts = {DECODER: generator, ENCODER: encoder}
     tensors = {
-        f"{prefix}{name}": tensor.detach().cpu().contiguous()
+        f"{prefix}{name}": tensor
         for prefix, network in parts.items()
         if network is not None
         for name, tensor in network.state_dict().items()
     }
     if mean is not None:
-        tensors[MEAN] = mean.detach().cpu().contiguous()
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as partial:
-        save_file(tensors, partial, {KEY: json.dumps({"format": FORMAT, **described})})
-    return path
+        tensors[MEAN] = mean
+    return write_tensors(path, tensors, {KEY: json.dumps({"format": FORMAT, **described})})
 
 
 def is_wplus(source: str | Path) -> bool:

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as functional
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from ...data.rendering.head import MIDDLE_UNITS, UNITS
@@ -20,6 +19,7 @@ from ...faces import FACE_LANDMARKER, FaceLandmarker, locate
 from ...faces.blendshapes import BLENDSHAPE_NAMES
 from ...metrics import icc_3_1
 from ...models.mesh_regressor import MeshRegressor, MeshRegressorConfig
+from ...weights.tensors import write_tensors
 from ..landmark_cache import read_renders
 from ..resting import RestingFaces, same_person
 from ..settings import Settings
@@ -119,10 +119,9 @@ class EstimatorRecipe:
 
     def save(self, module: EstimatorLoss, folder: Path) -> None:
         network = module.estimator
-        tensors = {k: v.detach().contiguous() for k, v in network.state_dict().items()}
         described = {"network": network.config.to_dict(), "reliability": self.reliability(network)}
         metadata = {"au_estimator": json.dumps(described)}
-        save_file(tensors, folder / "au_estimator.safetensors", metadata)
+        write_tensors(folder / "au_estimator.safetensors", network.state_dict(), metadata)
 
     @torch.no_grad()
     def reliability(self, estimator: MeshRegressor) -> dict[int, float]:

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from peft import LoraConfig, get_peft_model_state_dict
-from safetensors.torch import save_file
 from torch import Tensor
 
 from ...bases import EncodedText
@@ -20,6 +19,7 @@ from ...methods.base_generator import BaseGenerator
 from ...methods.baselines import AU_ENCODER, LoRATextGenerator, TokenGenerator, with_token
 from ...models.adapter import FINEFACE_ALPHA, LORA_TARGETS
 from ...models.encoders import TOKEN_ENCODERS, build_encoder
+from ...weights.tensors import write_tensors
 from ..settings import require_number
 from .conditioned import AdaptedRecipe, ConditionedLoss, ConditionedOptions
 
@@ -108,6 +108,5 @@ class LoRAAURecipe(LoRATextRecipe):
 
     def save(self, module: TokenLoss, folder: Path) -> None:
         super().save(module, folder)
-        tensors = {k: v.detach().cpu().contiguous() for k, v in module.encoder.state_dict().items()}
         described = {"encoder": self.options.encoder, "units": " ".join(map(str, self.units))}
-        save_file(tensors, folder / AU_ENCODER, metadata=described)
+        write_tensors(folder / AU_ENCODER, module.encoder.state_dict(), described)

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from torchvision.transforms import v2
 
 from ...data.rendered import load
 from ...models.regressor import AURegressor
+from ...weights.tensors import write_tensors
 from ..settings import BUNDLED
 
 SETTINGS = replace(
@@ -79,6 +79,5 @@ class RegressorRecipe:
 
     def save(self, module: RegressorLoss, folder: Path) -> None:
         network = module.regressor
-        tensors = {k: v.detach().contiguous() for k, v in network.state_dict().items()}
         metadata = {"au_regressor": json.dumps({"units": network.units, "size": network.size})}
-        save_file(tensors, folder / "regressor.safetensors", metadata=metadata)
+        write_tensors(folder / "regressor.safetensors", network.state_dict(), metadata)
