@@ -16,7 +16,7 @@ from ..weights.downloads import cache_folder
 from .pictures import opened_picture
 from .shards import (
     PATTERN,
-    decode,
+    decode_picture,
     find_shards,
     key_of,
     label_of,
@@ -94,7 +94,7 @@ def iterate_shard(shard: Path) -> Iterator[dict]:
         with opened_picture(parts["mask.png"], f"the mask of {name}") as mask:
             pixels = np.asarray(mask)
         yield {
-            "image": decode(picture_of(parts, shard), name=name),
+            "image": decode_picture(picture_of(parts, shard), name=name),
             "mask": pixels,
             "label": label_of(parts, shard),
         }

@@ -16,7 +16,7 @@ from torch.optim.swa_utils import update_bn
 
 from ..data.rendered import RenderedSet, is_rendered, load
 from ..data.shards import (
-    decode,
+    decode_picture,
     find_shards,
     key_of,
     label_of,
@@ -72,7 +72,12 @@ def load_aligned(
     landmarker or where `faces.locate` looks. A picture without a face is left out, and the log says
     how many were. FileNotFoundError without shards or landmarker, ValueError where no face is left.
     """
-    parts = [_load(Path(folder), size, framing, units, landmarker) for folder in folders]
+    parts = []
+    for folder in map(Path, folders):
+        if is_rendered(folder):
+            parts.append(_rendered(folder, size, framing, units))
+        else:
+            parts.append(_found(folder, size, framing, units, locate(FACE_LANDMARKER, landmarker)))
     return AlignedFaces(
         torch.cat([part.images for part in parts]),
         torch.cat([part.aus for part in parts]),
@@ -80,11 +85,7 @@ def load_aligned(
     )
 
 
-def _load(
-    folder: Path, size: int, framing: Framing, units: tuple[int, ...], landmarker: str | Path | None
-) -> AlignedFaces:
-    if not is_rendered(folder):
-        return _found(folder, size, framing, units, locate(FACE_LANDMARKER, landmarker))
+def _rendered(folder: Path, size: int, framing: Framing, units: tuple[int, ...]) -> AlignedFaces:
     faces = load(folder, units=units)
     pairs = zip(faces.images, quads_of_renders(faces, framing), strict=True)
     images = [_cut(image, quad, size) for image, quad in pairs]
@@ -129,9 +130,8 @@ def _found(
             f"no face was found in the pictures of {folder}: are they photos of faces?"
         )
     subjects = tuple(str(label.get(SUBJECT, UNKNOWN)) for label in labels)
-    return AlignedFaces(
-        torch.cat(images), torch.from_numpy(label_values(labels, "units", units)), subjects
-    )
+    aus = torch.from_numpy(label_values(labels, "units", units))
+    return AlignedFaces(torch.cat(images), aus, subjects)
 
 
 def _align(
@@ -140,7 +140,7 @@ def _align(
     """Aligned "images" uint8 [n, S, S, 3], and the "rows" [n] that showed a face."""
     images, chosen = [], []
     for row, parts in enumerate(rows):
-        picture = decode(picture_of(parts), name=f"face {key_of(parts)}")
+        picture = decode_picture(picture_of(parts), name=f"face {key_of(parts)}")
         (faces,) = network.detect(torch.from_numpy(picture.copy())[None].float() / 255)
         if faces:
             largest = in_order(faces, "largest first")[0]

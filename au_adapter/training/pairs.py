@@ -150,9 +150,9 @@ class Partners:
         people: dict[int, list[int]] = {}
         for row, identity in enumerate(identities.tolist()):
             people.setdefault(identity, []).append(row)
-        self._person = {row: np.array(rows) for rows in people.values() for row in rows[:1]}
-        self._first = {row: rows[0] for rows in people.values() for row in rows}
-        self.rows = [row for rows in people.values() for row in rows if len(self.of(row))]
+        groups = map(np.array, people.values())
+        self._own = {row: own for own in groups for row in own.tolist()}  # person by person
+        self.rows = [row for row in self._own if len(self.of(row))]
         if not self.rows:
             far = f", {distance} frames apart or more," if distance else ""
             raise ValueError(
@@ -163,7 +163,7 @@ class Partners:
 
     def of(self, row: int) -> np.ndarray:
         """The partners of a picture, in order."""
-        own = self._person[self._first[row]]
+        own = self._own[row]
         theirs, here = self.frames[own], self.frames[row]
         far = np.abs(theirs - here) >= self.distance
         return own[(own != row) & (far | (theirs == UNKNOWN) | (here == UNKNOWN))]

@@ -12,7 +12,14 @@ import torch
 from torch import Tensor
 
 from ..data.references import choose_references
-from ..data.shards import decode, find_shards, label_of, label_values, picture_of, read_shard
+from ..data.shards import (
+    decode_picture,
+    find_shards,
+    label_of,
+    label_values,
+    picture_of,
+    read_shard,
+)
 from ..data.stream import FaceStream
 from ..facs import AUVector, face_text
 from ..models.vqauface import VQAUFaceConfig
@@ -68,7 +75,7 @@ class ReferencePairs:
         chosen = {**choose_references(faces()), **marked}
         wanted = set(chosen.values())
         pictures = {
-            key: decode(picture_of(parts), self.size, f"the reference {key}")
+            key: decode_picture(picture_of(parts), self.size, f"the reference {key}")
             for key, parts in _faces(folders)
             if key in wanted
         }

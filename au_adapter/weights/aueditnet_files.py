@@ -12,7 +12,7 @@ from torch import nn
 
 from ..models.aueditnet import AUEditNet, AUEditNetConfig
 from ..models.siamese import SiameseAU, SiameseConfig
-from .tensors import read_metadata, read_tensors, write_tensors
+from .tensors import read_described, read_tensors, write_tensors
 
 EDITOR, ESTIMATOR = "aueditnet", "siamese_au"  # in the metadata
 FORMAT = 1
@@ -66,13 +66,8 @@ def _save(network: nn.Module, path: str | Path, key: str, described: dict[str, A
 
 
 def _described(path: str | Path, key: str, what: str) -> dict[str, Any]:
-    text = read_metadata(path).get(key)
-    if text is None:
-        raise ValueError(
-            f"{path} is no {what}: its metadata lacks '{key}'. Take a file that `au-adapter train` "
-            "wrote"
-        )
-    described = json.loads(text)
+    advice = ". Take a file that `au-adapter train` wrote"
+    described = json.loads(read_described(path, key, what, advice))
     if described["format"] != FORMAT:
         raise ValueError(
             f"{path} is {what} of format {described['format']}, known is {FORMAT}: update "

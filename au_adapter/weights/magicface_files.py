@@ -24,6 +24,7 @@ from .eight_bits import from_eight_bits
 from .tensors import (
     ENDINGS,
     Shapes,
+    count_numbered,
     read_metadata,
     read_shapes,
     read_tensors,
@@ -227,7 +228,7 @@ def describe_unet(shapes: Shapes, path: Path) -> dict[str, Any]:
     ValueError naming the file when weights are missing.
     """
     try:
-        levels = _count(shapes, "down_blocks.{}.resnets.0.conv1.weight")
+        levels = count_numbered(shapes, "down_blocks.{}.resnets.0.conv1.weight")
         channels = [shapes[f"down_blocks.{i}.resnets.0.conv1.weight"][0] for i in range(levels)]
         attends = [f"down_blocks.{i}.attentions.0.proj_in.weight" in shapes for i in range(levels)]
         first = f"down_blocks.{attends.index(True)}.attentions.0"
@@ -237,7 +238,7 @@ def describe_unet(shapes: Shapes, path: Path) -> dict[str, Any]:
             "in_channels": shapes["conv_in.weight"][1],
             "out_channels": shapes["conv_out.weight"][0],
             "block_out_channels": channels,
-            "layers_per_block": _count(shapes, "down_blocks.0.resnets.{}.conv1.weight"),
+            "layers_per_block": count_numbered(shapes, "down_blocks.0.resnets.{}.conv1.weight"),
             "down_block_types": [f"{kind[a]}DownBlock2D" for a in attends],
             "up_block_types": [f"{kind[a]}UpBlock2D" for a in reversed(attends)],
             "cross_attention_dim": shapes[f"{first}.transformer_blocks.0.attn2.to_k.weight"][1],
@@ -313,12 +314,3 @@ def _described(path: Path) -> dict[str, Any]:
 def _listed(value: object) -> object:
     """JSON and diffusers have lists where the other has tuples."""
     return list(value) if isinstance(value, tuple) else value
-
-
-def _count(shapes: Shapes, pattern: str) -> int:
-    number = 0
-    while pattern.format(number) in shapes:
-        number += 1
-    if not number:
-        raise KeyError(pattern.format(0))
-    return number

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import pickle
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from pathlib import Path
 from typing import TypeVar
 
@@ -89,6 +89,25 @@ def read_metadata(path: str | Path) -> dict[str, str]:
         return {}
     with _safetensors(path) as file:
         return file.metadata() or {}
+
+
+def read_described(path: str | Path, key: str, what: str, advice: str) -> str:
+    """What a file's metadata says under a key of this project's. ValueError where it says nothing,
+    and so is something else than `what`."""
+    found = read_metadata(path).get(key)
+    if found is None:
+        raise ValueError(f"{path} is no {what}: its metadata lacks '{key}'{advice}")
+    return found
+
+
+def count_numbered(names: Container[str], pattern: str) -> int:
+    """How many names follow a pattern such as "body.{}.bias", from 0 on. KeyError for none."""
+    number = 0
+    while pattern.format(number) in names:
+        number += 1
+    if not number:
+        raise KeyError(pattern.format(0))
+    return number
 
 
 def load_weights(path: str | Path, make: Callable[[], M]) -> M:

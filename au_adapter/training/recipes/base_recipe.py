@@ -24,7 +24,7 @@ from ...weights.autoencoder_files import load_autoencoder
 from ..diffusion import loss_weights, noise_loss, stable_diffusion_schedule
 from ..labelled import RenderedLatents
 from ..recipe import Share
-from ..settings import BUNDLED, require_switch
+from ..settings import BUNDLED, check_options
 from ..tokenizer import END, MAX_LENGTH, START, write_tokenizer
 
 WIDTH = 128  # of the text encoder and so of cross-attention
@@ -112,7 +112,7 @@ class BaseOptions:
     mirror: bool = False
 
     def __post_init__(self) -> None:
-        require_switch("mirror", self.mirror)
+        check_options(self)
 
 
 class BaseRecipe:

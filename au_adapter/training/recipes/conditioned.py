@@ -25,8 +25,8 @@ from ...methods.words_generator import au_text
 from ..diffusion import loss_weights, noise_loss, prediction_target
 from ..drawing import STEPS, drawing
 from ..labelled import RenderedLatents, StreamedPictures
-from ..recipe import Share
-from ..settings import BUNDLED, require_number, require_switch
+from ..recipe import Share, SharingRecipe
+from ..settings import BUNDLED, check_options, require_word
 from ..smoothing import SMOOTHING
 
 PART_WEIGHT = 3.0
@@ -59,15 +59,8 @@ class ConditionedOptions:
 
     def __post_init__(self) -> None:
         """ValueError, in the words of the command line, for a value that cannot be."""
-        require_number("caption_dropout", self.caption_dropout, 0, 1, fraction=True)
-        require_number("lanes", self.lanes, 1)
-        require_number("buffer", self.buffer, 1)
-        for name in ("plain_loss", "stream"):
-            if getattr(self, name) is not None:
-                require_switch(name, getattr(self, name))
-        if self.smoothing not in SMOOTHING:
-            known = ", ".join(SMOOTHING)
-            raise ValueError(f"smoothing is one of {known}, not {self.smoothing!r}")
+        check_options(self, caption_dropout=(0, 1), lanes=1, buffer=1)
+        require_word("smoothing", self.smoothing, SMOOTHING)
         if not isinstance(self.units, Sequence) or isinstance(self.units, str) or not self.units:
             raise ValueError(f"units is a list of AU numbers such as [1,2,12], not {self.units!r}")
         object.__setattr__(self, "units", AUVector.zeros(self.units).units)
@@ -131,7 +124,7 @@ class ConditionedLoss(nn.Module):
         return self.family.encode_pictures(self.vae, batch["pictures"], batch["latent_noise"])
 
 
-class AdaptedRecipe:
+class AdaptedRecipe(SharingRecipe):
     """Draws labelled faces for a ConditionedLoss on a base, which a subclass makes and saves."""
 
     Options = ConditionedOptions
@@ -173,9 +166,6 @@ class AdaptedRecipe:
     def make_module(self, plain: bool) -> ConditionedLoss:
         """The loss, with what trains ready to train."""
         return self.loss(self.family, self.pipeline, plain, self.options)
-
-    def batch(self, size: int, generator: torch.Generator) -> dict[str, Tensor]:
-        return self.rows(size, generator, Share())
 
     def rows(self, size: int, generator: torch.Generator, share: Share) -> dict[str, Tensor]:
         drawn = self.faces.draw(size, generator, self.options.caption_dropout, share)

@@ -20,7 +20,7 @@ from ...weights.tensors import kept
 from ..diffusion import draw_noise
 from ..drawing import drawing
 from ..recipe import Share
-from ..settings import require_number
+from ..settings import check_options
 from .conditioned import SETTINGS, AdaptedRecipe, ConditionedLoss, ConditionedOptions
 
 PRIOR_PROMPT = "a photo of a man"  # known to the bundled base too
@@ -40,9 +40,8 @@ class DreamBoothOptions(ConditionedOptions):
     prior_prompt: str = PRIOR_PROMPT
 
     def __post_init__(self) -> None:
+        check_options(self, prior_count=1)
         super().__post_init__()
-        require_number("prior_weight", self.prior_weight, 0, fraction=True)
-        require_number("prior_count", self.prior_count, 1)
 
 
 class PriorLoss(ConditionedLoss):

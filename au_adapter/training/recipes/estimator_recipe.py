@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,17 +25,6 @@ from ..landmark_cache import read_renders
 from ..resting import RestingFaces, same_person
 from ..settings import Settings
 
-SETTINGS = Settings(
-    steps=6000,  # more fit the people it knows better, and others worse
-    batch_size=256,
-    learning_rate=1e-3,
-    weight_decay=2e-2,
-    warmup_steps=100,
-    decay_steps=4500,
-    average_decay=0.998,
-    save_every=3000,
-    log_every=500,
-)
 VARIANTS = 4  # of every face
 REFERENCE_GIVEN = 0.5  # how often a face is compared with another of the person
 ANY_REFERENCE = 0.3  # how often that is any picture of the person instead of the relaxed one
@@ -69,7 +59,17 @@ class EstimatorRecipe:
     face landmarker."""
 
     Options = EstimatorOptions
-    settings = SETTINGS
+    settings = Settings(
+        steps=6000,  # more fit the people it knows better, and others worse
+        batch_size=256,
+        learning_rate=1e-3,
+        weight_decay=2e-2,
+        warmup_steps=100,
+        decay_steps=4500,
+        average_decay=0.998,
+        save_every=3000,
+        log_every=500,
+    )
 
     def __init__(self, data: list[Path], options: EstimatorOptions):
         path = locate(FACE_LANDMARKER, options.landmarker)
@@ -145,9 +145,9 @@ def prepare(estimator: MeshRegressor, canonical: Tensor, points: Tensor, scores:
     other_side = torch.cdist(mirrored, canonical).argmin(-1).tolist()
     estimator.chosen.copy_(torch.tensor([*range(count), *IRISES]))
     estimator.mirror.copy_(torch.tensor([*other_side, count + 1, count]))
-    estimator.mirror_scores.copy_(
-        torch.tensor([BLENDSHAPE_NAMES.index(_mirrored_name(n)) for n in BLENDSHAPE_NAMES])
-    )
+    opposite = {"Left": "Right", "Right": "Left"}
+    names = [re.sub("(Left|Right)$", lambda side: opposite[side[0]], n) for n in BLENDSHAPE_NAMES]
+    estimator.mirror_scores.copy_(torch.tensor([BLENDSHAPE_NAMES.index(name) for name in names]))
     chosen = points[:, estimator.chosen].flatten(1)
     estimator.centre.copy_(chosen.mean(0))
     centred, width = chosen - estimator.centre, estimator.config.components
@@ -158,10 +158,3 @@ def prepare(estimator: MeshRegressor, canonical: Tensor, points: Tensor, scores:
     # A feature that hardly varies is noise: dividing by little would make it loud.
     floor = torch.tensor([0.1] * width + [0.05] * len(BLENDSHAPE_NAMES))
     estimator.scale.copy_(features.std(0).maximum(floor))
-
-
-def _mirrored_name(name: str) -> str:
-    for side, other in (("Left", "Right"), ("Right", "Left")):
-        if name.endswith(side):
-            return name.removesuffix(side) + other
-    return name

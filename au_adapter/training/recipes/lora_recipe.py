@@ -20,7 +20,7 @@ from ...methods.baselines import AU_ENCODER, LoRATextGenerator, TokenGenerator, 
 from ...models.adapter import FINEFACE_ALPHA, LORA_TARGETS
 from ...models.encoders import TOKEN_ENCODERS, build_encoder
 from ...weights.tensors import write_tensors
-from ..settings import require_number
+from ..settings import check_options, require_word
 from .conditioned import AdaptedRecipe, ConditionedLoss, ConditionedOptions
 
 LORA_NAME = "au_baseline"
@@ -33,8 +33,8 @@ class LoRATextOptions(ConditionedOptions):
     lora_rank: int = 32
 
     def __post_init__(self) -> None:
+        check_options(self, lora_rank=1)
         super().__post_init__()
-        require_number("lora_rank", self.lora_rank, 1)
 
 
 @dataclass(frozen=True)
@@ -45,8 +45,7 @@ class LoRAAUOptions(LoRATextOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.encoder not in TOKEN_ENCODERS:
-            raise ValueError(f"encoder is one of {', '.join(TOKEN_ENCODERS)}, not {self.encoder!r}")
+        require_word("encoder", self.encoder, TOKEN_ENCODERS)
 
 
 class LoRALoss(ConditionedLoss):

@@ -32,7 +32,7 @@ from ...weights.magicface_files import load_magicface, save_networks
 from ..diffusion import loss_weights, noise_loss, prediction_target
 from ..pairs import DROPOUT, FacePairs, PictureEncoder
 from ..photo_edits import PhotoEdits
-from ..settings import Settings, require_number, require_switch
+from ..settings import Settings, check_options
 
 
 @dataclass(frozen=True)
@@ -66,11 +66,7 @@ class MagicFaceOptions:
     start: str | Path | None = None
 
     def __post_init__(self) -> None:
-        require_number("unchanged", self.unchanged, 0, 1, fraction=True)
-        require_number("dropout", self.dropout, 0, 1, fraction=True)
-        require_number("frame_distance", self.frame_distance, 0)
-        if self.plain_loss is not None:
-            require_switch("plain_loss", self.plain_loss)
+        check_options(self, unchanged=(0, 1), dropout=(0, 1))
 
 
 class MagicFaceLoss(nn.Module):

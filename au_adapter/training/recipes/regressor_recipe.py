@@ -16,15 +16,6 @@ from ...models.regressor import AURegressor
 from ...weights.tensors import write_tensors
 from ..settings import BUNDLED
 
-SETTINGS = replace(
-    BUNDLED,
-    steps=6000,
-    learning_rate=1e-3,
-    warmup_steps=100,
-    decay_steps=3000,
-    average_decay=0.995,
-)
-
 
 class RegressorLoss(nn.Module):
     """Squared error over all units, in intensity units squared."""
@@ -60,7 +51,14 @@ class RegressorRecipe:
     """Reads pictures and bilateral AU values from folders of renders."""
 
     Options = RegressorOptions
-    settings = SETTINGS
+    settings = replace(
+        BUNDLED,
+        steps=6000,
+        learning_rate=1e-3,
+        warmup_steps=100,
+        decay_steps=3000,
+        average_decay=0.995,
+    )
 
     def __init__(self, data: list[Path], options: RegressorOptions):
         sets = [load(folder) for folder in data]

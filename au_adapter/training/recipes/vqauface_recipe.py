@@ -35,13 +35,10 @@ from ...weights.vqauface_files import (
     save_vqauface,
 )
 from ..face_judgement import Estimate, FaceJudgement
-from ..recipe import Share
+from ..recipe import Share, SharingRecipe
 from ..reference_pairs import ReferencePairs, aus_of, text_of
-from ..settings import Settings, require_number, require_switch
+from ..settings import Settings, check_options
 
-SETTINGS = Settings(
-    steps=150_000, batch_size=16, learning_rate=3e-4, weight_decay=0.0, mixed_precision="bf16"
-)
 SIZES = ("full", "bundled")
 SEEDS = 2**31  # of the wordings, five for each construct
 
@@ -89,11 +86,7 @@ class VQAUFaceOptions:
     def __post_init__(self) -> None:
         if self.sizes not in SIZES:
             raise ValueError(f"sizes is {self.sizes!r}, expected {' or '.join(SIZES)}")
-        for name in ("structure", "appearance", "reference", "intensity_words", "sides"):
-            require_switch(name, getattr(self, name))
-        require_number("untold", self.untold, 0, 1, fraction=True)
-        for name in ("lanes", "buffer"):
-            require_number(name, getattr(self, name), 1)
+        check_options(self, untold=(0, 1), lanes=1, buffer=1)
 
 
 class VQAUFaceLoss(nn.Module):
@@ -115,11 +108,13 @@ class VQAUFaceLoss(nn.Module):
         return masked_loss(network.predict(ids, where, context), codes[where])
 
 
-class VQAUFaceRecipe:
+class VQAUFaceRecipe(SharingRecipe):
     """Trains stage II and saves it, with its codec, as vqauface.safetensors."""
 
     Options = VQAUFaceOptions
-    settings = SETTINGS
+    settings = Settings(
+        steps=150_000, batch_size=16, learning_rate=3e-4, weight_decay=0.0, mixed_precision="bf16"
+    )
 
     def __init__(self, data: list[Path], options: VQAUFaceOptions):
         self.options = options
@@ -128,9 +123,6 @@ class VQAUFaceRecipe:
         self.units = self.config.units
         self.module = VQAUFaceLoss(network.train())
         self.pairs = self._pairs(data)
-
-    def batch(self, size: int, generator: torch.Generator) -> dict[str, Tensor]:
-        return self.rows(size, generator, Share())
 
     def rows(self, size: int, generator: torch.Generator, share: Share) -> dict[str, Tensor]:
         codec, options = self.config.codec, self.options
