@@ -55,8 +55,7 @@ class BP4DSource:
         self.steps = (*LABEL_STEPS, ACTIVE, *PICTURE_STEPS)
 
     def faces(self) -> Iterator[LabelledFace]:
-        """Every coded frame, person by person. ValueError, naming the line, for what is no
-        label."""
+        """Every coded frame, person by person. ValueError names the line of what is no label."""
         for person, task, frame, file, aus in self._rows():
             about = {
                 "identity": person,

@@ -163,10 +163,7 @@ def _pairwise(metric: Callable[..., Tensor], *features: str | Feature) -> Measur
 
 
 def _embedded(metric: Callable[..., Tensor], encode: Encode | None, network: str) -> Measure:
-    def embedding(seen: Observed) -> Tensor:
-        return embed(metric.__name__, seen.images, encode, network)
-
-    return _pairwise(metric, embedding)
+    return _pairwise(metric, lambda seen: embed(metric.__name__, seen.images, encode, network))
 
 
 def _lpips_file(folders: list[str | Path], backbone: str | Path | None) -> Path:

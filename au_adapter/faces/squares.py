@@ -109,8 +109,7 @@ def to_square(points: Tensor, square: Tensor, size: int) -> Tensor:
 def paste_square(
     photo: Tensor, edited: Tensor, square: Tensor, mask: Tensor, feather: float
 ) -> Tensor:
-    """A copy of a photo [H, W, C] with an edit [S, S, 3] of its square inside the mask [S, S]; see
-    `paste_quad`."""
+    """A copy of a photo with an edit of its square inside the mask; as `paste_quad`."""
     height, width = photo.shape[:2]
     x0, y0, x1, y1 = square.tolist()
     rows, columns = (slice(max(a, 0), min(b, n)) for a, b, n in ((y0, y1, height), (x0, x1, width)))

@@ -55,8 +55,7 @@ class RestingFaces:
 
     @torch.no_grad()
     def variant(self, generator: torch.Generator) -> Seen:
-        """Points and scores of every face with another resting face under it, the same one for all
-        pictures of a person."""
+        """Points and scores of every face with another resting face under it, one for a person."""
         noise = NOISE * torch.randn(self.points.shape, generator=generator)
         shares = torch.rand(len(self.leaks), len(noise), 1, 1, generator=generator)
         smile = (shares * self.leaks).sum(0)

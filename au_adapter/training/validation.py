@@ -11,7 +11,7 @@ from typing import Any
 from PIL import Image
 from torch import Tensor, nn
 
-from ..disk import replacing
+from ..data.pictures import write_png
 from ..estimators import BundledRegressor, Estimator
 from ..estimators.bundled_regressor import load_regressor
 from ..estimators.reading import Reading
@@ -88,8 +88,7 @@ class Validation:
         A picture without a face counts as a face that shows no AU.
         """
         images = draw_cases(self.recipe.generator(module), self.cases, self.recipe.units)
-        with replacing(folder / SHEET) as partial:
-            self._sheet(images, folder.name).save(partial, "PNG")
+        write_png(folder / SHEET, self._sheet(images, folder.name))
         shown = self._shown(self.estimate(images))
         if getattr(self.recipe, "scale", "absolute") == "change":
             shown = self._changes(shown)
@@ -185,8 +184,7 @@ def validation_for(recipe: object, estimate: Estimate | Estimator | None = None)
 
 
 def _response(rows: list[Row]) -> dict[str, dict[str, float]]:
-    """AU -> requested -> mean measured, of the AUs that were asked for alone; 0 is the face
-    without AUs."""
+    """AU -> requested -> mean measured, of AUs asked for alone; 0 is the face without AUs."""
     units = sorted({u for row in rows for u in row.requested}, key=int)
     found = {}
     for unit in units:

@@ -196,8 +196,7 @@ def render_files(renderer: Renderer, job: Job, index: int) -> list[tuple[str, by
 def draw_parameters(
     renderer: Renderer, job: Job, index: int
 ) -> tuple[Person, Scene, Expression, np.random.Generator]:
-    """Person, scene and expression of picture `index`, and the generator, which the caption uses
-    next."""
+    """Person, scene and expression of a picture, and the generator that draws its caption next."""
     identity = job.first_identity + index // job.images_per_identity
     person = sample_person(identity, renderer.model.masculine)
     rng = np.random.default_rng([job.seed, index, 11])

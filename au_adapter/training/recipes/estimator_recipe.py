@@ -55,8 +55,7 @@ class EstimatorOptions:
 
 
 class EstimatorRecipe:
-    """Reads folders of renders (best with `--neutral-first --expressions full`) through Google's
-    face landmarker."""
+    """Reads renders, best of `--neutral-first --expressions full`, through Google's landmarker."""
 
     Options = EstimatorOptions
     settings = Settings(
