@@ -28,8 +28,7 @@ OCCURS, ABSENT, UNKNOWN = 1, 0, 9
 
 # VQ-AUFace, section 3: every picture but a reference shows an AU.
 ACTIVE = Step(
-    "no AU, and not the reference",
-    lambda face: face.about["reference"] or not shows_none(face.aus),
+    "no AU, and not the reference", lambda face: face.about["reference"] or not shows_none(face.aus)
 )
 
 

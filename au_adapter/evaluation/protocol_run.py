@@ -21,14 +21,7 @@ from torch import Tensor
 from ..disk import damage_named, read_json, remove_abandoned, write_text
 from ..estimators.reading import Reading
 from ..metrics.checks import layout
-from .measured_rows import (
-    Compare,
-    Faces,
-    are_finite,
-    by_picture,
-    compared_rows,
-    measured_rows,
-)
+from .measured_rows import Compare, Faces, are_finite, by_picture, compared_rows, measured_rows
 from .protocols import Protocol
 from .records import REFERENCE, Request, Row, RunHeader
 from .sides import sided_units

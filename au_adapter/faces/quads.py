@@ -53,7 +53,10 @@ def paste_quad(photo: Tensor, edited: Tensor, quad: Tensor, mask: Tensor, feathe
     inside = to_quad(places, quad, 1).reshape(len(rows), len(columns), 2)
     side = max(1, round(float((quad[1] - quad[0]).norm())))
     layers = torch.cat([edited[..., :3].float(), soft_mask(mask, feather)[..., None]], -1)
-    *drawn, weight = _read(_shrunk(layers.movedim(-1, 0)[None], side), inside, "zeros")[0].to(photo)
+    layers = layers.movedim(-1, 0)[None]
+    if side < layers.shape[-1]:
+        layers = interpolate(layers, (side, side), mode="bilinear", antialias=True)
+    *drawn, weight = _read(layers, inside, "zeros")[0].to(photo)
     allowed = _read((mask > 0.5).float()[None, None], inside, "zeros", "nearest")[0, 0]
     weight = (weight * allowed.to(photo)).clamp(0, 1)[..., None]
     place = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
@@ -89,12 +92,6 @@ def _span(values: Tensor, length: int) -> range:
     """The whole pixels that a side of a quad reaches, inside 0..length."""
     low, high = math.floor(float(values.min())), math.ceil(float(values.max()))
     return range(max(low, 0), min(high, length))
-
-
-def _shrunk(images: Tensor, side: int) -> Tensor:
-    if side >= images.shape[-1]:
-        return images
-    return interpolate(images, (side, side), mode="bilinear", antialias=True)
 
 
 def _read(images: Tensor, places: Tensor, beyond: str, mode: str = "bilinear") -> Tensor:

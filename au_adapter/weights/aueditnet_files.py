@@ -12,7 +12,7 @@ from torch import nn
 
 from ..models.aueditnet import AUEditNet, AUEditNetConfig
 from ..models.siamese import SiameseAU, SiameseConfig
-from .tensors import read_described, read_tensors, write_tensors
+from .tensors import read_described, read_tensors, require_format, write_tensors
 
 EDITOR, ESTIMATOR = "aueditnet", "siamese_au"  # in the metadata
 FORMAT = 1
@@ -68,11 +68,7 @@ def _save(network: nn.Module, path: str | Path, key: str, described: dict[str, A
 def _described(path: str | Path, key: str, what: str) -> dict[str, Any]:
     advice = ". Take a file that `au-adapter train` wrote"
     described = json.loads(read_described(path, key, what, advice))
-    if described["format"] != FORMAT:
-        raise ValueError(
-            f"{path} is {what} of format {described['format']}, known is {FORMAT}: update "
-            "AU-Adapter"
-        )
+    require_format(path, f"{what} of format", described["format"], FORMAT)
     return described
 
 

@@ -29,6 +29,7 @@ from .tensors import (
     read_shapes,
     read_tensors,
     require_finite,
+    require_format,
     some,
     write_tensors,
 )
@@ -303,11 +304,7 @@ def _prefixed(shapes: Shapes) -> bool:
 def _described(path: Path) -> dict[str, Any]:
     text = read_metadata(path).get(MAGICFACE_KEY)
     described = json.loads(text) if text else {"format": FORMAT}
-    if described.get("format") != FORMAT:
-        raise ValueError(
-            f"{path} is MagicFace format {described.get('format')}, known is {FORMAT}: "
-            "update AU-Adapter"
-        )
+    require_format(path, "MagicFace format", described.get("format"), FORMAT)
     return described
 
 

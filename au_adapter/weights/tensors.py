@@ -100,6 +100,12 @@ def read_described(path: str | Path, key: str, what: str, advice: str) -> str:
     return found
 
 
+def require_format(path: str | Path, what: str, found: object, known: int) -> None:
+    """ValueError for a file of another format than is known."""
+    if found != known:
+        raise ValueError(f"{path} is {what} {found}, known is {known}: update AU-Adapter")
+
+
 def count_numbered(names: Container[str], pattern: str) -> int:
     """How many names follow a pattern such as "body.{}.bias", from 0 on. KeyError for none."""
     number = 0

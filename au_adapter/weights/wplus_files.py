@@ -170,10 +170,7 @@ def describe_encoder(tensors: dict[str, Tensor]) -> E4EConfig:
 
 
 def _built(
-    kind: type[Network],
-    describe: Callable[[], Any],
-    tensors: dict[str, Tensor],
-    path: str | Path,
+    kind: type[Network], describe: Callable[[], Any], tensors: dict[str, Tensor], path: str | Path
 ) -> Network:
     try:
         with torch.device("meta"):  # skip the initialisation, which the file replaces

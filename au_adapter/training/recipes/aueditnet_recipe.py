@@ -18,13 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from ...facs import SET_A
-from ...models.aueditnet import (
-    AUEditNet,
-    AUEditNetConfig,
-    Embedded,
-    label_loss,
-    with_intensities,
-)
+from ...models.aueditnet import AUEditNet, AUEditNetConfig, Embedded, label_loss, with_intensities
 from ...models.ir_se import ArcFace
 from ...models.siamese import SiameseAU, pretrained_loss, resized
 from ...models.stylegan2 import StyleGAN2

@@ -22,7 +22,7 @@ from ...data.rendered import is_rendered, load
 from ...facs import SET_A, AUVector
 from ...methods.base_generator import BaseGenerator
 from ...methods.words_generator import au_text
-from ..diffusion import loss_weights, noise_loss, prediction_target
+from ..diffusion import denoising_loss
 from ..drawing import STEPS, drawing
 from ..labelled import RenderedLatents, StreamedPictures
 from ..recipe import Share, SharingRecipe
@@ -98,18 +98,13 @@ class ConditionedLoss(nn.Module):
         self, latents: Tensor, batch: dict[str, Tensor], text: EncodedText, extra: dict[str, Tensor]
     ) -> Tensor:
         """The loss of scaled latents [N, 4, H, W] under the batch's noise and timesteps."""
-        noise, timesteps = batch["noise"], batch["timesteps"]
-        noisy = self.schedule.add_noise(latents, noise, timesteps)
-        predicted = self.unet(
-            noisy,
-            timesteps,
-            text.states,
-            added_cond_kwargs=dict(text.added) or None,
-            cross_attention_kwargs=extra or None,
-        ).sample
-        target = prediction_target(self.schedule, latents, noise, timesteps)
-        weights = None if self.plain else loss_weights(self.schedule, batch)
-        return noise_loss(predicted, target, weights)
+
+        def predict(noisy: Tensor, timesteps: Tensor) -> Tensor:
+            more = {"added_cond_kwargs": dict(text.added) or None}
+            more["cross_attention_kwargs"] = extra or None
+            return self.unet(noisy, timesteps, text.states, **more).sample
+
+        return denoising_loss(self.schedule, latents, batch, predict, self.plain)
 
     @torch.no_grad()
     def encode_text(self, tokens: Tensor) -> EncodedText:

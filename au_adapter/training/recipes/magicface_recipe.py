@@ -29,7 +29,7 @@ from ...models.magicface import (
 from ...models.magicface_ablations import ABLATIONS, IDENTITIES, Ablation, CLIPIdentity
 from ...weights.clip_vision import ImageEncoder, load_image_encoder
 from ...weights.magicface_files import load_magicface, save_networks
-from ..diffusion import loss_weights, noise_loss, prediction_target
+from ..diffusion import denoising_loss
 from ..pairs import DROPOUT, FacePairs, PictureEncoder
 from ..photo_edits import PhotoEdits
 from ..settings import Settings, check_options
@@ -80,16 +80,12 @@ class MagicFaceLoss(nn.Module):
         self.register_buffer("text", text)
 
     def forward(self, batch: dict[str, Tensor]) -> Tensor:
-        latents, noise, timesteps = (batch[key] for key in ("latents", "noise", "timesteps"))
-        noisy = self.schedule.add_noise(latents, noise, timesteps)
-        text = self.text.expand(len(noisy), -1, -1)
-        identity = self.network.identify(batch["photo"], text)
-        predicted = self.network(
-            noisy, timesteps, text, identity, batch["background"], batch["change"]
-        )
-        target = prediction_target(self.schedule, latents, noise, timesteps)
-        weights = None if self.plain else loss_weights(self.schedule, batch)
-        return noise_loss(predicted, target, weights)
+        def predict(noisy: Tensor, timesteps: Tensor) -> Tensor:
+            text = self.text.expand(len(noisy), -1, -1)
+            seen = self.network.identify(batch["photo"], text), batch["background"]
+            return self.network(noisy, timesteps, text, *seen, batch["change"])
+
+        return denoising_loss(self.schedule, batch["latents"], batch, predict, self.plain)
 
 
 class MagicFaceRecipe:
