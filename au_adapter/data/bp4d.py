@@ -63,7 +63,9 @@ class BP4DSource:
                 "reference": self.references.get(person) == f"{task}/{frame}",
                 "occurrence": True,
             }
-            caption = "" if aus is None else _caption(aus, frame)
+            caption = ""
+            if aus is not None:
+                caption = face_text(AUVector.from_dict(aus), intensity_words=False, seed=frame).text
             yield LabelledFace(file, aus, caption, about)
 
     @cached_property
@@ -111,7 +113,3 @@ def _occurring(row: TableRow) -> dict[str, float] | None:
     if UNKNOWN in values.values():
         return None
     return {str(unit): DEFAULT_INTENSITY * value for unit, value in values.items()}
-
-
-def _caption(aus: dict[str, float], seed: int) -> str:
-    return face_text(AUVector.from_dict(aus), intensity_words=False, seed=seed).text

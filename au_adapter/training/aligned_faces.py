@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import update_bn
 
+from ..data.references import most_relaxed
 from ..data.rendered import RenderedSet, is_rendered, load
 from ..data.shards import (
     decode_picture,
@@ -102,13 +103,9 @@ def quads_of_renders(faces: RenderedSet, framing: Framing) -> list[Tensor]:
 def still_rows(labels: Sequence[Mapping], aus: np.ndarray) -> list[int]:
     """For each row the row whose place the picture is cut out at: of one scene, that of the most
     relaxed face, so that the square does not move with the mouth; else the row itself."""
-    best: dict[object, int] = {}
-    total = np.abs(aus).sum(1)
-    for row, label in enumerate(labels):
-        scene = label.get(SCENE)
-        if scene is not None and (scene not in best or total[row] < total[best[scene]]):
-            best[scene] = row
-    return [best.get(label.get(SCENE), row) for row, label in enumerate(labels)]
+    scenes = [label.get(SCENE) for label in labels]
+    best = most_relaxed(scenes, np.abs(aus).sum(1))
+    return [row if scene is None else best[scene] for row, scene in enumerate(scenes)]
 
 
 def _found(
@@ -172,7 +169,7 @@ class SubjectRows:
     two people are known and one of them has two pictures."""
 
     def __init__(self, faces: AlignedFaces):
-        names = faces.subjects
+        self.names = names = faces.subjects
         if UNKNOWN in names:
             raise ValueError(
                 f"{names.count(UNKNOWN)} of {len(names)} faces do not say who they are, and pairs "
@@ -207,11 +204,8 @@ class SubjectRows:
 
     def most_neutral(self, aus: Tensor) -> Tensor:
         """For each row the row [N] of the same person with the least sum of AUs [N, K]."""
-        total, best = aus.abs().sum(1), torch.empty(self.count, dtype=torch.long)
-        for start in self.starts.unique().tolist():
-            rows = self.order[start : start + int(self.sizes[self.order[start]])]
-            best[rows] = rows[total[rows].argmin()]
-        return best
+        best = most_relaxed(self.names, aus.abs().sum(1).tolist())
+        return torch.tensor([best[name] for name in self.names])
 
 
 def settle_statistics(network: nn.Module, faces: AlignedFaces, size: int) -> None:

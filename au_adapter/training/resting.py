@@ -14,6 +14,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ..data.references import most_relaxed
 from ..faces import FaceLandmarker
 from ..faces.alignment import align, turned_back
 from .landmark_cache import LandmarkedSet
@@ -100,12 +101,9 @@ def resting_rows(faces: LandmarkedSet) -> tuple[Tensor, Tensor]:
     strongest = torch.tensor(
         [max([0.0, *label["left"].values(), *label["right"].values()]) for label in faces.labels]
     )
-    best: dict[int, int] = {}
-    for row, label in enumerate(faces.labels):
-        person = label["identity"]
-        if person not in best or strongest[row] < strongest[best[person]]:
-            best[person] = row
-    rows = torch.tensor([best[label["identity"]] for label in faces.labels])
+    people = faces.identities().tolist()
+    best = most_relaxed(people, strongest.tolist())
+    rows = torch.tensor([best[person] for person in people])
     others = rows != torch.arange(len(rows))
     return rows, ((strongest[rows] <= RESTING) & others).float()
 

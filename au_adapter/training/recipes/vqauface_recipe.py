@@ -162,7 +162,8 @@ class VQAUFaceRecipe(SharingRecipe):
 
     def _network(self) -> VQAUFace:
         options = self.options
-        codec = load_codec(codec_file(options.codec))
+        file = Path(options.codec)
+        codec = load_codec(file / CODEC_FILE if file.is_dir() else file)
         named = (options.text_model, options.clip, options.recognition)
         if options.start:
             network = load_vqauface(options.start, *named).requires_grad_(True)
@@ -188,9 +189,3 @@ class VQAUFaceRecipe(SharingRecipe):
         if self.options.sizes == "bundled":
             return bundled_config(codec, **chosen)
         return VQAUFaceConfig(codec=codec, words=bundled_config().words, **chosen)
-
-
-def codec_file(named: str | Path) -> Path:
-    """The file of a codec that is named by itself or by the folder of a result."""
-    path = Path(named)
-    return path / CODEC_FILE if path.is_dir() else path
