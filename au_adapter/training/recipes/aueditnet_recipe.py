@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from ...facs import SET_A
-from ...models.aueditnet import AUEditNet, AUEditNetConfig, Embedded, label_loss, with_intensities
+from ...models.aueditnet import AUEditNet, AUEditNetConfig, label_loss, with_intensities
 from ...models.ir_se import ArcFace
 from ...models.siamese import SiameseAU, pretrained_loss, resized
 from ...models.stylegan2 import StyleGAN2
@@ -125,7 +125,8 @@ class AUEditNetLoss(nn.Module):
         seen = editor.embed(batch["codes"])
         # The dual branch: what somebody else does not share with the source cannot pass (3.2).
         base = editor.embed(batch["other_codes"]) if self.dual else seen
-        drawn = self._drawn(editor.moved(batch["codes"], seen, self._target(base, batch)), batch)
+        wanted = with_intensities(editor, base, batch["target_aus"])
+        drawn = self._drawn(editor.moved(batch["codes"], seen, wanted), batch)
         loss = self._likeness(drawn, batch["target"], batch["source"])
         loss = loss + weights["label"] * label_loss(editor, seen, batch["aus"])
         if weights["identity"] or weights["neutral"]:
@@ -133,9 +134,6 @@ class AUEditNetLoss(nn.Module):
             loss = loss + self._neutral(relaxed, batch)
             loss = loss + weights["identity"] * self._identity((drawn, relaxed), batch["target"])
         return loss
-
-    def _target(self, base: Embedded, batch: dict[str, Tensor]) -> Tensor:
-        return with_intensities(self.editor, base, batch["target_aus"])
 
     def _drawn(self, codes: Tensor, batch: dict[str, Tensor]) -> Tensor:
         """What the generator makes of codes, at the size of the real pictures."""

@@ -102,7 +102,9 @@ class WPlusLoss(nn.Module):
         error = drawn - pictures
         loss = (self.face * error.abs()).mean() + EDGE_WEIGHT * self._edges(error)
         if self.estimator is not None:
-            pairs = zip(self.estimator.stages(drawn), self._stages(pictures), strict=True)
+            stages = self.estimator.stages(drawn)
+            with torch.no_grad():
+                pairs = zip(stages, self.estimator.stages(pictures), strict=True)
             likeness = torch.stack([feature_distance(a, b) for a, b in pairs]).mean()
             loss = loss + self.weights["features"] * likeness
         if self.critic is not None:
@@ -114,10 +116,6 @@ class WPlusLoss(nn.Module):
     def _edges(self, error: Tensor) -> Tensor:
         across = (self.face[:, 1:] * error.diff(dim=-1).abs()).mean()
         return across + (self.face[1:] * error.diff(dim=-2).abs()).mean()
-
-    @torch.no_grad()
-    def _stages(self, pictures: Tensor) -> list[Tensor]:
-        return self.estimator.stages(pictures)
 
 
 def feature_distance(drawn: Tensor, real: Tensor) -> Tensor:
