@@ -143,13 +143,17 @@ def _frames(source: Path | None, folder: Path) -> list[Frame]:
     frames = []
     for number, sample in enumerate(iterate(source)):
         path, label = folder / f"{number:05d}.png", sample["label"]
-        sides = (label_values([label], side, SET_A) for side in ("left", "right"))
-        left, right = map(torch.from_numpy, sides)
         if not path.is_file():
             write_png(path, Image.fromarray(sample["image"]))  # processes do this at once
-        aus = AUVector(SET_A, left, left, right).dict()  # by side where the sides differ
-        frames.append(Frame(str(path), str(label["identity"]), aus))
+        frames.append(Frame(str(path), str(label["identity"]), _labels(label)))
     return frames
+
+
+def _labels(label: Mapping[str, Any]) -> dict[str, float]:
+    """The AUs of set A that a render shows, by side where the sides differ."""
+    sides = (label_values([label], side, SET_A) for side in ("left", "right"))
+    left, right = map(torch.from_numpy, sides)
+    return AUVector(SET_A, left, left, right).dict()
 
 
 @dataclass(frozen=True)
