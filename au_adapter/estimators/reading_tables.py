@@ -13,14 +13,8 @@ from pathlib import Path, PureWindowsPath
 
 import torch
 
-from ..data.au_columns import (
-    READING_TOOLS,
-    Columns,
-    find_columns,
-    find_tool,
-    picture_column,
-    read_frame,
-)
+from ..data import au_columns
+from ..data.au_columns import READING_TOOLS, Columns
 from ..data.pictures import PictureFolder
 from ..data.tables import Table, TableRow, read_flag, read_number
 from ..facs import AUVector
@@ -73,9 +67,9 @@ def read_table(path: str | Path) -> ReadingSet:
 def read_faces(path: str | Path) -> TableReadings:
     """What `read_table` reads, by picture."""
     table = Table(path)
-    tool = find_tool(table.header, str(path))
-    columns = find_columns(table.header, tool, str(path))
-    column, numbered = picture_column(table, columns)
+    tool = au_columns.find_tool(table.header, str(path))
+    columns = au_columns.find_columns(table.header, tool, str(path))
+    column, numbered = au_columns.picture_column(table, columns)
     pictures: dict[str | int, list[Reading]] = {}
     also = next(iter(columns.files), None) if numbered else columns.frame
     others: dict[str, str] = {}
@@ -95,7 +89,7 @@ def read_faces(path: str | Path) -> TableReadings:
                     f"{row.where} gives {cell} to two pictures, {also} {others[cell]} and {other}: "
                     "name each one's own file"
                 )
-        picture = read_frame(cell, column, row.where) if numbered else cell
+        picture = au_columns.read_frame(cell, column, row.where) if numbered else cell
         faces = pictures.setdefault(picture, [])
         aus, trouble = _aus(row, columns, READING_TOOLS[tool])
         (confidence,) = numbers(row, [columns.confidence]) if columns.confidence else (1.0,)

@@ -14,17 +14,9 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import update_bn
 
+from ..data import shards
 from ..data.references import most_relaxed
 from ..data.rendered import RenderedSet, is_rendered, load
-from ..data.shards import (
-    decode_picture,
-    find_shards,
-    key_of,
-    label_of,
-    label_values,
-    picture_of,
-    read_shard,
-)
 from ..faces import FACE_LANDMARKER, FaceLandmarker, locate
 from ..faces.choose import in_order
 from ..faces.ffhq_alignment import ffhq_quad
@@ -114,12 +106,12 @@ def _found(
     """Faces that the landmarker finds; what was found is kept in <folder>/cache, shard by shard."""
     name = hashlib.sha256(f"{size} {framing} {sha256(landmarker)}".encode()).hexdigest()[:12]
     images, labels, network = [], [], cache(lambda: FaceLandmarker(landmarker))
-    for shard in find_shards(folder):
-        rows = list(read_shard(shard))
+    for shard in shards.find_shards(folder):
+        rows = list(shards.read_shard(shard))
         path = folder / "cache" / f"aligned-{shard.stem}-{shard.stat().st_size}-{name}.safetensors"
         found = kept(path, lambda rows=rows: _align(rows, network(), size, framing))
         images.append(found["images"])
-        labels += [label_of(rows[row], shard) for row in found["rows"].tolist()]
+        labels += [shards.label_of(rows[row], shard) for row in found["rows"].tolist()]
         if lost := len(rows) - len(found["rows"]):
             logger.warning("%d of %d pictures of %s show no face", lost, len(rows), shard)
     if not labels:
@@ -127,7 +119,7 @@ def _found(
             f"no face was found in the pictures of {folder}: are they photos of faces?"
         )
     subjects = tuple(str(label.get(SUBJECT, UNKNOWN)) for label in labels)
-    aus = torch.from_numpy(label_values(labels, "units", units))
+    aus = torch.from_numpy(shards.label_values(labels, "units", units))
     return AlignedFaces(torch.cat(images), aus, subjects)
 
 
@@ -137,7 +129,8 @@ def _align(
     """Aligned "images" uint8 [n, S, S, 3], and the "rows" [n] that showed a face."""
     images, chosen = [], []
     for row, parts in enumerate(rows):
-        picture = decode_picture(picture_of(parts), name=f"face {key_of(parts)}")
+        name = f"face {shards.key_of(parts)}"
+        picture = shards.decode_picture(shards.picture_of(parts), name=name)
         (faces,) = network.detect(torch.from_numpy(picture.copy())[None].float() / 255)
         if faces:
             largest = in_order(faces, "largest first")[0]

@@ -25,15 +25,7 @@ from ...models.vqauface.vqauface import (
     VQAUFaceConfig,
     bundled_config,
 )
-from ...weights.vqauface_files import (
-    CODEC_FILE,
-    MODEL_FILE,
-    describe_given,
-    given_networks,
-    load_codec,
-    load_vqauface,
-    save_vqauface,
-)
+from ...weights import vqauface_files as files
 from ..face_judgement import Estimate, FaceJudgement
 from ..recipe import Share, SharingRecipe
 from ..reference_pairs import ReferencePairs, aus_of, text_of
@@ -145,7 +137,7 @@ class VQAUFaceRecipe(SharingRecipe):
         return FaceJudgement(pairs, self.config, estimate)
 
     def save(self, module: VQAUFaceLoss, folder: Path) -> None:
-        save_vqauface(module.network, folder / MODEL_FILE)
+        files.save_vqauface(module.network, folder / files.MODEL_FILE)
 
     def _pairs(self, data: Sequence[Path]) -> ReferencePairs:
         options = self.options
@@ -163,10 +155,10 @@ class VQAUFaceRecipe(SharingRecipe):
     def _network(self) -> VQAUFace:
         options = self.options
         file = Path(options.codec)
-        codec = load_codec(file / CODEC_FILE if file.is_dir() else file)
+        codec = files.load_codec(file / files.CODEC_FILE if file.is_dir() else file)
         named = (options.text_model, options.clip, options.recognition)
         if options.start:
-            network = load_vqauface(options.start, *named).requires_grad_(True)
+            network = files.load_vqauface(options.start, *named).requires_grad_(True)
             if network.config.codec != codec.config:
                 raise ValueError(
                     f"{options.start} draws codes of the codec {network.config.codec}, and "
@@ -175,8 +167,8 @@ class VQAUFaceRecipe(SharingRecipe):
             for name in ("codec", *network.config.given):
                 getattr(network, name).requires_grad_(False)
         else:
-            given = given_networks(*named)
-            config = self._config(codec.config, describe_given(given))
+            given = files.given_networks(*named)
+            config = self._config(codec.config, files.describe_given(given))
             network = VQAUFace(config, given)
         network.codec.load_state_dict(codec.state_dict())
         return network
