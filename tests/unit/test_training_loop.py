@@ -21,13 +21,8 @@ from safetensors.torch import load_file
 from torch import nn
 from toy_training import SETTINGS, StreamedToy, ToyRecipe
 
-from au_adapter.training.loop import (
-    Trainer,
-    append_row,
-    replace_folder,
-    restore_folder,
-    warmed_average,
-)
+from au_adapter.training.loop import Trainer, warmed_average
+from au_adapter.training.run_files import append_row, replace_folder, restore_folder
 from au_adapter.training.settings import Settings, learning_rate_factor
 
 ROOT = Path(__file__).parents[2]

@@ -18,14 +18,8 @@ from torch import Tensor, nn
 
 from ...bases import BaseFamily, find_family, load_base
 from ...data.rendered import is_rendered
-from ...models.magicface import (
-    CONTROLLERS,
-    IDENTITY,
-    MAGICFACE_UNITS,
-    PROMPT,
-    MagicFace,
-    widen_unet,
-)
+from ...models import magicface
+from ...models.magicface import MagicFace
 from ...models.magicface_ablations import ABLATIONS, IDENTITIES, Ablation, CLIPIdentity
 from ...weights.clip_vision import ImageEncoder, load_image_encoder
 from ...weights.magicface_files import load_magicface, save_networks
@@ -57,7 +51,7 @@ class MagicFaceOptions:
     tokenizer: str | Path | None = None
     au_encoder: str = "linear_time"
     controller: str = "released"
-    identity: str = IDENTITY
+    identity: str = magicface.IDENTITY
     clip: str | Path | None = None
     unchanged: float = 0.05
     dropout: float = DROPOUT
@@ -94,7 +88,7 @@ class MagicFaceRecipe:
     Options = MagicFaceOptions
     settings = Settings(steps=100_000, batch_size=8, learning_rate=1e-5)
     cuts_faces = True  # folders of pictures with a table are prepared as faces that are cut out
-    units, scale = MAGICFACE_UNITS, "change"
+    units, scale = magicface.MAGICFACE_UNITS, "change"
 
     def __init__(self, data: list[Path], options: MagicFaceOptions):
         self.base = Path(options.base)
@@ -140,7 +134,7 @@ class MagicFaceRecipe:
 @torch.no_grad()
 def encode_prompt(family: BaseFamily, pipeline: DiffusionPipeline) -> Tensor:
     """What a base's text encoder makes of MagicFace's text [1, 77, width]."""
-    return family.encode_text(pipeline, family.tokenize(pipeline, [PROMPT])).states
+    return family.encode_text(pipeline, family.tokenize(pipeline, [magicface.PROMPT])).states
 
 
 def picture_encoder(
@@ -161,7 +155,7 @@ def picture_encoder(
         encode,
         vae,
         family.picture_size(pipeline),
-        CONTROLLERS[network.options["controller"]].scale,
+        magicface.CONTROLLERS[network.options["controller"]].scale,
         torch.float32 if family.holds_latents else torch.float16,
         image_encoder,
     )
@@ -211,7 +205,7 @@ def _start(
         raise ValueError(f"identity {options.identity!r} is not known: choose {known}")
     unet.requires_grad_(True)
     kinds = {"au_encoder": options.au_encoder, "controller": options.controller}
-    if options.identity == IDENTITY:
-        return MagicFace(widen_unet(unet, options.au_encoder), unet, **kinds)
+    if options.identity == magicface.IDENTITY:
+        return MagicFace(magicface.widen_unet(unet, options.au_encoder), unet, **kinds)
     clip = {"clip": encoder.name, "clip_width": encoder.width} if encoder else {}
     return ABLATIONS[options.identity].begin(unet, **kinds, **clip)

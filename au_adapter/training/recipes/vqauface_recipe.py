@@ -16,15 +16,9 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from ...models.vqauface import VQAUFace, VQAUFaceConfig
 from ...models.vqauface.token_transformer import draw_mask, masked_loss
-from ...models.vqauface.vqauface import (
-    TEXT,
-    VECTOR,
-    Condition,
-    VQAUFace,
-    VQAUFaceConfig,
-    bundled_config,
-)
+from ...models.vqauface.vqauface import TEXT, VECTOR, Condition, bundled_config
 from ...weights import vqauface_files as files
 from ..face_judgement import Estimate, FaceJudgement
 from ..recipe import Share, SharingRecipe
