@@ -36,7 +36,7 @@ _waiting: WeakValueDictionary[str, PictureRecord] = WeakValueDictionary()  # by 
 
 
 def register(nodes: Iterable[type[Node]]) -> None:
-    """Have every queued graph described; without a server only `describe` does."""
+    """Have every queued graph described; without a server only `graph_records` does."""
     _KINDS.update((node.define_schema().node_id, node) for node in nodes)
     if server := getattr(PromptServer, "instance", None):
         server.add_on_prompt_handler(reserve_record)
@@ -64,7 +64,7 @@ def write_record() -> None:
     if record is None:
         return
     try:
-        record.extend(describe(record.nodes))
+        record.extend(graph_records(record.nodes))
     except Exception as error:  # of whatever kind: the pictures are worth more than their record
         logger.warning(
             "the pictures get no record of their AUs: %s: %s", type(error).__name__, error
@@ -76,7 +76,7 @@ def _is_recorded(node: Any) -> bool:
     return kind is not None and kind.record.__func__ is not Node.record.__func__
 
 
-def describe(nodes: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
+def graph_records(nodes: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
     """One entry for each Apply AU-Adapter, and each Apply MagicFace, of a graph in API format.
 
     The names of the former: node, adapter (hash), lora_strength, strength, start, end, aus

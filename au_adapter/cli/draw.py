@@ -38,7 +38,7 @@ def draw(
     pictures.json says what was asked and read. Run again, it draws only what is missing or was
     asked for otherwise. Values are intensities: A to E, or AU12:3.5, 0 to 5.
     """
-    wanted = load("evaluation.picture_batch").prompt_requests(prompts, **asked)
+    wanted = load("evaluation.picture_batch").picture_requests("prompt", prompts, **asked)
     run = load("evaluation.evaluation_run")
     reader = run.estimator_of(estimator, run.is_bundled(method, options))
     generator = load("methods").open_generator(method, **options)

@@ -56,7 +56,8 @@ def edit(
     pictures.json says what was asked and read. Run again, it edits only what is missing or was
     asked for otherwise. Ends with code 1 where a photo could not be edited; the others are.
     """
-    wanted = load("evaluation.picture_batch").photo_requests(photos, **asked)
+    batch = load("evaluation.picture_batch")
+    wanted = batch.picture_requests("photo", batch.photo_files(photos), **asked)
     reader = load("evaluation.evaluation_run").estimator_of(estimator, bundled=False)
     editor = load("methods").open_editor(method, **options)
     if attention and scale not in (None, editor.scale):

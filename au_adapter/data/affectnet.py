@@ -28,15 +28,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from .face_source import (
-    PICTURE_STEPS,
-    PRESENT,
-    READABLE,
-    Asked,
-    LabelledFace,
-    Step,
-    VisionModel,
-)
+from .face_source import PICTURE_STEPS, PRESENT, READABLE, Asked, LabelledFace, Step, VisionModel
 from .labelled_folder import LabelledFolder
 from .pictures import PictureError, opened_picture
 from .tables import read_number

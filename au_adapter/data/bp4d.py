@@ -28,8 +28,7 @@ OCCURS, ABSENT, UNKNOWN = 1, 0, 9
 
 # VQ-AUFace, section 3: every picture but a reference shows an AU.
 ACTIVE = Step(
-    "no AU, and not the reference",
-    lambda face: face.about["reference"] or not shows_none(face.aus),
+    "no AU, and not the reference", lambda face: face.about["reference"] or not shows_none(face.aus)
 )
 
 
@@ -55,8 +54,7 @@ class BP4DSource:
         self.steps = (*LABEL_STEPS, ACTIVE, *PICTURE_STEPS)
 
     def faces(self) -> Iterator[LabelledFace]:
-        """Every coded frame, person by person. ValueError, naming the line, for what is no
-        label."""
+        """Every coded frame, person by person. ValueError names the line of what is no label."""
         for person, task, frame, file, aus in self._rows():
             about = {
                 "identity": person,
@@ -65,7 +63,9 @@ class BP4DSource:
                 "reference": self.references.get(person) == f"{task}/{frame}",
                 "occurrence": True,
             }
-            caption = "" if aus is None else _caption(aus, frame)
+            caption = ""
+            if aus is not None:
+                caption = face_text(AUVector.from_dict(aus), intensity_words=False, seed=frame).text
             yield LabelledFace(file, aus, caption, about)
 
     @cached_property
@@ -113,7 +113,3 @@ def _occurring(row: TableRow) -> dict[str, float] | None:
     if UNKNOWN in values.values():
         return None
     return {str(unit): DEFAULT_INTENSITY * value for unit, value in values.items()}
-
-
-def _caption(aus: dict[str, float], seed: int) -> str:
-    return face_text(AUVector.from_dict(aus), intensity_words=False, seed=seed).text

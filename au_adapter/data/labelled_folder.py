@@ -24,11 +24,7 @@ class LabelledFolder:
     """
 
     def __init__(
-        self,
-        pictures: str | Path,
-        table: str | Path,
-        form: str = "plain",
-        kept: Sequence[str] = (),
+        self, pictures: str | Path, table: str | Path, form: str = "plain", kept: Sequence[str] = ()
     ):
         """kept: columns of a CSV, in small letters, that the labels keep where it has them.
 

@@ -18,8 +18,10 @@ from pathlib import Path, PureWindowsPath
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError, features
+from PIL import Image, ImageOps, PngImagePlugin, UnidentifiedImageError, features
 from torch import Tensor
+
+from ..disk import replacing
 
 LOGGER = logging.getLogger("au_adapter")
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")  # of a folder's pictures
@@ -158,6 +160,17 @@ def read_picture(file: Path) -> Tensor:
     if frames > 1:
         LOGGER.warning("%s holds %d frames: the first was read", file, frames)
     return torch.from_numpy(pixels)[None]
+
+
+def write_png(
+    path: Path, picture: Image.Image | Tensor, about: PngImagePlugin.PngInfo | None = None
+) -> Path:
+    """Write a picture, or one [H, W, 3] in 0..1, whole or not at all; its path."""
+    if isinstance(picture, Tensor):
+        picture = Image.fromarray((picture * 255).round().byte().cpu().numpy())
+    with replacing(path) as partial:
+        picture.save(partial, "PNG", pnginfo=about)
+    return path
 
 
 def _deep_grey(picture: Image.Image, name: object) -> np.ndarray:

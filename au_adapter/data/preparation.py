@@ -95,7 +95,8 @@ class Preparation:
             for number, faces in self._parts():
                 if not self._verdicts(number).exists():
                     write_json(self._verdicts(number), judge(faces, self.steps))
-            correct = self.fit(self._kept_labels()) if self.fit else dict
+            kept = (face for number, faces in self._parts() for face in self._kept(number, faces))
+            correct = self.fit(dict(face.aus) for face in kept) if self.fit else dict
             for number, faces in self._parts():
                 if not self._counts(number).exists():
                     self._write(number, self._kept(number, faces), correct)
@@ -126,10 +127,6 @@ class Preparation:
             if wrong := [verdict for verdict in found if verdict not in names]:
                 raise ValueError(f"{wrong[0]!r} is no step of this preparation")
         return found
-
-    def _kept_labels(self) -> Iterator[dict[str, float]]:
-        for number, faces in self._parts():
-            yield from (dict(face.aus) for face in self._kept(number, faces))
 
     def _claim(self) -> None:
         path = self.output / WORK / "settings.json"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 
 SHOWN = 0.5  # intensity from which an AU counts as there, half a trace
 
@@ -11,6 +11,12 @@ SHOWN = 0.5  # intensity from which an AU counts as there, half a trace
 def shows_none(aus: Mapping[str, float]) -> bool:
     """Whether a face is relaxed."""
     return all(value < SHOWN for value in aus.values())
+
+
+def most_relaxed(people: Sequence[Hashable], strengths: Sequence[float]) -> dict[Hashable, int]:
+    """Person -> the row of their picture of least strength, of equal ones the first."""
+    from_strong = sorted(range(len(people)), key=lambda row: (-strengths[row], -row))
+    return {people[row]: row for row in from_strong}
 
 
 def choose_references(

@@ -13,17 +13,8 @@ import numpy as np
 from ..disk import damage_named
 from ..facs import SET_A
 from ..weights.downloads import cache_folder
+from . import shards
 from .pictures import opened_picture
-from .shards import (
-    PATTERN,
-    decode,
-    find_shards,
-    key_of,
-    label_of,
-    label_values,
-    picture_of,
-    read_shard,
-)
 
 # 240 renders that come with the library.
 SAMPLE = Path(__file__).parent / "samples" / "rendered"
@@ -62,7 +53,7 @@ def find_renders() -> Path:
     Raises FileNotFoundError, saying how to make some, where there are neither.
     """
     for folder in (cache_folder("rendered"), SAMPLE):
-        if any(folder.glob(PATTERN)):
+        if any(folder.glob(shards.PATTERN)):
             return folder
     raise FileNotFoundError(
         "There are no rendered faces yet: `--data rendered:4000` makes so many, once `au-adapter "
@@ -72,20 +63,20 @@ def find_renders() -> Path:
 
 def is_rendered(folder: str | Path) -> bool:
     """Whether the shards of a folder hold renders, with their masks, and not other faces."""
-    return "mask.png" in next(read_shard(find_shards(folder)[0]), {})
+    return "mask.png" in next(shards.read_shard(shards.find_shards(folder)[0]), {})
 
 
 def iterate(folder: str | Path) -> Iterator[dict]:
     """Yield {"image": uint8 [H, W, 3], "mask": uint8 [H, W], "label": dict} in order.
     FileNotFoundError without shards, ValueError for faces without a mask: not rendered ones."""
-    for shard in find_shards(folder):
+    for shard in shards.find_shards(folder):
         yield from iterate_shard(shard)
 
 
 def iterate_shard(shard: Path) -> Iterator[dict]:
     """Yield the renders of one shard; see `iterate`."""
-    for parts in read_shard(shard):
-        name = f"face {key_of(parts)} of {shard}"
+    for parts in shards.read_shard(shard):
+        name = f"face {shards.key_of(parts)} of {shard}"
         if "mask.png" not in parts:
             raise ValueError(
                 f"{name} has no mask.png: it was not rendered "
@@ -94,9 +85,9 @@ def iterate_shard(shard: Path) -> Iterator[dict]:
         with opened_picture(parts["mask.png"], f"the mask of {name}") as mask:
             pixels = np.asarray(mask)
         yield {
-            "image": decode(picture_of(parts, shard), name=name),
+            "image": shards.decode_picture(shards.picture_of(parts, shard), name=name),
             "mask": pixels,
-            "label": label_of(parts, shard),
+            "label": shards.label_of(parts, shard),
         }
 
 
@@ -105,7 +96,7 @@ def load(
 ) -> RenderedSet:
     """The renders of a folder, at most limit of them, with the named units as columns."""
     samples: list[dict] = []
-    for shard in find_shards(folder):
+    for shard in shards.find_shards(folder):
         for sample in islice(iterate_shard(shard), limit and limit - len(samples)):
             with damage_named(shard):
                 _check(sample, samples)
@@ -122,9 +113,9 @@ def gather(samples: Sequence[dict], units: tuple[int, ...] = SET_A) -> RenderedS
     return RenderedSet(
         images=np.stack([sample["image"] for sample in samples]),
         masks=np.stack([sample["mask"] for sample in samples]),
-        aus=label_values(labels, "units", units),
-        left=label_values(labels, "left", units),
-        right=label_values(labels, "right", units),
+        aus=shards.label_values(labels, "units", units),
+        left=shards.label_values(labels, "left", units),
+        right=shards.label_values(labels, "right", units),
         units=tuple(units),
         captions=[label["caption"] for label in labels],
         boxes=np.array([[label["boxes"][n] for n in names] for label in labels], np.float32),

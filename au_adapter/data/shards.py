@@ -158,7 +158,9 @@ def _kinds(parts: Mapping[str, bytes]) -> str:
     return ", ".join(sorted(parts.keys() - {"key", "shard"}))
 
 
-def decode(content: bytes, size: int | None = None, name: object = "a picture") -> np.ndarray:
+def decode_picture(
+    content: bytes, size: int | None = None, name: object = "a picture"
+) -> np.ndarray:
     """A picture's file as uint8 [H, W, 3], upright; squashed to a square of `size` where given.
     PictureError, which begins with the name, where it cannot be read."""
     picture = read_rgb(content, name)

@@ -21,7 +21,7 @@ import numpy as np
 
 from .card import shard_counts
 from .pictures import PictureError
-from .shards import decode, find_shards, key_of, label_of, picture_of, read_shard
+from .shards import decode_picture, find_shards, key_of, label_of, picture_of, read_shard
 
 LOGGER = logging.getLogger("au_adapter")
 GROUP = 4  # pieces after which a buffer is emptied; how far back an entry has to read
@@ -203,7 +203,7 @@ class FaceStream:
         shard = face["shard"].decode()
         try:
             name = f"the picture {key_of(face)} in {shard}"
-            return decode(picture_of(face, shard), self.size, name)
+            return decode_picture(picture_of(face, shard), self.size, name)
         except PictureError as error:
             LOGGER.warning("%s; another face takes its place", error)
             return None

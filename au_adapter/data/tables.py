@@ -17,8 +17,7 @@ from typing import TextIO
 
 # What stands for a number that is not there, and how tools print one that is none.
 _MISSING = re.compile(
-    r"|-+|\?|n/?a|none|null|[+-]?(nan(\(\w*\))?|inf(inity)?|1\.#(q?nan|ind|inf)\w*)",
-    re.IGNORECASE,
+    r"|-+|\?|n/?a|none|null|[+-]?(nan(\(\w*\))?|inf(inity)?|1\.#(q?nan|ind|inf)\w*)", re.IGNORECASE
 )
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]+)?", re.IGNORECASE)
 _TRUE, _FALSE = ("true", "t", "yes", "y"), ("false", "f", "no", "n")

@@ -23,20 +23,10 @@ from .reading import Reading
 from .reading_tables import read_table
 
 __all__ = [
-    "ESTIMATORS",
-    "Abilities",
-    "BlendshapeMap",
-    "BundledRegressor",
-    "Estimator",
-    "LandmarkEstimator",
-    "MeshMeasure",
-    "abilities",
-    "estimate",
-    "open_estimator",
-    "read_set",
-    "read_table",
-    "relative_to",
-]
+    "ESTIMATORS", "Abilities", "BlendshapeMap", "BundledRegressor", "Estimator",
+    "LandmarkEstimator", "MeshMeasure", "abilities", "estimate", "open_estimator", "read_set",
+    "read_table", "relative_to",
+]  # fmt: skip
 
 LOGGER = logging.getLogger("au_adapter")
 MEASURES = {"mesh": MeshMeasure, "blendshapes": BlendshapeMap}

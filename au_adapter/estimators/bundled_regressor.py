@@ -15,7 +15,7 @@ from ..disk import damage_named
 from ..faces.picture_checks import finite_pictures
 from ..facs import AUVector
 from ..models.regressor import AURegressor
-from ..weights.tensors import load_weights, read_metadata
+from ..weights.tensors import load_weights, read_described
 from .estimator import Abilities
 from .reading import Reading
 
@@ -57,12 +57,8 @@ class BundledRegressor:
 
 def load_regressor(path: str | Path) -> AURegressor:
     """The regressor in a safetensors file, ready to read; another kind of file: ValueError."""
-    text = read_metadata(path).get("au_regressor")
-    if text is None:
-        raise ValueError(
-            f"{path} is no AU regressor: its metadata lacks 'au_regressor'; "
-            "give regressor.safetensors"
-        )
+    advice = "; give regressor.safetensors"
+    text = read_described(path, "au_regressor", "AU regressor", advice)
     with damage_named(path):
         config = json.loads(text)
         units, size = AUVector.zeros(config["units"]).units, config["size"]

@@ -10,7 +10,7 @@ from torch import Tensor
 from ..disk import damage_named
 from ..facs import AUVector
 from ..models.mesh_regressor import MeshRegressor, MeshRegressorConfig
-from ..weights.tensors import load_weights, read_metadata
+from ..weights.tensors import load_weights, read_described
 
 RELIABLE = 0.4  # ICC(3,1) below which the mesh hardly shows an AU
 SHIPPED = Path(__file__).with_name("au_estimator.safetensors")
@@ -30,14 +30,10 @@ class MeshMeasure:
         path = Path(path)
         if not path.is_file():
             raise FileNotFoundError(f"There is no AU estimator {path}: install AU-Adapter again")
-        metadata = read_metadata(path).get("au_estimator")
-        if metadata is None:
-            raise ValueError(
-                f"{path} is no AU estimator: its metadata lacks 'au_estimator'; "
-                "give au_estimator.safetensors"
-            )
+        advice = "; give au_estimator.safetensors"
+        text = read_described(path, "au_estimator", "AU estimator", advice)
         with damage_named(path):
-            described = json.loads(metadata)
+            described = json.loads(text)
             config = MeshRegressorConfig.from_dict(described["network"])
             self.network = load_weights(path, lambda: MeshRegressor(config))
             self.units = AUVector.zeros(self.network.config.units).units

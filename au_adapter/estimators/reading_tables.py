@@ -13,14 +13,8 @@ from pathlib import Path, PureWindowsPath
 
 import torch
 
-from ..data.au_columns import (
-    READING_TOOLS,
-    Columns,
-    find_columns,
-    find_tool,
-    picture_column,
-    read_frame,
-)
+from ..data import au_columns
+from ..data.au_columns import READING_TOOLS, Columns
 from ..data.pictures import PictureFolder
 from ..data.tables import Table, TableRow, read_flag, read_number
 from ..facs import AUVector
@@ -31,18 +25,6 @@ LOGGER = logging.getLogger("au_adapter")
 HIGHEST = 5.001  # rounding of the tools included
 BEYOND = 0.5  # how far outside 0..5 a tool's regression goes; further out is another scale
 MOST_FRAMES = 10_000_000  # of a table that numbers its pictures
-
-
-@dataclass(frozen=True)
-class TableReadings:
-    """What a table says. units: AUs that the tool reads. faces: picture, by name or by the number
-    of its frame, -> its faces in the order of the table, all of image 0. first_frame: the number
-    that the tool gives to the first, None where pictures have names."""
-
-    estimator: str
-    units: tuple[int, ...]
-    faces: Mapping[str | int, list[Reading]]
-    first_frame: int | None
 
 
 def read_table(path: str | Path) -> ReadingSet:
@@ -67,15 +49,15 @@ def read_table(path: str | Path) -> ReadingSet:
         for picture, index in indices.items()
         for reading in found.faces.get(picture, ())
     )
-    return ReadingSet(found.estimator, len(indices), tuple(readings))
+    return ReadingSet(found.name, len(indices), tuple(readings))
 
 
-def read_faces(path: str | Path) -> TableReadings:
-    """What `read_table` reads, by picture."""
+def read_faces(path: str | Path) -> FileReadings:
+    """What `read_table` reads, by picture or frame, in the order of the table."""
     table = Table(path)
-    tool = find_tool(table.header, str(path))
-    columns = find_columns(table.header, tool, str(path))
-    column, numbered = picture_column(table, columns)
+    tool = au_columns.find_tool(table.header, str(path))
+    columns = au_columns.find_columns(table.header, tool, str(path))
+    column, numbered = au_columns.picture_column(table, columns)
     pictures: dict[str | int, list[Reading]] = {}
     also = next(iter(columns.files), None) if numbered else columns.frame
     others: dict[str, str] = {}
@@ -95,7 +77,7 @@ def read_faces(path: str | Path) -> TableReadings:
                     f"{row.where} gives {cell} to two pictures, {also} {others[cell]} and {other}: "
                     "name each one's own file"
                 )
-        picture = read_frame(cell, column, row.where) if numbered else cell
+        picture = au_columns.read_frame(cell, column, row.where) if numbered else cell
         faces = pictures.setdefault(picture, [])
         aus, trouble = _aus(row, columns, READING_TOOLS[tool])
         (confidence,) = numbers(row, [columns.confidence]) if columns.confidence else (1.0,)
@@ -114,25 +96,28 @@ def read_faces(path: str | Path) -> TableReadings:
         )  # fmt: skip
     units = tuple(int(code) for code in columns.aus.values())
     first = columns.form.first_frame if numbered else None
-    return TableReadings(READING_TOOLS[tool], units, pictures, first)
+    return FileReadings(READING_TOOLS[tool], units, pictures, sha256(path), first)
 
 
 @dataclass(frozen=True)
 class FileReadings:
-    """What a tool read in the pictures of a folder.
+    """What a tool read in some pictures.
 
-    name: the tool. faces: picture as the tool names it -> its faces, the most confident first.
-    digest: SHA-256 of the table, so that runs of two tables do not mix.
+    name: the tool. units: AUs that it reads. faces: picture as the tool names it, or the number of
+    its frame -> its faces, all of image 0. digest: SHA-256 of the table, so that runs of two tables
+    do not mix. first_frame: the number that the tool gives to the first, None for names.
     """
 
     name: str
     units: tuple[int, ...]
-    faces: Mapping[str, list[Reading]]
+    faces: Mapping[str | int, list[Reading]]
     digest: str
+    first_frame: int | None = None
 
     @classmethod
     def open(cls, table: Path, folder: Path) -> FileReadings:
-        """The readings in a CSV of LibreFace, OpenFace or py-feat, see `estimators.read_table`.
+        """The readings in a CSV of LibreFace, OpenFace or py-feat, see `estimators.read_table`, of
+        each picture the most confident first.
 
         Where the table names no pictures, its frame numbers count those of `folder`, in the order
         of their names. ValueError for another table, one that does not fit the folder, and one
@@ -149,7 +134,7 @@ class FileReadings:
             pictures = PictureFolder(folder)
             first = pictures.first_frame(list(faces), found.first_frame, table)
             faces = {pictures.files[frame - first].name: faces[frame] for frame in faces}
-        return cls(found.estimator, found.units, faces, sha256(table))
+        return replace(found, faces=faces, first_frame=None)
 
     def of(self, files: Mapping[str, str]) -> dict[str, list[Reading]]:
         """Row id -> its faces, from row id -> picture file. Paths agree where the shorter ends the

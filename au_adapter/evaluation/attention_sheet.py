@@ -13,8 +13,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from ..data.pictures import read_picture
-from ..disk import replacing
+from ..data.pictures import read_picture, write_png
 from ..facs import AUVector
 from ..models.attention_maps import AttentionMaps
 from .contact_sheet import contact_sheet
@@ -50,8 +49,7 @@ def write_sheets(editor: Any, wanted: Sequence[Wanted], output: Path, face: int 
             raise ValueError(f"{editor.name} tells nothing of its attention: leave --attention out")
         maps = opened.attention(AUVector.from_dict(one.aus), one.seed)
         files.append(output / f"{one.name()}.png")
-        with replacing(files[-1]) as partial:
-            attention_sheet(maps, opened.face, one.name()).save(partial, "PNG")
+        write_png(files[-1], attention_sheet(maps, opened.face, one.name()))
     return files
 
 

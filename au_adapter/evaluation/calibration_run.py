@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..data.pictures import write_png
 from ..estimators import Estimator, read_set
 from ..estimators.reading import ReadingSet
 from ..facs import AUVector
@@ -20,7 +21,7 @@ from ..methods import Generator, open_generator
 from ..weights.adapter_files import save_adapter
 from .evaluation_run import estimator_of, is_bundled
 from .fit_calibration import LEVELS, PRICE, changes, fit_calibration, observations, sweep_vectors
-from .plots import calibration_plot, save_plot
+from .plots import calibration_plot
 
 # In the bundled model's words; another base knows them as well.
 PROMPTS = (
@@ -66,7 +67,7 @@ def calibrate(
     calibration = fit_calibration(requested, readings, conditions, price * changed)
     path = save_adapter(drawn.adapter.with_calibration(calibration), output)
     plot = calibration_plot(calibration, observations(requested, readings))
-    return path, save_plot(plot[0], path.with_suffix(".png"))
+    return path, write_png(path.with_suffix(".png"), plot[0])
 
 
 def read_sweep(

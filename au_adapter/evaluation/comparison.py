@@ -16,18 +16,9 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
+from .. import metrics
 from ..faces import FACE_LANDMARKER, PERSON_SEGMENTER, FaceLandmarker, PersonSegmenter, locate
-from ..metrics import (
-    background_rmse,
-    clip_i,
-    head_pose_rmse,
-    identity_cosine,
-    identity_l2,
-    lpips,
-    lpips_network,
-    person_rmse,
-    picture_rmse,
-)
+from ..metrics import lpips, lpips_network
 from ..metrics.embeddings import CLIP, IDENTITY, Encode, embed
 from .observed import Observed, appearance_distance
 
@@ -103,11 +94,11 @@ def comparison(
     """
     folders, missing = list(folders), {}
 
-    def opened(metrics: Sequence[str], load: Callable[[], Network]) -> Network | None:
+    def opened(names: Sequence[str], load: Callable[[], Network]) -> Network | None:
         try:
             return load()
         except (FileNotFoundError, RuntimeError) as error:  # no file, or no package
-            missing.update({metric: str(error) for metric in metrics if metric not in missing})
+            missing.update({name: str(error) for name in names if name not in missing})
             return None
 
     if clip is None:
@@ -123,13 +114,13 @@ def comparison(
     )
     distance = opened(("lpips",), lambda: lpips_network(_lpips_file(folders, lpips_backbone)))
     known = {
-        "picture_rmse": ("", _pairwise(picture_rmse, "pixels")),
-        "clip_i": (clip_name, _embedded(clip_i, clip, CLIP)),
-        "identity_l2": (identity_name, _embedded(identity_l2, identity, IDENTITY)),
-        "identity_cosine": (identity_name, _embedded(identity_cosine, identity, IDENTITY)),
-        "background_rmse": (LANDMARKER, _pairwise(background_rmse, "pixels", "ovals")),
-        "person_rmse": (SEGMENTER, _pairwise(person_rmse, "pixels", "people")),
-        "head_pose_rmse": (LANDMARKER, _pairwise(head_pose_rmse, "angles")),
+        "picture_rmse": ("", _pairwise(metrics.picture_rmse, "pixels")),
+        "clip_i": (clip_name, _embedded(metrics.clip_i, clip, CLIP)),
+        "identity_l2": (identity_name, _embedded(metrics.identity_l2, identity, IDENTITY)),
+        "identity_cosine": (identity_name, _embedded(metrics.identity_cosine, identity, IDENTITY)),
+        "background_rmse": (LANDMARKER, _pairwise(metrics.background_rmse, "pixels", "ovals")),
+        "person_rmse": (SEGMENTER, _pairwise(metrics.person_rmse, "pixels", "people")),
+        "head_pose_rmse": (LANDMARKER, _pairwise(metrics.head_pose_rmse, "angles")),
         "look": (f"{LANDMARKER} and {SEGMENTER}", _pairwise(appearance_distance, "appearance")),
         "lpips": ("LPIPS 0.1 on AlexNet", _pairwise(lambda a, b: lpips(a, b, distance), "pixels")),
     }
@@ -163,10 +154,7 @@ def _pairwise(metric: Callable[..., Tensor], *features: str | Feature) -> Measur
 
 
 def _embedded(metric: Callable[..., Tensor], encode: Encode | None, network: str) -> Measure:
-    def embedding(seen: Observed) -> Tensor:
-        return embed(metric.__name__, seen.images, encode, network)
-
-    return _pairwise(metric, embedding)
+    return _pairwise(metric, lambda seen: embed(metric.__name__, seen.images, encode, network))
 
 
 def _lpips_file(folders: list[str | Path], backbone: str | Path | None) -> Path:

@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ..data.pictures import PictureFolder, read_picture
+from ..data.pictures import PictureFolder, read_picture, write_png
 from ..data.rendered import iterate
 from ..data.request_tables import read_requests
 from ..data.shards import label_values
@@ -90,9 +90,7 @@ def evaluate_protocol(
         images = pictures(requests)
         for request, image in zip(requests, images, strict=True):
             if image.isfinite().all():
-                with replacing(folder / f"{request.id}.png") as partial:
-                    pixels = (255 * image).round().byte().numpy()
-                    Image.fromarray(pixels).save(partial, "PNG")
+                write_png(folder / f"{request.id}.png", image)
         return images
 
     run_protocol(
@@ -147,8 +145,7 @@ def _frames(source: Path | None, folder: Path) -> list[Frame]:
     for number, sample in enumerate(iterate(source)):
         path, label = folder / f"{number:05d}.png", sample["label"]
         if not path.is_file():
-            with replacing(path) as partial:  # processes do this at once
-                Image.fromarray(sample["image"]).save(partial, "PNG")
+            write_png(path, Image.fromarray(sample["image"]))  # processes do this at once
         frames.append(Frame(str(path), str(label["identity"]), _labels(label)))
     return frames
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
+from ..data.pictures import write_png
 from ..disk import full_disk_said
 from ..estimators import Estimator, open_estimator
 from ..estimators.reading_tables import FileReadings
@@ -17,7 +18,7 @@ from ..metrics.embeddings import Encode
 from .comparison import comparison
 from .evaluate_folder import evaluate_folder
 from .evaluate_protocol import PICTURES, evaluate_protocol
-from .plots import report_plots, save_plot
+from .plots import report_plots
 from .protocol_run import process_share
 from .report import Report, report_run
 from .set_scores import set_lines
@@ -81,7 +82,7 @@ def evaluate(
             report = _beside_real(report, Path(what), output, real, str(features))
         paths = report.write(output)
         plots = report_plots(report) if report.lines else []
-        return paths + [save_plot(p, output / f"plot_{i}.png") for i, p in enumerate(plots, 1)]
+        return paths + [write_png(output / f"plot_{i}.png", p) for i, p in enumerate(plots, 1)]
 
 
 def _check_options(what: str, given: Mapping[str, Any]) -> None:

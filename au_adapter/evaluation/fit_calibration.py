@@ -114,10 +114,7 @@ def observations(
 
 
 def fit_calibration(
-    requested: AUVector,
-    readings: ReadingSet,
-    conditions: str = "",
-    costs: Tensor | None = None,
+    requested: AUVector, readings: ReadingSet, conditions: str = "", costs: Tensor | None = None
 ) -> Calibration:
     """The response curves of all AUs that were swept; see `observations` for the input."""
     curves = {seen.unit: fit_curve(seen) for seen in observations(requested, readings, costs)}

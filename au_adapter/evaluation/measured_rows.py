@@ -23,7 +23,7 @@ Faces = Sequence[Reading] | None  # of one picture, the most confident first; No
 Compare = Callable[[Tensor, Tensor, Sequence[Request]], Mapping[str, Tensor]]
 
 
-def finite_pictures(images: Tensor) -> Tensor:
+def are_finite(images: Tensor) -> Tensor:
     """Which of images [N, H, W, 3] have finite values only, bool [N]."""
     return images.isfinite().flatten(1).all(1).cpu()
 
@@ -37,7 +37,7 @@ def measured_rows(
 ) -> list[Row]:
     """The row of each picture [N, H, W, 3]. What was read in one with NaN or infinity means
     nothing and is dropped. apart: the AUs whose sides are read apart."""
-    rows, finites = [], finite_pictures(images).tolist()
+    rows, finites = [], are_finite(images).tolist()
     for request, finite, found in zip(requests, finites, faces, strict=True):
         if not finite:
             LOGGER.warning("%s has NaN or infinity: it is counted, and not measured", request.id)
@@ -76,7 +76,7 @@ def compared_rows(
     `compare` is shown finite pictures only. A number that is not there is None, as JSON has no NaN;
     where no pair is finite there are no metrics at all.
     """
-    usable = finite_pictures(images) & finite_pictures(references)
+    usable = are_finite(images) & are_finite(references)
     found: Mapping[str, Tensor] = {}
     if usable.any():
         if len(references) > 1 and not usable.all():

@@ -18,20 +18,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from PIL import Image, PngImagePlugin
+from PIL import PngImagePlugin
 from torch import Tensor
 
 from ..data.au_columns import read_notation
-from ..data.pictures import PictureFolder, opened_picture, read_picture
+from ..data.pictures import PictureFolder, opened_picture, read_picture, write_png
 from ..data.request_tables import RequestRow, read_requests
-from ..disk import (
-    damage_named,
-    full_disk_said,
-    read_json,
-    remove_abandoned,
-    replacing,
-    write_text,
-)
+from ..disk import damage_named, full_disk_said, read_json, remove_abandoned, write_text
 from ..estimators import Estimator, read_set
 from ..estimators.reading import codes
 from ..facs import AUVector
@@ -69,36 +62,31 @@ class Wanted:
         return f"{words.strip('-') or 'picture'}_s{self.seed}_{facs_name(self.aus)}"
 
 
-def prompt_requests(
-    prompts: Sequence[str], aus: Sequence[str], seeds: Sequence[int], table: Path | None = None
-) -> list[Wanted]:
-    """Every prompt with every seed and every AU text; requests of one prompt and seed together.
-
-    table: a CSV with the column aus, for AUs that differ from picture to picture. Where it has the
-    columns prompt and seed, a line is drawn from these instead of those given. ValueError naming
-    the line that cannot be understood.
-    """
-    return _requests("prompt", prompts, aus, seeds, table)
-
-
-def photo_requests(
-    photos: Sequence[Path], aus: Sequence[str], seeds: Sequence[int], table: Path | None = None
-) -> list[Wanted]:
-    """Every photo with every seed and every AU text. photos: files, and folders of pictures. table:
-    as in `prompt_requests`, with the column file, seen from the table, instead of prompt."""
+def photo_files(photos: Sequence[Path]) -> list[str]:
+    """Photos by file: those named, and those in folders. ValueError for a folder without any."""
     files: list[str] = []
     for given in photos:
         found = PictureFolder(given).files if given.is_dir() else [given]
         if not found:
             raise ValueError(f"{given} holds no pictures")
         files += map(str, found)
-    return _requests("photo", files, aus, seeds, table)
+    return files
 
 
-def _requests(
-    kind: str, given: Sequence[str], aus: Sequence[str], seeds: Sequence[int], table: Path | None
+def picture_requests(
+    kind: str,
+    given: Sequence[str],
+    aus: Sequence[str],
+    seeds: Sequence[int],
+    table: Path | None = None,
 ) -> list[Wanted]:
-    """kind: prompt or photo, whatever each request is made from."""
+    """Every prompt or photo with every seed and every AU text; requests of one and a seed together.
+
+    kind: "prompt" or "photo", what is given. table: a CSV with the column aus, for AUs that differ
+    from picture to picture. Where it has the columns prompt, or file (seen from the table), and
+    seed, a line is drawn from these instead of those given. ValueError naming the line that cannot
+    be understood.
+    """
     if bool(aus) == bool(table):
         raise ValueError("Give --aus, such as --aus 6B+12C, or --requests with a CSV; one of both")
     if table:
@@ -306,6 +294,4 @@ def _save(picture: Tensor, path: Path, record: dict[str, Any]) -> None:
         raise ValueError("the picture has NaN or infinity: nothing is written of it")
     about = PngImagePlugin.PngInfo()
     about.add_text(KEY, json.dumps(record))
-    pixels = (picture * 255).round().byte().cpu().numpy()
-    with replacing(path) as partial:
-        Image.fromarray(pixels).save(partial, "PNG", pnginfo=about)
+    write_png(path, picture, about)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,6 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from ..disk import replacing
 from ..metrics import checks
 from ..models.calibration import Calibration
 from . import sides
@@ -193,10 +191,3 @@ def _spread(values: np.ndarray) -> np.ndarray:
     """The standard deviation of each column over what is there."""
     count = np.maximum(np.isfinite(values).sum(0), 1)
     return np.sqrt(np.nansum((values - _means(values)) ** 2, 0) / count)
-
-
-def save_plot(plot: Tensor, path: Path) -> Path:
-    """Write a plot [H, W, 3] as a PNG."""
-    with replacing(path) as partial:
-        Image.fromarray((plot * 255).round().byte().numpy()).save(partial, "PNG")
-    return path

@@ -21,14 +21,7 @@ from torch import Tensor
 from ..disk import damage_named, read_json, remove_abandoned, write_text
 from ..estimators.reading import Reading
 from ..metrics.checks import layout
-from .measured_rows import (
-    Compare,
-    Faces,
-    by_picture,
-    compared_rows,
-    finite_pictures,
-    measured_rows,
-)
+from .measured_rows import Compare, Faces, are_finite, by_picture, compared_rows, measured_rows
 from .protocols import Protocol
 from .records import REFERENCE, Request, Row, RunHeader
 from .sides import sided_units
@@ -219,7 +212,7 @@ def _faces(
     """The faces of each picture, the most confident first; None where nobody looked."""
     if isinstance(estimate, Mapping):
         return [estimate.get(request.id) for request in requests]
-    finite = finite_pictures(images)
+    finite = are_finite(images)
     shown = images[finite]
     found = iter(by_picture(estimate(shown) if len(shown) else [], len(shown)))
     return [next(found) if usable else None for usable in finite.tolist()]

@@ -67,13 +67,8 @@ class Row(Request):
         ValueError or TypeError."""
         row = cls(**{f.name: data[f.name] for f in fields(cls) if f.name in data})
         _require(row, str, "id", "group", "reference", "prompt", "source", "target", "method")
-        _require(
-            row,
-            int,
-            "finite",
-            "turned",
-            *(n for n in ("faces", "seed") if getattr(row, n) is not None),
-        )
+        told = [name for name in ("faces", "seed") if getattr(row, name) is not None]
+        _require(row, int, "finite", "turned", *told)
         found = [row.requested, *(x for x in (row.measured, row.metrics) if x is not None)]
         numbers = [number for each in found for number in each.values()]
         if wrong := [n for n in numbers if n is not None and not -MOST < n < MOST]:

@@ -105,7 +105,7 @@ class Report:
         parts = [
             f"# {head.title}",
             f"Method: {head.method}. Estimator: {head.estimator}.{self._published()}",
-            _table(["pictures", "count"], [[k, v] for k, v in self.counts.items()]),
+            _table(["pictures", "count"], self.counts.items()),
             self._lines_table(),
         ]
         if not_finite := self.not_finite():
@@ -118,7 +118,7 @@ class Report:
         if head.ours:
             parts += ["## Chosen here, not by the paper", "\n".join(f"- {x}" for x in head.ours)]
         if head.settings:
-            parts += ["## Settings", _table(["name", "value"], map(list, head.settings.items()))]
+            parts += ["## Settings", _table(["name", "value"], head.settings.items())]
         return "\n\n".join(parts) + "\n"
 
     def _published(self) -> str:

@@ -16,11 +16,6 @@ VALUES = 255
 HALF = 0.5004  # rounds halves up, which float32 leaves slightly below
 
 
-def whole(height: int, width: int) -> Tensor:
-    """The box [5] of a whole picture; its crop is stretched to a square."""
-    return torch.tensor([width / 2, height / 2, width, height, 0.0])
-
-
 def cut(images: Tensor, chosen: list[int], boxes: Tensor, size: int, border: str) -> Tensor:
     """Crop box i of boxes [K, 5] from picture chosen[i] of images [N, H, W, 3].
 

@@ -82,16 +82,6 @@ def read_network(path: str | Path) -> TFLiteNetwork:
     return TFLiteNetwork(read_graph(path.read_bytes(), str(path)))
 
 
-def _channels_first(x: Tensor) -> Tensor:
-    """[N, H, W, C] -> [N, C, H, W], a view."""
-    return x.permute(0, 3, 1, 2)
-
-
-def _channels_last(x: Tensor) -> Tensor:
-    """[N, C, H, W] -> [N, H, W, C], a view."""
-    return x.permute(0, 2, 3, 1)
-
-
 def _activate(x: Tensor, operation: Operation) -> Tensor:
     kind = operation.options.get("activation", 0)
     if kind == 0:
@@ -121,22 +111,21 @@ def _convolve(
     weight = weight.permute(3, 0, 1, 2) if depthwise else weight.permute(0, 3, 1, 2)
     groups = x.shape[-1] if depthwise else 1
     left, right, top, bottom = _padding(operation, x.shape[1:3], weight.shape[2:])
-    x = _channels_first(x)
+    x = x.movedim(-1, 1)
     if left != right or top != bottom:
         x, left, top = functional.pad(x, (left, right, top, bottom)), 0, 0
     stride = (options["stride_y"], options["stride_x"])
     dilation = (options["dilation_y"], options["dilation_x"])
     y = functional.conv2d(x, weight, bias, stride, (top, left), dilation, groups)
-    return _activate(_channels_last(y), operation)
+    return _activate(y.movedim(1, -1), operation)
 
 
 def _transposed(operation: Operation, _: tuple, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """MediaPipe's own operation; its kernels tile the result, so that no padding is left."""
     stride = (operation.options["stride_y"], operation.options["stride_x"])
     weight = weight.permute(3, 0, 1, 2)
-    return _channels_last(
-        functional.conv_transpose2d(_channels_first(x), weight, bias, stride=stride)
-    )
+    y = functional.conv_transpose2d(x.movedim(-1, 1), weight, bias, stride=stride)
+    return y.movedim(1, -1)
 
 
 def _pool(operation: Operation, _: tuple, x: Tensor) -> Tensor:
@@ -146,14 +135,13 @@ def _pool(operation: Operation, _: tuple, x: Tensor) -> Tensor:
     if any(_padding(operation, x.shape[1:3], kernel)):
         raise NotImplementedError("pooling over a border")
     stride = (options["stride_y"], options["stride_x"])
-    return _activate(_channels_last(function(_channels_first(x), kernel, stride)), operation)
+    return _activate(function(x.movedim(-1, 1), kernel, stride).movedim(1, -1), operation)
 
 
 def _resize(operation: Operation, _: tuple, x: Tensor, size: list[int]) -> Tensor:
     if not operation.options["half_pixel_centers"]:
         raise NotImplementedError("resizing from corner to corner")
-    y = functional.interpolate(_channels_first(x), size=size, mode="bilinear")
-    return _channels_last(y)
+    return functional.interpolate(x.movedim(-1, 1), size=size, mode="bilinear").movedim(1, -1)
 
 
 def _depth_to_space(operation: Operation, _: tuple, x: Tensor) -> Tensor:
@@ -196,8 +184,8 @@ POINTWISE: dict[str, Callable[..., Tensor]] = {
     **{"neg": torch.neg, "rsqrt": torch.rsqrt, "sqrt": torch.sqrt, "relu": torch.relu},
     **{"logistic": torch.sigmoid, "hard_swish": functional.hardswish},
     "squared_difference": lambda a, b: (a - b).square(),
-    "prelu": lambda x, slopes: _channels_last(
-        functional.prelu(_channels_first(x), slopes.reshape(-1))
+    "prelu": lambda x, slopes: functional.prelu(x.movedim(-1, 1), slopes.reshape(-1)).movedim(
+        1, -1
     ),
 }
 # The others take the operation, its output's shape in the file, and its inputs.

@@ -5,13 +5,12 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn.functional import max_pool2d
 
 from ..weights.wplus_files import Framing
 from .face import Face
-from .jaw_background import fill
+from .jaw_background import fill, grown
 from .quads import cut_quad, to_quad
-from .squares import FaceCrop
+from .squares import FaceCrop, picture_named, require_visible
 from .topology import FACE_OVAL
 
 # The subject's right eye, left eye and the corners of the mouth: of dlib's points, and of the mesh.
@@ -50,29 +49,12 @@ def align_faces(
     quads = torch.stack([ffhq_quad(face.points, framing) for _, face in chosen])
     pairs = list(zip(chosen, quads, strict=True))
     for (picture, _), quad in pairs:
-        _check_inside(quad, picture, images)
+        middle = torch.lerp(quad.mean(0), quad, 0.5)  # the middle half: eyes, nose and mouth
+        with picture_named(picture):
+            require_visible(middle.amin(0), middle.amax(0), *images.shape[1:3], VISIBLE)
     faces = torch.stack([cut_quad(images[i][..., :3], quad, size) for (i, _), quad in pairs])
     outlines = [to_quad(f.points[list(FACE_OVAL), :2], quad, size) for (_, f), quad in pairs]
-    masks = torch.stack([_grown(fill(outline, size)) for outline in outlines])
+    masks = torch.stack([grown(fill(line, size), GROWTH * size / 2).float() for line in outlines])
     boxes = torch.cat([quads.amin(1).floor(), quads.amax(1).ceil()], 1).long()
     numbers = tuple(picture for picture, _ in chosen)
     return FaceCrop(numbers, boxes, masks, tuple(images.shape[1:3]), quads), faces
-
-
-def _grown(mask: Tensor) -> Tensor:
-    radius = max(1, round(GROWTH * len(mask) / 2))
-    square = 2 * radius + 1
-    return max_pool2d(mask[None, None].float(), square, 1, radius)[0, 0]
-
-
-def _check_inside(quad: Tensor, picture: int, images: Tensor) -> None:
-    middle = torch.lerp(quad.mean(0), quad, 0.5)  # the middle half: eyes, nose and mouth
-    low, high = middle.amin(0), middle.amax(0)
-    edge = quad.new_tensor([images.shape[2], images.shape[1]])
-    inside = (torch.minimum(high, edge) - low.clamp(min=0)).clamp(min=0)
-    share = float(inside.prod() / (high - low).prod())
-    if share < VISIBLE:
-        raise ValueError(
-            f"picture {picture + 1}: only {100 * share:.0f} % of the face lies in the picture, at "
-            f"least {100 * VISIBLE:.0f} % must: take a picture that shows more of it"
-        )

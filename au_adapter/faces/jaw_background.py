@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn.functional import max_pool2d
 
 from .face import Face
-from .squares import FaceCrop, cut_square, square_around, to_square
+from .squares import FaceCrop, cut_square, picture_named, square_around, to_square
 from .topology import FACE_OVAL, JAW
 
 JAW_POINTS = 17
@@ -45,10 +45,8 @@ def prepare_faces(
     """
     squares = []
     for index, face in chosen:
-        try:
+        with picture_named(index):
             squares.append(square_around(face.box, *images.shape[1:3]))
-        except ValueError as error:
-            raise ValueError(f"picture {index + 1}: {error}") from error
     pairs = list(zip(chosen, squares, strict=True))
     faces = torch.stack([cut_square(images[i][..., :3], square, size) for (i, _), square in pairs])
     ovals = torch.stack(
@@ -58,11 +56,10 @@ def prepare_faces(
     jaws = torch.stack([dots(to_square(jaw_line(f), s, size), size) for (_, f), s in pairs])
     backgrounds = (faces * ~people[..., None] + jaws.to(faces)).clamp(0, 1)
     reach = [GROWTH * float(f.box[2] - f.box[0]) * size / float(s[2] - s[0]) for (_, f), s in pairs]
-    grown = torch.stack([_grown(o, r) for o, r in zip(ovals, reach, strict=True)])
-    shown = grown if person_mask is None else grown & people
-    pictures = tuple(index for index, _ in chosen)
-    size_of_photos = tuple(images.shape[1:3])
-    crop = FaceCrop(pictures, torch.stack(squares), shown.float(), size_of_photos)
+    wider = torch.stack([grown(o, r) for o, r in zip(ovals, reach, strict=True)])
+    shown = wider if person_mask is None else wider & people
+    pictures, photo = tuple(index for index, _ in chosen), tuple(images.shape[1:3])
+    crop = FaceCrop(pictures, torch.stack(squares), shown.float(), photo)
     return crop, faces, backgrounds
 
 
@@ -110,7 +107,7 @@ def _resampled(line: Tensor, count: int) -> Tensor:
     return torch.lerp(line[after - 1], line[after], part)
 
 
-def _grown(mask: Tensor, pixels: float) -> Tensor:
+def grown(mask: Tensor, pixels: float) -> Tensor:
     """The mask [S, S] grown by `pixels` on every side."""
     radius = max(1, round(pixels))
     square = 2 * radius + 1

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import zipfile
 import zlib
-from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 
@@ -29,15 +28,6 @@ BLENDSHAPES = "face_blendshapes.tflite"
 GEOMETRY = "geometry_pipeline_metadata_landmarks.binarypb"
 UNREADABLE = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, OSError)
 SAME_FACE = 0.4  # overlap of the boxes around the points
-
-
-@dataclass(frozen=True, eq=False)
-class Candidate:
-    """A detected face: the picture's index, its rotated box [5] and its score."""
-
-    picture: int
-    box: Tensor
-    score: float
 
 
 class FaceLandmarker(nn.Module):
@@ -96,7 +86,7 @@ class FaceLandmarker(nn.Module):
             if pictures := [picture for picture in group if not found[picture]]:
                 faces = search(detector, images, pictures, minimum_confidence, levels)
                 candidates = [
-                    Candidate(picture, box, score)
+                    (picture, box, score)
                     for picture, here in zip(pictures, faces, strict=True)
                     for box, score in zip(face_boxes(here), here.scores.tolist(), strict=True)
                 ]
@@ -108,27 +98,28 @@ class FaceLandmarker(nn.Module):
     def _read(
         self,
         images: Tensor,
-        candidates: list[Candidate],
+        candidates: list[tuple[int, Tensor, float]],
         minimum_presence: float,
         found: list[list[Face]],
     ) -> None:
-        boxes = torch.stack([candidate.box for candidate in candidates])
-        pictures = [candidate.picture for candidate in candidates]
-        crop_points, presence = self.mesh(images, pictures, boxes)
+        """candidates: of each detected face the picture, the rotated box [5] and the score."""
+        pictures, boxes, detected = zip(*candidates, strict=True)
+        boxes = torch.stack(boxes)
+        crop_points, presence = self.mesh(images, list(pictures), boxes)
         points = to_picture(crop_points, boxes)
         scores = self.blendshapes(points)
         poses = head_pose(points, images.shape[1:3], self.geometry)
-        for i, candidate in enumerate(candidates):
+        for i, picture in enumerate(pictures):
             if presence[i] > minimum_presence:
                 face = Face(
                     points=points[i],
                     crop_points=crop_points[i],
-                    score=candidate.score,
+                    score=detected[i],
                     presence=float(presence[i]),
                     blendshapes=dict(zip(BLENDSHAPE_NAMES, scores[i].tolist(), strict=True)),
                     pose=poses[i],
                 )
-                found[candidate.picture].append(face)
+                found[picture].append(face)
 
 
 def read_task(path: str | Path) -> dict[str, bytes]:

@@ -44,7 +44,7 @@ def paste_quad(photo: Tensor, edited: Tensor, quad: Tensor, mask: Tensor, feathe
     and a grey photo gets the edit's grey. feather: width of the soft edge inside the mask, as a
     share of the square's side.
     """
-    height, width, channels = photo.shape
+    height, width = photo.shape[:2]
     rows, columns = (_span(quad[:, axis], n) for axis, n in ((1, height), (0, width)))
     if not (len(rows) and len(columns)):
         return photo.clone()
@@ -53,14 +53,24 @@ def paste_quad(photo: Tensor, edited: Tensor, quad: Tensor, mask: Tensor, feathe
     inside = to_quad(places, quad, 1).reshape(len(rows), len(columns), 2)
     side = max(1, round(float((quad[1] - quad[0]).norm())))
     layers = torch.cat([edited[..., :3].float(), soft_mask(mask, feather)[..., None]], -1)
-    *drawn, weight = _read(_shrunk(layers.movedim(-1, 0)[None], side), inside, "zeros")[0].to(photo)
+    layers = layers.movedim(-1, 0)[None]
+    if side < layers.shape[-1]:
+        layers = interpolate(layers, (side, side), mode="bilinear", antialias=True)
+    *drawn, weight = _read(layers, inside, "zeros")[0].to(photo)
     allowed = _read((mask > 0.5).float()[None, None], inside, "zeros", "nearest")[0, 0]
-    drawn, weight = torch.stack(drawn, -1).clamp(0, 1), (weight * allowed.to(photo))[..., None]
-    if channels == 1:
+    weight = (weight * allowed.to(photo)).clamp(0, 1)[..., None]
+    place = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+    return laid_over(photo, *place, torch.stack(drawn, -1).clamp(0, 1), weight)
+
+
+def laid_over(photo: Tensor, rows: slice, columns: slice, drawn: Tensor, weight: Tensor) -> Tensor:
+    """A copy of a photo with a picture of its rows and columns over it, by weight 0..1 [h, w, 1]:
+    alpha is not touched, and a grey photo gets the picture's grey."""
+    if photo.shape[-1] == 1:
         drawn = drawn.mean(-1, keepdim=True)
     result = photo.clone()
-    here = result[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1, : drawn.shape[-1]]
-    here.copy_(torch.where(weight > 0, torch.lerp(here, drawn, weight.clamp(0, 1)), here))
+    here = result[rows, columns, : drawn.shape[-1]]
+    here.copy_(torch.where(weight > 0, torch.lerp(here, drawn, weight), here))
     return result
 
 
@@ -82,12 +92,6 @@ def _span(values: Tensor, length: int) -> range:
     """The whole pixels that a side of a quad reaches, inside 0..length."""
     low, high = math.floor(float(values.min())), math.ceil(float(values.max()))
     return range(max(low, 0), min(high, length))
-
-
-def _shrunk(images: Tensor, side: int) -> Tensor:
-    if side >= images.shape[-1]:
-        return images
-    return interpolate(images, (side, side), mode="bilinear", antialias=True)
 
 
 def _read(images: Tensor, places: Tensor, beyond: str, mode: str = "bilinear") -> Tensor:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from .crop import cut, whole
+from .crop import cut
 from .executor import read_network
 from .picture_checks import finite_pictures
 
@@ -32,10 +32,11 @@ class PersonSegmenter(nn.Module):
         """
         images, groups = finite_pictures(images)
         masks = torch.zeros(images.shape[:3])
-        box = whole(*images.shape[1:3])
+        height, width = images.shape[1:3]
+        whole = torch.tensor([width / 2, height / 2, width, height, 0.0])  # stretched to a square
         for chosen in groups:
-            boxes = box.expand(len(chosen), 5)
+            boxes = whole.expand(len(chosen), 5)
             crops = cut(images, chosen, boxes, self.network.input_size, "edge")
             small = self.network(crops.to(self.network.device))[0].permute(0, 3, 1, 2).cpu()
-            masks[chosen] = interpolate(small, images.shape[1:3], mode="bilinear")[:, 0]
+            masks[chosen] = interpolate(small, (height, width), mode="bilinear")[:, 0]
         return masks

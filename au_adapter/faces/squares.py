@@ -7,13 +7,15 @@ MagicFace would draw a black border as one.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, interpolate, pad
 
-from .quads import paste_quad
+from .quads import laid_over, paste_quad
 
 SPAN = 512 / (432 - 80) * 1.5  # sides of the square in widths of the face, as released
 TIGHTEST = 1.15  # least side in lengths of the face's longer side, in small photos
@@ -53,19 +55,33 @@ def square_around(box: Tensor, height: int, width: int) -> Tensor:
     ValueError when so much of the face lies outside that there is nothing sensible to edit.
     """
     low, high = box[:2], box[2:]
-    inside = (torch.minimum(high, box.new_tensor([width, height])) - low.clamp(min=0)).clamp(min=0)
-    share = float(inside.prod() / (high - low).prod())
-    if share < VISIBLE:
-        raise ValueError(
-            f"only {100 * share:.0f} % of the face lies in the picture, at least "
-            f"{100 * VISIBLE:.0f} % must: take a picture that shows more of it"
-        )
+    require_visible(low, high, height, width, VISIBLE)
     across, down = (high - low).tolist()
     room = max(min(height, width), TIGHTEST * max(across, down))
     side = round(min(SPAN * across, room))
     centre = (low + high) / 2
     starts = [_start(float(c), side, n) for c, n in zip(centre, (width, height), strict=True)]
     return torch.tensor([*starts, starts[0] + side, starts[1] + side])
+
+
+def require_visible(low: Tensor, high: Tensor, height: int, width: int, least: float) -> None:
+    """ValueError where less than a share of the box between two corners lies in a photo."""
+    inside = (torch.minimum(high, low.new_tensor([width, height])) - low.clamp(min=0)).clamp(min=0)
+    share = float(inside.prod() / (high - low).prod())
+    if share < least:
+        raise ValueError(
+            f"only {100 * share:.0f} % of the face lies in the picture, at least "
+            f"{100 * least:.0f} % must: take a picture that shows more of it"
+        )
+
+
+@contextmanager
+def picture_named(index: int) -> Iterator[None]:
+    """Say in a ValueError which picture it is about."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"picture {index + 1}: {error}") from error
 
 
 def _start(centre: float, side: int, length: int) -> int:
@@ -93,25 +109,14 @@ def to_square(points: Tensor, square: Tensor, size: int) -> Tensor:
 def paste_square(
     photo: Tensor, edited: Tensor, square: Tensor, mask: Tensor, feather: float
 ) -> Tensor:
-    """A copy of a photo [H, W, C] with an edit [S, S, 3] of its square inside the mask [S, S].
-
-    Size, channels and every pixel outside the mask stay the same to the bit; alpha is not touched,
-    and a grey photo gets the edit's grey. feather: width of the soft edge inside the mask, as a
-    share of the square's side.
-    """
-    height, width, channels = photo.shape
+    """A copy of a photo with an edit of its square inside the mask; as `paste_quad`."""
+    height, width = photo.shape[:2]
     x0, y0, x1, y1 = square.tolist()
     rows, columns = (slice(max(a, 0), min(b, n)) for a, b, n in ((y0, y1, height), (x0, x1, width)))
     here = slice(rows.start - y0, rows.stop - y0), slice(columns.start - x0, columns.stop - x0)
     weight = _weights(mask, feather, x1 - x0)[here][..., None].to(photo)
     drawn = _resized(edited[..., :3].movedim(-1, 0)[None], x1 - x0)[0].movedim(0, -1)
-    drawn = drawn[here].clamp(0, 1).to(photo)
-    if channels == 1:
-        drawn = drawn.mean(-1, keepdim=True)
-    result = photo.clone()
-    below = result[rows, columns, : drawn.shape[-1]]
-    below.copy_(torch.where(weight > 0, torch.lerp(below, drawn, weight), below))
-    return result
+    return laid_over(photo, rows, columns, drawn[here].clamp(0, 1).to(photo), weight)
 
 
 def _weights(mask: Tensor, feather: float, side: int) -> Tensor:

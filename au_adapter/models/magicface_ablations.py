@@ -23,6 +23,9 @@ from .magicface import (
     widen_unet,
 )
 
+Asked = tuple[Tensor, Tensor, Tensor]  # noisy latents, timesteps, text
+Change = tuple[list[Tensor], Tensor | None]  # planes beside the latents, a term of the time
+
 
 class Ablation(nn.Module):
     """The common part: denoising UNet (diffusers), AU encoder and Attribute Controller.
@@ -59,22 +62,15 @@ class Ablation(nn.Module):
         change: Tensor,
     ) -> Tensor:
         """As `MagicFace.forward`; `identity`, of one photo or of each, is what `identify` gave."""
-        planes, term = encode_change(self.au_encoder, change, noisy)
+        encoded = encode_change(self.au_encoder, change, noisy)
         seen = identity.expand(len(noisy), *identity.shape[1:])
         behind = self.controller(background)
-        return self.predict((noisy, timesteps, text), seen, behind, planes, term)
+        return self.predict((noisy, timesteps, text), seen, behind, encoded)
 
-    def predict(
-        self,
-        asked: tuple[Tensor, Tensor, Tensor],
-        seen: Tensor,
-        behind: Tensor,
-        planes: list[Tensor],
-        term: Tensor | None,
-    ) -> Tensor:
+    def predict(self, asked: Asked, seen: Tensor, behind: Tensor, change: Change) -> Tensor:
         """The noise. asked: noisy latents, timesteps, text. seen: the identity, and behind: the
-        controlled background, of each. planes, term: the change of AUs, see `encode_change`."""
-        noisy, timesteps, text = asked
+        controlled background, of each. change: of AUs, as `encode_change` gives it."""
+        (noisy, timesteps, text), (planes, term) = asked, change
         inputs = [noisy, behind, seen] if self.sees_photo else [noisy, behind]
         with time_term(self.unet, term):
             context = text if self.sees_photo else seen
@@ -162,14 +158,8 @@ class ControlNetIdentity(Ablation):
         """The photo's unscaled latents, as they are."""
         return photo
 
-    def predict(
-        self,
-        asked: tuple[Tensor, Tensor, Tensor],
-        seen: Tensor,
-        behind: Tensor,
-        planes: list[Tensor],
-        term: Tensor | None,
-    ) -> Tensor:
+    def predict(self, asked: Asked, seen: Tensor, behind: Tensor, change: Change) -> Tensor:
+        planes, term = change
         condition = torch.cat([seen, behind, *planes], 1)
         with time_term(self.controlnet, term):
             down, middle = self.controlnet(*asked, condition, return_dict=False)

@@ -6,25 +6,17 @@ import hashlib
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.optim.swa_utils import update_bn
 
+from ..data import shards
+from ..data.references import most_relaxed
 from ..data.rendered import RenderedSet, is_rendered, load
-from ..data.shards import (
-    decode,
-    find_shards,
-    key_of,
-    label_of,
-    label_values,
-    picture_of,
-    read_shard,
-)
-from ..disk import replacing
 from ..faces import FACE_LANDMARKER, FaceLandmarker, locate
 from ..faces.choose import in_order
 from ..faces.ffhq_alignment import ffhq_quad
@@ -32,6 +24,7 @@ from ..faces.quads import cut_quad
 from ..facs import SET_A
 from ..models.siamese import resized
 from ..weights.downloads import sha256
+from ..weights.tensors import kept
 from ..weights.wplus_files import Framing, WPlus
 
 logger = logging.getLogger("au_adapter")
@@ -72,7 +65,12 @@ def load_aligned(
     landmarker or where `faces.locate` looks. A picture without a face is left out, and the log says
     how many were. FileNotFoundError without shards or landmarker, ValueError where no face is left.
     """
-    parts = [_load(Path(folder), size, framing, units, landmarker) for folder in folders]
+    parts = []
+    for folder in map(Path, folders):
+        if is_rendered(folder):
+            parts.append(_rendered(folder, size, framing, units))
+        else:
+            parts.append(_found(folder, size, framing, units, locate(FACE_LANDMARKER, landmarker)))
     return AlignedFaces(
         torch.cat([part.images for part in parts]),
         torch.cat([part.aus for part in parts]),
@@ -80,11 +78,7 @@ def load_aligned(
     )
 
 
-def _load(
-    folder: Path, size: int, framing: Framing, units: tuple[int, ...], landmarker: str | Path | None
-) -> AlignedFaces:
-    if not is_rendered(folder):
-        return _found(folder, size, framing, units, locate(FACE_LANDMARKER, landmarker))
+def _rendered(folder: Path, size: int, framing: Framing, units: tuple[int, ...]) -> AlignedFaces:
     faces = load(folder, units=units)
     pairs = zip(faces.images, quads_of_renders(faces, framing), strict=True)
     images = [_cut(image, quad, size) for image, quad in pairs]
@@ -101,13 +95,9 @@ def quads_of_renders(faces: RenderedSet, framing: Framing) -> list[Tensor]:
 def still_rows(labels: Sequence[Mapping], aus: np.ndarray) -> list[int]:
     """For each row the row whose place the picture is cut out at: of one scene, that of the most
     relaxed face, so that the square does not move with the mouth; else the row itself."""
-    best: dict[object, int] = {}
-    total = np.abs(aus).sum(1)
-    for row, label in enumerate(labels):
-        scene = label.get(SCENE)
-        if scene is not None and (scene not in best or total[row] < total[best[scene]]):
-            best[scene] = row
-    return [best.get(label.get(SCENE), row) for row, label in enumerate(labels)]
+    scenes = [label.get(SCENE) for label in labels]
+    best = most_relaxed(scenes, np.abs(aus).sum(1))
+    return [row if scene is None else best[scene] for row, scene in enumerate(scenes)]
 
 
 def _found(
@@ -115,48 +105,39 @@ def _found(
 ) -> AlignedFaces:
     """Faces that the landmarker finds; what was found is kept in <folder>/cache, shard by shard."""
     name = hashlib.sha256(f"{size} {framing} {sha256(landmarker)}".encode()).hexdigest()[:12]
-    images, labels, network = [], [], None
-    for shard in find_shards(folder):
-        rows = list(read_shard(shard))
+    images, labels, network = [], [], cache(lambda: FaceLandmarker(landmarker))
+    for shard in shards.find_shards(folder):
+        rows = list(shards.read_shard(shard))
         path = folder / "cache" / f"aligned-{shard.stem}-{shard.stat().st_size}-{name}.safetensors"
-        if not path.exists():
-            network = network or FaceLandmarker(landmarker)
-            _keep(path, *_align(rows, network, size, framing))
-        kept = load_file(path)
-        images.append(kept["images"])
-        labels += [label_of(rows[row], shard) for row in kept["rows"].tolist()]
-        if lost := len(rows) - len(kept["rows"]):
+        found = kept(path, lambda rows=rows: _align(rows, network(), size, framing))
+        images.append(found["images"])
+        labels += [shards.label_of(rows[row], shard) for row in found["rows"].tolist()]
+        if lost := len(rows) - len(found["rows"]):
             logger.warning("%d of %d pictures of %s show no face", lost, len(rows), shard)
     if not labels:
         raise ValueError(
             f"no face was found in the pictures of {folder}: are they photos of faces?"
         )
     subjects = tuple(str(label.get(SUBJECT, UNKNOWN)) for label in labels)
-    return AlignedFaces(
-        torch.cat(images), torch.from_numpy(label_values(labels, "units", units)), subjects
-    )
+    aus = torch.from_numpy(shards.label_values(labels, "units", units))
+    return AlignedFaces(torch.cat(images), aus, subjects)
 
 
 def _align(
     rows: list[dict[str, bytes]], network: FaceLandmarker, size: int, framing: Framing
-) -> tuple[Tensor, Tensor]:
-    """Aligned pictures uint8 [n, S, S, 3], and the rows [n] that showed a face."""
-    images, kept = [], []
+) -> dict[str, Tensor]:
+    """Aligned "images" uint8 [n, S, S, 3], and the "rows" [n] that showed a face."""
+    images, chosen = [], []
     for row, parts in enumerate(rows):
-        picture = decode(picture_of(parts), name=f"face {key_of(parts)}")
+        name = f"face {shards.key_of(parts)}"
+        picture = shards.decode_picture(shards.picture_of(parts), name=name)
         (faces,) = network.detect(torch.from_numpy(picture.copy())[None].float() / 255)
         if faces:
             largest = in_order(faces, "largest first")[0]
             images.append(_cut(picture, ffhq_quad(largest.points, framing), size))
-            kept.append(row)
+            chosen.append(row)
     whole = torch.stack(images) if images else torch.empty(0, size, size, 3, dtype=torch.uint8)
-    return whole, torch.tensor(kept, dtype=torch.long)
-
-
-def _keep(path: Path, images: Tensor, rows: Tensor) -> None:
-    path.parent.mkdir(exist_ok=True)
-    with replacing(path) as partial:
-        save_file({"images": images, "rows": rows}, partial)
+    return {"images": whole, "rows": torch.tensor(chosen, dtype=torch.long)}
 
 
 def _cut(image: np.ndarray, quad: Tensor, size: int) -> Tensor:
@@ -164,20 +145,16 @@ def _cut(image: np.ndarray, quad: Tensor, size: int) -> Tensor:
     return (cut * 255).round().byte()
 
 
-def cached_codes(faces: AlignedFaces, wplus: WPlus, cache: Path) -> Tensor:
+def cached_codes(faces: AlignedFaces, wplus: WPlus, folder: Path) -> Tensor:
     """Codes float32 [N, M, S] of the faces, inverted once for each encoder and set of faces."""
     digest = hashlib.sha256(faces.images.numpy().tobytes())
     for name, tensor in {**wplus.encoder.state_dict(), "mean": wplus.mean}.items():
         digest.update(name.encode())
         digest.update(tensor.numpy().tobytes())
-    path = Path(cache) / f"codes-{digest.hexdigest()[:16]}.safetensors"
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        rows = torch.arange(len(faces)).split(BATCH)
-        codes = torch.cat([wplus.invert(faces.pictures(part)) for part in rows])
-        with replacing(path) as partial:
-            save_file({"codes": codes.contiguous()}, partial)
-    return load_file(path)["codes"]
+    path = Path(folder) / f"codes-{digest.hexdigest()[:16]}.safetensors"
+    rows = torch.arange(len(faces)).split(BATCH)
+    codes = (wplus.invert(faces.pictures(part)) for part in rows)
+    return kept(path, lambda: {"codes": torch.cat([*codes])}, "codes")["codes"]
 
 
 class SubjectRows:
@@ -185,7 +162,7 @@ class SubjectRows:
     two people are known and one of them has two pictures."""
 
     def __init__(self, faces: AlignedFaces):
-        names = faces.subjects
+        self.names = names = faces.subjects
         if UNKNOWN in names:
             raise ValueError(
                 f"{names.count(UNKNOWN)} of {len(names)} faces do not say who they are, and pairs "
@@ -220,11 +197,8 @@ class SubjectRows:
 
     def most_neutral(self, aus: Tensor) -> Tensor:
         """For each row the row [N] of the same person with the least sum of AUs [N, K]."""
-        total, best = aus.abs().sum(1), torch.empty(self.count, dtype=torch.long)
-        for start in self.starts.unique().tolist():
-            rows = self.order[start : start + int(self.sizes[self.order[start]])]
-            best[rows] = rows[total[rows].argmin()]
-        return best
+        best = most_relaxed(self.names, aus.abs().sum(1).tolist())
+        return torch.tensor([best[name] for name in self.names])
 
 
 def settle_statistics(network: nn.Module, faces: AlignedFaces, size: int) -> None:

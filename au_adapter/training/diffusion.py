@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from diffusers import DDPMScheduler
 from torch import Tensor
@@ -50,6 +52,21 @@ def loss_weights(schedule: DDPMScheduler, batch: dict[str, Tensor]) -> Tensor:
     """A batch's weights of face parts, times min-SNR of its timesteps: what suits a small base."""
     snr = min_snr_weights(schedule, batch["timesteps"], MIN_SNR_GAMMA)
     return batch["weights"] * snr.reshape(-1, 1, 1, 1)
+
+
+def denoising_loss(
+    schedule: DDPMScheduler,
+    latents: Tensor,
+    batch: dict[str, Tensor],
+    predict: Callable[[Tensor, Tensor], Tensor],
+    plain: bool = False,
+) -> Tensor:
+    """The error of what `predict` says of scaled latents [N, C, H, W] under a batch's noise, given
+    them noisy and their timesteps. plain: the mean squared error alone, else by `loss_weights`."""
+    noise, timesteps = batch["noise"], batch["timesteps"]
+    predicted = predict(schedule.add_noise(latents, noise, timesteps), timesteps)
+    target = prediction_target(schedule, latents, noise, timesteps)
+    return noise_loss(predicted, target, None if plain else loss_weights(schedule, batch))
 
 
 def draw_noise(shape: tuple[int, ...], generator: torch.Generator) -> tuple[Tensor, Tensor]:

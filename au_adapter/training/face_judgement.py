@@ -32,10 +32,7 @@ class FaceJudgement:
     """
 
     def __init__(
-        self,
-        pairs: ReferencePairs,
-        config: VQAUFaceConfig,
-        estimate: Estimate | Estimator | None,
+        self, pairs: ReferencePairs, config: VQAUFaceConfig, estimate: Estimate | Estimator | None
     ):
         """ValueError without an estimator, or with one that reads none of the model's AUs."""
         if estimate is None:

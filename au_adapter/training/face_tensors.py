@@ -7,14 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from ..bases.family import to_unit_range
 from ..data.rendered import RenderedSet
-from ..disk import replacing
 from ..models.autoencoder import SCALING_FACTOR, DemoAutoencoder
-from ..weights.tensors import read_kept
+from ..weights.tensors import kept
 
 PART_MARGIN = 3  # pixels around a part's box: lids, lips and brows end outside their landmarks
 
@@ -40,13 +38,14 @@ def cached_latents(faces: RenderedSet, autoencoder: DemoAutoencoder, cache: Path
     digest = hashlib.sha256(f"{network_digest(autoencoder)} {faces.images.shape}".encode())
     digest.update(faces.images)
     path = Path(cache) / f"latents-{digest.hexdigest()[:16]}.safetensors"
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as partial, torch.no_grad():
-            parts = torch.from_numpy(faces.images).split(64)
-            rows = [autoencoder.encode(to_unit_range(part)) * SCALING_FACTOR for part in parts]
-            save_file({"latents": torch.cat(rows).contiguous()}, partial)
-    return read_kept(path, "latents")["latents"]
+
+    @torch.no_grad()
+    def encode() -> dict[str, Tensor]:
+        parts = torch.from_numpy(faces.images).split(64)
+        rows = [autoencoder.encode(to_unit_range(part)) * SCALING_FACTOR for part in parts]
+        return {"latents": torch.cat(rows)}
+
+    return kept(path, encode, "latents")["latents"]
 
 
 def network_digest(network: nn.Module) -> str:

@@ -10,16 +10,16 @@ from pathlib import Path
 import numpy as np
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from ..data.rendered import iterate_shard
 from ..data.rendering.head import coded
 from ..data.shards import find_shards
-from ..disk import damage_named, replacing
+from ..disk import damage_named
 from ..faces import FaceLandmarker
 from ..faces.blendshapes import BLENDSHAPE_NAMES
 from ..weights.downloads import sha256
+from ..weights.tensors import write_tensors
 
 LOGGER = logging.getLogger("au_adapter")
 BATCH = 16
@@ -90,11 +90,8 @@ def read_renders(folders: list[Path], landmarker: str | Path) -> LandmarkedSet:
 
 
 def _write(path: Path, found: LandmarkedSet) -> None:
-    path.parent.mkdir(exist_ok=True)
-    tensors = {"points": found.points.contiguous(), "blendshapes": found.blendshapes}
     metadata = {"labels": json.dumps(found.labels), "pictures": str(found.pictures)}
-    with replacing(path) as partial:
-        save_file(tensors, partial, metadata)
+    write_tensors(path, {"points": found.points, "blendshapes": found.blendshapes}, metadata)
 
 
 def _read_shard(shard: Path, landmarker: FaceLandmarker) -> LandmarkedSet:

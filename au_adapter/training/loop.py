@@ -28,20 +28,13 @@ from accelerate.utils import gather_object
 from torch import Tensor, nn
 
 from ..processes import launched_processes
+from . import run_files
 from .checkpoint import Checkpoint
 from .memory import require_room
 from .modes import checkpoint_gradients, evaluating
 from .moving_average import MovingAverage
 from .progress import quiet
 from .recipe import Recipe, Report, Share, SharingRecipe, Validate
-from .run_files import (
-    DESCRIPTION,
-    append_row,
-    read_description,
-    read_rows,
-    replace_folder,
-    restore_folder,
-)
 from .settings import Settings, learning_rate_factor
 
 logger = logging.getLogger("au_adapter")
@@ -108,11 +101,11 @@ class Trainer:
         self._resume()
         handlers, first = self._catch_signals(), self.step
         # After a crash during a save, the checkpoint is ahead of the result.
-        behind = read_description(self.output / "result").get("step") != first
+        behind = run_files.read_description(self.output / "result").get("step") != first
         self.report({"event": "start", "step": first, "steps": self.settings.steps})
         try:
             # A run that was cut during a validation makes it up.
-            validated = {row["step"] for row in read_rows(self.output / VALIDATIONS)}
+            validated = {row["step"] for row in run_files.read_rows(self.output / VALIDATIONS)}
             missed = self._validation_due() and first not in validated
             if missed:
                 self._validate()
@@ -148,8 +141,8 @@ class Trainer:
     def _resume(self) -> None:
         self.output.mkdir(parents=True, exist_ok=True)
         if self.accelerator.is_main_process:
-            restore_folder(self.output / "result")
-            restore_folder(self.output / "best")
+            run_files.restore_folder(self.output / "result")
+            run_files.restore_folder(self.output / "best")
         path = self.output / "state.pt"
         if path.exists():
             self.step = self.checkpoint.restore(path)
@@ -206,7 +199,7 @@ class Trainer:
                     loss, rate = torch.stack(losses).mean().item(), time.monotonic() - started
                     row = {"step": self.step, "loss": loss}
                     row["seconds_per_step"] = round(rate / len(losses), 4)
-                    append_row(self.output / "log.jsonl", row)
+                    run_files.append_row(self.output / "log.jsonl", row)
                     logger.info("step %d  loss %.5f  %.3f s/step", *row.values())
                 losses, started = [], time.monotonic()
             validates = self._validation_due()
@@ -300,8 +293,8 @@ class Trainer:
         self.recipe.provenance = described
         try:
             self.recipe.save(self.trained(), fresh)
-            (fresh / DESCRIPTION).write_text(json.dumps(described, indent=1))
-            replace_folder(fresh, self.output / name)
+            (fresh / run_files.DESCRIPTION).write_text(json.dumps(described, indent=1))
+            run_files.replace_folder(fresh, self.output / name)
         finally:
             shutil.rmtree(fresh, ignore_errors=True)
 
@@ -325,14 +318,14 @@ class Trainer:
             self._measured = (self.step, measures)
             if best:
                 self._save_result("best", measures)
-            append_row(self.output / VALIDATIONS, {"step": self.step, **measures})
+            run_files.append_row(self.output / VALIDATIONS, {"step": self.step, **measures})
             event = {"event": "validation", "step": self.step, "pictures": str(folder)}
             self.report({**event, "best": best, **measures})
         self.accelerator.wait_for_everyone()
 
     def _least_error(self, estimator: str | None) -> float:
         """The AU error of the best so far by this estimator, infinity before the first."""
-        measures = read_description(self.output / "best").get("measures", {})
+        measures = run_files.read_description(self.output / "best").get("measures", {})
         same = measures.get("estimator") == estimator
         return measures.get("au_error", math.inf) if same else math.inf
 

@@ -10,17 +10,16 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from ..data.rendered import RenderedSet, gather, iterate_shard
 from ..data.shards import find_shards
-from ..disk import damage_named, replacing
+from ..disk import damage_named
 from ..faces.jaw_background import PERSON, dots
 from ..weights.clip_vision import ImageEncoder
 from ..weights.downloads import sha256
-from ..weights.tensors import read_kept
+from ..weights.tensors import kept
 from .diffusion import draw_noise
 from .face_tensors import network_digest, part_weights
 
@@ -151,9 +150,9 @@ class Partners:
         people: dict[int, list[int]] = {}
         for row, identity in enumerate(identities.tolist()):
             people.setdefault(identity, []).append(row)
-        self._person = {row: np.array(rows) for rows in people.values() for row in rows[:1]}
-        self._first = {row: rows[0] for rows in people.values() for row in rows}
-        self.rows = [row for rows in people.values() for row in rows if len(self.of(row))]
+        groups = map(np.array, people.values())
+        self._own = {row: own for own in groups for row in own.tolist()}  # person by person
+        self.rows = [row for row in self._own if len(self.of(row))]
         if not self.rows:
             far = f", {distance} frames apart or more," if distance else ""
             raise ValueError(
@@ -164,7 +163,7 @@ class Partners:
 
     def of(self, row: int) -> np.ndarray:
         """The partners of a picture, in order."""
-        own = self._person[self._first[row]]
+        own = self._own[row]
         theirs, here = self.frames[own], self.frames[row]
         far = np.abs(theirs - here) >= self.distance
         return own[(own != row) & (far | (theirs == UNKNOWN) | (here == UNKNOWN))]
@@ -172,19 +171,18 @@ class Partners:
 
 def _encoded(shard: Path, encoder: PictureEncoder, name: str) -> dict[str, Tensor]:
     """What `encoder` makes of a shard, kept beside it."""
-    path = shard.parent / "cache" / f"pairs-{sha256(shard)[:16]}-{name}.safetensors"
-    if not path.exists():
+
+    def encode() -> dict[str, Tensor]:
         samples, parts = iterate_shard(shard), []
         while chunk := list(islice(samples, CHUNK)):
             with damage_named(shard):
                 faces = gather(chunk)
                 np.array([label["jaw"] for label in faces.labels], np.float32).reshape(-1, 17, 2)
             parts.append(encoder(faces))
-        path.parent.mkdir(exist_ok=True)
-        with replacing(path) as partial:
-            joined = {key: torch.cat([part[key] for part in parts]) for key in parts[0]}
-            save_file({key: rows.contiguous() for key, rows in joined.items()}, partial)
-    return read_kept(path)
+        return {key: torch.cat([part[key] for part in parts]) for key in parts[0]}
+
+    path = shard.parent / "cache" / f"pairs-{sha256(shard)[:16]}-{name}.safetensors"
+    return kept(path, encode)
 
 
 def draw_change(change: Tensor, generator: torch.Generator, dropout: float = DROPOUT) -> Tensor:

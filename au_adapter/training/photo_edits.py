@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from ..data.references import most_relaxed
 from ..facs import AUVector
 from ..methods.magicface_editor import edit_latents
 from ..methods.sampling import decode
@@ -34,16 +35,10 @@ class PhotoEdits:
 
     def photos(self) -> list[str]:
         """One photo each of the first people: the one with the least expression."""
-        found: dict[int, int] = {}
-        strength = self.pairs.faces["aus"].sum(1).tolist()
-        people = self.pairs.faces["identity"].tolist()
-        for row in self.pairs.partners.rows:
-            person = people[row]
-            if person not in found and len(found) == PEOPLE:
-                continue
-            if person not in found or strength[row] < strength[found[person]]:
-                found[person] = row
-        return [f"photo {row}" for row in found.values()]
+        faces, rows = self.pairs.faces, self.pairs.partners.rows
+        people = faces["identity"][rows].tolist()
+        best = most_relaxed(people, faces["aus"][rows].sum(1).tolist())
+        return [f"photo {rows[best[person]]}" for person in list(dict.fromkeys(people))[:PEOPLE]]
 
     @torch.no_grad()
     def draw_each(self, prompts: Sequence[str], seeds: Sequence[int], aus: AUVector) -> Tensor:

@@ -57,5 +57,9 @@ class Recipe(Protocol):
 class SharingRecipe(Protocol):
     """A recipe that can draw one process's rows without the others'."""
 
+    def batch(self, size: int, generator: torch.Generator) -> dict[str, Tensor]:
+        """All rows of the first step."""
+        return self.rows(size, generator, Share())
+
     def rows(self, size: int, generator: torch.Generator, share: Share) -> dict[str, Tensor]:
         """What `share.of` would leave of each tensor of the whole batch of `size` rows."""

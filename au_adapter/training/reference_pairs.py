@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..data import shards
 from ..data.references import choose_references
-from ..data.shards import decode, find_shards, label_of, label_values, picture_of, read_shard
 from ..data.stream import FaceStream
 from ..facs import AUVector, face_text
 from ..models.vqauface import VQAUFaceConfig
@@ -68,7 +68,7 @@ class ReferencePairs:
         chosen = {**choose_references(faces()), **marked}
         wanted = set(chosen.values())
         pictures = {
-            key: decode(picture_of(parts), self.size, f"the reference {key}")
+            key: shards.decode_picture(shards.picture_of(parts), self.size, f"the reference {key}")
             for key, parts in _faces(folders)
             if key in wanted
         }
@@ -84,22 +84,22 @@ def text_of(label: Mapping[str, Any], config: VQAUFaceConfig, seed: int) -> str:
 def aus_of(label: Mapping[str, Any], config: VQAUFaceConfig) -> AUVector:
     """The AUs of a label that a model is told: its units, and sides if it has them apart."""
     names = ("left", "right") if config.sides else ("units",)
-    values = [torch.from_numpy(label_values([label], name, config.units)) for name in names]
+    values = [torch.from_numpy(shards.label_values([label], name, config.units)) for name in names]
     return AUVector(config.units, values[0], *(values if config.sides else ()))
 
 
 def _faces(folders: Sequence[Path], only: str | None = None) -> Iterator[tuple[str, dict]]:
     """Every face of some folders, under a key that no other has."""
     for folder in folders:
-        for shard in find_shards(folder):
-            for parts in read_shard(shard, only):
+        for shard in shards.find_shards(folder):
+            for parts in shards.read_shard(shard, only):
                 parts["shard"] = str(shard).encode()
                 yield f"{folder}/{shard.name}/{parts['key'].decode(errors='replace')}", parts
 
 
 def _labels(folders: Sequence[Path]) -> Iterator[tuple[str, dict[str, Any]]]:
     for key, parts in _faces(folders, "json"):
-        label = label_of(parts, parts["shard"].decode())
+        label = shards.label_of(parts, parts["shard"].decode())
         if "identity" not in label:
             raise ValueError(
                 f"face {key} does not say whose it is: VQ-AUFace learns from pictures of one "

@@ -14,6 +14,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ..data.references import most_relaxed
 from ..faces import FaceLandmarker
 from ..faces.alignment import align, turned_back
 from .landmark_cache import LandmarkedSet
@@ -55,8 +56,7 @@ class RestingFaces:
 
     @torch.no_grad()
     def variant(self, generator: torch.Generator) -> Seen:
-        """Points and scores of every face with another resting face under it, the same one for all
-        pictures of a person."""
+        """Points and scores of every face with another resting face under it, one for a person."""
         noise = NOISE * torch.randn(self.points.shape, generator=generator)
         shares = torch.rand(len(self.leaks), len(noise), 1, 1, generator=generator)
         smile = (shares * self.leaks).sum(0)
@@ -101,12 +101,9 @@ def resting_rows(faces: LandmarkedSet) -> tuple[Tensor, Tensor]:
     strongest = torch.tensor(
         [max([0.0, *label["left"].values(), *label["right"].values()]) for label in faces.labels]
     )
-    best: dict[int, int] = {}
-    for row, label in enumerate(faces.labels):
-        person = label["identity"]
-        if person not in best or strongest[row] < strongest[best[person]]:
-            best[person] = row
-    rows = torch.tensor([best[label["identity"]] for label in faces.labels])
+    people = faces.identities().tolist()
+    best = most_relaxed(people, strongest.tolist())
+    rows = torch.tensor([best[person] for person in people])
     others = rows != torch.arange(len(rows))
     return rows, ((strongest[rows] <= RESTING) & others).float()
 

@@ -33,8 +33,7 @@ def read_losses(folder: Path) -> list[float]:
 
 
 def training_hours(folder: Path) -> float:
-    """Hours up to the last logged step over all resumes, validation included; steps that were done
-    twice count once."""
+    """Hours up to the last logged step over all resumes, with validation; each step counts once."""
     rows = read_rows(folder / "log.jsonl")
     steps = pairwise((0, *(row["step"] for row in rows)))
     times = [row["seconds_per_step"] * (b - a) for row, (a, b) in zip(rows, steps, strict=True)]

@@ -2,16 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, fields
 from math import inf
-
-# Of each setting that is a number, the least that it can be.
-LEAST = {
-    "steps": 1, "batch_size": 1, "accumulation": 1, "save_every": 1, "log_every": 1,
-    "warmup_steps": 0, "decay_steps": 0, "validate_every": 0, "seed": 0,
-    "learning_rate": 0, "weight_decay": 0, "gradient_clip": 0, "average_decay": 0,
-}  # fmt: skip
-FRACTIONS = ("learning_rate", "weight_decay", "gradient_clip", "average_decay")
 
 
 @dataclass(frozen=True)
@@ -40,26 +33,36 @@ class Settings:
 
     def __post_init__(self) -> None:
         """ValueError, in the words of the command line, for a value that cannot be."""
-        for name, least in LEAST.items():
-            require_number(name, getattr(self, name), least, fraction=name in FRACTIONS)
-        require_switch("gradient_checkpointing", self.gradient_checkpointing)
+        check_options(self, steps=1, batch_size=1, accumulation=1, save_every=1, log_every=1)
 
 
-def require_number(
-    name: str, value: object, least: int, most: float = inf, fraction: bool = False
-) -> None:
-    """ValueError, in the words of the command line, for what is no number from least to most."""
-    number = isinstance(value, int) or (isinstance(value, float) and fraction)
-    if not number or isinstance(value, bool) or not least <= value <= most:
-        kind = "number" if fraction else "whole number"
-        limits = f"of at least {least}" if most == inf else f"from {least} to {most:g}"
-        raise ValueError(f"{name} is a {kind} {limits}, not {value!r}")
+def check_options(options: object, **limits: int | tuple[int, int]) -> None:
+    """ValueError, in the words of the command line, for a field of a dataclass that cannot be.
+
+    limits: of a number, the least, or least and most; of all others at least 0. A field of type int
+    takes whole numbers alone, one of type bool true or false: a word such as no would switch it on.
+    """
+    for field in fields(options):
+        name, value = field.name, getattr(options, field.name)
+        kind, _, optional = field.type.partition(" | ")
+        if value is None and optional == "None":
+            continue
+        if kind == "bool" and not isinstance(value, bool):
+            raise ValueError(f"{name} is true or false, not {value!r}")
+        if kind in ("int", "float"):
+            found = limits.get(name, 0)
+            least, most = found if isinstance(found, tuple) else (found, inf)
+            fits = isinstance(value, (int, float) if kind == "float" else int)
+            if not fits or isinstance(value, bool) or not least <= value <= most:
+                number = "number" if kind == "float" else "whole number"
+                range_of = f"of at least {least}" if most == inf else f"from {least} to {most:g}"
+                raise ValueError(f"{name} is a {number} {range_of}, not {value!r}")
 
 
-def require_switch(name: str, value: object) -> None:
-    """ValueError for what is neither true nor false: a word such as no would switch it on."""
-    if not isinstance(value, bool):
-        raise ValueError(f"{name} is true or false, not {value!r}")
+def require_word(name: str, value: object, known: Collection[str]) -> None:
+    """ValueError for a word that an option does not know."""
+    if value not in known:
+        raise ValueError(f"{name} is one of {', '.join(known)}, not {value!r}")
 
 
 # What suits a network on the bundled model's small pictures.
@@ -70,6 +73,16 @@ BUNDLED = Settings(
     average_decay=0.998,
     mixed_precision="bf16",
     save_every=250,
+)
+# And one of AUEditNet's, on aligned faces.
+ALIGNED = Settings(
+    steps=20_000,
+    batch_size=8,
+    learning_rate=1e-3,
+    weight_decay=0.0,
+    warmup_steps=200,
+    decay_steps=8000,
+    average_decay=0.998,
 )
 
 

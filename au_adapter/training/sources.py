@@ -58,8 +58,7 @@ def find_faces(data: str | Path, output: Path, cut: int | None = None) -> Path:
 
 
 def data_card(folder: Path, name: str | None = None) -> dict:
-    """The data card of a folder of shards, short: the shards are only counted. name: the folder's
-    instead of its own."""
+    """A short data card of a folder, its shards only counted. name: instead of the folder's own."""
     card = describe_folder(folder)
     return {"folder": name or folder.name, **card, "shards": len(card["shards"])}
 

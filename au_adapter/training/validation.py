@@ -11,7 +11,7 @@ from typing import Any
 from PIL import Image
 from torch import Tensor, nn
 
-from ..disk import replacing
+from ..data.pictures import write_png
 from ..estimators import BundledRegressor, Estimator
 from ..estimators.bundled_regressor import load_regressor
 from ..estimators.reading import Reading
@@ -77,6 +77,7 @@ class Validation:
         estimator: the name that stands beside every measure."""
         self.recipe, self.estimate, self.estimator = recipe, estimate, estimator
         self.cases = list(cases) if cases is not None else single_units(recipe.units)
+        self.asked = {unit for case in self.cases for unit in case.requested}
 
     def __call__(self, module: nn.Module, folder: Path) -> dict[str, Any]:
         """Measures of the module as it is: "au_error" over the AUs asked for and "full_error" over
@@ -87,8 +88,7 @@ class Validation:
         A picture without a face counts as a face that shows no AU.
         """
         images = draw_cases(self.recipe.generator(module), self.cases, self.recipe.units)
-        with replacing(folder / SHEET) as partial:
-            self._sheet(images, folder.name).save(partial, "PNG")
+        write_png(folder / SHEET, self._sheet(images, folder.name))
         shown = self._shown(self.estimate(images))
         if getattr(self.recipe, "scale", "absolute") == "change":
             shown = self._changes(shown)
@@ -102,13 +102,9 @@ class Validation:
             "not_measured": self._not_measured(),
         }
 
-    def _asked(self) -> set[str]:
-        return {unit for case in self.cases for unit in case.requested}
-
     def _not_measured(self) -> list[str]:
-        asked = self._asked()
-        unasked = [f"AU{unit}" for unit in self.recipe.units if str(unit) not in asked]
-        apart = any(unit.startswith(("L", "R")) for unit in asked)
+        unasked = [f"AU{unit}" for unit in self.recipe.units if str(unit) not in self.asked]
+        apart = any(unit.startswith(("L", "R")) for unit in self.asked)
         sides = getattr(self.recipe, "sides", False) and not apart
         return [*unasked, *(["left and right apart"] if sides else [])]
 
@@ -127,8 +123,7 @@ class Validation:
         return contact_sheet(rows, [code or "no AU" for code in codes], title)
 
     def _row(self, case: Case, shown: dict[str, float] | None) -> Row:
-        asked = sorted(self._asked(), key=int)
-        measured = dict.fromkeys(asked, 0.0) if shown is None else shown
+        measured = dict.fromkeys(sorted(self.asked, key=int), 0.0) if shown is None else shown
         if missing := sorted(set(case.requested) - set(measured)):
             raise ValueError(
                 f"the estimator does not read AU{missing[0]}, which a validation case asks for: "
@@ -189,8 +184,7 @@ def validation_for(recipe: object, estimate: Estimate | Estimator | None = None)
 
 
 def _response(rows: list[Row]) -> dict[str, dict[str, float]]:
-    """AU -> requested -> mean measured, of the AUs that were asked for alone; 0 is the face
-    without AUs."""
+    """AU -> requested -> mean measured, of AUs asked for alone; 0 is the face without AUs."""
     units = sorted({u for row in rows for u in row.requested}, key=int)
     found = {}
     for unit in units:

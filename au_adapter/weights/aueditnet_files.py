@@ -8,13 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from safetensors.torch import save_file
 from torch import nn
 
-from ..disk import replacing
 from ..models.aueditnet import AUEditNet, AUEditNetConfig
 from ..models.siamese import SiameseAU, SiameseConfig
-from .tensors import read_metadata, read_tensors
+from .tensors import read_described, read_tensors, require_format, write_tensors
 
 EDITOR, ESTIMATOR = "aueditnet", "siamese_au"  # in the metadata
 FORMAT = 1
@@ -63,27 +61,14 @@ def _file(path: str | Path, key: str) -> Path:
 
 
 def _save(network: nn.Module, path: str | Path, key: str, described: dict[str, Any]) -> Path:
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    tensors = {n: t.detach().cpu().contiguous() for n, t in network.state_dict().items()}
-    with replacing(path) as partial:
-        save_file(tensors, partial, {key: json.dumps({"format": FORMAT, **described})})
-    return path
+    metadata = {key: json.dumps({"format": FORMAT, **described})}
+    return write_tensors(path, network.state_dict(), metadata)
 
 
 def _described(path: str | Path, key: str, what: str) -> dict[str, Any]:
-    text = read_metadata(path).get(key)
-    if text is None:
-        raise ValueError(
-            f"{path} is no {what}: its metadata lacks '{key}'. Take a file that `au-adapter train` "
-            "wrote"
-        )
-    described = json.loads(text)
-    if described["format"] != FORMAT:
-        raise ValueError(
-            f"{path} is {what} of format {described['format']}, known is {FORMAT}: update "
-            "AU-Adapter"
-        )
+    advice = ". Take a file that `au-adapter train` wrote"
+    described = json.loads(read_described(path, key, what, advice))
+    require_format(path, f"{what} of format", described["format"], FORMAT)
     return described
 
 

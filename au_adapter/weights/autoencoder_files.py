@@ -7,12 +7,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import save_file
 from torch import Tensor
 
 from ..disk import damage_named, read_json
 from ..models.autoencoder import AutoencoderConfig, DemoAutoencoder
-from .tensors import load_weights
+from .tensors import load_weights, write_tensors
 
 COLOURS = "latent_colours.json"
 LARGEST = 4096  # channels, and blocks of a stage
@@ -73,7 +72,6 @@ def save_colours(folder: str | Path, factors: Tensor, bias: Tensor) -> None:
 
 def save_autoencoder(autoencoder: DemoAutoencoder, folder: Path) -> None:
     """Write both files into a folder that exists."""
-    tensors = {k: v.detach().contiguous() for k, v in autoencoder.state_dict().items()}
-    save_file(tensors, folder / "vae.safetensors")
+    write_tensors(folder / "vae.safetensors", autoencoder.state_dict())
     config = json.dumps(asdict(autoencoder.config), indent=1)
     (folder / "vae.json").write_text(config, encoding="utf-8")

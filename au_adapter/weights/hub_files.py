@@ -59,7 +59,8 @@ def _chosen(
     """The repository's files that the table asks for, each once, with the table's SHA-256."""
     chosen = {}
     for pattern, (_, digest) in files.items():
-        here = [s for s in siblings if _fits(s.rfilename, pattern)]
+        fitting = (s for s in siblings if fnmatchcase(s.rfilename, pattern))
+        here = [s for s in fitting if s.rfilename.count("/") == pattern.count("/")]
         if not here:
             raise ValueError(f"{repository} on the hub has no file {pattern}: its layout is new")
         chosen |= {s.rfilename: (s, digest) for s in here}
@@ -73,10 +74,6 @@ def _chosen(
                 "nothing could tell whether it arrived whole; fetch it by hand (--manual says how)"
             )
     return list(chosen.values())
-
-
-def _fits(name: str, pattern: str) -> bool:
-    return fnmatchcase(name, pattern) and name.count("/") == pattern.count("/")
 
 
 def _fetch_file(repository: str, revision: str, entry: Any, folder: Path | None) -> Path:

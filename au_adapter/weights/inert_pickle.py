@@ -65,20 +65,14 @@ def _state_of(meta: Any) -> Any:
     return meta.get("state", Inert()) if isinstance(meta, Mapping) else Inert()
 
 
-def _storage(content: bytes) -> Any:
-    """A tensor's numbers, which torch.save wrote into the pickle."""
-    return torch.load(io.BytesIO(content), weights_only=True)
-
-
-def _parameter(tensor: Tensor, *_: Any) -> Tensor:
-    return tensor
-
-
 KNOWN = {
     PERSISTENT: _state_of,
     ("torch._utils", "_rebuild_tensor_v2"): torch._utils._rebuild_tensor_v2,
-    ("torch._utils", "_rebuild_parameter"): _parameter,
-    ("torch.storage", "_load_from_bytes"): _storage,
+    ("torch._utils", "_rebuild_parameter"): lambda tensor, *_: tensor,
+    # A tensor's numbers, which torch.save wrote into the pickle.
+    ("torch.storage", "_load_from_bytes"): lambda content: torch.load(
+        io.BytesIO(content), weights_only=True
+    ),
     ("collections", "OrderedDict"): OrderedDict,
     ("dnnlib.util", "EasyDict"): dict,
 }

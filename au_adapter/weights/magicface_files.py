@@ -15,14 +15,24 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
-from ..disk import damage_named, replacing
+from ..disk import damage_named
 from ..models.magicface import IDENTITY, MAGICFACE_UNITS, MagicFace
 from ..models.magicface_ablations import IDENTITIES, Ablation
 from .eight_bits import from_eight_bits
-from .tensors import ENDINGS, Shapes, read_metadata, read_shapes, read_tensors, require_finite, some
+from .tensors import (
+    ENDINGS,
+    Shapes,
+    count_numbered,
+    read_metadata,
+    read_shapes,
+    read_tensors,
+    require_finite,
+    require_format,
+    some,
+    write_tensors,
+)
 
 DENOISING, ID_ENCODER = "denoising_unet", "ID_enc"
 TITLES = {DENOISING: "denoising UNet", ID_ENCODER: "ID encoder"}
@@ -166,15 +176,10 @@ def save_magicface(
     path: str | Path,
 ) -> Path:
     """Write a file of both UNets, whole or not at all; names carry the prefix of their UNet."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     # Older versions do not know the option identity: they read the file if the default is left out.
     kept = {k: v for k, v in options.items() if (k, v) != ("identity", IDENTITY)}
     described = json.dumps({"format": FORMAT, "config": configs, "options": kept})
-    whole = {name: tensor.contiguous() for name, tensor in tensors.items()}
-    with replacing(path) as partial:
-        save_file(whole, partial, metadata={MAGICFACE_KEY: described})
-    return path
+    return write_tensors(path, tensors, {MAGICFACE_KEY: described})
 
 
 def load_magicface(source: str | Path) -> MagicFace | Ablation:
@@ -212,7 +217,7 @@ def _prefixed_tensors(parts: tuple[UNetFile, ...]) -> dict[str, Tensor]:
 def save_networks(network: MagicFace | Ablation, path: str | Path) -> Path:
     """Write all networks into one file for `load_magicface`; Load MagicFace reads the released
     form."""
-    tensors = {_file_name(name): t.detach().cpu() for name, t in network.state_dict().items()}
+    tensors = {_file_name(name): t for name, t in network.state_dict().items()}
     unets = {DENOISING: network.unet, ID_ENCODER: getattr(network, "id_encoder", None)}
     configs = {n: {key: u.config[key] for key in CONFIG} for n, u in unets.items() if u is not None}
     return save_magicface(tensors, configs, network.options, path)
@@ -224,7 +229,7 @@ def describe_unet(shapes: Shapes, path: Path) -> dict[str, Any]:
     ValueError naming the file when weights are missing.
     """
     try:
-        levels = _count(shapes, "down_blocks.{}.resnets.0.conv1.weight")
+        levels = count_numbered(shapes, "down_blocks.{}.resnets.0.conv1.weight")
         channels = [shapes[f"down_blocks.{i}.resnets.0.conv1.weight"][0] for i in range(levels)]
         attends = [f"down_blocks.{i}.attentions.0.proj_in.weight" in shapes for i in range(levels)]
         first = f"down_blocks.{attends.index(True)}.attentions.0"
@@ -234,7 +239,7 @@ def describe_unet(shapes: Shapes, path: Path) -> dict[str, Any]:
             "in_channels": shapes["conv_in.weight"][1],
             "out_channels": shapes["conv_out.weight"][0],
             "block_out_channels": channels,
-            "layers_per_block": _count(shapes, "down_blocks.0.resnets.{}.conv1.weight"),
+            "layers_per_block": count_numbered(shapes, "down_blocks.0.resnets.{}.conv1.weight"),
             "down_block_types": [f"{kind[a]}DownBlock2D" for a in attends],
             "up_block_types": [f"{kind[a]}UpBlock2D" for a in reversed(attends)],
             "cross_attention_dim": shapes[f"{first}.transformer_blocks.0.attn2.to_k.weight"][1],
@@ -299,23 +304,10 @@ def _prefixed(shapes: Shapes) -> bool:
 def _described(path: Path) -> dict[str, Any]:
     text = read_metadata(path).get(MAGICFACE_KEY)
     described = json.loads(text) if text else {"format": FORMAT}
-    if described.get("format") != FORMAT:
-        raise ValueError(
-            f"{path} is MagicFace format {described.get('format')}, known is {FORMAT}: "
-            "update AU-Adapter"
-        )
+    require_format(path, "MagicFace format", described.get("format"), FORMAT)
     return described
 
 
 def _listed(value: object) -> object:
     """JSON and diffusers have lists where the other has tuples."""
     return list(value) if isinstance(value, tuple) else value
-
-
-def _count(shapes: Shapes, pattern: str) -> int:
-    number = 0
-    while pattern.format(number) in shapes:
-        number += 1
-    if not number:
-        raise KeyError(pattern.format(0))
-    return number

@@ -5,16 +5,16 @@ from __future__ import annotations
 import hashlib
 import pickle
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from pathlib import Path
 from typing import TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from ..disk import damage_named
+from ..disk import damage_named, replacing
 
 ENDINGS = (".safetensors", ".ckpt", ".pt", ".pth", ".bin")
 PEEK = 512  # bytes at the start that tell a web page or a Git LFS pointer from weights
@@ -50,9 +50,23 @@ def read_tensors(path: str | Path) -> dict[str, Tensor]:
         return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
 
 
-def read_kept(path: Path, *needed: str) -> dict[str, Tensor]:
-    """The tensors of a file that a training keeps for itself. ValueError, saying to delete it,
-    where it is damaged."""
+def write_tensors(
+    path: str | Path, tensors: Mapping[str, Tensor], metadata: dict[str, str] | None = None
+) -> Path:
+    """Write a safetensors file whole or not at all, and return its path. Folders are made."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    with replacing(path) as partial:
+        save_file(whole, partial, metadata)
+    return path
+
+
+def kept(path: Path, make: Callable[[], Mapping[str, Tensor]], *needed: str) -> dict[str, Tensor]:
+    """The tensors of a file that a training keeps for itself, made where there is none. ValueError,
+    saying to delete it, where it is damaged, or lacks one that is needed."""
+    if not path.exists():
+        write_tensors(path, make())
     with damage_named(path, "Delete it, and it is made again"):
         tensors = load_file(path)
         return {name: tensors[name] for name in needed or tensors}
@@ -75,6 +89,31 @@ def read_metadata(path: str | Path) -> dict[str, str]:
         return {}
     with _safetensors(path) as file:
         return file.metadata() or {}
+
+
+def read_described(path: str | Path, key: str, what: str, advice: str) -> str:
+    """What a file's metadata says under a key of this project's. ValueError where it says nothing,
+    and so is something else than `what`."""
+    found = read_metadata(path).get(key)
+    if found is None:
+        raise ValueError(f"{path} is no {what}: its metadata lacks '{key}'{advice}")
+    return found
+
+
+def require_format(path: str | Path, what: str, found: object, known: int) -> None:
+    """ValueError for a file of another format than is known."""
+    if found != known:
+        raise ValueError(f"{path} is {what} {found}, known is {known}: update AU-Adapter")
+
+
+def count_numbered(names: Container[str], pattern: str) -> int:
+    """How many names follow a pattern such as "body.{}.bias", from 0 on. KeyError for none."""
+    number = 0
+    while pattern.format(number) in names:
+        number += 1
+    if not number:
+        raise KeyError(pattern.format(0))
+    return number
 
 
 def load_weights(path: str | Path, make: Callable[[], M]) -> M:

@@ -13,10 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from ..disk import replacing
 from ..load_object import load_object
 from ..models.vqauface import CodecConfig, ResidualVQGAN, VQAUFace, VQAUFaceConfig
 from ..models.vqauface.face_encoders import (
@@ -26,7 +24,7 @@ from ..models.vqauface.face_encoders import (
     described,
 )
 from .clip_vision import load_image_encoder
-from .tensors import METADATA_KEY, read_metadata, read_tensors, some
+from .tensors import METADATA_KEY, read_metadata, read_tensors, some, write_tensors
 
 CODEC, MODEL = "vq-auface-codec", "vq-auface"  # as their recipes
 NAMES = {CODEC: "a codec of VQ-AUFace", MODEL: "a VQ-AUFace"}
@@ -155,14 +153,11 @@ def _save(
     without: tuple[str, ...] = (),
     half: bool = False,
 ) -> Path:
-    tensors = {
-        name: tensor.detach().to(torch.float16 if half else tensor.dtype).cpu().contiguous()
-        for name, tensor in _own(network, without).items()
-    }
+    tensors = _own(network, without)
+    if half:
+        tensors = {name: tensor.half() for name, tensor in tensors.items()}
     about = json.dumps({"kind": kind, "config": config})
-    with replacing(Path(path)) as partial:
-        save_file(tensors, partial, metadata={METADATA_KEY: about})
-    return Path(path)
+    return write_tensors(path, tensors, {METADATA_KEY: about})
 
 
 def _own(network: nn.Module, without: tuple[str, ...]) -> dict[str, Tensor]:

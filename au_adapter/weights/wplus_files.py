@@ -10,14 +10,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from ..disk import replacing
 from ..models.e4e import E4E, E4EConfig
 from ..models.ir_se import ArcFace
 from ..models.stylegan2 import StyleGAN2, StyleGAN2Config
-from .tensors import ENDINGS, read_tensors, some, weights_name
+from .tensors import ENDINGS, count_numbered, read_tensors, some, weights_name, write_tensors
 from .wplus_layouts import DECODER, ENCODER, FORMAT, KEY, MEAN, read_wplus
 
 logger = logging.getLogger("au_adapter")
@@ -97,18 +95,14 @@ def save_wplus(
     "space", "framing" (as a dictionary), see `WPlus`."""
     parts = {DECODER: generator, ENCODER: encoder}
     tensors = {
-        f"{prefix}{name}": tensor.detach().cpu().contiguous()
+        f"{prefix}{name}": tensor
         for prefix, network in parts.items()
         if network is not None
         for name, tensor in network.state_dict().items()
     }
     if mean is not None:
-        tensors[MEAN] = mean.detach().cpu().contiguous()
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as partial:
-        save_file(tensors, partial, {KEY: json.dumps({"format": FORMAT, **described})})
-    return path
+        tensors[MEAN] = mean
+    return write_tensors(path, tensors, {KEY: json.dumps({"format": FORMAT, **described})})
 
 
 def is_wplus(source: str | Path) -> bool:
@@ -155,7 +149,7 @@ def load_arcface(path: str | Path) -> ArcFace:
 def describe_generator(tensors: dict[str, Tensor]) -> StyleGAN2Config:
     """The config of a generator, from the shapes of its tensors; KeyError without one of them."""
     first, style = tensors["conv1.conv.modulation.weight"].shape
-    blocks = _count(tensors, "to_rgbs.{}.bias")
+    blocks = count_numbered(tensors, "to_rgbs.{}.bias")
     channels = [tensors[f"convs.{2 * n}.conv.weight"].shape[1] for n in range(blocks)]
     mapping = sum(name.startswith("style.") and name.endswith("weight") for name in tensors)
     return StyleGAN2Config((first, *channels), style, mapping)
@@ -163,12 +157,12 @@ def describe_generator(tensors: dict[str, Tensor]) -> StyleGAN2Config:
 
 def describe_encoder(tensors: dict[str, Tensor]) -> E4EConfig:
     """The config of an encoder, from the shapes of its tensors; KeyError without one of them."""
-    count = _count(tensors, "body.{}.res_layer.1.weight")
+    count = count_numbered(tensors, "body.{}.res_layer.1.weight")
     widths = [tensors[f"body.{n}.res_layer.1.weight"].shape[0] for n in range(count)]
     # A stage begins where the shortcut is more than a smaller picture, and at the first.
     starts = [0, *(n for n in range(1, count) if widths[n] != widths[n - 1]), count]
     stages = tuple((widths[a], b - a) for a, b in zip(starts, starts[1:], strict=False))
-    levels = _count(tensors, "styles.{}.linear.weight")
+    levels = count_numbered(tensors, "styles.{}.linear.weight")
     halvings = sum(name.startswith("styles.0.convs.") for name in tensors) // 2
     squeezed = tensors["body.0.res_layer.5.fc1.weight"].shape[0]
     style = tensors["styles.0.linear.weight"].shape[0]
@@ -176,10 +170,7 @@ def describe_encoder(tensors: dict[str, Tensor]) -> E4EConfig:
 
 
 def _built(
-    kind: type[Network],
-    describe: Callable[[], Any],
-    tensors: dict[str, Tensor],
-    path: str | Path,
+    kind: type[Network], describe: Callable[[], Any], tensors: dict[str, Tensor], path: str | Path
 ) -> Network:
     try:
         with torch.device("meta"):  # skip the initialisation, which the file replaces
@@ -203,15 +194,6 @@ def _filled(network: Network, tensors: dict[str, Tensor], path: str | Path) -> N
         raise ValueError(f"{path} holds NaN or infinity in {some(broken)}: take another file")
     network.load_state_dict(whole, assign=True)
     return network.eval().requires_grad_(False)
-
-
-def _count(tensors: dict[str, Tensor], pattern: str) -> int:
-    number = 0
-    while pattern.format(number) in tensors:
-        number += 1
-    if not number:
-        raise KeyError(pattern.format(0))
-    return number
 
 
 def _require(tensors: dict[str, Tensor], path: str | Path, what: str) -> None:

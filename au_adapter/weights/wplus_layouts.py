@@ -23,7 +23,7 @@ from torch import Tensor
 
 from ..models.stylegan2 import filter_taps
 from .inert_pickle import is_bare_pickle, read_networks
-from .tensors import read_metadata, read_tensors
+from .tensors import read_metadata, read_tensors, require_format
 
 KEY = "wplus"  # in the metadata of files that this project writes
 FORMAT = 1
@@ -82,10 +82,7 @@ def read_wplus(path: str | Path) -> WPlusTensors:
     if isinstance(content.get("state_dict"), dict):
         return _prefixed("e4e", {**content["state_dict"], MEAN: content.get(MEAN)}, path)
     described = json.loads(read_metadata(path).get(KEY, "{}"))
-    if described.get("format", FORMAT) != FORMAT:
-        raise ValueError(
-            f"{path} is of format {described['format']}, known is {FORMAT}: update AU-Adapter"
-        )
+    require_format(path, "of format", described.get("format", FORMAT), FORMAT)
     kind = described.get("kind", "e4e")
     return _prefixed(kind, read_tensors(path), path, described)
 

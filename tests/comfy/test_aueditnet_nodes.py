@@ -205,7 +205,7 @@ def test_pictures_say_what_was_asked() -> None:
             },
         },
     }  # fmt: skip
-    (record,) = picture_record.describe(graph)
+    (record,) = picture_record.graph_records(graph)
     assert record["node"] == "3" and len(record["aueditnet"]) == 16
     assert record["aus"]["faces"] == [{"12": 3.0}]
     assert (record["mode"], record["region"], record["expression"]) == ("change", "all", False)

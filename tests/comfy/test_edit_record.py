@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from au_adapter_pack.nodes.compat import folder_paths
-from au_adapter_pack.nodes.picture_record import describe
+from au_adapter_pack.nodes.picture_record import graph_records
 from safetensors.torch import save_file
 from tiny_magicface import random_unets, write_published
 
@@ -43,19 +43,19 @@ def graph(**files: str) -> Graph:
 
 
 def test_the_change_the_weights_and_the_guidance(models: Path) -> None:
-    (record,) = describe(graph())
+    (record,) = graph_records(graph())
     assert AUVector.from_json(record.pop("change")).dict() == {"4": -2.0, "12": 4.0}
     name = magicface_hash(find_unets(models))
     assert record == {"node": "8", "magicface": name, "guidance": 2.5}
 
 
 def test_the_published_files_are_the_converted_one_and_no_other(models: Path) -> None:
-    assert describe(graph(**PUBLISHED)) == describe(graph())
-    before = describe(graph())[0]["magicface"]
+    assert graph_records(graph(**PUBLISHED)) == graph_records(graph())
+    before = graph_records(graph())[0]["magicface"]
     weights = random_unets()
     weights["ID_enc"]["mid_block.resnets.0.conv1.bias"] += 0.01
     save_file(weights["ID_enc"], models / "ID_enc" / FILE)
-    after = describe(graph(**PUBLISHED))[0]["magicface"]
+    after = graph_records(graph(**PUBLISHED))[0]["magicface"]
     assert after != before and len(after) == len(before) == 16
 
 
@@ -76,17 +76,17 @@ def test_the_guidance_beyond_masks_and_of_the_first_sampler_only() -> None:
     nodes["22"] = {"class_type": "PrimitiveFloat", "inputs": {"value": 1.5}}
     nodes["23"] = {"class_type": "KSampler", "inputs": {"latent_image": ["9", 0], "cfg": 7.0}}
     del nodes["9"]["inputs"]["positive"], nodes["9"]["inputs"]["model"]
-    assert describe(nodes)[0]["guidance"] == 1.5
+    assert graph_records(nodes)[0]["guidance"] == 1.5
     nodes["9"]["inputs"]["model"] = ["8", 0]  # two samplers, two guidances: neither is the one
-    assert describe(nodes)[0]["guidance"] is None
+    assert graph_records(nodes)[0]["guidance"] is None
 
 
 def test_lists_that_are_no_links_are_let_by() -> None:
     nodes = graph()
     nodes["30"] = {"class_type": "SomeNode", "inputs": {"tags": [], "sizes": [[8, 8]]}}
-    assert describe(nodes) == describe(graph())
+    assert graph_records(nodes) == graph_records(graph())
     nodes["8"]["inputs"] |= {"model": [], "au_vector": []}
-    (record,) = describe(nodes)
+    (record,) = graph_records(nodes)
     assert record["magicface"] is None and record["change"] is None
 
 
@@ -99,22 +99,22 @@ def test_a_change_that_the_graph_determines() -> None:
         "inputs": {**inputs, "au_vector": ["4", 0], "source": ["5", 0]},
     }
     nodes["8"]["inputs"]["au_vector"] = ["6", 0]
-    assert AUVector.from_json(describe(nodes)[0]["change"]).dict() == {"4": 1.0, "12": -1.0}
+    assert AUVector.from_json(graph_records(nodes)[0]["change"]).dict() == {"4": 1.0, "12": -1.0}
     nodes["5"] = {"class_type": "AUA_AUEstimator", "inputs": {}}  # read when it runs
-    assert describe(nodes)[0]["change"] is None
+    assert graph_records(nodes)[0]["change"] is None
 
 
 def test_a_lora_between_and_a_loader_of_another_pack() -> None:
     nodes = graph()
     nodes["3"] = {"class_type": "LoraLoaderModelOnly", "inputs": {"model": ["2", 0]}}
     nodes["8"]["inputs"]["model"] = ["3", 0]
-    assert describe(nodes)[0]["magicface"] == describe(graph())[0]["magicface"]
+    assert graph_records(nodes)[0]["magicface"] == graph_records(graph())[0]["magicface"]
     nodes["2"] = {"class_type": "SomeLoader", "inputs": {}}
-    assert describe(nodes)[0]["magicface"] is None
+    assert graph_records(nodes)[0]["magicface"] is None
 
 
 def test_a_ring_of_nodes_is_left_to_comfyui() -> None:
     nodes = graph()
     nodes["8"]["inputs"]["model"] = ["8", 0]
     with pytest.raises(ValueError, match="node 8 is connected to itself"):
-        describe(nodes)
+        graph_records(nodes)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from au_adapter_pack.nodes import NODES
-from au_adapter_pack.nodes.picture_record import describe
+from au_adapter_pack.nodes.picture_record import graph_records
 from shipped import KEPT, is_link
 
 from tools.server import ComfyServer, comfyui_folder
@@ -59,7 +59,7 @@ def test_it_still_means_the_same(version: str) -> None:
             node["inputs"]["au_adapter"] = ["22", 0]
     nodes["22"] = {"class_type": "Elsewhere", "inputs": {}}
     kept = json.loads((KEPT / version / "record.json").read_text(encoding="utf-8"))
-    found = describe(nodes)
+    found = graph_records(nodes)
     for record in (*found, *kept):
         record["aus"].pop("units")  # in what order, and which are 0, may change
     assert len(found) == len(kept)

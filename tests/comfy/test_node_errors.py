@@ -7,7 +7,7 @@ import torch
 from au_adapter_pack.nodes import NODES
 from au_adapter_pack.nodes.compat import io, model_management
 from au_adapter_pack.nodes.node import Node
-from au_adapter_pack.nodes.picture_record import describe
+from au_adapter_pack.nodes.picture_record import graph_records
 
 from au_adapter import AUVector
 
@@ -81,7 +81,7 @@ def test_a_record_runs_each_node_once(monkeypatch: pytest.MonkeyPatch) -> None:
     runs, execute = [], kind.execute.__func__
     counted = classmethod(lambda cls, **inputs: runs.append(1) or execute(cls, **inputs))
     monkeypatch.setattr(kind, "execute", counted)
-    (record,) = describe(chain(40))
+    (record,) = graph_records(chain(40))
     assert len(runs) == 40
     assert AUVector.from_json(record["change"]).dict() == {}
 
@@ -92,7 +92,7 @@ def test_a_ladder_behind_apply_magicface_is_walked_once() -> None:
         before = ["end" if number == 0 else f"step{number - 1}", 0]
         nodes[f"step{number}"] = {"class_type": "Join", "inputs": {"a": before, "b": before}}
     nodes["last"] = {"class_type": "KSampler", "inputs": {"model": ["step59", 0], "cfg": 3.0}}
-    assert describe(nodes)[0]["guidance"] == 3.0
+    assert graph_records(nodes)[0]["guidance"] == 3.0
 
 
 def test_a_number_beyond_its_widget_is_not_computed() -> None:
@@ -102,7 +102,7 @@ def test_a_number_beyond_its_widget_is_not_computed() -> None:
         "2": {"class_type": "AUA_ApplyMagicFace", "inputs": {"au_vector": ["1", 0]}},
     }
     with pytest.raises(ValueError, match="steps is 1000000, not from 1 to 4096"):
-        describe(nodes)
+        graph_records(nodes)
 
 
 def test_a_docstring_that_explains_what_a_node_does_not_have_is_refused() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from au_adapter_pack.nodes import picture_record
 from au_adapter_pack.nodes.compat import folder_paths
-from au_adapter_pack.nodes.picture_record import describe, reserve_record, write_record
+from au_adapter_pack.nodes.picture_record import graph_records, reserve_record, write_record
 from comfy_execution.utils import CurrentNodeContext
 
 from au_adapter import AUVector
@@ -40,7 +40,7 @@ def graph(source: tuple[str, dict] = ("AUA_LoadDemoModel", {}), slot: int = 3) -
 
 
 def test_the_aus_the_adapter_and_the_strengths(demo_files: Path) -> None:
-    (record,) = describe(graph())
+    (record,) = graph_records(graph())
     assert AUVector.from_json(record.pop("aus")).dict() == {"12": 4.0, "L4": 2.0}
     assert record == {
         "node": "6",
@@ -58,12 +58,12 @@ def test_a_calibration_switched_from_elsewhere() -> None:
     nodes["5"]["inputs"]["calibrated"] = ["9", 0]
     for kind, said in (("PrimitiveBoolean", True), ("SomeSwitch", None)):
         nodes["9"] = {"class_type": kind, "inputs": {"value": True}}
-        assert describe(nodes)[0]["calibrated"] is said
+        assert graph_records(nodes)[0]["calibrated"] is said
 
 
 def test_an_adapter_from_a_file(demo_files: Path) -> None:
     source = ("AUA_LoadAUAdapter", {"file": "file.safetensors", "lora_strength": 0.25})
-    (record,) = describe(graph(source, 0))
+    (record,) = graph_records(graph(source, 0))
     assert record["adapter"] == adapter_hash(demo_files / "adapter.safetensors")
     assert record["lora_strength"] == 0.25
 
@@ -73,7 +73,7 @@ def test_a_sweep_on_a_vector() -> None:
     inputs = {"unit": "AU6 cheek raiser and lid compressor", "start": 0, "stop": 2, "steps": 2}
     swept["7"] = {"class_type": "AUA_AUSweep", "inputs": {**inputs, "au_vector": ["4", 0]}}
     swept["5"]["inputs"]["au_vector"] = ["7", 0]
-    vector = AUVector.from_json(describe(swept)[0]["aus"])
+    vector = AUVector.from_json(graph_records(swept)[0]["aus"])
     assert [vector.dict(face).get("6", 0.0) for face in (0, 1)] == [0.0, 2.0]
     assert vector.dict(1)["12"] == 4.0
 
@@ -87,7 +87,7 @@ def with_vector(kind: str, slot: int = 0, **inputs: object) -> Graph:
 
 
 def recorded(graph: Graph) -> AUVector:
-    return AUVector.from_json(describe(graph)[0]["aus"])
+    return AUVector.from_json(graph_records(graph)[0]["aus"])
 
 
 def test_an_expression_on_a_vector() -> None:
@@ -101,7 +101,7 @@ def test_a_face_in_words() -> None:
     assert vector.dict() == {"12": 4.0}
     linked = with_vector("AUA_AUFromText", text=["8", 0])
     linked["8"] = {"class_type": "SomeWriter", "inputs": {}}
-    assert describe(linked)[0]["aus"] is None
+    assert graph_records(linked)[0]["aus"] is None
 
 
 def test_keyframes_with_their_number_from_a_primitive() -> None:
@@ -112,7 +112,7 @@ def test_keyframes_with_their_number_from_a_primitive() -> None:
     assert [vector.dict(frame).get("6", 0.0) for frame in range(3)] == [0, 2, 4]
     assert vector.dict(2)["12"] == 4.0
     clip["7"]["inputs"]["weights"] = ["9", 0]  # of another pack: known when it runs
-    assert describe(clip)[0]["aus"] is None
+    assert graph_records(clip)[0]["aus"] is None
 
 
 @pytest.mark.parametrize(("slot", "expected"), [(0, {"4": 2.0, "12": 4.0}), (1, {"12": 4.0})])
@@ -124,7 +124,7 @@ def test_what_the_graph_does_not_tell_is_null() -> None:
     linked = graph(("SomeTrainer", {}))
     linked["4"]["inputs"]["au12"] = ["9", 0]
     linked["6"]["inputs"]["strength"] = ["9", 0]
-    (record,) = describe(linked)
+    (record,) = graph_records(linked)
     assert record["adapter"] is record["aus"] is record["strength"] is None
 
 
@@ -135,7 +135,7 @@ def test_the_record_is_added_beside_the_workflow() -> None:
     with CurrentNodeContext(request["prompt_id"], "6"):
         write_record()
         write_record()  # by a second node
-    assert json.loads(json.dumps(information["au_adapter"])) == describe(graph())
+    assert json.loads(json.dumps(information["au_adapter"])) == graph_records(graph())
 
 
 def test_a_graph_is_described_when_it_runs_and_not_before(monkeypatch: pytest.MonkeyPatch) -> None:

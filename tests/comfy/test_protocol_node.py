@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from au_adapter_pack.nodes.picture_record import describe
+from au_adapter_pack.nodes.picture_record import graph_records
 from sampling import run
 from shipped import api_graph
 
@@ -35,7 +35,7 @@ def test_every_part_begins_without_aus_and_counts_it() -> None:
 
 
 def test_pictures_say_which_rows_they_show() -> None:
-    (record,) = describe(api_graph("au_protocol"))
+    (record,) = graph_records(api_graph("au_protocol"))
     faces = record["aus"]["faces"]
     assert len(faces) == 11 and faces[:3] == [{}, {"1": 1.0}, {"1": 2.0}]
 

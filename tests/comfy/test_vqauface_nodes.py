@@ -115,7 +115,7 @@ def test_a_saved_picture_says_what_made_it(folder: Path) -> None:
         "3": {"class_type": "AUA_SampleVQAUFace", "inputs": {
             "vq_auface": ["1", 0], "au_vector": ["2", 0], "text": "", **SETTINGS}},
     }  # fmt: skip
-    (found,) = picture_record.describe(graph)
+    (found,) = picture_record.graph_records(graph)
     assert found["node"] == "3" and found["guidance"] == 3.0
     assert AUVector.from_json(found["aus"]).dict() == {"12": 3.0}
     assert found["vq_auface"] == sample_vqauface.sha256(folder / VQAUFACE)[:16]

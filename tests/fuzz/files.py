@@ -26,7 +26,7 @@ from au_adapter.data.labelled_folder import LabelledFolder
 from au_adapter.data.pictures import read_picture, read_rgb
 from au_adapter.data.preparation import Preparation
 from au_adapter.data.rendered import SAMPLE, load
-from au_adapter.data.shards import decode, label_of, picture_of, read_shard
+from au_adapter.data.shards import decode_picture, label_of, picture_of, read_shard
 from au_adapter.data.stream import FaceStream
 from au_adapter.estimators.reading_tables import FileReadings, read_table
 from au_adapter.evaluation.picture_batch import PictureBatch
@@ -132,7 +132,7 @@ def faces(folder: Path, which: str = "shard-00000.tar") -> Path:
 def read_faces(path: Path) -> None:
     for parts in read_shard(path):
         label_of(parts, path)
-        decode(picture_of(parts, path), 8, f"a picture of {path}")
+        decode_picture(picture_of(parts, path), 8, f"a picture of {path}")
     describe_folder(path.parent)
     FaceStream([path.parent], size=8, lanes=2, buffer=2).read(0, 4)
 

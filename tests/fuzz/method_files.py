@@ -1,4 +1,4 @@
-"""A whole file of every kind that VQ-AUFace, AUEditNet and expressions of a person are read from."""
+"""Whole files of every kind that VQ-AUFace, AUEditNet and a person's expressions are read from."""
 
 from __future__ import annotations
 

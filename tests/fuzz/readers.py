@@ -19,7 +19,7 @@ from au_adapter.data.rendering.head import HeadModel
 from au_adapter.data.rendering.ict import read_obj
 from au_adapter.estimators.bundled_regressor import load_regressor
 from au_adapter.estimators.mesh_network import SHIPPED, MeshMeasure
-from au_adapter.evaluation.picture_batch import prompt_requests
+from au_adapter.evaluation.picture_batch import picture_requests
 from au_adapter.evaluation.protocols import FOLDER, load_protocol
 from au_adapter.faces import FaceLandmarker, PersonSegmenter
 from au_adapter.facs.presets import read_presets
@@ -138,7 +138,7 @@ READERS = (
     Reader(
         "requests",
         partial(table, columns={"prompt": "a man", "aus": "12C+4B", "seed": "{}"}),
-        lambda p: prompt_requests((), (), (1,), p),
+        lambda p: picture_requests("prompt", (), (), (1,), p),
         damaged_text,
     ),
     *(

@@ -32,10 +32,9 @@ from au_adapter.training.aligned_faces import (
 )
 from au_adapter.training.editing_losses import PerceptualLoss, arcface_view, identity_loss
 from au_adapter.training.recipes.aueditnet_recipe import (
+    LOSSES,
     AUEditNetLoss,
     AUEditNetOptions,
-    Judges,
-    Weights,
 )
 from au_adapter.training.recipes.wplus_recipe import WPlusOptions, face_weights, feature_distance
 from au_adapter.training.run import train
@@ -209,7 +208,10 @@ def test_codes_are_made_once(tmp_path: Path) -> None:
 def test_a_loss_without_its_network_is_left_out_and_told(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level("INFO", "au_adapter"):
         weights = AUEditNetOptions(wplus="a", estimator="b").weights()
-    assert weights == replace(Weights(), perceptual=0.0, identity=0.0)
+    assert weights == {
+        **{"reconstruction": 8.0, "perceptual": 0.0, "pretrained": 0.5},
+        **{"identity": 0.0, "label": 1.0, "neutral": 0.0},
+    }
     assert "perceptual loss is left out: set vgg=FILE" in caplog.text
 
 
@@ -286,8 +288,8 @@ def learned(dual: bool, steps: int = 80) -> tuple[float, float]:
     directions = torch.zeros(12, 6, 16)
     directions[:2] = 1.2 * torch.randn(2, 6, 16)
     world = 0.3 * torch.randn(40, 6, 16), directions
-    weights = Weights(perceptual=0, pretrained=0, identity=0, reconstruction=1.0)
-    loss = AUEditNetLoss(editor, generator, Judges(None, None, None, Framing()), weights, dual)
+    weights = {**dict.fromkeys(LOSSES, 0.0), "reconstruction": 1.0, "label": 1.0}
+    loss = AUEditNetLoss(editor, generator, None, None, None, Framing(), weights, dual)
     optimizer = torch.optim.Adam(editor.parameters(), 3e-3)
     random = torch.Generator().manual_seed(1)
     for _ in range(steps):

@@ -29,7 +29,7 @@ from au_adapter.data.face_source import (
 from au_adapter.data.labelled_folder import LabelledFolder
 from au_adapter.data.preparation import Preparation
 from au_adapter.data.prepare_shards import prepare
-from au_adapter.data.shards import decode, find_shards, picture_of, read_shard
+from au_adapter.data.shards import decode_picture, find_shards, picture_of, read_shard
 
 
 class Greys:
@@ -58,7 +58,7 @@ def faces(folder: Path, count: int = 10, caption: str = "") -> list[LabelledFace
 def prepared(folder: Path) -> dict[int, dict]:
     """Label by grey of all faces of a folder of shards, in order."""
     parts = [part for shard in find_shards(folder) for part in read_shard(shard)]
-    return {int(decode(picture_of(p))[0, 0, 0]): json.loads(p["json"]) for p in parts}
+    return {int(decode_picture(picture_of(p))[0, 0, 0]): json.loads(p["json"]) for p in parts}
 
 
 def source(folder: Path, **settings: object) -> FixedSource:
@@ -235,7 +235,7 @@ def test_pictures_are_squashed_or_kept(tmp_path: Path) -> None:
         for name in ("kept", "small")
     )
     assert [p["png"] for p in kept] == [r.file.read_bytes() for r in rows]
-    assert [decode(p["jpg"]).shape for p in small] == [(16, 16, 3)] * 2
+    assert [decode_picture(p["jpg"]).shape for p in small] == [(16, 16, 3)] * 2
 
 
 def test_another_preparation_is_refused(tmp_path: Path) -> None:

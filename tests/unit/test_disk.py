@@ -26,6 +26,7 @@ from au_adapter.disk import (
 from au_adapter.models.autoencoder import DemoAutoencoder
 from au_adapter.training import face_tensors, landmark_cache
 from au_adapter.training.landmark_cache import LandmarkedSet
+from au_adapter.weights import tensors as weight_tensors
 
 
 def test_half_a_file_never_stays(tmp_path: Path) -> None:
@@ -47,11 +48,11 @@ def test_a_file_takes_its_place_when_it_is_whole(tmp_path: Path) -> None:
 
 
 def test_no_half_of_the_latents_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(tensors: dict, file: Path) -> None:
+    def full(tensors: dict, file: Path, metadata: None) -> None:
         file.write_bytes(bytes(10))
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(face_tensors, "save_file", full)
+    monkeypatch.setattr(weight_tensors, "save_file", full)
     with pytest.raises(OSError, match="No space"):
         face_tensors.cached_latents(load(SAMPLE, limit=2), DemoAutoencoder(), tmp_path)
     assert list(tmp_path.iterdir()) == []

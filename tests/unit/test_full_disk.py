@@ -27,10 +27,10 @@ from toy_training import SETTINGS, ToyRecipe
 
 from au_adapter.cli import main
 from au_adapter.data.face_source import LABEL_STEPS, PICTURE_STEPS, LabelledFace
+from au_adapter.data.pictures import write_png
 from au_adapter.data.preparation import Preparation
 from au_adapter.data.rendering.ict import convert_folder
 from au_adapter.disk import FullDiskError, full_disk_said, is_full_disk, replacing
-from au_adapter.evaluation.plots import save_plot
 from au_adapter.training.loop import Trainer
 from au_adapter.weights.adapter_files import save_adapter
 
@@ -101,7 +101,7 @@ def write_face_model(folder: Path) -> Path:
 
 
 def write_plot(folder: Path) -> Path:
-    return save_plot(torch.rand(90, 90, 3), folder / "plot.png")
+    return write_png(folder / "plot.png", torch.rand(90, 90, 3))
 
 
 @pytest.mark.parametrize("write", [write_adapter, write_face_model, write_plot])

@@ -18,7 +18,7 @@ from au_adapter.data import pictures
 from au_adapter.data.labelled_folder import LabelledFolder
 from au_adapter.data.pictures import PictureError, PictureFolder, read_picture, read_rgb
 from au_adapter.data.prepare_shards import prepare
-from au_adapter.data.shards import decode, find_shards, read_shard
+from au_adapter.data.shards import decode_picture, find_shards, read_shard
 from au_adapter.data.stream import FaceStream
 from au_adapter.faces.picture_checks import finite_pictures
 
@@ -32,7 +32,7 @@ def write_deep_grey(file: Path, level: int) -> Path:
 def test_grey_of_16_bits_is_the_same_for_every_reader(tmp_path: Path) -> None:
     file = write_deep_grey(tmp_path / "in" / "a.png", 32768)
     assert read_picture(file).mean() == pytest.approx(0.5, abs=1e-4)
-    assert np.asarray(read_rgb(file)).mean() == decode(file.read_bytes()).mean() == 128
+    assert np.asarray(read_rgb(file)).mean() == decode_picture(file.read_bytes()).mean() == 128
     table = write_table(tmp_path / "t.csv", [{"file": "a.png", "AU12": 3}])
     for size in (None, 16):
         prepare("folder", tmp_path / "in", table, tmp_path / str(size), size=size)
@@ -48,7 +48,7 @@ def test_no_other_program_is_started_for_a_picture(
     file = tmp_path / "a.png"
     file.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\n%%EOF\n")
     assert Image.open(file).format == "EPS"
-    for read in (read_picture, read_rgb, lambda path: decode(path.read_bytes())):
+    for read in (read_picture, read_rgb, lambda path: decode_picture(path.read_bytes())):
         with pytest.raises(PictureError, match="cannot be read: no picture, or damaged .*PNG"):
             read(file)
     assert not started
@@ -73,7 +73,7 @@ def test_a_picture_of_too_many_pixels_is_not_decoded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "a.png").write_bytes(bomb(13_000))
-    for read in (read_picture, read_rgb, lambda path: decode(path.read_bytes())):
+    for read in (read_picture, read_rgb, lambda path: decode_picture(path.read_bytes())):
         with pytest.raises(PictureError, match="13000 x 13000 pixels, and at most 64,000,000"):
             read(tmp_path / "a.png")
     (tmp_path / "b.png").write_bytes(bomb(101))
@@ -103,7 +103,7 @@ def test_modes_and_formats(kind: str, modes: tuple[str, ...]) -> None:
         content, white = io.BytesIO(), Image.new("L", (6, 4), 255).convert("RGB").convert("L")
         deep = Image.fromarray(np.full((4, 6), 65535, np.uint16))
         (deep if mode == "I;16" else white.convert(mode)).save(content, kind)
-        assert (decode(content.getvalue()) >= 254).all(), mode
+        assert (decode_picture(content.getvalue()) >= 254).all(), mode
 
 
 def test_damaged_pictures_are_one_error(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from au_adapter.training.diffusion import (
     signal_to_noise,
     stable_diffusion_schedule,
 )
-from au_adapter.training.smoothing import SMOOTHING
+from au_adapter.training.recipes.conditioned import SMOOTHING
 
 MIDDLE = torch.full((64, 12), 2.3)  # no noise that matters reaches 0 or 5 from here
 

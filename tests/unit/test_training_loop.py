@@ -20,8 +20,9 @@ from safetensors.torch import load_file
 from torch import nn
 from toy_training import SETTINGS, StreamedToy, ToyRecipe
 
-from au_adapter.training.loop import Trainer, append_row, replace_folder, restore_folder
+from au_adapter.training.loop import Trainer
 from au_adapter.training.moving_average import MovingAverage
+from au_adapter.training.run_files import append_row, replace_folder, restore_folder
 from au_adapter.training.settings import Settings, learning_rate_factor
 
 ROOT = Path(__file__).parents[2]

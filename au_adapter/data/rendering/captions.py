@@ -4,18 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from .sample import (
-    CLOTH_COLOURS,
-    EYE_COLOURS,
-    GARMENTS,
-    HAIR_COLOURS,
-    PLAIN,
-    SCENES,
-    SKINS,
-    Expression,
-    Person,
-    Scene,
-)
+from . import sample
+from .sample import Expression, Person, Scene
 
 OPENINGS = ("", "a photo of", "a portrait of", "a close-up of", "a picture of", "a headshot of")
 HAIR_WORDS = {
@@ -104,6 +94,7 @@ def vocabulary() -> list[str]:
         "background on smiling making face man woman young middle-aged old skin eyes freckles"
     )
     texts = [fixed, *OPENINGS, *HAIR_WORDS.values(), *BEARD_WORDS.values(), *PLACES.values()]
-    texts += [*HAIR_COLOURS, *EYE_COLOURS, *CLOTH_COLOURS, *GARMENTS, *PLAIN, *SCENES]
-    texts += [skin for skin, _ in SKINS]
+    texts += [*sample.HAIR_COLOURS, *sample.EYE_COLOURS, *sample.CLOTH_COLOURS]
+    texts += [*sample.GARMENTS, *sample.PLAIN, *sample.SCENES]
+    texts += [skin for skin, _ in sample.SKINS]
     return sorted({word for text in texts for word in text.split() if word != "{}"})

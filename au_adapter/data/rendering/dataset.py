@@ -18,19 +18,11 @@ from PIL import Image
 from ...disk import damage_named, full_disk_said, read_json, remove_abandoned, write_json
 from ..card import CARD, WORK, count_folder, count_labels, counts_path
 from ..shards import new_shard, shard_path
+from . import sample
 from .captions import caption
 from .head import check_model
 from .renderer import Render, Renderer
-from .sample import (
-    Expression,
-    Person,
-    Scene,
-    appearance_words,
-    check_expressions,
-    sample_expression,
-    sample_person,
-    sample_scene,
-)
+from .sample import Expression, Person, Scene
 
 LOGGER = logging.getLogger("au_adapter")
 BOXES = {"left_eye": (42, 48), "right_eye": (36, 42), "brows": (17, 27), "mouth": (48, 68)}
@@ -78,7 +70,7 @@ def render_dataset(
     """
     settings["units"] = tuple(settings.get("units", ()))
     job = Job(str(model_path), str(output), count, **settings)
-    check_expressions(job.expressions, job.units)
+    sample.check_expressions(job.expressions, job.units)
     if min(count, workers, job.images_per_identity, job.shard_size) < 1 or job.size < 16:
         raise ValueError(
             f"count ({count}), workers ({workers}), images_per_identity "
@@ -196,17 +188,16 @@ def render_files(renderer: Renderer, job: Job, index: int) -> list[tuple[str, by
 def draw_parameters(
     renderer: Renderer, job: Job, index: int
 ) -> tuple[Person, Scene, Expression, np.random.Generator]:
-    """Person, scene and expression of picture `index`, and the generator, which the caption uses
-    next."""
+    """Person, scene and expression of a picture, and the generator that draws its caption next."""
     identity = job.first_identity + index // job.images_per_identity
-    person = sample_person(identity, renderer.model.masculine)
+    person = sample.sample_person(identity, renderer.model.masculine)
     rng = np.random.default_rng([job.seed, index, 11])
     mode = job.expressions
     if job.neutral_first and index % job.images_per_identity == 0:
         mode = "neutral"
-    seed = [job.seed, identity, 13]
-    scene = sample_scene(np.random.default_rng(seed) if job.one_scene else rng, job.pose_spread)
-    return person, scene, sample_expression(rng, mode, job.units), rng
+    of_scene = np.random.default_rng([job.seed, identity, 13]) if job.one_scene else rng
+    scene = sample.sample_scene(of_scene, job.pose_spread)
+    return person, scene, sample.sample_expression(rng, mode, job.units), rng
 
 
 def render_label(person: Person, scene: Scene, expression: Expression, drawn: Render) -> dict:
@@ -222,7 +213,7 @@ def render_label(person: Person, scene: Scene, expression: Expression, drawn: Re
         "landmarks": np.round(points, 2).tolist(),
         "jaw": np.round(drawn.jaw, 2).tolist(),
         "boxes": {name: _box(points[a:b], len(drawn.image)) for name, (a, b) in BOXES.items()},
-        "appearance": appearance_words(person, scene),
+        "appearance": sample.appearance_words(person, scene),
     }  # fmt: skip
 
 

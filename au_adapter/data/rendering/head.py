@@ -256,8 +256,7 @@ def _read(path: Path) -> dict[str, np.ndarray]:
 
 
 def _drawn_triangles(triangles: np.ndarray, neutral: np.ndarray) -> np.ndarray:
-    """Triangles without the transparent outer eyes, which would hide the iris, and without parts
-    that no pose shows."""
+    """Triangles without the clear outer eyes, which would hide irises, and what no pose shows."""
     hidden = np.zeros(VERTEX_COUNT, bool)
     eyes = ("outer_eye_left", "outer_eye_right", "tear_and_occlusion", "eye_sockets", "lashes")
     for name in eyes:

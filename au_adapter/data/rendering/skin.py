@@ -128,15 +128,11 @@ class SkinPainter:
 
     def _scalp(self, colour: np.ndarray, person: Person, rng: np.random.Generator) -> np.ndarray:
         """The shade of hair roots under and just before the hair's edge."""
-        edge = canvas.Y - 0.15 * canvas.noise(rng, 0.5) - _scalp_line(canvas.X, person.hairline)
+        line = 10.8 + person.hairline - 0.02 * canvas.X**2  # height of the hairline, cm
+        edge = canvas.Y - 0.15 * canvas.noise(rng, 0.5) - line
         amount = np.clip(edge / 1.2 + 0.35, 0, 1)
         amount = amount * (0.12 if person.hair_style == "bald" else 0.55)
         return _mix(colour, np.array(person.hair_tint) * 0.8, amount)
-
-
-def _scalp_line(across: np.ndarray, hairline: float) -> np.ndarray:
-    """Height of the hairline on the flat skin, cm."""
-    return 10.8 + hairline - 0.02 * across**2
 
 
 def _mix(a: np.ndarray, b: np.ndarray, amount: np.ndarray) -> np.ndarray:

@@ -49,17 +49,14 @@ def build_folds(landmarks: np.ndarray) -> dict[tuple[int, str], Fold]:
 
     The template is symmetric and so is the canvas: the right side mirrors the left.
     """
-    folds = {}
-    for unit, height in _heights(canvas.flatten(landmarks)).items():
+    folds, p = {}, canvas.flatten(landmarks)
+    # Unit -> height in cm of its folds on the subject's left, x > 0.
+    heights = {**_brow_folds(p), **_eye_folds(p), **_nose_folds(p), **_mouth_folds(p)}
+    for unit, height in heights.items():
         darkness = 1.0 if unit in (4, 9, 10, 12) else 0.75
         folds[unit, "left"] = _fold(height, darkness)
         folds[unit, "right"] = _fold(height[:, ::-1], darkness)
     return folds
-
-
-def _heights(p: np.ndarray) -> dict[int, np.ndarray]:
-    """Unit -> height in cm of its folds on the subject's left, x > 0."""
-    return {**_brow_folds(p), **_eye_folds(p), **_nose_folds(p), **_mouth_folds(p)}
 
 
 def _brow_folds(p: np.ndarray) -> dict[int, np.ndarray]:

@@ -11,20 +11,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from ...facs import SET_A
-from ...models.aueditnet import (
-    AUEditNet,
-    AUEditNetConfig,
-    Embedded,
-    label_loss,
-    with_intensities,
-)
+from ...models.aueditnet import AUEditNet, AUEditNetConfig, label_loss, with_intensities
 from ...models.ir_se import ArcFace
 from ...models.siamese import SiameseAU, pretrained_loss, resized
 from ...models.stylegan2 import StyleGAN2
@@ -32,33 +26,19 @@ from ...weights.aueditnet_files import EDITOR, FILES, load_siamese, save_aueditn
 from ...weights.wplus_files import Framing, load_arcface, load_wplus
 from ..aligned_faces import SubjectRows, cached_codes, load_aligned
 from ..editing_losses import PerceptualLoss, arcface_view, identity_loss, pixel_loss
-from ..settings import Settings, require_number, require_switch
+from ..settings import ALIGNED, check_options, require_word
 
 logger = logging.getLogger("au_adapter")
 BRANCHES = ("dual", "single")
 RELAXED = 1.0  # the most that the AUs of a face may sum up to that stands for neutral
-SETTINGS = Settings(
-    steps=20_000,
-    batch_size=8,
-    learning_rate=1e-3,
-    weight_decay=0.0,
-    warmup_steps=200,
-    decay_steps=8000,
-    average_decay=0.998,
-)
 
 
-@dataclass(frozen=True)
-class Weights:
-    """The weights of Eq. 4, and of what is not in the paper: how far G(W_N) is from a picture in
-    which the person shows no AU, by Eq. 5 and Eq. 6."""
-
-    reconstruction: float = 8.0
-    perceptual: float = 0.8
-    pretrained: float = 0.5
-    identity: float = 0.1
-    label: float = 1.0
-    neutral: float = 0.0
+# The losses of Eq. 4 and, which is not in the paper, how far G(W_N) is from a picture in which the
+# person shows no AU, by Eq. 5 and Eq. 6; and the networks that some need.
+LOSSES = {
+    "reconstruction": "", "perceptual": "vgg", "pretrained": "estimator", "identity": "arcface",
+    "label": "", "neutral": "",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -67,7 +47,7 @@ class AUEditNetOptions:
 
     wplus: the file of generator and encoder, or of the generator, with encoder in another.
     estimator: F_pre, of the recipe siamese; vgg: torchvision's vgg16, for L_P; arcface:
-    model_ir_se50.pth, for L_ID. *_weight: see `Weights`. branch: "dual", or "single", the paper's
+    model_ir_se50.pth, for L_ID. *_weight: see `LOSSES`. branch: "dual", or "single", the paper's
     ablation, whose target is made of the source's own embedding.
     levels, width, hidden, layers, labels, shared, hard: see `models.aueditnet.AUEditNetConfig`; no
     levels are all. landmarker: for faces that were not rendered.
@@ -78,12 +58,12 @@ class AUEditNetOptions:
     encoder: str | Path | None = None
     vgg: str | Path | None = None
     arcface: str | Path | None = None
-    reconstruction_weight: float = Weights.reconstruction
-    perceptual_weight: float = Weights.perceptual
-    pretrained_weight: float = Weights.pretrained
-    identity_weight: float = Weights.identity
-    label_weight: float = Weights.label
-    neutral_weight: float = Weights.neutral
+    reconstruction_weight: float = 8.0
+    perceptual_weight: float = 0.8
+    pretrained_weight: float = 0.5
+    identity_weight: float = 0.1
+    label_weight: float = 1.0
+    neutral_weight: float = 0.0
     branch: str = "dual"
     levels: Sequence[int] = ()
     width: int = 512
@@ -96,47 +76,40 @@ class AUEditNetOptions:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "levels", tuple(self.levels))
-        if self.branch not in BRANCHES:
-            raise ValueError(f"branch is one of {', '.join(BRANCHES)}, not {self.branch!r}")
-        for weight in fields(Weights):
-            name = f"{weight.name}_weight"
-            require_number(name, getattr(self, name), 0, fraction=True)
-        for name, least in (("width", 1), ("hidden", 1), ("layers", 0), ("labels", 0)):
-            require_number(name, getattr(self, name), least)
-        for name in ("shared", "hard"):
-            require_switch(name, getattr(self, name))
+        require_word("branch", self.branch, BRANCHES)
+        check_options(self, width=1, hidden=1)
 
-    def weights(self) -> Weights:
+    def weights(self) -> dict[str, float]:
         """Of the losses; those without a network are 0."""
-        found = {f.name: getattr(self, f"{f.name}_weight") for f in fields(Weights)}
-        needed = {"perceptual": "vgg", "pretrained": "estimator", "identity": "arcface"}
-        for loss, network in needed.items():
-            if found[loss] and getattr(self, network) is None:
+        found = {loss: getattr(self, f"{loss}_weight") for loss in LOSSES}
+        for loss, network in LOSSES.items():
+            if network and found[loss] and getattr(self, network) is None:
                 logger.info("the %s loss is left out: set %s=FILE for it", loss, network)
                 found[loss] = 0.0
-        return Weights(**found)
-
-
-@dataclass(frozen=True)
-class Judges:
-    """The frozen networks of the losses, None for one that is left out, and how faces stand."""
-
-    estimator: SiameseAU | None
-    perceptual: PerceptualLoss | None
-    arcface: ArcFace | None
-    framing: Framing
+        return found
 
 
 class AUEditNetLoss(nn.Module):
-    """Eq. 4 for pairs of one person and a picture of another."""
+    """Eq. 4 for pairs of one person and a picture of another.
+
+    estimator, perceptual, arcface: the frozen networks of the losses, None for one that is left
+    out. framing: how faces stand. weights: of the losses, by name.
+    """
 
     def __init__(
-        self, editor: AUEditNet, generator: StyleGAN2, judges: Judges, weights: Weights, dual: bool
+        self,
+        editor: AUEditNet,
+        generator: StyleGAN2,
+        estimator: SiameseAU | None,
+        perceptual: PerceptualLoss | None,
+        arcface: ArcFace | None,
+        framing: Framing,
+        weights: dict[str, float],
+        dual: bool,
     ):
         super().__init__()
-        self.editor, self.generator = editor, generator
-        self.estimator, self.perceptual = judges.estimator, judges.perceptual
-        self.arcface, self.framing = judges.arcface, judges.framing
+        self.editor, self.generator, self.estimator = editor, generator, estimator
+        self.perceptual, self.arcface, self.framing = perceptual, arcface, framing
         self.weights, self.dual = weights, dual
 
     def train(self, mode: bool = True) -> AUEditNetLoss:
@@ -152,17 +125,15 @@ class AUEditNetLoss(nn.Module):
         seen = editor.embed(batch["codes"])
         # The dual branch: what somebody else does not share with the source cannot pass (3.2).
         base = editor.embed(batch["other_codes"]) if self.dual else seen
-        drawn = self._drawn(editor.moved(batch["codes"], seen, self._target(base, batch)), batch)
+        wanted = with_intensities(editor, base, batch["target_aus"])
+        drawn = self._drawn(editor.moved(batch["codes"], seen, wanted), batch)
         loss = self._likeness(drawn, batch["target"], batch["source"])
-        loss = loss + weights.label * label_loss(editor, seen, batch["aus"])
-        if weights.identity or weights.neutral:
+        loss = loss + weights["label"] * label_loss(editor, seen, batch["aus"])
+        if weights["identity"] or weights["neutral"]:
             relaxed = self._drawn(editor.neutral(batch["codes"], seen), batch)
             loss = loss + self._neutral(relaxed, batch)
-            loss = loss + weights.identity * self._identity((drawn, relaxed), batch["target"])
+            loss = loss + weights["identity"] * self._identity((drawn, relaxed), batch["target"])
         return loss
-
-    def _target(self, base: Embedded, batch: dict[str, Tensor]) -> Tensor:
-        return with_intensities(self.editor, base, batch["target_aus"])
 
     def _drawn(self, codes: Tensor, batch: dict[str, Tensor]) -> Tensor:
         """What the generator makes of codes, at the size of the real pictures."""
@@ -171,27 +142,27 @@ class AUEditNetLoss(nn.Module):
     def _likeness(self, drawn: Tensor, target: Tensor, source: Tensor) -> Tensor:
         """L_R, L_P and L_F of pictures [N, 3, S, S], each mean over the batch."""
         weights = self.weights
-        loss = weights.reconstruction * pixel_loss(drawn, target)
-        if weights.perceptual:
-            loss = loss + weights.perceptual * self.perceptual(drawn, target)
-        if weights.pretrained:
+        loss = weights["reconstruction"] * pixel_loss(drawn, target)
+        if weights["perceptual"]:
+            loss = loss + weights["perceptual"] * self.perceptual(drawn, target)
+        if weights["pretrained"]:
             stages = self.estimator.stages(drawn)
             with torch.no_grad():
                 wanted, before = (self.estimator.stages(p) for p in (target, source))
                 change = self.estimator.compare(wanted, before)
             seen = self.estimator.compare(stages, before)
-            loss = loss + weights.pretrained * pretrained_loss(stages, wanted, seen, change)
+            loss = loss + weights["pretrained"] * pretrained_loss(stages, wanted, seen, change)
         return loss
 
     def _neutral(self, relaxed: Tensor, batch: dict[str, Tensor]) -> Tensor:
         known = batch["neutral_known"]
-        if not self.weights.neutral or not known.any():
+        if not self.weights["neutral"] or not known.any():
             return relaxed.new_zeros(())
         rows = (relaxed[known], batch["neutral"][known], batch["source"][known])
-        return self.weights.neutral * known.float().mean() * self._likeness(*rows)
+        return self.weights["neutral"] * known.float().mean() * self._likeness(*rows)
 
     def _identity(self, faces: tuple[Tensor, ...], target: Tensor) -> Tensor:
-        if not self.weights.identity:
+        if not self.weights["identity"]:
             return target.new_zeros(())
         *drawn, wanted = (self.arcface(arcface_view(p, self.framing)) for p in (*faces, target))
         return identity_loss(tuple(drawn), wanted)
@@ -201,7 +172,7 @@ class AUEditNetRecipe:
     """Reads faces of several people, at the encoder's size, and inverts each once."""
 
     Options = AUEditNetOptions
-    settings = SETTINGS
+    settings = ALIGNED
     units = SET_A
 
     def __init__(self, data: list[Path], options: AUEditNetOptions):
@@ -213,14 +184,18 @@ class AUEditNetRecipe:
         self.neutral_known = self.faces.aus[self.neutral_row].sum(1) <= RELAXED
         self.codes = cached_codes(self.faces, wplus, Path(data[0]) / "cache")
         self.space = wplus.space
-        judges = Judges(
-            load_siamese(options.estimator) if weights.pretrained else None,
-            PerceptualLoss(options.vgg) if weights.perceptual else None,
-            load_arcface(options.arcface) if weights.identity else None,
-            wplus.framing,
+        judges = (
+            load_siamese(options.estimator) if weights["pretrained"] else None,
+            PerceptualLoss(options.vgg) if weights["perceptual"] else None,
+            load_arcface(options.arcface) if weights["identity"] else None,
         )
         self.module = AUEditNetLoss(
-            self._editor(options), wplus.generator, judges, weights, options.branch == "dual"
+            self._editor(options),
+            wplus.generator,
+            *judges,
+            wplus.framing,
+            weights,
+            dual=options.branch == "dual",
         )
 
     def _editor(self, options: AUEditNetOptions) -> AUEditNet:

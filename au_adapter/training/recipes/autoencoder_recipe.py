@@ -15,7 +15,7 @@ from ...data.rendered import load
 from ...models.autoencoder import AutoencoderConfig, DemoAutoencoder
 from ...weights.autoencoder_files import load_autoencoder, save_autoencoder
 from ..face_tensors import part_weights, to_unit_range
-from ..settings import BUNDLED, require_number
+from ..settings import BUNDLED, check_options
 
 # Of the latent's deviation: the decoder must bear what the UNet gets slightly wrong.
 LATENT_NOISE = 0.05
@@ -24,16 +24,6 @@ EDGE_WEIGHT = 2.0  # edges carry lids and lip lines, which a squared error hardl
 PART_WEIGHT = 8.0
 PROBE = 0.3  # noise by which `latent_spread` finds what a channel matters, in its deviation
 HALVED_WEIGHT = 0.25
-
-SETTINGS = replace(
-    BUNDLED,
-    steps=6000,
-    batch_size=16,
-    learning_rate=1e-3,
-    weight_decay=0.0,
-    warmup_steps=100,
-    average_decay=0.99,
-)
 
 
 class AutoencoderLoss(nn.Module):
@@ -78,7 +68,7 @@ class AutoencoderOptions:
     decoder: Sequence[int] = AutoencoderConfig.decoder
 
     def __post_init__(self) -> None:
-        require_number("latent_channels", self.latent_channels, 1)
+        check_options(self, latent_channels=1)
         object.__setattr__(self, "decoder", tuple(self.decoder))
 
 
@@ -86,7 +76,15 @@ class AutoencoderRecipe:
     """Reads pictures from one or more folders of renders."""
 
     Options = AutoencoderOptions
-    settings = SETTINGS
+    settings = replace(
+        BUNDLED,
+        steps=6000,
+        batch_size=16,
+        learning_rate=1e-3,
+        weight_decay=0.0,
+        warmup_steps=100,
+        average_decay=0.99,
+    )
 
     def __init__(self, data: list[Path], options: AutoencoderOptions):
         channels = options.latent_channels

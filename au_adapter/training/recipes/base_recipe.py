@@ -21,10 +21,10 @@ from ...data.rendered import load, mirrored
 from ...data.rendering.captions import vocabulary
 from ...disk import damage_named
 from ...weights.autoencoder_files import load_autoencoder
-from ..diffusion import loss_weights, noise_loss, stable_diffusion_schedule
+from ..diffusion import denoising_loss, stable_diffusion_schedule
 from ..labelled import RenderedLatents
 from ..recipe import Share
-from ..settings import BUNDLED, require_switch
+from ..settings import BUNDLED, check_options
 from ..tokenizer import END, MAX_LENGTH, START, write_tokenizer
 
 WIDTH = 128  # of the text encoder and so of cross-attention
@@ -91,10 +91,10 @@ class BaseLoss(nn.Module):
         self.schedule = stable_diffusion_schedule()
 
     def forward(self, batch: dict[str, Tensor]) -> Tensor:
-        noisy = self.schedule.add_noise(batch["latents"], batch["noise"], batch["timesteps"])
         text = self.text_encoder(batch["tokens"]).last_hidden_state
-        predicted = self.unet(noisy, batch["timesteps"], text).sample
-        return noise_loss(predicted, batch["noise"], loss_weights(self.schedule, batch))
+        return denoising_loss(
+            self.schedule, batch["latents"], batch, lambda *noisy: self.unet(*noisy, text).sample
+        )
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ class BaseOptions:
     mirror: bool = False
 
     def __post_init__(self) -> None:
-        require_switch("mirror", self.mirror)
+        check_options(self)
 
 
 class BaseRecipe:

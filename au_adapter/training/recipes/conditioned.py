@@ -22,16 +22,40 @@ from ...data.rendered import is_rendered, load
 from ...facs import SET_A, AUVector
 from ...methods.base_generator import BaseGenerator
 from ...methods.words_generator import au_text
-from ..diffusion import loss_weights, noise_loss, prediction_target
+from ..diffusion import denoising_loss
 from ..drawing import STEPS, drawing
 from ..labelled import RenderedLatents, StreamedPictures
-from ..recipe import Share
-from ..settings import BUNDLED, require_number, require_switch
-from ..smoothing import SMOOTHING
+from ..recipe import Share, SharingRecipe
+from ..settings import BUNDLED, check_options, require_word
 
 PART_WEIGHT = 3.0
+ROUNDING_PROBABILITY = 0.2  # of smoothed labels
 
 SETTINGS = replace(BUNDLED, learning_rate=1e-3)
+
+
+def smooth_as_released(values: Tensor, generator: torch.Generator) -> Tensor:
+    """AU values [N, K]: noise of deviation 0.2, clipped to 0..5; a batch in five is all rounded."""
+    noisy = (values + 0.2 * torch.randn(values.shape, generator=generator)).clamp(0, 5)
+    rounded = torch.rand((), generator=generator) < ROUNDING_PROBABILITY
+    return noisy.round() if rounded else noisy
+
+
+def smooth_as_in_paper(values: Tensor, generator: torch.Generator) -> Tensor:
+    """AU values [N, K]: noise of variance 0.2, clipped to 0..5; each rounded with chance 0.2."""
+    noisy = (values + 0.2**0.5 * torch.randn(values.shape, generator=generator)).clamp(0, 5)
+    rounded = torch.rand(values.shape, generator=generator) < ROUNDING_PROBABILITY
+    return torch.where(rounded, noisy.round(), noisy)
+
+
+def unsmoothed(values: Tensor, generator: torch.Generator) -> Tensor:
+    """AU values [N, K] without smoothing (the ablation of FineFace's Table 3), clipped to 0..5."""
+    return values.clamp(0, 5)
+
+
+# Distribution smoothing of AU labels (FineFace, section 4.3). What trains is 0..5 in any case, as
+# the supplement wants it: its released correction of AffectNet strengthens some AUs beyond 5.
+SMOOTHING = {"released": smooth_as_released, "paper": smooth_as_in_paper, "none": unsmoothed}
 
 
 @dataclass(frozen=True)
@@ -59,15 +83,8 @@ class ConditionedOptions:
 
     def __post_init__(self) -> None:
         """ValueError, in the words of the command line, for a value that cannot be."""
-        require_number("caption_dropout", self.caption_dropout, 0, 1, fraction=True)
-        require_number("lanes", self.lanes, 1)
-        require_number("buffer", self.buffer, 1)
-        for name in ("plain_loss", "stream"):
-            if getattr(self, name) is not None:
-                require_switch(name, getattr(self, name))
-        if self.smoothing not in SMOOTHING:
-            known = ", ".join(SMOOTHING)
-            raise ValueError(f"smoothing is one of {known}, not {self.smoothing!r}")
+        check_options(self, caption_dropout=(0, 1), lanes=1, buffer=1)
+        require_word("smoothing", self.smoothing, SMOOTHING)
         if not isinstance(self.units, Sequence) or isinstance(self.units, str) or not self.units:
             raise ValueError(f"units is a list of AU numbers such as [1,2,12], not {self.units!r}")
         object.__setattr__(self, "units", AUVector.zeros(self.units).units)
@@ -105,18 +122,13 @@ class ConditionedLoss(nn.Module):
         self, latents: Tensor, batch: dict[str, Tensor], text: EncodedText, extra: dict[str, Tensor]
     ) -> Tensor:
         """The loss of scaled latents [N, 4, H, W] under the batch's noise and timesteps."""
-        noise, timesteps = batch["noise"], batch["timesteps"]
-        noisy = self.schedule.add_noise(latents, noise, timesteps)
-        predicted = self.unet(
-            noisy,
-            timesteps,
-            text.states,
-            added_cond_kwargs=dict(text.added) or None,
-            cross_attention_kwargs=extra or None,
-        ).sample
-        target = prediction_target(self.schedule, latents, noise, timesteps)
-        weights = None if self.plain else loss_weights(self.schedule, batch)
-        return noise_loss(predicted, target, weights)
+
+        def predict(noisy: Tensor, timesteps: Tensor) -> Tensor:
+            more = {"added_cond_kwargs": dict(text.added) or None}
+            more["cross_attention_kwargs"] = extra or None
+            return self.unet(noisy, timesteps, text.states, **more).sample
+
+        return denoising_loss(self.schedule, latents, batch, predict, self.plain)
 
     @torch.no_grad()
     def encode_text(self, tokens: Tensor) -> EncodedText:
@@ -131,7 +143,7 @@ class ConditionedLoss(nn.Module):
         return self.family.encode_pictures(self.vae, batch["pictures"], batch["latent_noise"])
 
 
-class AdaptedRecipe:
+class AdaptedRecipe(SharingRecipe):
     """Draws labelled faces for a ConditionedLoss on a base, which a subclass makes and saves."""
 
     Options = ConditionedOptions
@@ -173,9 +185,6 @@ class AdaptedRecipe:
     def make_module(self, plain: bool) -> ConditionedLoss:
         """The loss, with what trains ready to train."""
         return self.loss(self.family, self.pipeline, plain, self.options)
-
-    def batch(self, size: int, generator: torch.Generator) -> dict[str, Tensor]:
-        return self.rows(size, generator, Share())
 
     def rows(self, size: int, generator: torch.Generator, share: Share) -> dict[str, Tensor]:
         drawn = self.faces.draw(size, generator, self.options.caption_dropout, share)

@@ -13,16 +13,14 @@ from typing import Any
 
 import torch
 from accelerate import PartialState
-from safetensors.torch import save_file
 from torch import Tensor
 
-from ...disk import replacing
 from ...methods.baselines import DreamBoothGenerator
-from ...weights.tensors import read_kept
+from ...weights.tensors import kept
 from ..diffusion import draw_noise
 from ..drawing import drawing
 from ..recipe import Share
-from ..settings import require_number
+from ..settings import check_options
 from .conditioned import SETTINGS, AdaptedRecipe, ConditionedLoss, ConditionedOptions
 
 PRIOR_PROMPT = "a photo of a man"  # known to the bundled base too
@@ -42,9 +40,8 @@ class DreamBoothOptions(ConditionedOptions):
     prior_prompt: str = PRIOR_PROMPT
 
     def __post_init__(self) -> None:
+        check_options(self, prior_count=1)
         super().__post_init__()
-        require_number("prior_weight", self.prior_weight, 0, fraction=True)
-        require_number("prior_count", self.prior_count, 1)
 
 
 class PriorLoss(ConditionedLoss):
@@ -96,16 +93,16 @@ class DreamBoothRecipe(AdaptedRecipe):
         for tensor in self.pipeline.unet.state_dict().values():
             digest.update(tensor.flatten()[:64].numpy().tobytes())
         path = cache / f"prior-{digest.hexdigest()[:16]}.safetensors"
-        if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
+
+        def draw() -> dict[str, Tensor]:
             prompts = [options.prior_prompt] * options.prior_count
             seeds = range(FIRST_SEED, FIRST_SEED + len(prompts))
             self.pipeline.to(PartialState().device)
             latents = drawing(self.pipeline).plain_latents(prompts, seeds).float().cpu()
             self.pipeline.to("cpu")
-            with replacing(path) as partial:
-                save_file({"latents": latents}, partial)
-        return read_kept(path, "latents")["latents"]
+            return {"latents": latents}
+
+        return kept(path, draw, "latents")["latents"]
 
     def save(self, module: PriorLoss, folder: Path) -> None:
         self.family.save_unet(module.unet, self.base, folder)

@@ -7,12 +7,12 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 import torch.nn.functional as functional
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from ...data.rendering.head import MIDDLE_UNITS, UNITS
@@ -20,21 +20,11 @@ from ...faces import FACE_LANDMARKER, FaceLandmarker, locate
 from ...faces.blendshapes import BLENDSHAPE_NAMES
 from ...metrics import icc_3_1
 from ...models.mesh_regressor import MeshRegressor, MeshRegressorConfig
+from ...weights.tensors import write_tensors
 from ..landmark_cache import read_renders
 from ..resting import RestingFaces, same_person
 from ..settings import Settings
 
-SETTINGS = Settings(
-    steps=6000,  # more fit the people it knows better, and others worse
-    batch_size=256,
-    learning_rate=1e-3,
-    weight_decay=2e-2,
-    warmup_steps=100,
-    decay_steps=4500,
-    average_decay=0.998,
-    save_every=3000,
-    log_every=500,
-)
 VARIANTS = 4  # of every face
 REFERENCE_GIVEN = 0.5  # how often a face is compared with another of the person
 ANY_REFERENCE = 0.3  # how often that is any picture of the person instead of the relaxed one
@@ -65,11 +55,20 @@ class EstimatorOptions:
 
 
 class EstimatorRecipe:
-    """Reads folders of renders (best with `--neutral-first --expressions full`) through Google's
-    face landmarker."""
+    """Reads renders, best of `--neutral-first --expressions full`, through Google's landmarker."""
 
     Options = EstimatorOptions
-    settings = SETTINGS
+    settings = Settings(
+        steps=6000,  # more fit the people it knows better, and others worse
+        batch_size=256,
+        learning_rate=1e-3,
+        weight_decay=2e-2,
+        warmup_steps=100,
+        decay_steps=4500,
+        average_decay=0.998,
+        save_every=3000,
+        log_every=500,
+    )
 
     def __init__(self, data: list[Path], options: EstimatorOptions):
         path = locate(FACE_LANDMARKER, options.landmarker)
@@ -119,10 +118,9 @@ class EstimatorRecipe:
 
     def save(self, module: EstimatorLoss, folder: Path) -> None:
         network = module.estimator
-        tensors = {k: v.detach().contiguous() for k, v in network.state_dict().items()}
         described = {"network": network.config.to_dict(), "reliability": self.reliability(network)}
         metadata = {"au_estimator": json.dumps(described)}
-        save_file(tensors, folder / "au_estimator.safetensors", metadata)
+        write_tensors(folder / "au_estimator.safetensors", network.state_dict(), metadata)
 
     @torch.no_grad()
     def reliability(self, estimator: MeshRegressor) -> dict[int, float]:
@@ -146,9 +144,9 @@ def prepare(estimator: MeshRegressor, canonical: Tensor, points: Tensor, scores:
     other_side = torch.cdist(mirrored, canonical).argmin(-1).tolist()
     estimator.chosen.copy_(torch.tensor([*range(count), *IRISES]))
     estimator.mirror.copy_(torch.tensor([*other_side, count + 1, count]))
-    estimator.mirror_scores.copy_(
-        torch.tensor([BLENDSHAPE_NAMES.index(_mirrored_name(n)) for n in BLENDSHAPE_NAMES])
-    )
+    opposite = {"Left": "Right", "Right": "Left"}
+    names = [re.sub("(Left|Right)$", lambda side: opposite[side[0]], n) for n in BLENDSHAPE_NAMES]
+    estimator.mirror_scores.copy_(torch.tensor([BLENDSHAPE_NAMES.index(name) for name in names]))
     chosen = points[:, estimator.chosen].flatten(1)
     estimator.centre.copy_(chosen.mean(0))
     centred, width = chosen - estimator.centre, estimator.config.components
@@ -159,10 +157,3 @@ def prepare(estimator: MeshRegressor, canonical: Tensor, points: Tensor, scores:
     # A feature that hardly varies is noise: dividing by little would make it loud.
     floor = torch.tensor([0.1] * width + [0.05] * len(BLENDSHAPE_NAMES))
     estimator.scale.copy_(features.std(0).maximum(floor))
-
-
-def _mirrored_name(name: str) -> str:
-    for side, other in (("Left", "Right"), ("Right", "Left")):
-        if name.endswith(side):
-            return name.removesuffix(side) + other
-    return name

@@ -19,7 +19,7 @@ from ...models.diffusers_unet import collect_lora, train_on_unet
 from ...models.encoders import TOKEN_ENCODERS
 from ...models.widening import widen_adapter
 from ...weights.adapter_files import load_adapter, save_adapter
-from ..settings import require_number, require_switch
+from ..settings import require_word
 from ..side_loss import SideLoss
 from .conditioned import AdaptedRecipe, ConditionedLoss, ConditionedOptions
 
@@ -45,12 +45,8 @@ class FineFaceOptions(ConditionedOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.lora_rank is not None:
-            require_number("lora_rank", self.lora_rank, 0)
-        require_switch("sides", self.sides)
-        if self.encoder not in (None, *TOKEN_ENCODERS):
-            known = ", ".join(TOKEN_ENCODERS)
-            raise ValueError(f"encoder is one of {known}, not {self.encoder!r}")
+        if self.encoder is not None:
+            require_word("encoder", self.encoder, TOKEN_ENCODERS)
 
 
 class AdapterLoss(ConditionedLoss):

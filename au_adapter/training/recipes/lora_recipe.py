@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from peft import LoraConfig, get_peft_model_state_dict
-from safetensors.torch import save_file
 from torch import Tensor
 
 from ...bases import EncodedText
@@ -20,7 +19,8 @@ from ...methods.base_generator import BaseGenerator
 from ...methods.baselines import AU_ENCODER, LoRATextGenerator, TokenGenerator, with_token
 from ...models.adapter import FINEFACE_ALPHA, LORA_TARGETS
 from ...models.encoders import TOKEN_ENCODERS, build_encoder
-from ..settings import require_number
+from ...weights.tensors import write_tensors
+from ..settings import check_options, require_word
 from .conditioned import AdaptedRecipe, ConditionedLoss, ConditionedOptions
 
 LORA_NAME = "au_baseline"
@@ -33,8 +33,8 @@ class LoRATextOptions(ConditionedOptions):
     lora_rank: int = 32
 
     def __post_init__(self) -> None:
+        check_options(self, lora_rank=1)
         super().__post_init__()
-        require_number("lora_rank", self.lora_rank, 1)
 
 
 @dataclass(frozen=True)
@@ -45,8 +45,7 @@ class LoRAAUOptions(LoRATextOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.encoder not in TOKEN_ENCODERS:
-            raise ValueError(f"encoder is one of {', '.join(TOKEN_ENCODERS)}, not {self.encoder!r}")
+        require_word("encoder", self.encoder, TOKEN_ENCODERS)
 
 
 class LoRALoss(ConditionedLoss):
@@ -108,6 +107,5 @@ class LoRAAURecipe(LoRATextRecipe):
 
     def save(self, module: TokenLoss, folder: Path) -> None:
         super().save(module, folder)
-        tensors = {k: v.detach().cpu().contiguous() for k, v in module.encoder.state_dict().items()}
         described = {"encoder": self.options.encoder, "units": " ".join(map(str, self.units))}
-        save_file(tensors, folder / AU_ENCODER, metadata=described)
+        write_tensors(folder / AU_ENCODER, module.encoder.state_dict(), described)

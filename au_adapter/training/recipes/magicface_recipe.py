@@ -18,21 +18,15 @@ from torch import Tensor, nn
 
 from ...bases import BaseFamily, find_family, load_base
 from ...data.rendered import is_rendered
-from ...models.magicface import (
-    CONTROLLERS,
-    IDENTITY,
-    MAGICFACE_UNITS,
-    PROMPT,
-    MagicFace,
-    widen_unet,
-)
+from ...models import magicface
+from ...models.magicface import MagicFace
 from ...models.magicface_ablations import ABLATIONS, IDENTITIES, Ablation, CLIPIdentity
 from ...weights.clip_vision import ImageEncoder, load_image_encoder
 from ...weights.magicface_files import load_magicface, save_networks
-from ..diffusion import loss_weights, noise_loss, prediction_target
+from ..diffusion import denoising_loss
 from ..pairs import DROPOUT, FacePairs, PictureEncoder
 from ..photo_edits import PhotoEdits
-from ..settings import Settings, require_number, require_switch
+from ..settings import Settings, check_options
 
 
 @dataclass(frozen=True)
@@ -57,7 +51,7 @@ class MagicFaceOptions:
     tokenizer: str | Path | None = None
     au_encoder: str = "linear_time"
     controller: str = "released"
-    identity: str = IDENTITY
+    identity: str = magicface.IDENTITY
     clip: str | Path | None = None
     unchanged: float = 0.05
     dropout: float = DROPOUT
@@ -66,11 +60,7 @@ class MagicFaceOptions:
     start: str | Path | None = None
 
     def __post_init__(self) -> None:
-        require_number("unchanged", self.unchanged, 0, 1, fraction=True)
-        require_number("dropout", self.dropout, 0, 1, fraction=True)
-        require_number("frame_distance", self.frame_distance, 0)
-        if self.plain_loss is not None:
-            require_switch("plain_loss", self.plain_loss)
+        check_options(self, unchanged=(0, 1), dropout=(0, 1))
 
 
 class MagicFaceLoss(nn.Module):
@@ -84,16 +74,12 @@ class MagicFaceLoss(nn.Module):
         self.register_buffer("text", text)
 
     def forward(self, batch: dict[str, Tensor]) -> Tensor:
-        latents, noise, timesteps = (batch[key] for key in ("latents", "noise", "timesteps"))
-        noisy = self.schedule.add_noise(latents, noise, timesteps)
-        text = self.text.expand(len(noisy), -1, -1)
-        identity = self.network.identify(batch["photo"], text)
-        predicted = self.network(
-            noisy, timesteps, text, identity, batch["background"], batch["change"]
-        )
-        target = prediction_target(self.schedule, latents, noise, timesteps)
-        weights = None if self.plain else loss_weights(self.schedule, batch)
-        return noise_loss(predicted, target, weights)
+        def predict(noisy: Tensor, timesteps: Tensor) -> Tensor:
+            text = self.text.expand(len(noisy), -1, -1)
+            seen = self.network.identify(batch["photo"], text), batch["background"]
+            return self.network(noisy, timesteps, text, *seen, batch["change"])
+
+        return denoising_loss(self.schedule, batch["latents"], batch, predict, self.plain)
 
 
 class MagicFaceRecipe:
@@ -102,7 +88,7 @@ class MagicFaceRecipe:
     Options = MagicFaceOptions
     settings = Settings(steps=100_000, batch_size=8, learning_rate=1e-5)
     cuts_faces = True  # folders of pictures with a table are prepared as faces that are cut out
-    units, scale = MAGICFACE_UNITS, "change"
+    units, scale = magicface.MAGICFACE_UNITS, "change"
 
     def __init__(self, data: list[Path], options: MagicFaceOptions):
         self.base = Path(options.base)
@@ -148,7 +134,7 @@ class MagicFaceRecipe:
 @torch.no_grad()
 def encode_prompt(family: BaseFamily, pipeline: DiffusionPipeline) -> Tensor:
     """What a base's text encoder makes of MagicFace's text [1, 77, width]."""
-    return family.encode_text(pipeline, family.tokenize(pipeline, [PROMPT])).states
+    return family.encode_text(pipeline, family.tokenize(pipeline, [magicface.PROMPT])).states
 
 
 def picture_encoder(
@@ -169,7 +155,7 @@ def picture_encoder(
         encode,
         vae,
         family.picture_size(pipeline),
-        CONTROLLERS[network.options["controller"]].scale,
+        magicface.CONTROLLERS[network.options["controller"]].scale,
         torch.float32 if family.holds_latents else torch.float16,
         image_encoder,
     )
@@ -219,7 +205,7 @@ def _start(
         raise ValueError(f"identity {options.identity!r} is not known: choose {known}")
     unet.requires_grad_(True)
     kinds = {"au_encoder": options.au_encoder, "controller": options.controller}
-    if options.identity == IDENTITY:
-        return MagicFace(widen_unet(unet, options.au_encoder), unet, **kinds)
+    if options.identity == magicface.IDENTITY:
+        return MagicFace(magicface.widen_unet(unet, options.au_encoder), unet, **kinds)
     clip = {"clip": encoder.name, "clip_width": encoder.width} if encoder else {}
     return ABLATIONS[options.identity].begin(unet, **kinds, **clip)

@@ -8,22 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from torchvision.transforms import v2
 
 from ...data.rendered import load
 from ...models.regressor import AURegressor
+from ...weights.tensors import write_tensors
 from ..settings import BUNDLED
-
-SETTINGS = replace(
-    BUNDLED,
-    steps=6000,
-    learning_rate=1e-3,
-    warmup_steps=100,
-    decay_steps=3000,
-    average_decay=0.995,
-)
 
 
 class RegressorLoss(nn.Module):
@@ -60,7 +51,14 @@ class RegressorRecipe:
     """Reads pictures and bilateral AU values from folders of renders."""
 
     Options = RegressorOptions
-    settings = SETTINGS
+    settings = replace(
+        BUNDLED,
+        steps=6000,
+        learning_rate=1e-3,
+        warmup_steps=100,
+        decay_steps=3000,
+        average_decay=0.995,
+    )
 
     def __init__(self, data: list[Path], options: RegressorOptions):
         sets = [load(folder) for folder in data]
@@ -79,6 +77,5 @@ class RegressorRecipe:
 
     def save(self, module: RegressorLoss, folder: Path) -> None:
         network = module.regressor
-        tensors = {k: v.detach().contiguous() for k, v in network.state_dict().items()}
         metadata = {"au_regressor": json.dumps({"units": network.units, "size": network.size})}
-        save_file(tensors, folder / "regressor.safetensors", metadata=metadata)
+        write_tensors(folder / "regressor.safetensors", network.state_dict(), metadata)

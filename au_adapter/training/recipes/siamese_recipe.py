@@ -9,7 +9,7 @@ which only judges.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -22,17 +22,7 @@ from ...weights.aueditnet_files import ESTIMATOR, FILES, save_siamese
 from ...weights.tensors import read_tensors
 from ...weights.wplus_files import Framing
 from ..aligned_faces import SubjectRows, augmented, load_aligned, settle_statistics
-from ..settings import Settings, require_number
-
-SETTINGS = Settings(
-    steps=20_000,
-    batch_size=16,
-    learning_rate=1e-4,
-    weight_decay=1e-2,
-    warmup_steps=200,
-    decay_steps=8000,
-    average_decay=0.998,
-)
+from ..settings import ALIGNED, check_options
 
 
 @dataclass(frozen=True)
@@ -54,10 +44,7 @@ class SiameseOptions:
     landmarker: str | Path | None = None
 
     def __post_init__(self) -> None:
-        require_number("size", self.size, 32)
-        require_number("share", self.share, 0, 1, fraction=True)
-        require_number("zoom", self.zoom, 0, 2, fraction=True)
-        require_number("lower", self.lower, 0, 1, fraction=True)
+        check_options(self, size=32, share=(0, 1), zoom=(0, 2), lower=(0, 1))
         self.config()
 
     def config(self) -> SiameseConfig:
@@ -81,7 +68,7 @@ class SiameseRecipe:
     """Reads pairs of pictures of one person from folders of faces."""
 
     Options = SiameseOptions
-    settings = SETTINGS
+    settings = replace(ALIGNED, batch_size=16, learning_rate=1e-4, weight_decay=1e-2)
     units = SET_A
 
     def __init__(self, data: list[Path], options: SiameseOptions):

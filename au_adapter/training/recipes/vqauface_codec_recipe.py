@@ -28,12 +28,9 @@ from ...models.vqauface.discriminator import PatchDiscriminator
 from ...weights.tensors import read_tensors
 from ...weights.vqauface_files import CODEC_FILE, save_codec
 from ..face_tensors import to_unit_range
-from ..recipe import Share
-from ..settings import Settings, require_number
+from ..recipe import Share, SharingRecipe
+from ..settings import Settings, check_options
 
-SETTINGS = Settings(
-    steps=150_000, batch_size=240, learning_rate=3e-4, weight_decay=0.0, mixed_precision="bf16"
-)
 SIZES = {"full": CodecConfig(), "bundled": BUNDLED}
 STARTED_FROM = 64  # pictures whose cells the linear part of the codec starts from
 DECAY = 0.9  # of the moving averages that codes are
@@ -43,7 +40,7 @@ IMAGENET_MEAN, IMAGENET_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 @dataclass(frozen=True)
-class VQAUFaceCodecOptions:
+class VQAUFaceCodecOptions(LossWeights):
     """Options of the codec.
 
     sizes: "full" or "bundled"; size, patch, widths, blocks, code_width, codes, depth: instead of
@@ -64,11 +61,6 @@ class VQAUFaceCodecOptions:
     code_width: int | None = None
     codes: int | None = None
     depth: int | None = None
-    commitment: float = LossWeights.commitment
-    edges: float = LossWeights.edges
-    adversarial: float = LossWeights.adversarial
-    perceptual: float = LossWeights.perceptual
-    anatomical: float = LossWeights.anatomical
     vgg: str | Path | None = None
     anatomy: str | Path | None = None
     quantised_from: int = 100
@@ -80,12 +72,7 @@ class VQAUFaceCodecOptions:
     def __post_init__(self) -> None:
         if self.sizes not in SIZES:
             raise ValueError(f"sizes is {self.sizes!r}, expected {' or '.join(SIZES)}")
-        for name in (field.name for field in fields(LossWeights)):
-            require_number(name, getattr(self, name), 0, fraction=True)
-        for name in ("quantised_from", "judged_from", "anatomy_from"):
-            require_number(name, getattr(self, name), 0)
-        for name in ("lanes", "buffer"):
-            require_number(name, getattr(self, name), 1)
+        check_options(self, lanes=1, buffer=1)
 
     def config(self) -> CodecConfig:
         """The sizes with what was chosen instead of them."""
@@ -93,20 +80,18 @@ class VQAUFaceCodecOptions:
         chosen = {name: getattr(self, name) for name in names}
         return replace(SIZES[self.sizes], **{k: v for k, v in chosen.items() if v is not None})
 
-    def weights(self) -> LossWeights:
-        return LossWeights(**{f.name: getattr(self, f.name) for f in fields(LossWeights)})
 
-
-class VQAUFaceCodecRecipe:
+class VQAUFaceCodecRecipe(SharingRecipe):
     """Trains the codec and saves it as codec.safetensors."""
 
     Options = VQAUFaceCodecOptions
-    settings = SETTINGS
+    settings = Settings(
+        steps=150_000, batch_size=240, learning_rate=3e-4, weight_decay=0.0, mixed_precision="bf16"
+    )
     learnt_buffers = ("quantise.",)  # codes are moving averages, which no optimiser knows
 
     def __init__(self, data: list[Path], options: VQAUFaceCodecOptions):
-        config, weights = options.config(), options.weights()
-        self.options = options
+        config, self.options = options.config(), options
         self.stream = FaceStream(
             data, config.size, torch.initial_seed(), options.lanes, options.buffer
         )
@@ -116,16 +101,13 @@ class VQAUFaceCodecRecipe:
         self.module = CodecLoss(
             codec,
             LearningCodes(config),
-            weights,
-            discriminator=PatchDiscriminator() if weights.adversarial else None,
-            perceptual=_perceptual(options.vgg) if weights.perceptual and options.vgg else None,
+            options,
+            discriminator=PatchDiscriminator() if options.adversarial else None,
+            perceptual=_perceptual(options.vgg) if options.perceptual and options.vgg else None,
             anatomical=_anatomy(options.anatomy)
-            if weights.anatomical and options.anatomy
+            if options.anatomical and options.anatomy
             else None,
         )
-
-    def batch(self, size: int, generator: torch.Generator) -> dict[str, Tensor]:
-        return self.rows(size, generator, Share())
 
     def rows(self, size: int, generator: torch.Generator, share: Share) -> dict[str, Tensor]:
         pictures, _ = self.stream.read(share.step, size, share.index, share.count)

@@ -16,32 +16,15 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from ...models.vqauface import VQAUFace, VQAUFaceConfig
 from ...models.vqauface.token_transformer import draw_mask, masked_loss
-from ...models.vqauface.vqauface import (
-    TEXT,
-    VECTOR,
-    Condition,
-    VQAUFace,
-    VQAUFaceConfig,
-    bundled_config,
-)
-from ...weights.vqauface_files import (
-    CODEC_FILE,
-    MODEL_FILE,
-    describe_given,
-    given_networks,
-    load_codec,
-    load_vqauface,
-    save_vqauface,
-)
+from ...models.vqauface.vqauface import TEXT, VECTOR, Condition, bundled_config
+from ...weights import vqauface_files as files
 from ..face_judgement import Estimate, FaceJudgement
-from ..recipe import Share
+from ..recipe import Share, SharingRecipe
 from ..reference_pairs import ReferencePairs, aus_of, text_of
-from ..settings import Settings, require_number, require_switch
+from ..settings import Settings, check_options
 
-SETTINGS = Settings(
-    steps=150_000, batch_size=16, learning_rate=3e-4, weight_decay=0.0, mixed_precision="bf16"
-)
 SIZES = ("full", "bundled")
 SEEDS = 2**31  # of the wordings, five for each construct
 
@@ -89,11 +72,7 @@ class VQAUFaceOptions:
     def __post_init__(self) -> None:
         if self.sizes not in SIZES:
             raise ValueError(f"sizes is {self.sizes!r}, expected {' or '.join(SIZES)}")
-        for name in ("structure", "appearance", "reference", "intensity_words", "sides"):
-            require_switch(name, getattr(self, name))
-        require_number("untold", self.untold, 0, 1, fraction=True)
-        for name in ("lanes", "buffer"):
-            require_number(name, getattr(self, name), 1)
+        check_options(self, untold=(0, 1), lanes=1, buffer=1)
 
 
 class VQAUFaceLoss(nn.Module):
@@ -115,11 +94,13 @@ class VQAUFaceLoss(nn.Module):
         return masked_loss(network.predict(ids, where, context), codes[where])
 
 
-class VQAUFaceRecipe:
+class VQAUFaceRecipe(SharingRecipe):
     """Trains stage II and saves it, with its codec, as vqauface.safetensors."""
 
     Options = VQAUFaceOptions
-    settings = SETTINGS
+    settings = Settings(
+        steps=150_000, batch_size=16, learning_rate=3e-4, weight_decay=0.0, mixed_precision="bf16"
+    )
 
     def __init__(self, data: list[Path], options: VQAUFaceOptions):
         self.options = options
@@ -128,9 +109,6 @@ class VQAUFaceRecipe:
         self.units = self.config.units
         self.module = VQAUFaceLoss(network.train())
         self.pairs = self._pairs(data)
-
-    def batch(self, size: int, generator: torch.Generator) -> dict[str, Tensor]:
-        return self.rows(size, generator, Share())
 
     def rows(self, size: int, generator: torch.Generator, share: Share) -> dict[str, Tensor]:
         codec, options = self.config.codec, self.options
@@ -153,7 +131,7 @@ class VQAUFaceRecipe:
         return FaceJudgement(pairs, self.config, estimate)
 
     def save(self, module: VQAUFaceLoss, folder: Path) -> None:
-        save_vqauface(module.network, folder / MODEL_FILE)
+        files.save_vqauface(module.network, folder / files.MODEL_FILE)
 
     def _pairs(self, data: Sequence[Path]) -> ReferencePairs:
         options = self.options
@@ -170,10 +148,11 @@ class VQAUFaceRecipe:
 
     def _network(self) -> VQAUFace:
         options = self.options
-        codec = load_codec(codec_file(options.codec))
+        file = Path(options.codec)
+        codec = files.load_codec(file / files.CODEC_FILE if file.is_dir() else file)
         named = (options.text_model, options.clip, options.recognition)
         if options.start:
-            network = load_vqauface(options.start, *named).requires_grad_(True)
+            network = files.load_vqauface(options.start, *named).requires_grad_(True)
             if network.config.codec != codec.config:
                 raise ValueError(
                     f"{options.start} draws codes of the codec {network.config.codec}, and "
@@ -182,8 +161,8 @@ class VQAUFaceRecipe:
             for name in ("codec", *network.config.given):
                 getattr(network, name).requires_grad_(False)
         else:
-            given = given_networks(*named)
-            config = self._config(codec.config, describe_given(given))
+            given = files.given_networks(*named)
+            config = self._config(codec.config, files.describe_given(given))
             network = VQAUFace(config, given)
         network.codec.load_state_dict(codec.state_dict())
         return network
@@ -196,9 +175,3 @@ class VQAUFaceRecipe:
         if self.options.sizes == "bundled":
             return bundled_config(codec, **chosen)
         return VQAUFaceConfig(codec=codec, words=bundled_config().words, **chosen)
-
-
-def codec_file(named: str | Path) -> Path:
-    """The file of a codec that is named by itself or by the folder of a result."""
-    path = Path(named)
-    return path / CODEC_FILE if path.is_dir() else path

@@ -10,7 +10,7 @@ the faces that it was shown, and no faces from noise. `adversarial` adds a criti
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
@@ -25,22 +25,11 @@ from ...weights.aueditnet_files import load_siamese
 from ...weights.tensors import weights_name
 from ...weights.wplus_files import FILE, Framing, load_wplus, save_wplus
 from ..aligned_faces import load_aligned, settle_statistics
-from ..settings import Settings, require_number
+from ..settings import ALIGNED, check_options
 
 EDGE_WEIGHT = 2.0  # edges carry lids and lip lines, which an error of pixels hardly notices
 FACE_WEIGHT = 3.0  # of the face beside what surrounds it
 FACE = (slice(0.18, 0.92), slice(0.14, 0.86))  # rows and columns of it, in shares of the side
-SETTINGS = Settings(
-    steps=10_000,
-    batch_size=8,
-    learning_rate=1e-3,
-    weight_decay=0.0,
-    warmup_steps=200,
-    decay_steps=4000,
-    average_decay=0.998,
-    mixed_precision="bf16",
-    save_every=250,
-)
 
 
 @dataclass(frozen=True)
@@ -72,10 +61,7 @@ class WPlusOptions:
     def __post_init__(self) -> None:
         for name in ("channels", "stages", "blocks"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
-        for name, least in (("style", 1), ("seen", 32)):
-            require_number(name, getattr(self, name), least)
-        for name in ("features", "adversarial", "zoom", "lower"):
-            require_number(name, getattr(self, name), 0, fraction=True)
+        check_options(self, style=1, seen=32)
         if len(self.stages) != 4 or len(self.blocks) != 4 or len({*self.stages}) < 4:
             raise ValueError(
                 f"stages and blocks are four numbers each, stages all different, not {self.stages} "
@@ -116,7 +102,9 @@ class WPlusLoss(nn.Module):
         error = drawn - pictures
         loss = (self.face * error.abs()).mean() + EDGE_WEIGHT * self._edges(error)
         if self.estimator is not None:
-            pairs = zip(self.estimator.stages(drawn), self._stages(pictures), strict=True)
+            stages = self.estimator.stages(drawn)
+            with torch.no_grad():
+                pairs = zip(stages, self.estimator.stages(pictures), strict=True)
             likeness = torch.stack([feature_distance(a, b) for a, b in pairs]).mean()
             loss = loss + self.weights["features"] * likeness
         if self.critic is not None:
@@ -128,10 +116,6 @@ class WPlusLoss(nn.Module):
     def _edges(self, error: Tensor) -> Tensor:
         across = (self.face[:, 1:] * error.diff(dim=-1).abs()).mean()
         return across + (self.face[1:] * error.diff(dim=-2).abs()).mean()
-
-    @torch.no_grad()
-    def _stages(self, pictures: Tensor) -> list[Tensor]:
-        return self.estimator.stages(pictures)
 
 
 def feature_distance(drawn: Tensor, real: Tensor) -> Tensor:
@@ -153,7 +137,9 @@ class WPlusRecipe:
     """Reads aligned faces from folders of faces."""
 
     Options = WPlusOptions
-    settings = SETTINGS
+    settings = replace(
+        ALIGNED, steps=10_000, decay_steps=4000, mixed_precision="bf16", save_every=250
+    )
 
     def __init__(self, data: list[Path], options: WPlusOptions):
         self.framing = Framing(options.zoom, options.lower)
