@@ -5,7 +5,7 @@ async ({ api, columns, parts, note, app: shown, models }) => {
   const BETWEEN = 38 // the pack's badge stands above a node, or within it in Nodes 2.0
   const ASIDE = 34
   const TITLE = LiteGraph.NODE_TITLE_HEIGHT
-  const NOTE = { color: '#2a3038', bgcolor: '#363e49' } // its links and code can be read on these
+  const NOTE = { color: '#2a3038', bgcolor: '#363e49' } // its links can be read on these
   const SETTING = 'Comfy.VueNodes.Enabled'
 
   app.loadApiJson(api, 'workflow')

@@ -141,9 +141,10 @@ TEMPLATES: dict[str, Template] = {
     "au_sweep": Template(
         "09_many_expressions_with_labels",
         (
-            (300, ("1", ("2", 150), "11")),
-            (400, (("4", 340), ("note", 200))),
-            (600, ("draw", ("10", 420))),
+            (260, ("1", ("2", 150), "11")),
+            (330, (("4", 300), ("note", 240))),
+            (290, ("draw",)),
+            (540, (("10", 540),)),
         ),
         {"draw": Part(DRAW.title, (*DRAW.nodes, "12", "30"), SEED | STRENGTH)},
         labelled("9", "10"),
@@ -173,9 +174,10 @@ TEMPLATES: dict[str, Template] = {
     "au_animation": Template(
         "13_animation_expression_over_time",
         (
-            (300, ("1", ("2", 150), "11")),
-            (420, (("4", 300), ("note", 200))),
-            (430, ("draw", ("10", 420))),
+            (280, ("1", ("2", 150), "11")),
+            (360, (("4", 260), ("note", 210))),
+            (290, ("draw",)),
+            (430, (("10", 540),)),
         ),
         {"draw": Part(DRAW.title, (*DRAW.nodes, "12"), SEED | STRENGTH)},
         without=("13",),
@@ -236,8 +238,8 @@ TEMPLATES: dict[str, Template] = {
         "21_photo_by_numbers_at_once_aueditnet",
         (
             (300, (("3", 250), "2")),
-            (560, (("4", 470), ("note", 200))),
-            (430, ("draw", ("8", 260), ("9", 150))),
+            (560, (("4", 470), ("note", 150))),
+            (430, ("draw", ("8", 240), ("9", 130))),
         ),
         {"draw": Part("Change the face", ("5", "6", "7"), CODE)},
     ),
@@ -245,8 +247,8 @@ TEMPLATES: dict[str, Template] = {
         "22_photo_expression_of_another_aueditnet",
         (
             (300, (("3", 250), ("13", 250))),
-            (560, (("4", 470), ("note", 200))),
-            (430, ("2", "draw", ("8", 280))),
+            (560, (("4", 470), ("note", 150))),
+            (430, ("2", "draw", ("8", 250))),
         ),
         {"draw": Part("Take the expression", ("5", "6", "7", "10"), CODE)},
         without=("9",),
@@ -254,10 +256,10 @@ TEMPLATES: dict[str, Template] = {
     "vq_auface": Template(
         "23_photo_drawn_from_words_vq_auface",
         (
-            (300, (("3", 250), "2", ("note", 230))),
-            (400, (("4", 470),)),
-            (330, (("5", 330),)),
-            (400, (("6", 330), ("7", 300))),
+            (280, (("3", 250), "2")),
+            (400, (("4", 620),)),
+            (330, ("5", ("note", 260))),
+            (400, ("6", ("7", 300))),
         ),
     ),
     "au_train": Template(

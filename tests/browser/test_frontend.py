@@ -1,4 +1,7 @@
-"""ComfyUI's real page on a real server: templates, sliders, running, bypass, help."""
+"""ComfyUI's real page on a real server: templates, sliders, running, bypass, help.
+
+On both frontends, except for tests that draw for long and concern the server more than the page.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from panel_page import NODES_2, OPEN, PACK, QUEUED, plain, press_run
+from panel_page import FRONTENDS, NODES_2, OPEN, PACK, QUEUED, plain, press_run
 from PIL import Image
 from playwright.sync_api import FloatRect, Locator, Page, expect
 from shipped import DRAWN, KEPT, NAMES, api_graph, shipped_server
@@ -51,9 +54,15 @@ UNKNOWN_NODES = """() =>
 """
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ComfyServer]:
-    with shipped_server(tmp_path_factory.mktemp("comfyui")) as server:
+OWN_FRONTEND = pytest.mark.parametrize("server", ["own"], indirect=True)
+
+
+@pytest.fixture(scope="module", params=FRONTENDS)
+def server(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ComfyServer]:
+    base = tmp_path_factory.mktemp("comfyui")
+    with shipped_server(base, frontend=FRONTENDS[request.param]) as server:
         yield server
 
 
@@ -127,6 +136,7 @@ def test_a_moved_slider_changes_what_is_queued(page: Page) -> None:
     _photograph(page, "slider")
 
 
+@OWN_FRONTEND
 @pytest.mark.parametrize("name", sorted({*DRAWN} - {CLIP}))
 def test_run_brings_the_pictures_into_the_page(page: Page, server: ComfyServer, name: str) -> None:
     _open(page, name)
@@ -144,6 +154,7 @@ def test_a_clip_plays_in_the_page(page: Page, server: ComfyServer) -> None:
     _photograph(page, f"{CLIP}_run")
 
 
+@OWN_FRONTEND
 @pytest.mark.parametrize(
     ("name", "node", "begins"),
     [
@@ -189,6 +200,7 @@ def test_a_moved_slider_changes_the_picture(page: Page, server: ComfyServer) -> 
     assert np.array_equal(found, _draw(server, graph)) and not np.array_equal(found, before)
 
 
+@OWN_FRONTEND
 def test_bypassed_the_model_draws_without_it(page: Page, server: ComfyServer) -> None:
     _open(page, "au_generate")
     page.evaluate(BYPASS, int(APPLY))
@@ -231,6 +243,7 @@ def test_nodes_2_keeps_the_rare_units_behind_a_button(page: Page) -> None:
         page.evaluate("(name) => app.extensionManager.setting.set(name, false)", NODES_2)
 
 
+@OWN_FRONTEND
 def test_without_a_browser_one_sentence_says_what_to_install(
     server: ComfyServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

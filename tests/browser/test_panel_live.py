@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from panel_page import open_panel, plain, slider
+from panel_page import FRONTENDS, RENDERERS, open_panel, plain, slider
 from playwright.sync_api import Page, expect
 from shipped import api_graph, shipped_server
 
@@ -17,9 +17,12 @@ STEPS = api_graph("au_generate")["8"]["inputs"]["steps"]
 ON_DRAFT = """(panel) => panel.querySelector('.aua-picture img').src.includes('type=temp')"""
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ComfyServer]:
-    with shipped_server(tmp_path_factory.mktemp("comfyui"), caching=True) as server:
+@pytest.fixture(scope="module", params=FRONTENDS)
+def server(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ComfyServer]:
+    base = tmp_path_factory.mktemp("comfyui")
+    with shipped_server(base, caching=True, frontend=FRONTENDS[request.param]) as server:
         yield server
 
 
@@ -52,7 +55,7 @@ def _wait(
         page.evaluate("() => new Promise((done) => setTimeout(done, 50))")
 
 
-@pytest.mark.parametrize("renderer", ["classic", "nodes_2"])
+@pytest.mark.parametrize("renderer", RENDERERS)
 def test_drafts_while_dragging_and_the_picture_on_release(
     page: Page, server: ComfyServer, renderer: str
 ) -> None:

@@ -46,6 +46,21 @@ DRAW = f"""async (faces) => {{
       [name, drawn(part, ['d', 'cx', 'cy'])]))
   }})
 }}"""
+# Where parts of the drawing lie, in its own units.
+BOXES = f"""async (faces) => {{
+  const {{ FaceDrawing }} = await import('{JS}/face/drawing.js')
+  return faces.map((face) => {{
+    const drawing = new FaceDrawing()
+    drawing.show(face)
+    document.body.append(drawing.element)
+    const boxes = Object.entries(drawing.parts).map(([name, part]) => {{
+      const {{ x, y, width, height }} = part.getBBox()
+      return [name, {{ top: y, bottom: y + height, width, height }}]
+    }})
+    drawing.element.remove()
+    return Object.fromEntries(boxes)
+  }})
+}}"""
 RANDOM = f"""async (usable) => {{
   const {{ randomFace }} = await import('{JS}/panel/random_face.js')
   const {{ loadTables }} = await import('{JS}/panel/tables.js')
@@ -165,6 +180,23 @@ def test_a_unit_moves_what_its_muscle_moves(page: Page) -> None:
         for unit in units:
             (drawn,) = page.evaluate(DRAW, [{str(unit): [5, 5]}])
             assert set(parts) <= _changed(rest, drawn), unit
+
+
+def test_lips_and_lids_take_the_shapes_of_facs(page: Page) -> None:
+    """Units without a slider: pucker (18), funnel (22), mouth stretch (27), eyes closed (43)."""
+    faces = [{}, *({str(unit): [5, 5]} for unit in (18, 22, 26, 27, 43))]
+    rest, pucker, funnel, drop, stretch, closed = page.evaluate(BOXES, faces)
+    assert pucker["upperLip"]["width"] < 0.6 * rest["upperLip"]["width"]
+    assert pucker["upperLip"]["height"] > rest["upperLip"]["height"]
+    assert pucker["gap"]["height"] < 2
+    assert funnel["upperLip"]["width"] < 0.75 * rest["upperLip"]["width"]
+    assert funnel["gap"]["height"] > 8
+    assert funnel["lowerLip"]["bottom"] > rest["lowerLip"]["bottom"] + 4
+    assert stretch["gap"]["height"] > 0.9 * stretch["gap"]["width"]
+    assert stretch["gap"]["width"] < drop["gap"]["width"]
+    assert stretch["head"]["bottom"] > drop["head"]["bottom"]
+    assert closed["eye0"]["top"] > rest["eye0"]["top"] + 4
+    assert closed["crease0"]["bottom"] < closed["upperLid0"]["top"]
 
 
 def test_one_side_leaves_the_other_alone(page: Page) -> None:

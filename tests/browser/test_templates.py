@@ -19,8 +19,9 @@ from panel_page import (
     plain,
     press_run,
     queue_run,
+    slider,
 )
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 from shipped import NAMES, shipped_server
 
 from tools import blueprint, frontend
@@ -50,6 +51,22 @@ PLACES = """(drawn) => {
 }"""
 
 
+# The AU Vector of the app that is open, of which older panels may still be in the page.
+MARK = """() => {
+  document.querySelectorAll('[data-of-app]').forEach((old) => delete old.dataset.ofApp)
+  app.graph.getNodeById(4).widgets.at(-1).element.dataset.ofApp = 'yes'
+}"""
+MARKED = "[data-of-app] .aua-panel"
+# Top, bottom and width of what stands in the column, and of the head alone.
+COLUMN = """(panel) => {
+  const place = (element) => {
+    const { top, bottom, width } = element.getBoundingClientRect()
+    return { top, bottom, width }
+  }
+  const parts = [...panel.children].filter((part) => part.checkVisibility()).map(place)
+  const head = [...panel.querySelectorAll('.aua-face > svg > path')].map(place)
+  return { column: place(panel).width, parts, head: Math.max(...head.map(({ width }) => width)) }
+}"""
 SET = """([id, name, value]) => {
   app.graph.getNodeById(id).widgets.find((widget) => widget.name === name).value = value
 }"""
@@ -84,9 +101,7 @@ def test_every_template_can_be_read_and_nothing_overlaps(page: Page, renderer: s
 
 def test_an_app_opens_with_the_face_beside_the_picture(page: Page, server: ComfyServer) -> None:
     page.evaluate("(name) => app.extensionManager.setting.set(name, false)", NODES_2)
-    page.evaluate(OPEN_AS, [TEMPLATES["au_generate"].title, True])
-    panel = page.get_by_test_id("linear-widgets").locator(".aua-panel")
-    panel.locator(".aua-face").wait_for()
+    panel = _open_app(page, "au_generate")
     field = panel.locator(".aua-text")
     field.fill("sceptical smile")
     field.press("Enter")
@@ -100,6 +115,32 @@ def test_an_app_opens_with_the_face_beside_the_picture(page: Page, server: Comfy
     file = history["outputs"]["10"]["images"][0]["filename"]
     shown = page.get_by_test_id("linear-outputs").locator(f'img[src*="{file}"]')
     expect(shown.first).to_be_attached()
+
+
+@pytest.mark.parametrize("renderer", RENDERERS)
+def test_an_app_opened_again_and_after_another_shows_its_face(page: Page, renderer: str) -> None:
+    on = RENDERERS[renderer]
+    page.evaluate("([name, on]) => app.extensionManager.setting.set(name, on)", [NODES_2, on])
+    for name in ("au_generate", "au_generate", "magicface_edit", "au_generate"):
+        _open_app(page, name)
+    page.evaluate(OPEN, [PACK, TEMPLATES["au_generate"].title])
+    panel = page.locator(f'[data-node-id="4"] {MARKED}' if on else f".dom-widget {MARKED}")
+    page.evaluate(MARK)
+    expect(panel.locator(".aua-face")).to_be_visible()
+
+
+def test_an_app_draws_a_large_face_over_its_sliders(page: Page) -> None:
+    panel = _open_app(page, "au_generate")
+    found = panel.evaluate(COLUMN)
+    assert found["head"] > 0.7 * found["column"]
+    face, controls, lists = found["parts"]
+    assert face["bottom"] <= controls["top"] and controls["bottom"] <= lists["top"]
+    jaw = slider(panel, 26)
+    jaw.scroll_into_view_if_needed()
+    jaw.focus()
+    page.keyboard.press("End")
+    assert plain(page.evaluate(QUEUED))["4"]["inputs"]["au26"] == 5
+    expect(panel.locator(".aua-face")).to_be_in_viewport()
 
 
 def test_the_blueprint_is_one_node_with_named_sliders(page: Page, server: ComfyServer) -> None:
@@ -135,6 +176,15 @@ def test_a_photograph_for_the_bundled_magicface_is_spoken_of_before_it_is_drawn(
     prompt = queue_run(page)
     expect(page.get_by_text("this looks like a photograph", exact=False).first).to_be_visible()
     server.wait(prompt, timeout=LONG)
+
+
+def _open_app(page: Page, name: str) -> Locator:
+    """The panel of a template that opens as an app, in the app's column."""
+    page.evaluate(OPEN_AS, [TEMPLATES[name].title, True])
+    page.evaluate(MARK)
+    panel = page.get_by_test_id("linear-widgets").locator(MARKED)
+    expect(panel.locator(".aua-face")).to_be_visible()
+    return panel
 
 
 def _settled(page: Page, drawn: bool) -> dict[str, Any]:

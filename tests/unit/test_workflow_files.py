@@ -128,6 +128,7 @@ def test_the_note_names_the_models(name: str) -> None:
     text = note["widgets_values"][0]
     assert text == (WORKFLOWS / "notes" / f"{name}.md").read_text(encoding="utf-8").strip()
     assert "**Models**" in text and "Apache-2.0" in text
+    assert "`" not in text  # Nodes 2.0 shows code as blue on blue
     kinds = {node["class_type"] for node in api_graph(name).values()}
     if name in (*DRAWN, *TRAINING) and kinds & {"AUA_LoadDemoModel", "AUA_TrainAUAdapter"}:
         for said in ("AU-Adapter demo model", "au_adapter/bundled/", "MIT", "**Try next**"):
@@ -148,7 +149,7 @@ def test_the_note_names_every_file_with_folder_and_licence(name: str) -> None:
     named = [(k, v) for n in api_graph(name).values() for k, v in n["inputs"].items() if k in files]
     assert "ckpt_name" in dict(named) and len(named) > 1
     for key, file in named:
-        line = next(line for line in lines if line.startswith(f"- `{file}`"))
+        line = next(line for line in lines if line.startswith(f"- *{file}*"))
         assert all(word in line for word in (faces if file.endswith(".task") else files[key]))
     if any(node["class_type"].startswith("IPAdapter") for node in api_graph(name).values()):
         for said in (

@@ -10,6 +10,7 @@ import { app } from '../../../scripts/app.js'
 import { Panel } from './panel/panel.js'
 import { loadTables } from './panel/tables.js'
 import { make } from './panel/elements.js'
+import { Place } from './panel/place.js'
 import { ENGLISH } from './panel/words.js'
 
 const NODE = 'AUA_AUVector'
@@ -48,7 +49,7 @@ app.registerExtension({
 
   afterConfigureGraph() {
     views.forEach((view) => view.refresh())
-    requestAnimationFrame(() => views.forEach((view) => view.takeItsPlace()))
+    requestAnimationFrame(() => views.forEach(({ place }) => place.take()))
   }
 })
 
@@ -57,7 +58,8 @@ class PanelView {
   constructor(node) {
     this.node = node
     this.plain = node.widgets.map((widget) => ({ widget, advanced: widget.options?.advanced }))
-    this.element = make('div', { className: 'aua-widget' })
+    this.place = new Place(node, NAME, () => views.has(this) && this.#showPlace())
+    this.element = this.place.element
     this.widget = node.addDOMWidget(NAME, TYPE, this.element, {
       getValue: () => '',
       setValue: () => {},
@@ -87,16 +89,6 @@ class PanelView {
     this.panel?.refresh()
   }
 
-  /**
-   * Nodes 2.0 goes on showing the element of the node that had this id before, after Undo or in
-   * another workflow: put the element of this node there.
-   */
-  takeItsPlace() {
-    if (this.element.isConnected) return
-    const shown = document.querySelector(`[data-node-id="${this.node.id}"] .aua-widget`)
-    shown?.replaceWith(this.element)
-  }
-
   #fill(tables) {
     this.panel = new Panel(this.node, tables, () => this.#showPlain(true))
     const label = (this.widget.label = tables.say('panel'))
@@ -106,7 +98,14 @@ class PanelView {
       [label]
     )
     this.element.replaceChildren(this.panel.element, this.back)
+    this.#showPlace()
     this.#arrange()
+  }
+
+  #showPlace() {
+    this.place.take()
+    this.element.classList.toggle('aua-app', this.place.isInApp)
+    this.panel?.showInApp(this.place.isInApp)
   }
 
   #close() {

@@ -13,8 +13,12 @@ import { mouth } from './mouth.js'
 import { halfOf, middleOf, place } from './sides.js'
 import { brow, crease, eye, upperLines } from './upper.js'
 
-const WHOLE = '-86 -135 172 274'
-const CLOSE = '-72 -84 144 210' // brows to chin, for small drawings
+// Left, top, width and height of what is seen.
+const VIEWS = {
+  whole: '-86 -135 172 274',
+  app: '-84 -102 168 242', // without the crown, so that a narrow column shows it large
+  close: '-72 -84 144 210' // brows to chin, for small drawings
+}
 const TEETH = 5.2 // how far the upper ones show, at most
 
 let drawings = 0 // clip paths and gradients need names of their own
@@ -22,13 +26,17 @@ let drawings = 0 // clip paths and gradients need names of their own
 const back = (points) => [...points].reverse()
 
 export class FaceDrawing {
-  /** close: without hair and neck, so that a small drawing can be read. */
-  constructor({ close = false } = {}) {
+  /** view: 'whole', 'app' or 'close'. */
+  constructor({ view = 'whole' } = {}) {
     const { elements, parts, lines } = buildLayers(`aua-face-${drawings++}`)
     Object.assign(this, { parts, lines })
-    const view = { viewBox: close ? CLOSE : WHOLE, 'aria-hidden': 'true', focusable: 'false' }
-    this.element = create('svg', view, elements)
+    this.element = create('svg', { 'aria-hidden': 'true', focusable: 'false' }, elements)
+    this.view = view
     this.show({})
+  }
+
+  set view(name) {
+    set(this.element, 'viewBox', VIEWS[name])
   }
 
   /** Draw {number: [left, right]}. */

@@ -2,7 +2,7 @@
  * The lower face around the mouth, one half at a time: nose, cheek, chin, jaw, and its wrinkles.
  */
 
-import { add } from './curves.js'
+import { add, mix } from './curves.js'
 import { mouth } from './mouth.js'
 import { shown } from './sides.js'
 
@@ -66,7 +66,7 @@ export function cheek(a) {
 
 /** Lines that the lower face gets: each is {points, strength 0..1}. */
 export function lowerLines(a, points = mouth(a)) {
-  return [nasolabialFold(a), ...cornerLines(a, points), ...lipLines(a, points), ...chinLines(a)]
+  return [nasolabialFold(a), ...cornerLines(a, points), ...lipLines(a, points), ...chinLines(a, points)]
 }
 
 const FOLD = [
@@ -156,6 +156,15 @@ const FOLD_MOVES = {
       [-1.5, 5]
     ],
     strength: 0.1
+  },
+  27: {
+    moves: [
+      [0, 0],
+      [-0.5, 1.5],
+      [-1.5, 5],
+      [-3, 11]
+    ],
+    strength: 0.25
   }
 }
 
@@ -228,32 +237,19 @@ function cornerLines(a, { corner }) {
   ]
 }
 
-/** Around the red of the lips: fine upright lines of 23, the bulges of 24. */
-function lipLines(a, { side, peak, below, bottom }) {
+/** Around the red of the lips: fine lines of 18 and 23 that run to it, the bulges of 24. */
+function lipLines(a, { side, peak, dip, near, below, bottom }) {
   const tight = shown(a(23))
   const pressed = shown(a(24))
-  const fine = [3.6, 9, 14].flatMap((x, index) => {
-    const top = [peak, peak, side][index][1]
-    const base = [bottom, below, below][index][1]
-    return [
-      {
-        points: [
-          [x, top - 7.5],
-          [x + 0.3, top - 4.6],
-          [x, top - 1.8]
-        ],
-        strength: 0.85 * tight
-      },
-      {
-        points: [
-          [x, base + 2],
-          [x + 0.3, base + 4.6],
-          [x, base + 7]
-        ],
-        strength: 0.7 * tight
-      }
-    ]
-  })
+  const fine = [
+    { ends: [mix(dip, peak, 0.6), mix(peak, side, 0.3), side], strength: 0.75 },
+    { ends: [mix(bottom, below, 0.3), below, mix(below, near)], strength: 0.6 }
+  ].flatMap(({ ends, strength }) =>
+    ends.map((end) => ({
+      points: [1.8, 3.7, 5.6].map((far) => outwards(end, far)),
+      strength: strength * Math.max(tight, 0.6 * shown(a(18)))
+    }))
+  )
   return [
     ...fine,
     {
@@ -275,11 +271,18 @@ function lipLines(a, { side, peak, below, bottom }) {
   ]
 }
 
+/** A point of the lips' edge moved away from the middle of the mouth. */
+function outwards([x, y], far) {
+  const [dx, dy] = [0.2 * x, y - 65]
+  const length = Math.hypot(dx, dy)
+  return [x + (far * dx) / length, y + (far * dy) / length]
+}
+
 /** The crease over the chin, and its boss pushed up and puckered by 17. */
-function chinLines(a) {
+function chinLines(a, { bottom }) {
   const seventeen = shown(a(17))
   const drop = chinDrop(a) * 0.85 + 3 * shown(a(25))
-  const y = 83 + drop - 3.5 * seventeen
+  const y = Math.max(83 + drop - 3.5 * seventeen, bottom[1] + 4)
   const crease = {
     points: [
       [0, y],

@@ -2,11 +2,13 @@
  * The mouth, one half at a time, and how each AU moves it.
  *
  * The corner is drawn up and back (12), in (14), down (15) or sideways (20); the upper lip is lifted
- * beside the nose (9) or over the eye teeth (10); the red of the lips is tightened (23) or pressed
- * (24); the chin pushes the lower lip up (17), lips part (25) and the jaw falls (26).
+ * beside the nose (9) or over the eye teeth (10); the lips are drawn together into a pucker (18),
+ * turned out into a funnel (22), tightened (23) or pressed (24); the chin pushes the lower lip up
+ * (17), lips part (25), the jaw falls (26) or is pulled open, the mouth then long and oval (27).
  */
 
 import { add } from './curves.js'
+import { shown } from './sides.js'
 
 // Points of the mouth: corner; along the edge of the upper lip side, peak, dip; on the line where
 // the lips meet, above (upperIn, upperMid) and below (lowerIn, lowerMid) the gap; along the edge of
@@ -92,14 +94,15 @@ const MOUTH_MOVES = {
     bottom: [0, -4.6]
   },
   18: {
-    corner: [-10, 0],
-    side: [-6, -0.5],
-    peak: [-2, -1.5],
-    upperIn: [-6, 0],
-    lowerIn: [-6, 0],
-    near: [-8, 1],
-    below: [-5, 1.6],
-    bottom: [0, 2]
+    corner: [-11, 0.2],
+    side: [-5, -1.6],
+    peak: [-2, -1.8],
+    dip: [0, -2.2],
+    upperIn: [-6, 0.3],
+    lowerIn: [-6, 0.3],
+    near: [-8, 0.6],
+    below: [-4.6, 1.6],
+    bottom: [0, 1.8]
   },
   20: {
     corner: [12.5, 2.2],
@@ -113,17 +116,17 @@ const MOUTH_MOVES = {
     bottom: [0, -2.6]
   },
   22: {
-    corner: [-7, 0],
-    side: [-4, -1.5],
-    peak: [0, -2.5],
-    dip: [0, -2],
-    upperIn: [-4, -1.5],
-    upperMid: [0, -1.5],
-    lowerIn: [-4, 2.5],
-    lowerMid: [0, 3],
-    near: [-5, 2.5],
-    below: [-3, 4],
-    bottom: [0, 4.6]
+    corner: [-8.6, 0.6],
+    side: [-3.4, -3],
+    peak: [-1, -4.4],
+    dip: [0, -5.2],
+    upperIn: [-2.6, -3.4],
+    upperMid: [0, -5],
+    lowerIn: [-2.6, 5.4],
+    lowerMid: [0, 6],
+    near: [-5.8, 3.4],
+    below: [-3, 6],
+    bottom: [0, 6.4]
   },
   23: {
     corner: [-4.5, 0],
@@ -169,14 +172,16 @@ const MOUTH_MOVES = {
     bottom: [0, 11.2]
   },
   27: {
-    corner: [-5, 7],
-    side: [-2, 1],
-    upperMid: [0, -2],
-    lowerIn: [-2, 18],
-    lowerMid: [0, 21],
-    near: [-3, 12.5],
-    below: [-3, 21],
-    bottom: [0, 24]
+    corner: [-6.5, 10],
+    side: [-2.4, 2.2],
+    peak: [-0.4, 0.4],
+    upperIn: [-1, 0.6],
+    upperMid: [0, -2.4],
+    lowerIn: [-0.8, 26],
+    lowerMid: [0, 32],
+    near: [-5, 22.6],
+    below: [-2.6, 28.6],
+    bottom: [0, 29.4]
   }
 }
 
@@ -191,8 +196,9 @@ export function mouth(a) {
     if (!share) continue
     const turned = share < 0 && unit in ANTAGONISTS
     const moves = MOUTH_MOVES[turned ? ANTAGONISTS[unit] : unit]
-    for (const [name, move] of Object.entries(moves)) {
-      points[name] = add(points[name], move, turned ? -share : share)
+    const narrows = unit === '22' ? 1 - 0.7 * shown(a(18)) : 1 // 18 has narrowed the mouth already
+    for (const [name, [dx, dy]] of Object.entries(moves)) {
+      points[name] = add(points[name], [narrows * dx, dy], turned ? -share : share)
     }
   }
   const below = ([, y], [x, lowest]) => [x, Math.max(lowest, y)]

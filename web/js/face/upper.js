@@ -130,10 +130,13 @@ export function eye(a) {
   }
 }
 
-/** The crease over the upper lid: 2 and 1 clear it, 4 and 9 push skin over it, 5 folds the lid in. */
+/**
+ * The crease over the upper lid: 2 and 1 clear it, 4 and 9 push skin over it, 5 folds the lid in. It
+ * comes down a little where the lid falls (43).
+ */
 export function crease(a) {
   const lift = -2.2 * a(2) - 1.2 * a(1) + 2.6 * a(4) + 1.4 * a(9) + 1.2 * a(6)
-  const lids = eye(a).upper
+  const lids = eye((unit) => (unit === 43 ? 0.25 : 1) * a(unit)).upper
   const above = [5.2, 5.6, 5, 3.4].map((gap, index) => {
     const near = Math.max(gap * (1 - 0.55 * shown(a(5))) - lift, 1.6)
     return add(lids[index + 1], [index === 0 ? -1 : 0.6 * index, -near])

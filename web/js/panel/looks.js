@@ -83,7 +83,7 @@ export class LookList {
   }
 
   #card(look, face) {
-    const drawing = new FaceDrawing({ close: true })
+    const drawing = new FaceDrawing({ view: 'close' })
     drawing.show(face)
     const title = `${formatNotation(face, this.tables)} (${look.source})`
     return make(

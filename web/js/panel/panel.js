@@ -52,6 +52,12 @@ export class Panel {
     if (this.live.on) this.live.toggle()
   }
 
+  /** In an app the drawing is large, and nothing leads to the node's own widgets: it has none. */
+  showInApp(inApp) {
+    this.drawing.view = inApp ? 'app' : 'whole'
+    this.buttons.plain.hidden = inApp
+  }
+
   /** Read the widgets and the graph again, and show what they say. */
   refresh() {
     const { face, error } = this.widgets.read()
@@ -211,6 +217,7 @@ export class Panel {
   #showButtons() {
     const { undo, redo, mirror, split, live } = this.buttons
     live.setAttribute('aria-pressed', this.live.on)
+    this.element.classList.toggle('aua-live', this.live.on)
     undo.disabled = !this.history.canUndo
     redo.disabled = !this.history.canRedo
     mirror.disabled = !Object.values(this.face).some(([left, right]) => left !== right)
