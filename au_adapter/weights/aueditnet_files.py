@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from torch import nn
 
+from ..disk import damage_named
 from ..models.aueditnet import AUEditNet, AUEditNetConfig
 from ..models.siamese import SiameseAU, SiameseConfig
 from .tensors import read_described, read_tensors, require_format, write_tensors
@@ -39,9 +40,10 @@ def load_aueditnet(path: str | Path) -> EditorFile:
     """The editor in a file, or in a training's result folder, float32, frozen. FileNotFoundError,
     or ValueError for another file."""
     path = _file(path, EDITOR)
-    described = _described(path, EDITOR, "AUEditNet")
-    network = _load(path, lambda: AUEditNet(AUEditNetConfig.from_dict(described["config"])))
-    return EditorFile(network, described["space"])
+    with damage_named(path):
+        described = _described(path, EDITOR, "AUEditNet")
+        network = _load(path, lambda: AUEditNet(AUEditNetConfig.from_dict(described["config"])))
+        return EditorFile(network, described["space"])
 
 
 def save_siamese(network: SiameseAU, path: str | Path) -> Path:
@@ -52,8 +54,9 @@ def save_siamese(network: SiameseAU, path: str | Path) -> Path:
 def load_siamese(path: str | Path) -> SiameseAU:
     """The estimator in a file or folder, float32, frozen; see `load_aueditnet`."""
     path = _file(path, ESTIMATOR)
-    described = _described(path, ESTIMATOR, "Siamese AU estimator")
-    return _load(path, lambda: SiameseAU(SiameseConfig.from_dict(described["config"])))
+    with damage_named(path):
+        described = _described(path, ESTIMATOR, "Siamese AU estimator")
+        return _load(path, lambda: SiameseAU(SiameseConfig.from_dict(described["config"])))
 
 
 def _file(path: str | Path, key: str) -> Path:

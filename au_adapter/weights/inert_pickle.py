@@ -25,7 +25,7 @@ DEEPEST = 12  # parts in parts; StyleGAN2 has four
 TORCH_SAVE = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
 BROKEN = (
     pickle.UnpicklingError, AttributeError, EOFError, ImportError, IndexError, KeyError,
-    RuntimeError, TypeError, ValueError,
+    RuntimeError, TypeError, ValueError, MemoryError,  # the last for a length that no file has
 )  # fmt: skip
 
 

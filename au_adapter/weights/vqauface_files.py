@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..disk import damage_named
 from ..load_object import load_object
 from ..models.vqauface import CodecConfig, ResidualVQGAN, VQAUFace, VQAUFaceConfig
 from ..models.vqauface.face_encoders import (
@@ -47,14 +48,15 @@ def load_codec(path: str | Path) -> ResidualVQGAN:
 
     FileNotFoundError without the file, ValueError for another one or a part of one.
     """
-    kind, config, tensors = _read(path, (CODEC, MODEL))
-    if kind == MODEL:
-        config = config["codec"]
-        start = "codec."
-        tensors = {n.removeprefix(start): t for n, t in tensors.items() if n.startswith(start)}
-    codec = ResidualVQGAN(_config(CodecConfig, config, path))
-    _fill(codec, tensors, path)
-    return codec.eval().requires_grad_(False)
+    with damage_named(path):
+        kind, config, tensors = _read(path, (CODEC, MODEL))
+        if kind == MODEL:
+            config = config["codec"]
+            start = "codec."
+            tensors = {n.removeprefix(start): t for n, t in tensors.items() if n.startswith(start)}
+        codec = ResidualVQGAN(_config(CodecConfig, config, path))
+        _fill(codec, tensors, path)
+        return codec.eval().requires_grad_(False)
 
 
 def load_vqauface(
@@ -69,13 +71,16 @@ def load_vqauface(
     saves them; recognition: MODULE:FUNCTION, see `given_networks`. The bundled model and those of
     its kind take none. FileNotFoundError without a file, ValueError where one is another or a part.
     """
-    _, found, tensors = _read(path, (MODEL,))
-    config = _config(VQAUFaceConfig, found, path)
+    from huggingface_hub.errors import StrictDataclassError
+
     given = given_networks(text_model, clip, recognition)
-    _check_given(config, given, path)
-    model = VQAUFace(config, given)
-    _fill(model, tensors, path, tuple(given))
-    return model.eval().requires_grad_(False)
+    with damage_named(path, also=(StrictDataclassError,)):
+        _, found, tensors = _read(path, (MODEL,))
+        config = _config(VQAUFaceConfig, found, path)
+        _check_given(config, given, path)
+        model = VQAUFace(config, given)
+        _fill(model, tensors, path, tuple(given))
+        return model.eval().requires_grad_(False)
 
 
 def given_networks(

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
+from ..disk import damage_named
 from ..models.e4e import E4E, E4EConfig
 from ..models.ir_se import ArcFace
 from ..models.stylegan2 import StyleGAN2, StyleGAN2Config
@@ -74,14 +75,15 @@ def load_wplus(generator: str | Path, encoder: str | Path | None = None) -> WPlu
     if licence:
         logger.info("%s: %s", Path(generator).name, licence)
     described = drawn.described
-    return WPlus(
-        network,
-        eye,
-        _mean_code(mean, network.config, generator),
-        described.get("space") or weights_name(network),
-        Framing(**described.get("framing", {})),
-        licence,
-    )
+    with damage_named(generator):
+        return WPlus(
+            network,
+            eye,
+            _mean_code(mean, network.config, generator),
+            described.get("space") or weights_name(network),
+            Framing(**described.get("framing", {})),
+            licence,
+        )
 
 
 def save_wplus(

@@ -21,6 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..disk import damage_named
 from ..models.stylegan2 import filter_taps
 from .inert_pickle import is_bare_pickle, read_networks
 from .tensors import read_metadata, read_tensors, require_format
@@ -74,17 +75,18 @@ def read_wplus(path: str | Path) -> WPlusTensors:
     FileNotFoundError without the file, ValueError when it holds something else.
     """
     path = Path(path)
-    if path.is_file() and is_bare_pickle(path):
-        return _nvidia(path)
-    content = {} if path.suffix == ".safetensors" else _torch_content(path)
-    if isinstance(content.get("g_ema"), dict):
-        return WPlusTensors("rosinality", _plain(content["g_ema"], path), {}, _mean(content))
-    if isinstance(content.get("state_dict"), dict):
-        return _prefixed("e4e", {**content["state_dict"], MEAN: content.get(MEAN)}, path)
-    described = json.loads(read_metadata(path).get(KEY, "{}"))
-    require_format(path, "of format", described.get("format", FORMAT), FORMAT)
-    kind = described.get("kind", "e4e")
-    return _prefixed(kind, read_tensors(path), path, described)
+    with damage_named(path):
+        if path.is_file() and is_bare_pickle(path):
+            return _nvidia(path)
+        content = {} if path.suffix == ".safetensors" else _torch_content(path)
+        if isinstance(content.get("g_ema"), dict):
+            return WPlusTensors("rosinality", _plain(content["g_ema"], path), {}, _mean(content))
+        if isinstance(content.get("state_dict"), dict):
+            return _prefixed("e4e", {**content["state_dict"], MEAN: content.get(MEAN)}, path)
+        described = json.loads(read_metadata(path).get(KEY, "{}"))
+        require_format(path, "of format", described.get("format", FORMAT), FORMAT)
+        kind = str(described.get("kind", "e4e"))
+        return _prefixed(kind, read_tensors(path), path, described)
 
 
 def _torch_content(path: Path) -> dict[str, Any]:
@@ -95,7 +97,7 @@ def _torch_content(path: Path) -> dict[str, Any]:
         # e4e's options may be a Namespace, which is a bag of values and runs nothing.
         with torch.serialization.safe_globals([argparse.Namespace]):
             content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
         read_tensors(path)  # says in words what the file is, where it is none of weights
         raise ValueError(f"{path} could not be read as weights ({error}): copy it again") from error
     return content if isinstance(content, dict) else {}
