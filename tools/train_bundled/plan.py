@@ -219,8 +219,8 @@ STAGES = {
         "vq-auface",
         draws=("references",),
         settings={
-            "steps": 2400, "batch_size": 8, "learning_rate": 6e-4, "warmup_steps": 200,
-            "decay_steps": 1200, "average_decay": 0.998, "seed": 9, "save_every": 250,
+            "steps": 2000, "batch_size": 8, "learning_rate": 6e-4, "warmup_steps": 200,
+            "decay_steps": 1000, "average_decay": 0.998, "seed": 9, "save_every": 250,
         },
         needs={"codec": "vqauface_codec"},
         options={"units": list(SET_A_AND_B), "lanes": 2},
