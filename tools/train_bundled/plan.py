@@ -201,7 +201,7 @@ STAGES = {
         options={"width": 96, "hidden": 192, "labels": 32, "neutral_weight": 0.5},
         checked_on=("held_out_scenes",),
     ),
-    # About an hour of one core each. Sizes: au_adapter/models/vqauface, which fill 15 MB.
+    # An hour and two hours of one core. Sizes: au_adapter/models/vqauface, which fill 15 MB.
     "vqauface_codec": Stage(
         "vq-auface-codec",
         draws=("expressive", "references"),
@@ -219,8 +219,8 @@ STAGES = {
         "vq-auface",
         draws=("references",),
         settings={
-            "steps": 2000, "batch_size": 8, "learning_rate": 6e-4, "warmup_steps": 200,
-            "decay_steps": 1000, "average_decay": 0.998, "seed": 9, "save_every": 250,
+            "steps": 6000, "batch_size": 8, "learning_rate": 6e-4, "warmup_steps": 200,
+            "decay_steps": 2500, "average_decay": 0.998, "seed": 9, "save_every": 250,
         },
         needs={"codec": "vqauface_codec"},
         options={"units": list(SET_A_AND_B), "lanes": 2},
