@@ -122,8 +122,7 @@ def test_an_app_opened_again_and_after_another_shows_its_face(page: Page, render
     on = RENDERERS[renderer]
     page.evaluate("([name, on]) => app.extensionManager.setting.set(name, on)", [NODES_2, on])
     for name in ("au_generate", "au_generate", "magicface_edit", "au_generate"):
-        panel = _open_app(page, name)
-        expect(panel.locator(".aua-face")).to_be_visible()
+        _open_app(page, name)
     page.evaluate(OPEN, [PACK, TEMPLATES["au_generate"].title])
     panel = page.locator(f'[data-node-id="4"] {MARKED}' if on else f".dom-widget {MARKED}")
     page.evaluate(MARK)
@@ -184,7 +183,7 @@ def _open_app(page: Page, name: str) -> Locator:
     page.evaluate(OPEN_AS, [TEMPLATES[name].title, True])
     page.evaluate(MARK)
     panel = page.get_by_test_id("linear-widgets").locator(MARKED)
-    panel.locator(".aua-face").wait_for()
+    expect(panel.locator(".aua-face")).to_be_visible()
     return panel
 
 
