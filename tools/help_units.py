@@ -38,16 +38,17 @@ LOOKS = {  # of the README's large picture
     "relaxed": "",
     "polite smile": "12C",
     "joy": "6B+12D+25C",
-    "delight": "1B+2B+12D+25C",
-    "surprise": "1B+2C+5C+26C",
-    "fear": "1C+2B+4B+5C+20C+25B",
     "sadness": "1D+4C+15D",
-    "worry": "1D+4D",
-    "anger": "4E+5C+17C",
-    "disgust": "9E+15B+17B",
-    "doubt": "1B+2B+15C+17C",
-    "gasp": "5C+26D",
+    "surprise": "1B+2C+5C+26C",
 }
+SITTERS = (  # of the same
+    (
+        "a portrait of a young woman with tan skin and long brown hair, wearing a white shirt, "
+        "grey background",
+        7,
+    ),
+    PEOPLE[2],
+)
 LEAST = 0.5  # intensities; what moves less is not worth a bar
 BARS = 5
 BAR_WIDTH, LINE, LABEL = 60, 19, 118
@@ -73,7 +74,7 @@ def unit_pictures() -> Iterator[tuple[str, Image.Image]]:
         moved = _moved(regressor, drawn)
         for place, unit in enumerate(units, 1):
             yield f"au{unit}", unit_picture(drawn[0, 0], drawn[0, place], unit, moved[place - 1])
-    yield "faces", _large(first.draw(*PEOPLE[0], _stack(list(LOOKS.values()))))
+    yield "faces", large_picture()
 
 
 def _stack(notations: list[str]) -> AUVector:
@@ -114,15 +115,20 @@ def unit_picture(
     return sheet
 
 
-def _large(faces: Tensor) -> Image.Image:
-    """The README's picture: two lines of looks, half as large again as they were drawn."""
-    cells = []
-    for label, face in zip(LOOKS, faces, strict=True):
-        drawn = picture(face)
-        size = (drawn.width * 3 // 2, drawn.height * 3 // 2)
-        cells.append((label, drawn.resize(size, Image.Resampling.LANCZOS)))
-    half = len(cells) // 2
-    return labelled_sheet([cells[:half], cells[half:]])
+def large_picture() -> Image.Image:
+    """The README's: a line of looks for each sitter, half as large again as they are drawn."""
+    generator, looks = (
+        open_generator("au-adapter", guidance=GUIDANCE[False]),
+        _stack([*LOOKS.values()]),
+    )
+    lines = []
+    for sitter in SITTERS:
+        faces = [picture(face) for face in generator.draw(*sitter, looks)]
+        larger = [
+            face.resize((face.width * 3 // 2,) * 2, Image.Resampling.LANCZOS) for face in faces
+        ]
+        lines.append(list(zip(LOOKS, larger, strict=True)))
+    return labelled_sheet(lines)
 
 
 def picture(pixels: Tensor) -> Image.Image:
