@@ -18,7 +18,7 @@ from au_adapter.bases.family import to_unit_range
 from au_adapter.bundled import VQAUFACE, vqauface_folder
 from au_adapter.weights.vqauface_files import load_codec
 from tools.help_studio import ACROSS, MAN, WOMAN, Link, Studio, halves, labelled, narrow, with_text
-from tools.help_units import PEOPLE
+from tools.help_units import PEOPLE, picture
 
 SMILE = "6C+12D+25C"
 PHOTOS = ("au_adapter_person.png", "au_adapter_smile.png")  # in workflows/photos
@@ -348,12 +348,11 @@ def load_vqauface(studio: Studio) -> Image.Image:
 def sample_vqauface(studio: Studio) -> Image.Image:
     reference, asked = studio.face(studio.aus(""), MAN), ["6C+12D", "12C+15C"]
     model = [studio.add("AUA_LoadVQAUFace", file=VQAUFACE), 0]
-    options = {"seed": 7, "steps": 12, "guidance": 3.0, "temperature": 1.0}
+    options = {"seed": 7, "steps": 12, "guidance": 3.0, "temperature": 1.0, "reference": reference}
+    texts = [describe(AUVector.parse(notation)) for notation in asked]
     links = [
-        [studio.add("AUA_SampleVQAUFace", vq_auface=model, reference=reference,
-                    text=describe(AUVector.parse(notation)), **options), 0]
-        for notation in asked
-    ]  # fmt: skip
+        [studio.add("AUA_SampleVQAUFace", vq_auface=model, text=t, **options), 0] for t in texts
+    ]
     return labelled(["the reference", *asked], studio.pictures(reference, *links))
 
 
@@ -366,8 +365,8 @@ def through_codec(photo: Image.Image) -> list[Image.Image]:
     pixels = torch.from_numpy(np.asarray(photo.convert("RGB").resize((side, side))).copy())
     ids = codec.encode(to_unit_range(pixels[None]))
     parts = [codec.decode_vectors(codec.codes.codebook[ids[..., 0]]), codec.decode(ids)]
-    shown = [(part[0].clamp(-1, 1) * 127.5 + 127.5).byte().movedim(0, -1) for part in parts]
-    return [photo, *(Image.fromarray(part.numpy()).resize(photo.size) for part in shown)]
+    shown = [picture((part[0].movedim(0, -1) / 2 + 0.5).clamp(0, 1)) for part in parts]
+    return [photo, *(part.resize(photo.size) for part in shown)]
 
 
 @shows("AUA_LabelPictures")

@@ -88,6 +88,7 @@ class Trainer:
         self._stop = self._has_room = False
         self._saved = -1  # the step of the files
         self._ended = threading.Event()
+        self._watch: threading.Thread | None = None  # ends a step that takes too long to stop
         self._changing = threading.RLock()  # held while weights, step or files change
         self._random = self.checkpoint.random_state()  # as it was before the step at work
 
@@ -116,6 +117,8 @@ class Trainer:
             self.report({"event": "end", "step": self.step, "result": result})
         finally:
             self._ended.set()
+            if self._watch:  # Python does not end well while a thread of it wakes up
+                self._watch.join()
             for which, handler in handlers.items():
                 signal.signal(which, handler)
 
@@ -163,7 +166,8 @@ class Trainer:
         def stop(number: int, frame: object) -> None:
             logger.info("signal %d: saving after step %d", number, self.step)
             if not self._stop and self.accelerator.num_processes == 1:
-                threading.Thread(target=self._give_up, daemon=True).start()
+                self._watch = threading.Thread(target=self._give_up, daemon=True)
+                self._watch.start()
             self._stop = True
 
         names = ("SIGINT", "SIGTERM", "SIGBREAK")  # SIGBREAK: Windows

@@ -21,7 +21,6 @@ from torch import nn
 from toy_training import SETTINGS, StreamedToy, ToyRecipe
 
 from au_adapter.training.loop import Trainer
-from au_adapter.training.moving_average import MovingAverage
 from au_adapter.training.run_files import append_row, replace_folder, restore_folder
 from au_adapter.training.settings import Settings, learning_rate_factor
 
@@ -374,32 +373,6 @@ def test_the_learning_rate_warms_up_and_falls(step: int, expected: float) -> Non
 
 def test_the_learning_rate_is_constant_by_default() -> None:
     assert {learning_rate_factor(step, Settings(steps=9)) for step in range(9)} == {1.0}
-
-
-@pytest.mark.parametrize(("updates", "decay"), [(1, 2 / 11), (8, 0.5), (1000, 0.9)])
-def test_the_moving_average_forgets_the_first_weights(updates: int, decay: float) -> None:
-    module = nn.BatchNorm1d(1)
-    average = MovingAverage(module, 0.9)
-    average.n_averaged.fill_(updates)
-    with torch.no_grad():
-        module.weight.add_(1)
-    module.running_mean.add_(1)
-    module.num_batches_tracked.add_(1)
-    average.update(module)
-    torch.testing.assert_close(average.module.weight.data, torch.tensor([2.0 - decay]))
-    torch.testing.assert_close(average.module.running_mean, torch.tensor([1.0 - decay]))
-    assert average.module.num_batches_tracked == 1 and average.n_averaged == updates + 1
-
-
-def test_the_moving_average_begins_with_the_weights_and_shares_the_frozen_ones() -> None:
-    module = nn.Sequential(nn.Linear(2, 2).requires_grad_(False), nn.Linear(2, 2))
-    average = MovingAverage(module, 0.9)
-    with torch.no_grad():
-        module[1].weight.add_(1)
-    average.update(module)
-    assert torch.equal(average.module[1].weight, module[1].weight)
-    assert average.module[1].weight is not module[1].weight
-    assert average.module[0].weight is module[0].weight
 
 
 def test_only_what_trains_is_in_the_state(unbroken: Path) -> None:
