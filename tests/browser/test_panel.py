@@ -295,6 +295,19 @@ def test_after_a_run_it_shows_what_was_measured(
     expect(panel.locator(".aua-picture img")).to_be_visible()
 
 
+@pytest.mark.parametrize("renderer", RENDERERS)
+def test_a_text_is_kept_while_the_page_moves_the_panel(page: Page, renderer: str) -> None:
+    panel = open_panel(page, renderer)
+    field = panel.locator(".aua-text")
+    field.fill("4D")
+    panel.evaluate("(panel) => panel.parentNode.append(panel)")
+    page.evaluate("() => app.api.dispatchCustomEvent('graphChanged', app.graph.serialize())")
+    expect(field).to_have_value("4D")
+    field.press("Enter")
+    expect(slider(panel, 4)).to_have_value("4")
+    assert values(page) == {"au4": 4}
+
+
 @pytest.mark.parametrize("version", sorted(path.name for path in KEPT.iterdir()))
 @pytest.mark.parametrize("renderer", RENDERERS)
 def test_an_old_workflow_is_saved_as_it_was(page: Page, renderer: str, version: str) -> None:

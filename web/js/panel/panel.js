@@ -21,6 +21,7 @@ import { SliderList } from './sliders.js'
 export class Panel {
   constructor(node, tables, showPlain) {
     Object.assign(this, { node, tables, showPlain, split: false, known: null, sides: true })
+    this.typing = false // a text that is not applied yet
     this.history = new History()
     this.widgets = new PlainWidgets(node, tables, () => this.refresh())
     const changes = {
@@ -168,6 +169,7 @@ export class Panel {
 
   /** What was typed or pasted: the name of a look, notation, or plain English. */
   async #apply() {
+    this.typing = false
     const text = this.text.value
     const look = namedLook(text, this.tables)
     try {
@@ -208,7 +210,8 @@ export class Panel {
 
   #showText() {
     const notation = formatNotation(this.face, this.tables)
-    if (document.activeElement !== this.text) this.text.value = notation
+    // The page may move the panel, and the field loses its focus, while somebody types.
+    if (!this.typing && document.activeElement !== this.text) this.text.value = notation
     if (!this.complaint) this.#complain(this.error, true)
     const said = this.tables.say('face', { notation: notation || this.tables.say('atRest') })
     this.stage.setAttribute('aria-label', said)
@@ -343,8 +346,10 @@ export class Panel {
       onkeydown: (event) => {
         event.stopPropagation()
         if (event.key === 'Escape') this.text.blur()
+        if (event.key === 'Enter' && this.typing) this.#apply()
       },
-      onchange: () => this.#apply(),
+      oninput: () => (this.typing = true),
+      onchange: () => this.typing && this.#apply(),
       onpaste: () => setTimeout(() => this.#apply()) // once the text is in the field
     })
     return make('div', { className: 'aua-notation' }, [this.text])
