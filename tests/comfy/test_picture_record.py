@@ -140,7 +140,9 @@ def test_the_record_is_added_beside_the_workflow() -> None:
 
 def test_a_graph_is_described_when_it_runs_and_not_before(monkeypatch: pytest.MonkeyPatch) -> None:
     described: list[Graph] = []
-    monkeypatch.setattr(picture_record, "describe", lambda nodes: described.append(nodes) or [])
+    monkeypatch.setattr(
+        picture_record, "graph_records", lambda nodes: described.append(nodes) or []
+    )
     request = reserve_record({"prompt": graph(), "prompt_id": "one"})
     assert described == [] and request["prompt_id"] == "one"
     write_record()  # outside of any graph
