@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import count
 from typing import Any
 
 from playwright.sync_api import Locator, Page, Response
@@ -41,6 +42,7 @@ APART = """(id) => {
   node.setSize([600, 640])
 }"""
 LONG = 1800  # seconds
+MARKS = count()
 QUEUED = "async () => (await app.graphToPrompt()).output"
 SAVED = "(id) => app.graph.getNodeById(id).serialize().widgets_values"
 # What the drawing shows, as one text.
@@ -64,10 +66,13 @@ def panel_of(page: Page, node: str) -> Locator:
     )
     page.evaluate(APART, node)
     page.evaluate(LOOK_AT, [node, 1.2])
+    # The element of a graph before may have stayed in the page for some frames: each its own mark.
+    mark = f"{node}-{next(MARKS)}"
     page.evaluate(
-        "(id) => app.graph.getNodeById(id).widgets.at(-1).element.dataset.testNode = id", node
+        "([id, mark]) => app.graph.getNodeById(id).widgets.at(-1).element.dataset.testNode = mark",
+        [node, mark],
     )
-    panel = page.locator(f'[data-test-node="{node}"] .aua-panel')
+    panel = page.locator(f'[data-test-node="{mark}"] .aua-panel')
     panel.locator(".aua-face").wait_for()
     _rest(page, panel)
     return panel

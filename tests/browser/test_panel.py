@@ -242,6 +242,23 @@ def test_in_a_subgraph_it_keeps_its_values(page: Page, panel: Locator) -> None:
     assert values(page) == {"au6": 3, "notation": "L12D"}
 
 
+def test_a_panel_of_a_subgraph_that_is_gone_takes_no_place(page: Page) -> None:
+    open_panel(page, "classic")
+    page.evaluate("() => app.canvas.selectItems([4, 2].map((id) => app.graph.getNodeById(id)))")
+    page.evaluate("app.extensionManager.command.execute('Comfy.Graph.ConvertToSubgraph')")
+    page.wait_for_function(f"({COUNT})() === 0")
+    panel = open_panel(page, "nodes_2")
+    owns = """(panel) => new Promise((done) => {
+      const own = () => panel.isConnected
+      const seen = []
+      const look = () => seen.push(own()) < 20 ? requestAnimationFrame(look) : done(seen)
+      look()
+    })"""
+    assert all(panel.evaluate(owns))
+    write(panel, "6C+12D")
+    assert values(page) == {"au6": 3, "au12": 4}
+
+
 def test_the_plain_sliders_come_back_and_are_remembered(page: Page, panel: Locator) -> None:
     hidden = "(id) => app.graph.getNodeById(id).widgets.map(({ hidden }) => Boolean(hidden))"
     assert page.evaluate(hidden, AU_VECTOR) == [True] * 18 + [False]

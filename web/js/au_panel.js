@@ -8,6 +8,7 @@
 import { api } from '../../../scripts/api.js'
 import { app } from '../../../scripts/app.js'
 import { Panel } from './panel/panel.js'
+import { isInPage } from './panel/links.js'
 import { loadTables } from './panel/tables.js'
 import { make } from './panel/elements.js'
 import { Place } from './panel/place.js'
@@ -48,7 +49,7 @@ app.registerExtension({
   },
 
   afterConfigureGraph() {
-    views.forEach((view) => view.refresh())
+    views.forEach((view) => (isInPage(view.node) ? view.refresh() : view.close()))
     requestAnimationFrame(() => views.forEach(({ place }) => place.take()))
   }
 })
@@ -72,7 +73,7 @@ class PanelView {
     this.#follow('onConfigure', () => this.refresh())
     this.#follow('onConnectionsChange', () => this.refresh())
     this.#follow('onAdded', () => views.add(this))
-    this.#follow('onRemoved', () => this.#close())
+    this.#follow('onRemoved', () => this.close())
     this.#arrange()
     loadTables().then(
       (tables) => this.#fill(tables),
@@ -108,7 +109,7 @@ class PanelView {
     this.panel?.showInApp(this.place.isInApp)
   }
 
-  #close() {
+  close() {
     views.delete(this)
     this.panel?.close()
   }

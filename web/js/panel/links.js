@@ -6,12 +6,15 @@ const [INPUTS, OUTPUTS] = [-10, -20] // the edges of a subgraph, as links name t
 
 const linkOf = (graph, id) => (id == null ? undefined : graph.getLink(id))
 
+/** The whole graph of the page and its subgraphs. */
+const graphs = () => [app.rootGraph, ...(app.rootGraph?.subgraphs?.values() ?? [])]
+
+/** Whether a node is still in the page's graph or a subgraph: of those, nobody removes the nodes. */
+export const isInPage = (node) => graphs().some((graph) => graph?.getNodeById(node.id) === node)
+
 /** The nodes that show a subgraph; none for the whole graph. */
 function partsWith(graph) {
-  const root = app.rootGraph
-  return [root, ...(root?.subgraphs?.values() ?? [])].flatMap((within) =>
-    within.nodes.filter(({ subgraph }) => subgraph === graph)
-  )
+  return graphs().flatMap((within) => within.nodes.filter(({ subgraph }) => subgraph === graph))
 }
 
 /** The nodes that an output feeds. */

@@ -6,6 +6,7 @@
  * where the node had the same id: the panel then takes the place that a person sees.
  */
 
+import { app } from '../../../../scripts/app.js'
 import { make } from './elements.js'
 
 const TAG = 'aua-widget'
@@ -31,11 +32,16 @@ export class Place {
     return this.element.closest(APP) !== null
   }
 
+  /** Whether the canvas shows the node's graph; a node of a subgraph may have the same id. */
+  get isShown() {
+    return this.node.graph === app.canvas?.graph
+  }
+
   /** Go to the app's column where an app shows this widget, else onto the node in Nodes 2.0. */
   take() {
     const inApp = document.querySelector(`${APP}[data-widget-key$=":${this.node.id}:${this.name}"]`)
     if (inApp) this.#moveInto(inApp)
-    else if (!this.element.isConnected) this.#replaceOld(`[data-node-id="${this.node.id}"]`)
+    else if (this.isShown && !this.element.isConnected) this.#replaceOld(`[data-node-id="${this.node.id}"]`)
   }
 
   #moveInto(place) {
