@@ -128,12 +128,12 @@ def _other_methods(output: Path, server: ComfyServer, edits: list[Edits]) -> lis
         click.echo("Editing their codes ...")
         sheets.append(edit_codes(photos, landmarker, output))
     else:
-        click.echo(f"No edits by AUEditNet: {aueditnet_folder() / AUEDITNET} is missing.")
+        click.echo(f"No sheet of AUEditNet: no {AUEDITNET} in {aueditnet_folder()}.")
     if can_draw():
         click.echo("Drawing faces from texts ...")
         sheets.append(draw_texts(photos, landmarker, output))
     else:
-        click.echo(f"No faces from texts: {vqauface_folder() / VQAUFACE} is missing.")
+        click.echo(f"No sheet of VQ-AUFace: no {VQAUFACE} in {vqauface_folder()}.")
     return sheets
 
 
