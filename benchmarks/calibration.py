@@ -17,9 +17,9 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from PIL import Image
 from torch import Tensor
 
+from au_adapter.data.pictures import as_picture
 from au_adapter.estimators import Estimator, open_estimator, read_set
 from au_adapter.evaluation.calibration_run import PROMPTS, read_sweep
 from au_adapter.evaluation.closed_loop import closed_loop
@@ -227,7 +227,7 @@ def _save_rows(outcomes: list[list[Tensor]]) -> None:
 
 def _save(name: str, picture: Tensor) -> None:
     PICTURES.mkdir(parents=True, exist_ok=True)
-    Image.fromarray((picture * 255).round().byte().numpy()).save(PICTURES / name)
+    as_picture(picture).save(PICTURES / name)
 
 
 if __name__ == "__main__":

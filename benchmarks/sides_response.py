@@ -23,6 +23,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from au_adapter.data.pictures import as_picture
 from au_adapter.data.rendering.head import MIDDLE_UNITS
 from au_adapter.data.rendering.renderer import Renderer
 from au_adapter.data.rendering.sample import Expression, sample_person, sample_scene
@@ -241,16 +242,12 @@ def sheet(first: dict[str, Tensor], units: tuple[int, ...]) -> Image.Image:
     place = {code: 1 + i for i, (code, level) in enumerate(requests(units)) if level == LEVELS[-1]}
     shown = [unit for unit in units if unit not in MIDDLE_UNITS]
     rows = [
-        (f"{name}, {words}", [_image(pictures[place[f"{side}{unit}"]]) for unit in shown])
+        (f"{name}, {words}", [as_picture(pictures[place[f"{side}{unit}"]]) for unit in shown])
         for name, pictures in first.items()
         for side, words in (("", "both"), ("L", "left"), ("R", "right"))
     ]
     columns = [f"AU{unit}" for unit in shown]
     return contact_sheet(rows, columns, f"Asked for at {LEVELS[-1]:g}; left is the person's")
-
-
-def _image(picture: Tensor) -> Image.Image:
-    return Image.fromarray((picture * 255).round().byte().numpy())
 
 
 if __name__ == "__main__":

@@ -5,15 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
-
 from au_adapter.bundled import AUEDITNET, WPLUS, aueditnet_folder
-from au_adapter.data.pictures import read_picture
+from au_adapter.data.pictures import as_picture, read_picture
 from au_adapter.evaluation.contact_sheet import contact_sheet
 from au_adapter.facs import AUVector
 from au_adapter.methods import open_editor
-
-from .demo_sheets import to_pictures
 
 REQUESTS = ("", "6C+12D", "1C+2C+5C", "4D", "15D+17C", "25C+26C")
 SHEET = "aueditnet.png"
@@ -31,7 +27,7 @@ def edit_codes(photos: Sequence[Path], landmarker: Path, output: Path) -> Path:
     asked = AUVector.stack([AUVector.parse(notation) for notation in REQUESTS])
     opened = [editor.open(read_picture(photo)) for photo in photos]
     rows = [
-        (photo.stem, to_pictures(torch.cat([one.photo, one.edit(asked), one.express(other)])))
+        (photo.stem, [*map(as_picture, (*one.photo, *one.edit(asked), *one.express(other)))])
         for photo, one, other in zip(photos, opened, opened[-1:] + opened[:-1], strict=True)
     ]
     names = ["photo", *(notation or "relaxed" for notation in REQUESTS), "as above"]

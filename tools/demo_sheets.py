@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from PIL import Image
-from torch import Tensor
 
 from au_adapter.evaluation.contact_sheet import CAPTION, INK, MARGIN, font, new_sheet
 
@@ -30,8 +29,3 @@ def captioned_sheet(
             below = (middle, place + height + 2)
             draw.multiline_text(below, text, INK, font(11), anchor="ma", align="center", spacing=2)
     return sheet
-
-
-def to_pictures(pictures: Tensor) -> list[Image.Image]:
-    """Pictures [N, H, W, 3] in 0..1 for a sheet."""
-    return [Image.fromarray(pixels) for pixels in (pictures * 255).round().byte().numpy()]

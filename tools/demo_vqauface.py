@@ -8,12 +8,10 @@ from pathlib import Path
 import torch
 
 from au_adapter.bundled import VQAUFACE, vqauface_folder
-from au_adapter.data.pictures import read_picture
+from au_adapter.data.pictures import as_picture, read_picture
 from au_adapter.evaluation.contact_sheet import contact_sheet
 from au_adapter.facs import AUVector, describe
 from au_adapter.methods import open_editor
-
-from .demo_sheets import to_pictures
 
 # The last three pull against each other: the paper's reason to write texts instead of numbers.
 TEXTS = ("", "6C+12D", "1C+2C+5C", "4D", "25C+26C", "12C+15C", "1C+4C", "6C+12C+15C")
@@ -35,7 +33,7 @@ def draw_texts(photos: Sequence[Path], landmarker: Path, output: Path) -> Path:
         picture = read_picture(photo)
         opened = editor.open(picture)
         drawn = torch.cat([picture, *(opened.edit(aus, SEED) for aus in asked)])
-        rows.append((photo.stem, to_pictures(drawn)))
+        rows.append((photo.stem, list(map(as_picture, drawn))))
     names = ["photo", *(notation or "relaxed" for notation in TEXTS)]
     contact_sheet(rows, names, f"VQ-AUFace, seed {SEED}").save(output / SHEET)
     said = [f"- {n or 'relaxed'}: {describe(aus)}" for n, aus in zip(TEXTS, asked, strict=True)]

@@ -16,9 +16,10 @@ from PIL import Image
 from au_adapter import AUVector, describe
 from au_adapter.bases.family import to_unit_range
 from au_adapter.bundled import VQAUFACE, vqauface_folder
+from au_adapter.data.pictures import as_picture
 from au_adapter.weights.vqauface_files import load_codec
 from tools.help_studio import ACROSS, MAN, WOMAN, Link, Studio, halves, labelled, narrow, with_text
-from tools.help_units import PEOPLE, picture
+from tools.help_units import PEOPLE
 
 SMILE = "6C+12D+25C"
 PHOTOS = ("au_adapter_person.png", "au_adapter_smile.png")  # in workflows/photos
@@ -365,14 +366,14 @@ def through_codec(photo: Image.Image) -> list[Image.Image]:
     pixels = torch.from_numpy(np.asarray(photo.convert("RGB").resize((side, side))).copy())
     ids = codec.encode(to_unit_range(pixels[None]))
     parts = [codec.decode_vectors(codec.codes.codebook[ids[..., 0]]), codec.decode(ids)]
-    shown = [picture((part[0].movedim(0, -1) / 2 + 0.5).clamp(0, 1)) for part in parts]
+    shown = [as_picture((part[0].movedim(0, -1) / 2 + 0.5).clamp(0, 1)) for part in parts]
     return [photo, *(part.resize(photo.size) for part in shown)]
 
 
 @shows("AUA_LabelPictures")
 def label_pictures(studio: Studio) -> Image.Image:
     looks = "\n".join(["enjoyment smile", "surprise", "sadness", "anger", "disgust", "doubt"])
-    asked, labels = _listed(studio, looks)
+    asked, labels = studio.listed(looks)
     images = studio.face(asked, number=6)
     node = studio.add("AUA_LabelPictures", images=images, labels=labels, columns=ACROSS)
     return studio.pictures([node, 0])[0]
@@ -380,7 +381,7 @@ def label_pictures(studio: Studio) -> Image.Image:
 
 @shows("AUA_CountAUVectors")
 def count_vectors(studio: Studio) -> Image.Image:
-    asked, _ = _listed(studio, "12A\n12C\n12E")
+    asked, _ = studio.listed("12A\n12C\n12E")
     count = studio.add("AUA_CountAUVectors", au_vector=asked)
     return labelled(["1", "2", "3"], studio.pictures(studio.face(asked, number=[count, 0])))
 
@@ -391,10 +392,3 @@ def reading_json(studio: Studio) -> Image.Image:
     reading = studio.read(face, studio.reader())[1]
     text = studio.texts([studio.add("AUA_AUReadingJSON", au_reading=reading), 0])[0]
     return with_text(labelled([SMILE], studio.pictures(face)), text)
-
-
-def _listed(studio: Studio, expressions: str) -> tuple[Link, Link]:
-    """AU vectors of a list, and their labels."""
-    sweep = {"unit": "AU12 lip corner puller", "start": 0.0, "stop": 5.0, "steps": 2}
-    node = studio.add("AUA_AUSweep", **sweep, expressions=expressions)
-    return [node, 0], [node, 1]

@@ -43,6 +43,11 @@ class Studio:
     def aus(self, notation: str) -> Link:
         return [self.add("AUA_AUVector", notation=notation), 0]
 
+    def listed(self, expressions: str) -> list[Link]:
+        """AU vectors of a list, and their labels."""
+        sweep = {"unit": "AU12 lip corner puller", "start": 0.0, "stop": 5.0, "steps": 2}
+        return self.outputs(self.add("AUA_AUSweep", **sweep, expressions=expressions), 2)
+
     def text(self, words: str) -> Link:
         return [self.add("CLIPTextEncode", clip=self.clip, text=words), 0]
 
@@ -134,12 +139,12 @@ class Studio:
             **{"sampler_name": "uni_pc", "scheduler": "normal"},
         )
         drawn = [self.add("VAEDecode", samples=[drawer, 0], vae=self.vae), 0]
-        pasted = self.add(
-            "AUA_PasteFace",
-            **{"image": photo, "face_crop": crop, "au_vector": change, "edited": drawn},
-            feather=4.0,
-        )
-        return [pasted, 0], drawn
+        return self.pasted(photo, crop, change, drawn), drawn
+
+    def pasted(self, photo: Link, crop: Link, change: Link, drawn: Link) -> Link:
+        """A photo with a drawn face put back."""
+        what = {"image": photo, "face_crop": crop, "au_vector": change, "edited": drawn}
+        return [self.add("AUA_PasteFace", **what, feather=4.0), 0]
 
     def photo(self, name: str) -> Link:
         """One of the rendered portraits that the workflows open with."""
@@ -161,12 +166,7 @@ class Studio:
             **{"aueditnet": model, "face_latent": latent, "au_vector": aus},
             **{"mode": "intensities", "region": "all", **options},
         )
-        pasted = self.add(
-            "AUA_PasteFace",
-            **{"image": photo, "face_crop": crop, "au_vector": [face, 2], "edited": [face, 0]},
-            feather=4.0,
-        )
-        return [pasted, 0]
+        return self.pasted(photo, crop, [face, 2], [face, 0])
 
     def pictures(self, *links: Link) -> list[Image.Image]:
         """Run the graph; what comes out of the links, in their order."""

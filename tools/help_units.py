@@ -14,6 +14,7 @@ from torch import Tensor
 
 from au_adapter import AUVector, open_generator
 from au_adapter.bundled import SIDED_ADAPTER, adapters_folder, demo_folder
+from au_adapter.data.pictures import as_picture
 from au_adapter.estimators.bundled_regressor import load_regressor
 from au_adapter.evaluation.contact_sheet import INK, MARGIN, PAPER, labelled_sheet
 from au_adapter.facs import UNITS
@@ -94,7 +95,7 @@ def unit_picture(
 ) -> Image.Image:
     """Two faces with labels, and bars of the AUs that moved most."""
     name = f"AU{unit} at {STRONGEST:g}"
-    strip = labelled_sheet([[("at rest", picture(rest)), (name, picture(strongest))]])
+    strip = labelled_sheet([[("at rest", as_picture(rest)), (name, as_picture(strongest))]])
     sheet = Image.new("RGB", (strip.width + LABEL + BAR_WIDTH + MARGIN, strip.height), PAPER)
     sheet.paste(strip)
     draw, left = ImageDraw.Draw(sheet), strip.width
@@ -123,14 +124,9 @@ def large_picture() -> Image.Image:
     )
     lines = []
     for sitter in SITTERS:
-        faces = [picture(face) for face in generator.draw(*sitter, looks)]
+        faces = [as_picture(face) for face in generator.draw(*sitter, looks)]
         larger = [
             face.resize((face.width * 3 // 2,) * 2, Image.Resampling.LANCZOS) for face in faces
         ]
         lines.append(list(zip(LOOKS, larger, strict=True)))
     return labelled_sheet(lines)
-
-
-def picture(pixels: Tensor) -> Image.Image:
-    """[H, W, 3] in 0..1 -> a picture."""
-    return Image.fromarray((pixels * 255).round().byte().numpy())

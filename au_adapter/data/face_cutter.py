@@ -20,7 +20,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from ..faces import FACE_LANDMARKER, PERSON_SEGMENTER, FaceLandmarker, PersonSegmenter, locate
@@ -30,6 +29,7 @@ from ..faces.jaw_background import jaw_line
 from ..faces.squares import cut_square, square_around, to_square
 from ..faces.topology import LINES
 from .face_source import LabelledFace
+from .pictures import as_picture
 
 SIDE = 512  # pixels of a face that was cut out, Stable Diffusion 1.5's
 JPEG_QUALITY = 95
@@ -111,7 +111,7 @@ def _pixels(face: LabelledFace) -> Tensor:
 
 def _encoded(pixels: Tensor, form: str, **options: Any) -> bytes:
     stream = io.BytesIO()
-    Image.fromarray((255 * pixels).round().byte().numpy()).save(stream, form, **options)
+    as_picture(pixels).save(stream, form, **options)
     return stream.getvalue()
 
 

@@ -162,12 +162,17 @@ def read_picture(file: Path) -> Tensor:
     return torch.from_numpy(pixels)[None]
 
 
+def as_picture(pixels: Tensor) -> Image.Image:
+    """Pixels [H, W, 3] in 0..1 as a picture."""
+    return Image.fromarray((pixels * 255).round().byte().cpu().numpy())
+
+
 def write_png(
     path: Path, picture: Image.Image | Tensor, about: PngImagePlugin.PngInfo | None = None
 ) -> Path:
     """Write a picture, or one [H, W, 3] in 0..1, whole or not at all; its path."""
     if isinstance(picture, Tensor):
-        picture = Image.fromarray((picture * 255).round().byte().cpu().numpy())
+        picture = as_picture(picture)
     with replacing(path) as partial:
         picture.save(partial, "PNG", pnginfo=about)
     return path

@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from ..data.pictures import read_picture, write_png
+from ..data.pictures import as_picture, read_picture, write_png
 from ..facs import AUVector
 from ..models.attention_maps import AttentionMaps
 from .contact_sheet import contact_sheet
@@ -77,4 +77,4 @@ def _heat(strength: Tensor, face: Tensor, size: int) -> Image.Image:
     below = place.floor().long().clamp(max=len(RAMP) - 2)
     colours = torch.lerp(RAMP[below], RAMP[below + 1], (place - below)[..., None])
     mixed = (1 - SHADE) * colours + SHADE * grey[..., None]
-    return Image.fromarray((255 * mixed).round().byte().numpy())
+    return as_picture(mixed)

@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
-from ..data.pictures import write_png
+from ..data.pictures import PictureFolder, write_png
 from ..disk import full_disk_said
 from ..estimators import Estimator, open_estimator
 from ..estimators.reading_tables import FileReadings
@@ -66,6 +66,8 @@ def evaluate(
         identity_name=str(identity),
         lpips_backbone=lpips,
     )
+    references = real and PictureFolder(real)
+    network = features and load_object(features)()
     with full_disk_said(output):
         if Path(what).is_dir():
             folder = Path(what)
@@ -78,8 +80,10 @@ def evaluate(
         report = report_run(output)
         if process_share()[0] and report.counts["missing"]:
             return []
-        if real:
-            report = _beside_real(report, Path(what), output, real, str(features))
+        if references:
+            files = _files_of(report, Path(what), output)
+            lines = set_lines(files, references, network, str(features))
+            report = replace(report, lines=report.lines + lines)
         paths = report.write(output)
         plots = report_plots(report) if report.lines else []
         return paths + [write_png(output / f"plot_{i}.png", p) for i, p in enumerate(plots, 1)]
@@ -108,16 +112,12 @@ def _check_options(what: str, given: Mapping[str, Any]) -> None:
         )
 
 
-def _beside_real(report: Report, what: Path, output: Path, real: Path, features: str) -> Report:
-    """A report with the scores of its pictures as a set."""
+def _files_of(report: Report, what: Path, output: Path) -> list[Path]:
+    """The pictures of a run that can be measured."""
     made = [row.id for row in report.scored() if row.finite]
     if what.is_dir():
-        files = [what / name for name in made]
-    else:
-        files = [output / PICTURES / f"{name}.png" for name in made]
-    return replace(
-        report, lines=report.lines + set_lines(files, real, load_object(features)(), features)
-    )
+        return [what / name for name in made]
+    return [output / PICTURES / f"{name}.png" for name in made]
 
 
 def is_bundled(method: str | None, options: Mapping[str, Any]) -> bool:

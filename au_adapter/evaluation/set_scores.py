@@ -18,20 +18,19 @@ SetNetwork = Callable[[Tensor], Tensor | tuple[Tensor, Tensor]]
 
 
 def set_lines(
-    pictures: Sequence[Path], real: Path, network: SetNetwork, name: str
+    pictures: Sequence[Path], real: PictureFolder, network: SetNetwork, name: str
 ) -> tuple[Line, ...]:
-    """Lines of a report: FID and KID of pictures beside those of the folder `real`, and the
-    Inception Score of the pictures where the network gives class scores too.
+    """Lines of a report: FID and KID of pictures beside real ones, and the Inception Score of the
+    pictures where the network gives class scores too.
 
     name: of the network, which belongs to the numbers as their count does. ValueError for fewer
     than two pictures on either side.
     """
-    references = PictureFolder(real).files
-    for files, what in ((pictures, "The run"), (references, str(real))):
+    for files, what in ((pictures, "The run"), (real.files, str(real.path))):
         if len(files) < FEWEST:
             raise ValueError(f"{what} has {len(files)} pictures: FID and KID compare two sets")
     features, classes = _seen(pictures, network)
-    wanted, _ = _seen(references, network)
+    wanted, _ = _seen(real.files, network)
     values = {"fid": fid(features, wanted), "kid": kid(features, wanted)[0]}
     if classes is not None:
         values["inception_score"] = inception_score(classes)[0]

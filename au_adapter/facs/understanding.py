@@ -124,6 +124,7 @@ def _add_phrases(text: str, lexicon: Lexicon, face: _Statements) -> list[str]:
 
 
 def _refuse_unknown(text: str, parsed: ParsedText, lexicon: Lexicon) -> None:
+    # One strange word is named; a text in another language is not taken apart word by word.
     one = len(parsed.unknown) == 1 and parsed.unknown[0].isascii()
     if not (parsed.statements or parsed.outside or one):
         raise ValueError(

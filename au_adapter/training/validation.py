@@ -11,7 +11,7 @@ from typing import Any
 from PIL import Image
 from torch import Tensor, nn
 
-from ..data.pictures import write_png
+from ..data.pictures import as_picture, write_png
 from ..estimators import BundledRegressor, Estimator
 from ..estimators.bundled_regressor import load_regressor
 from ..estimators.reading import Reading
@@ -112,7 +112,7 @@ class Validation:
         """A row from one face without AUs to the next; one of all where there are no two."""
         neutral = [n for n, case in enumerate(self.cases) if not case.requested]
         columns = neutral[1] - neutral[0] if len(neutral) > 1 else len(self.cases)
-        pictures = [Image.fromarray(p) for p in (images * 255).round().byte().numpy()]
+        pictures = [as_picture(image) for image in images]
         rows = []
         for first in range(0, len(pictures), columns):
             cases = self.cases[first : first + columns]

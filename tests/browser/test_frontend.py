@@ -7,16 +7,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from panel_page import FRONTENDS, NODES_2, OPEN, PACK, QUEUED, plain, press_run
+from panel_page import NODES_2, OPEN, PACK, QUEUED, plain, press_run
 from PIL import Image
 from playwright.sync_api import FloatRect, Locator, Page, expect
-from shipped import DRAWN, KEPT, NAMES, api_graph, shipped_server
+from shipped import DRAWN, KEPT, NAMES, api_graph
 
 from tools import frontend
 from tools.server import ROOT, ComfyServer, template_path
@@ -54,36 +53,8 @@ UNKNOWN_NODES = """() =>
 """
 
 
+ADDRESS = template_path("au_generate")
 OWN_FRONTEND = pytest.mark.parametrize("server", ["own"], indirect=True)
-
-
-@pytest.fixture(scope="module", params=FRONTENDS)
-def server(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[ComfyServer]:
-    base = tmp_path_factory.mktemp("comfyui")
-    with shipped_server(base, frontend=FRONTENDS[request.param]) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def opened(server: ComfyServer) -> Iterator[tuple[Page, list[str]]]:
-    """The page, and what goes wrong in it."""
-    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
-    with frontend.open_page(server, template_path("au_generate")) as page:
-        errors: list[str] = []
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        yield page, errors
-
-
-@pytest.fixture
-def page(opened: tuple[Page, list[str]]) -> Iterator[Page]:
-    """The page; a test fails when an error happened in it, caught or shown."""
-    page, errors = opened
-    errors.clear()
-    yield page
-    expect(page.locator(".p-toast-message-error")).to_have_count(0)
-    assert not errors
 
 
 def test_the_address_of_make_comfyui_opens_a_workflow(page: Page) -> None:

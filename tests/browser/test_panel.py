@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 
 import pytest
 from panel_page import (
     AU_VECTOR,
     DRAWN,
-    FRONTENDS,
     RENDERERS,
     SAVED,
     drag,
@@ -21,13 +19,11 @@ from panel_page import (
     write,
 )
 from playwright.sync_api import Locator, Page, expect
-from shipped import KEPT, api_graph, shipped_server
+from shipped import KEPT, api_graph
 
-from tools import frontend
-from tools.server import ROOT, ComfyServer
+from tools.server import ComfyServer
 
 SMILE = api_graph("au_generate")[AU_VECTOR]["inputs"]  # what the template opens with
-SCREENSHOTS = ROOT / ".cache" / "screenshots"
 ADD_ESTIMATOR = """() => {
   const [read, reader] = ['AUA_AUEstimator', 'AUA_LoadFaceReader'].map(
     (kind) => LiteGraph.createNode(kind))
@@ -40,35 +36,6 @@ ADD_ESTIMATOR = """() => {
 }"""
 NEWEST = "() => Math.max(...app.graph.nodes.map(({ id }) => Number(id)))"
 COUNT = "() => app.graph.nodes.filter(({ type }) => type === 'AUA_AUVector').length"
-
-
-@pytest.fixture(scope="module", params=FRONTENDS)
-def server(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[ComfyServer]:
-    base = tmp_path_factory.mktemp("comfyui")
-    with shipped_server(base, frontend=FRONTENDS[request.param]) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def opened(server: ComfyServer) -> Iterator[tuple[Page, list[str]]]:
-    """The page, and what goes wrong in it."""
-    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
-    with frontend.open_page(server) as page:
-        errors: list[str] = []
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        yield page, errors
-
-
-@pytest.fixture
-def page(opened: tuple[Page, list[str]]) -> Iterator[Page]:
-    """The page; a test fails when an error happened in it, caught or shown."""
-    page, errors = opened
-    errors.clear()
-    yield page
-    expect(page.locator(".p-toast-message-error")).to_have_count(0)
-    assert not errors
 
 
 @pytest.fixture(params=RENDERERS)
@@ -249,9 +216,11 @@ def test_a_panel_of_a_subgraph_that_is_gone_takes_no_place(page: Page) -> None:
     page.wait_for_function(f"({COUNT})() === 0")
     panel = open_panel(page, "nodes_2")
     owns = """(panel) => new Promise((done) => {
-      const own = () => panel.isConnected
       const seen = []
-      const look = () => seen.push(own()) < 20 ? requestAnimationFrame(look) : done(seen)
+      const look = () => {
+        if (seen.push(panel.isConnected) < 20) requestAnimationFrame(look)
+        else done(seen)
+      }
       look()
     })"""
     assert all(panel.evaluate(owns))

@@ -6,24 +6,16 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from panel_page import FRONTENDS, RENDERERS, open_panel, plain, slider
+from panel_page import RENDERERS, open_panel, plain, slider
 from playwright.sync_api import Page, expect
-from shipped import api_graph, shipped_server
+from shipped import api_graph
 
 from tools import frontend
 from tools.server import ComfyServer
 
+CACHING = True  # of the server, as a person has it
 STEPS = api_graph("au_generate")["8"]["inputs"]["steps"]
 ON_DRAFT = """(panel) => panel.querySelector('.aua-picture img').src.includes('type=temp')"""
-
-
-@pytest.fixture(scope="module", params=FRONTENDS)
-def server(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[ComfyServer]:
-    base = tmp_path_factory.mktemp("comfyui")
-    with shipped_server(base, caching=True, frontend=FRONTENDS[request.param]) as server:
-        yield server
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 from panel_page import (
-    FRONTENDS,
     LONG,
     NODES_2,
     OPEN,
@@ -22,7 +21,7 @@ from panel_page import (
     slider,
 )
 from playwright.sync_api import Locator, Page, expect
-from shipped import NAMES, shipped_server
+from shipped import NAMES
 
 from tools import blueprint, frontend
 from tools.face_files import PHOTOS
@@ -70,15 +69,6 @@ COLUMN = """(panel) => {
 SET = """([id, name, value]) => {
   app.graph.getNodeById(id).widgets.find((widget) => widget.name === name).value = value
 }"""
-
-
-@pytest.fixture(scope="module", params=FRONTENDS)
-def server(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[ComfyServer]:
-    base = tmp_path_factory.mktemp("comfyui")
-    with shipped_server(base, frontend=FRONTENDS[request.param]) as server:
-        yield server
 
 
 @pytest.fixture(scope="module")
