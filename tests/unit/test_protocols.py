@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import socket
-import subprocess
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -15,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 from accelerate import PartialState
+from two_processes import in_two_processes
 
 from au_adapter.estimators.reading import Reading
 from au_adapter.evaluation.protocol_run import read_rows, run_protocol
@@ -244,17 +242,6 @@ def test_processes_share_the_rows_and_may_change_in_number(small: Protocol, tmp_
     assert sum(len(p.read_text().splitlines()) for p in output.glob("rows-*")) == len(whole)
 
 
-def launch(folder: Path, settings: dict[str, str]) -> list[subprocess.Popen]:
-    """Two processes with the environment that `accelerate launch` gives them."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    shared = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, **settings}
-    environments = [{**os.environ, **shared, "RANK": rank, "LOCAL_RANK": rank} for rank in "01"]
-    command = [sys.executable, "worker.py"]
-    return [subprocess.Popen(command, cwd=folder, env=env) for env in environments]
-
-
 def test_two_processes_of_accelerate(small: Protocol, tmp_path: Path) -> None:
     (tmp_path / "worker.py").write_text(
         "import sys; from pathlib import Path\n"
@@ -263,8 +250,7 @@ def test_two_processes_of_accelerate(small: Protocol, tmp_path: Path) -> None:
         "run(load_protocol(Path('small.json')), Path('run'))\n",
         encoding="utf-8",
     )
-    workers = launch(tmp_path, {"ACCELERATE_USE_CPU": "true"})
-    assert [worker.wait(timeout=300) for worker in workers] == [0, 0]
+    in_two_processes([sys.executable, "worker.py"], cwd=tmp_path)
     files = [tmp_path / "run" / f"rows-{index}.jsonl" for index in (0, 1)]
     assert [len(file.read_text().splitlines()) for file in files] == [6, 6]
     assert len(read_records(tmp_path / "run")) == 12

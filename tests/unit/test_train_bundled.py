@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from face_pictures import TASK
 from labelled_faces import few_faces
 from PIL import Image
 from test_rendering import model_path  # noqa: F401 - a face model that can be rendered
+from two_processes import in_two_processes
 
 from au_adapter import load_adapter
 from au_adapter.bundled import SIDED_ADAPTER, load_diffusers_pipeline
@@ -146,6 +149,25 @@ def test_the_packed_models_load(shop: Workshop, tmp_path: Path) -> None:
     ):
         torch.testing.assert_close(found, wanted, atol=1e-3, rtol=1e-3)
     assert not torch.equal(first.patches_out.weight, last.patches_out.weight)
+
+
+def test_two_processes_train_one_stage_and_the_first_checks_it(
+    shop: Workshop, tmp_path: Path
+) -> None:
+    shutil.copytree(shop.renders("regressor"), tmp_path / "renders" / "regressor")
+    (tmp_path / "face.npz").touch()
+    stage = replace(TINY["regressor"], draws=("regressor",), checked_on=())
+    script = f"""
+from tools.train_bundled import __main__ as command, checks, work
+from tools.train_bundled.plan import Stage
+command.STAGES = {{"regressor": {stage!r}}}
+work.Workshop.render = lambda *_: print("renders")
+checks.check = lambda *_: print("checks")
+command.main(["--model", "face.npz", "--output", ".", "--stage", "regressor"])
+"""
+    said = in_two_processes([sys.executable, "-c", script], cwd=tmp_path)
+    assert [out.split() for out, _ in said] == [["renders", "checks"], []]
+    assert trained_steps(tmp_path / "regressor" / "result") == STEPS["steps"]
 
 
 def test_packing_without_a_base_is_refused(tmp_path: Path) -> None:

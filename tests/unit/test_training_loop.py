@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import socket
-import subprocess
 import sys
 import threading
 from dataclasses import replace
@@ -19,6 +16,7 @@ from labelled_faces import write_faces
 from safetensors.torch import load_file
 from torch import nn
 from toy_training import SETTINGS, StreamedToy, ToyRecipe
+from two_processes import in_two_processes
 
 from au_adapter.training.loop import Trainer
 from au_adapter.training.run_files import append_row, replace_folder, restore_folder
@@ -94,26 +92,7 @@ def two_processes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The output of toy_training as two processes, as `accelerate launch` starts them."""
     output = tmp_path_factory.mktemp("two")
     write_faces(output / "faces", FACES)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    shared = {
-        "PYTHONPATH": str(ROOT),
-        "ACCELERATE_USE_CPU": "true",
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": str(port),
-        "WORLD_SIZE": "2",
-        "OMP_NUM_THREADS": "1",
-    }
-    command = [sys.executable, toy_training.__file__, str(output)]
-    ranks = [{"RANK": rank, "LOCAL_RANK": rank} for rank in "01"]
-    environments = [{**os.environ, **shared, **rank} for rank in ranks]
-    processes = [subprocess.Popen(command, env=environment) for environment in environments]
-    try:
-        assert [process.wait(timeout=600) for process in processes] == [0, 0]
-    finally:
-        for process in processes:
-            process.kill()
+    in_two_processes([sys.executable, toy_training.__file__, str(output)])
     return output
 
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import errno
 import json
-import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -21,6 +19,7 @@ from labelled_faces import write_faces, write_picture, write_table
 from little_room import largest_file
 from tiny_demo import write_demo
 from toy_training import SETTINGS, ToyRecipe
+from two_processes import in_two_processes
 
 from au_adapter import load_adapter
 from au_adapter.data.rendered import SAMPLE, find_renders
@@ -100,24 +99,6 @@ def test_two_processes_prepare_and_tell_once(base: Path, photos: Path, tmp_path:
         torch.testing.assert_close(two[name], weight, atol=1e-4, rtol=0)
     moved = {name: (one[name] - before[name]).abs().max() for name in one if "to_k" not in name}
     assert any("lora_B" in name for name in moved) and min(moved.values()) > 1e-3
-
-
-def in_two_processes(arguments: list[str]) -> list[tuple[str, str]]:
-    """What each says on standard output and error, started as torchrun does it."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    shared = {"ACCELERATE_USE_CPU": "true", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    processes = [
-        subprocess.Popen(
-            arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT,
-            env={**os.environ, **shared, "WORLD_SIZE": "2", "RANK": rank, "LOCAL_RANK": rank},
-        )
-        for rank in "01"
-    ]  # fmt: skip
-    said = [process.communicate(timeout=300) for process in processes]
-    assert [process.returncode for process in processes] == [0, 0], said
-    return said
 
 
 def test_one_process_reads_the_labels_of_shards_without_a_card(base: Path, tmp_path: Path) -> None:

