@@ -25,12 +25,18 @@ def signal_to_noise(schedule: DDPMScheduler, timesteps: Tensor) -> Tensor:
     return alpha_bar / (1 - alpha_bar)
 
 
-def min_snr_weights(schedule: DDPMScheduler, timesteps: Tensor, gamma: float) -> Tensor:
+def min_snr_weights(
+    schedule: DDPMScheduler, timesteps: Tensor, gamma: float, least: float = 0.0
+) -> Tensor:
     """min(SNR, gamma) / SNR for epsilon prediction (Hang et al. 2023, section 3.4), [N]; over
-    SNR + 1 for velocity prediction."""
+    SNR + 1 for velocity prediction.
+
+    least: the SNR that counts at more noise than that. An error of the picture weighs min(SNR,
+    gamma), so next to nothing where noise prevails, and there the colours of a prompt are decided.
+    """
     snr = signal_to_noise(schedule, timesteps)
     velocity = schedule.config.prediction_type == "v_prediction"
-    return snr.clamp(max=gamma) / (snr + 1 if velocity else snr)
+    return snr.clamp(least, gamma) / (snr + 1 if velocity else snr)
 
 
 def prediction_target(
@@ -48,9 +54,11 @@ def noise_loss(predicted: Tensor, noise: Tensor, weights: Tensor | None = None) 
     return error.mean() if weights is None else (error * weights).mean()
 
 
-def loss_weights(schedule: DDPMScheduler, batch: dict[str, Tensor]) -> Tensor:
+def loss_weights(
+    schedule: DDPMScheduler, batch: dict[str, Tensor], least_snr: float = 0.0
+) -> Tensor:
     """A batch's weights of face parts, times min-SNR of its timesteps: what suits a small base."""
-    snr = min_snr_weights(schedule, batch["timesteps"], MIN_SNR_GAMMA)
+    snr = min_snr_weights(schedule, batch["timesteps"], MIN_SNR_GAMMA, least_snr)
     return batch["weights"] * snr.reshape(-1, 1, 1, 1)
 
 
@@ -60,13 +68,15 @@ def denoising_loss(
     batch: dict[str, Tensor],
     predict: Callable[[Tensor, Tensor], Tensor],
     plain: bool = False,
+    least_snr: float = 0.0,
 ) -> Tensor:
     """The error of what `predict` says of scaled latents [N, C, H, W] under a batch's noise, given
     them noisy and their timesteps. plain: the mean squared error alone, else by `loss_weights`."""
     noise, timesteps = batch["noise"], batch["timesteps"]
     predicted = predict(schedule.add_noise(latents, noise, timesteps), timesteps)
     target = prediction_target(schedule, latents, noise, timesteps)
-    return noise_loss(predicted, target, None if plain else loss_weights(schedule, batch))
+    weights = None if plain else loss_weights(schedule, batch, least_snr)
+    return noise_loss(predicted, target, weights)
 
 
 def draw_noise(shape: tuple[int, ...], generator: torch.Generator) -> tuple[Tensor, Tensor]:

@@ -118,6 +118,16 @@ def test_min_snr_weights_are_one_where_noise_prevails() -> None:
     assert (weights.diff() >= 0).all()
 
 
+def test_a_least_snr_raises_the_weights_of_more_noise_alone() -> None:
+    """At t = 999 alpha_bar is 0.00466, so the SNR is 0.004682, and 0.25 is 53.4 times as much."""
+    schedule = stable_diffusion_schedule()
+    timesteps = torch.arange(1000)
+    plain, raised = (min_snr_weights(schedule, timesteps, 5.0, least) for least in (0.0, 0.25))
+    assert raised[999].item() == pytest.approx(53.4, rel=0.01)
+    noisy = signal_to_noise(schedule, timesteps) < 0.25
+    assert (raised[noisy] > 1).all() and torch.equal(raised[~noisy], plain[~noisy])
+
+
 def test_the_loss_weighs_by_hand() -> None:
     predicted, noise = torch.tensor([[[[1.0, 2.0]]]]), torch.tensor([[[[0.0, 0.0]]]])
     assert noise_loss(predicted, noise).item() == 2.5

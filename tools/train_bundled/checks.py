@@ -54,7 +54,7 @@ def _sided(shop: Workshop, sheet: Path) -> dict[str, float]:
 
 def _magicface(shop: Workshop, sheet: Path) -> dict[str, float]:
     results = (shop.result(name) for name in ("magicface", "base", "regressor"))
-    return check_magicface(*results, shop.renders("held_out_pairs"), sheet)
+    return check_magicface(*results, shop.renders("held_out_scenes"), sheet)
 
 
 def _siamese(name: str) -> Check:

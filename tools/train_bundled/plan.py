@@ -49,11 +49,9 @@ DRAWS = {
     "expressive": Draw("expressive", 5000, seed=101, first_identity=0),
     # Half relaxed, a fifth smiles, the rest makes a face, which its caption says.
     "base": Draw("base", 14_000, seed=102, first_identity=10_000, images_per_identity=2),
-    # Pairs of one person, of both sides alike: for the first adapter and MagicFace.
-    "au": Draw("au", 14_000, seed=103, first_identity=20_000, images_per_identity=4),
     # Left and right apart, of 17 AUs.
-    "sided": Draw("sided", 12_000, 104, 30_000, images_per_identity=2, units=SET_A_AND_B),
-    # As frames of a video: for AUEditNet and its estimators.
+    "sided": Draw("sided", 8000, 104, 30_000, images_per_identity=2, units=SET_A_AND_B),
+    # As frames of a video, both sides alike: for the first adapter, MagicFace and AUEditNet.
     "scenes": Draw(
         "au", 12_000, 109, 40_000, images_per_identity=8, neutral_first=True, one_scene=True
     ),
@@ -66,7 +64,6 @@ DRAWS = {
     # Seen by no stage: the checks at the end of each.
     "held_out": Draw("expressive", 500, seed=106, first_identity=3_000_000),
     "held_out_base": Draw("base", 1000, seed=108, first_identity=3_200_000),
-    "held_out_pairs": Draw("au", 400, 107, 3_100_000, images_per_identity=4),
     "held_out_scenes": Draw(
         "au", 400, 110, 3_300_000, images_per_identity=8, neutral_first=True, one_scene=True
     ),
@@ -118,10 +115,10 @@ STAGES = {
     ),
     "adapter": Stage(
         "fineface",
-        draws=("au",),
+        draws=("scenes",),
         settings={
-            "steps": 16_000, "batch_size": 32, "learning_rate": 1e-3, "warmup_steps": 200,
-            "decay_steps": 5000, "average_decay": 0.999, "seed": 4, "save_every": 250,
+            "steps": 5000, "batch_size": 16, "learning_rate": 1e-3, "warmup_steps": 200,
+            "decay_steps": 3000, "average_decay": 0.998, "seed": 4, "save_every": 250,
         },
         needs={"base": "base"},
     ),
@@ -129,22 +126,22 @@ STAGES = {
         "fineface",
         draws=("sided",),
         settings={
-            "steps": 16_000, "batch_size": 32, "learning_rate": 1e-3, "warmup_steps": 200,
-            "decay_steps": 5000, "average_decay": 0.999, "seed": 5, "save_every": 200,
+            "steps": 9000, "batch_size": 16, "learning_rate": 1e-3, "warmup_steps": 200,
+            "decay_steps": 5000, "average_decay": 0.998, "seed": 5, "save_every": 250,
         },
         needs={"base": "base"},
         options={"encoder": "individual", "sides": True, "units": list(SET_A_AND_B)},
     ),
     "magicface": Stage(
         "magicface",
-        draws=("au",),
+        draws=("scenes",),
         settings={
-            "steps": 12_000, "batch_size": 32, "learning_rate": 4e-4, "warmup_steps": 200,
-            "decay_steps": 4000, "average_decay": 0.999, "weight_decay": 0.01, "seed": 6,
-            "save_every": 150,
+            "steps": 5000, "batch_size": 16, "learning_rate": 4e-4, "warmup_steps": 200,
+            "decay_steps": 3000, "average_decay": 0.998, "weight_decay": 0.01, "seed": 6,
+            "save_every": 250,
         },
         needs={"base": "base"},
-        checked_on=("held_out_pairs",),
+        checked_on=("held_out_scenes",),
     ),
     # AUEditNet's F_pre, which teaches generator and editor what of a face matters.
     "teacher": Stage(

@@ -32,6 +32,7 @@ WIDTHS = (64, 128, 128)  # of the UNet, from fine to coarse
 HEAD = 32  # channels of an attention head
 CAPTION_DROPOUT = 0.1
 PART_WEIGHT = 2.5
+LEAST_SNR = 0.25  # for colours of backgrounds and clothes, which hardly count without it
 
 
 def make_unet(widths: Sequence[int] = WIDTHS, latent_channels: int = 4) -> UNet2DConditionModel:
@@ -93,7 +94,11 @@ class BaseLoss(nn.Module):
     def forward(self, batch: dict[str, Tensor]) -> Tensor:
         text = self.text_encoder(batch["tokens"]).last_hidden_state
         return denoising_loss(
-            self.schedule, batch["latents"], batch, lambda *noisy: self.unet(*noisy, text).sample
+            self.schedule,
+            batch["latents"],
+            batch,
+            lambda *noisy: self.unet(*noisy, text).sample,
+            least_snr=LEAST_SNR,
         )
 
 
