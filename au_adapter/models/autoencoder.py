@@ -91,7 +91,7 @@ class DemoAutoencoder(nn.Module):
     def encode(self, pictures: Tensor) -> Tensor:
         """Latents [N, C, H/8, W/8] of pictures [N, 3, H, W] in -1..1.
 
-        Times SCALING_FACTOR they have unit variance.
+        Times SCALING_FACTOR they have the deviations of `set_latent_statistics`.
         """
         mean, deviation = self._statistics()
         return (self.encode_raw(pictures) - mean) / deviation / SCALING_FACTOR

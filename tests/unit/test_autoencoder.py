@@ -111,6 +111,15 @@ def test_channels_that_matter_more_get_more_deviation(
     torch.testing.assert_close(scaled.std((0, 2, 3)), spread)
 
 
+def test_all_channels_together_are_as_strong_as_stable_diffusions_four(
+    pictures: torch.Tensor,
+) -> None:
+    sixteen = DemoAutoencoder(replace(SMALL, latent_channels=16)).requires_grad_(False)
+    sixteen.start_from_principal_components(pictures)
+    spread = latent_spread(sixteen, sixteen.encode_raw(pictures))
+    torch.testing.assert_close(spread.square().sum(), torch.tensor(4.0))
+
+
 def test_latents_have_as_many_channels_as_the_config_and_the_file_say(
     pictures: torch.Tensor, tmp_path: Path
 ) -> None:

@@ -182,11 +182,13 @@ def test_a_trained_autoencoder_loads(results: dict[str, Path], faces: RenderedSe
     assert (again - pictures).abs().mean() < 0.12  # principal components already do that
 
 
+@pytest.mark.parametrize("adversarial", [0.0, 0.02])
 def test_a_continued_autoencoder_keeps_its_latents(
-    results: dict[str, Path], data: Path, tmp_path: Path
+    results: dict[str, Path], data: Path, tmp_path: Path, adversarial: float
 ) -> None:
     start = results["demo-autoencoder"]
-    result = train("demo-autoencoder", [data], tmp_path / "run", start=str(start), **TINY)
+    options = {"start": str(start), "adversarial": adversarial}
+    result = train("demo-autoencoder", [data], tmp_path / "run", **options, **TINY)
     before, after = (load_file(folder / "vae.safetensors") for folder in (start, result))
     changed = {name for name, tensor in before.items() if not torch.equal(tensor, after[name])}
     assert changed

@@ -88,8 +88,8 @@ STAGES = {
         "demo-base",
         draws=("base", "expressive"),
         settings={
-            "steps": 16_000, "batch_size": 32, "learning_rate": 8e-4, "warmup_steps": 500,
-            "decay_steps": 6500, "average_decay": 0.999, "seed": 2, "save_every": 250,
+            "steps": 24_000, "batch_size": 32, "learning_rate": 8e-4, "warmup_steps": 500,
+            "decay_steps": 9000, "average_decay": 0.999, "seed": 2, "save_every": 250,
         },
         needs={"autoencoder": "autoencoder"},
         options={"widths": list(WIDTHS), "mirror": True},

@@ -13,6 +13,7 @@ from torch.nn.functional import avg_pool2d
 
 from ...data.rendered import load
 from ...models.autoencoder import AutoencoderConfig, DemoAutoencoder
+from ...models.patch_critic import PatchCritic, critic_loss, deceiving_loss
 from ...weights.autoencoder_files import load_autoencoder, save_autoencoder
 from ..face_tensors import part_weights, to_unit_range
 from ..settings import BUNDLED, check_options
@@ -24,6 +25,7 @@ EDGE_WEIGHT = 2.0  # edges carry lids and lip lines, which a squared error hardl
 PART_WEIGHT = 8.0
 PROBE = 0.3  # noise by which `latent_spread` finds what a channel matters, in its deviation
 HALVED_WEIGHT = 0.25
+CHANNELS_OF_NOISE = 4  # of Stable Diffusion's latents
 
 
 class AutoencoderLoss(nn.Module):
@@ -31,27 +33,34 @@ class AutoencoderLoss(nn.Module):
 
     Latents of half the size must give pictures of half the size, too: what they say in fine cells
     stays close to what the picture says there, which a UNet learns more easily (Skorokhodov et al.
-    2025, "Improving the diffusability of autoencoders").
+    2025, "Improving the diffusability of autoencoders"). adversarial: weight of a critic of patches
+    beside it, for texture that the latents do not say.
     """
 
-    def __init__(self, autoencoder: DemoAutoencoder):
+    def __init__(self, autoencoder: DemoAutoencoder, adversarial: float = 0.0):
         super().__init__()
-        self.autoencoder = autoencoder
+        self.autoencoder, self.adversarial = autoencoder, adversarial
+        self.critic = PatchCritic() if adversarial else None
 
     def forward(self, batch: dict[str, Tensor]) -> Tensor:
         pictures, weights = batch["pictures"], batch["weights"]
         raw = self.autoencoder.encode_raw(pictures)
         noise = LATENT_NOISE * raw.detach().std() * batch["noise"]
-        error = self.autoencoder.decode_raw(raw + noise).float() - pictures
+        decoded = self.autoencoder.decode_raw(raw + noise).float()
+        error = decoded - pictures
         across = (weights[..., 1:] * error.diff(dim=-1).abs()).mean()
         down = (weights[..., 1:, :] * error.diff(dim=-2).abs()).mean()
         small = self.autoencoder.decode_raw(avg_pool2d(raw, 2)).float()
-        return (
+        loss = (
             (weights * error.abs()).mean()
             + EDGE_WEIGHT * (across + down)
             + HALVED_WEIGHT * (small - avg_pool2d(pictures, 2)).abs().mean()
             + LATENT_PENALTY * (raw.float() ** 2).mean()
         )
+        if self.critic is not None:
+            loss = loss + self.adversarial * deceiving_loss(self.critic, decoded)
+            loss = loss + critic_loss(self.critic, pictures, decoded)
+        return loss
 
 
 @dataclass(frozen=True)
@@ -60,12 +69,14 @@ class AutoencoderOptions:
 
     start: a folder with vae.safetensors, whose shapes hold, of which only the decoder learns on:
     latents stay as they are, and so does a UNet that is trained on them. latent_channels: numbers
-    of a cell. decoder: channels of its stages, see `AutoencoderConfig`.
+    of a cell. decoder: channels of its stages, see `AutoencoderConfig`. adversarial: see
+    `AutoencoderLoss`.
     """
 
     start: str | Path | None = None
     latent_channels: int = 4
     decoder: Sequence[int] = AutoencoderConfig.decoder
+    adversarial: float = 0.0
 
     def __post_init__(self) -> None:
         check_options(self, latent_channels=1)
@@ -101,7 +112,7 @@ class AutoencoderRecipe:
             autoencoder = DemoAutoencoder(self.config)
             every = max(1, len(self.images) // 256)
             autoencoder.start_from_principal_components(to_unit_range(self.images[::every]))
-        self.module = AutoencoderLoss(autoencoder)
+        self.module = AutoencoderLoss(autoencoder, options.adversarial)
 
     def batch(self, size: int, generator: torch.Generator) -> dict[str, Tensor]:
         rows = torch.randint(len(self.images), (size,), generator=generator)
@@ -128,11 +139,13 @@ class AutoencoderRecipe:
 
 @torch.no_grad()
 def latent_spread(autoencoder: DemoAutoencoder, raw: Tensor) -> Tensor:
-    """The deviations [C], of root mean square 1, that latents come out with: more for channels that
-    matter more to the picture, by the root of what a share of noise in them changes there.
+    """The deviations [C] that latents come out with: more for channels that matter more to the
+    picture, by the root of what a share of noise in them changes there.
 
     A UNet then settles colours and shapes first and details last, as it does with pixels. With
-    equal deviations noise would hide all of them at once.
+    equal deviations noise would hide all of them at once. All channels together are as strong as
+    the 4 that Stable Diffusion's noise was made for: through more of them colours would show under
+    the most noise there is, and the UNet would not learn to take them from the prompt.
     """
     noise = torch.randn(raw[:, 0].shape, generator=torch.Generator().manual_seed(0)).to(raw)
     pictures, deviations = autoencoder.decode_raw(raw), raw.std((0, 2, 3))
@@ -142,4 +155,4 @@ def latent_spread(autoencoder: DemoAutoencoder, raw: Tensor) -> Tensor:
         changed[:, channel] += PROBE * deviation * noise
         effects.append((autoencoder.decode_raw(changed) - pictures).square().mean().sqrt())
     effect = torch.stack(effects)
-    return (effect / effect.mean()).sqrt()
+    return (effect / effect.mean() * CHANNELS_OF_NOISE / len(effect)).sqrt()
