@@ -37,11 +37,6 @@ class QueuedGraph:
         """The class of a node of ours; None for another pack's, and where there is none."""
         return self.kinds.get(self.nodes.get(key, {}).get("class_type"))
 
-    def passes(self, key: str) -> bool:
-        """Whether a node hands on the weights that it gets, whatever else it changes."""
-        kind = self.kind(key)
-        return kind is not None and bool(kind.passes)
-
     def weight_files(self, loader: str | None) -> tuple[Path, ...]:
         """The files of a loader of ours; none for other nodes and where the graph does not tell."""
         kind = self.kind(loader)
