@@ -42,16 +42,8 @@ class BaseGenerator:
 
     name: ClassVar[str] = "base alone"
     scale: ClassVar[str] = "absolute"
-
-    @property
-    def units(self) -> tuple[int, ...]:
-        """The AUs that it takes."""
-        return tuple(UNITS)
-
-    @property
-    def sides(self) -> bool:
-        """Whether left and right are apart."""
-        return False
+    units: ClassVar[tuple[int, ...]] = tuple(UNITS)
+    sides: ClassVar[bool] = False
 
     @property
     def size(self) -> int:
@@ -161,10 +153,8 @@ def open_pipeline(
     bfloat16. Nothing is downloaded. FileNotFoundError, ValueError for what is no base.
     """
     where = torch.device(device) if device else default_device()
-    pipeline = load_base(model or demo_folder(), tokenizer)
-    if half:
-        return pipeline.to(where, half_precision(where))
-    return pipeline.to(where)
+    precision = half_precision(where) if half else torch.float32
+    return load_base(model or demo_folder(), tokenizer).to(where, precision)
 
 
 def named(model: str | Path | None) -> str:
