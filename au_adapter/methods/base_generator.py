@@ -18,7 +18,7 @@ from ..bundled import demo_folder
 from ..facs import UNITS, AUVector
 from ..weights.tensors import weights_name
 from .method import OnStep, settings_of
-from .sampling import Predict, decode, encode_prompts, fresh, guided, noise_like, sample, seeded
+from .sampling import Predict, decode, encode_prompts, guided, noise_like, sample, seeded
 
 Own = TypeVar("Own", bound="BaseGenerator")
 
@@ -103,9 +103,11 @@ class BaseGenerator:
         return guided(self.pipeline.unet, {**inputs, **told}, self.guidance)
 
     def fresh_schedule(self) -> Any:
-        """A scheduler for one run."""
+        """A scheduler for one run, set to its steps: a run leaves nothing behind."""
         schedule = self.schedule or self.pipeline.scheduler
-        return fresh(schedule, self.steps, self.pipeline.unet.device)
+        again = type(schedule).from_config(schedule.config)
+        again.set_timesteps(self.steps, device=self.pipeline.unet.device)
+        return again
 
     def _latents(self, predict: Predict, seeds: Sequence[int]) -> Tensor:
         schedule, unet = self.fresh_schedule(), self.pipeline.unet
