@@ -12,13 +12,9 @@ from .compat import io
 from .sockets import AUVectorSocket
 
 Graph = Mapping[str, dict[str, Any]]  # by key: class_type and inputs
-PRIMITIVES = (
-    "PrimitiveBoolean",
-    "PrimitiveFloat",
-    "PrimitiveInt",
-    "PrimitiveString",
-    "PrimitiveStringMultiline",
-)
+PRIMITIVES = [
+    f"Primitive{kind}" for kind in ("Boolean", "Float", "Int", "String", "StringMultiline")
+]
 
 
 class QueuedGraph:
