@@ -77,9 +77,7 @@ class ApplyAUAdapter(Node):
         encoder = graph.source(key, "au_tokens")
         aus = graph.vector(encoder, "au_vector")
         before = graph.upstream(key, "au_adapter")
-        loader = next(
-            (node for node in before if not getattr(graph.kind(node), "passes", "")), None
-        )
+        loader = next((n for n in before if not getattr(graph.kind(n), "passes", "")), None)
         files = graph.weight_files(loader)
         return {
             "adapter": _hash(files[0], file_times(adapter_files(files[0]))) if files else None,
