@@ -61,8 +61,7 @@ class RestingFaces:
         shares = torch.rand(len(self.leaks), len(noise), 1, 1, generator=generator)
         smile = (shares * self.leaks).sum(0)
         points = self.points + self._change(generator)[self.resting_row] + smile + noise
-        parts = turned_back(points, self.rotation).split(CHUNK)
-        return points, torch.cat([self.blendshapes(part) for part in parts])
+        return points, self._read_scores(points)
 
     def _change(self, generator: torch.Generator) -> Tensor:
         """What is added to the faces of N people, [N, 478, 3]."""
@@ -90,6 +89,10 @@ class RestingFaces:
                 for index, rate in enumerate(SMILE_LEAKS.values(), start=1)
             ]
         )
+
+    def _read_scores(self, points: Tensor) -> Tensor:
+        parts = turned_back(points, self.rotation).split(CHUNK)
+        return torch.cat([self.blendshapes(part) for part in parts])
 
 
 def resting_rows(faces: LandmarkedSet) -> tuple[Tensor, Tensor]:
