@@ -6,7 +6,7 @@ import math
 
 import torch
 from torch import Tensor
-from torch.nn.functional import avg_pool2d, grid_sample, interpolate, pad
+from torch.nn.functional import avg_pool2d, grid_sample, interpolate
 
 # Corners of a quad, in this order: upper left, upper right, lower right, lower left.
 
@@ -78,10 +78,9 @@ def soft_mask(mask: Tensor, feather: float) -> Tensor:
     """Opacity of an edit, [S, S]: 1 deep inside the mask [S, S], exactly 0 outside."""
     inside = (mask > 0.5).float()[None, None]
     radius = round(feather * len(mask))
-    around = pad(inside, (radius,) * 4)
     # The mean over a window is 0.5 on a straight edge and 1 a radius away from it.
-    around = avg_pool2d(around, 2 * radius + 1, stride=1)
-    return ((2 * around - 1).clamp(0, 1) * inside)[0, 0] if radius else inside[0, 0]
+    around = avg_pool2d(inside, 2 * radius + 1, stride=1, padding=radius)
+    return ((2 * around - 1).clamp(0, 1) * inside)[0, 0]
 
 
 def _line(size: int) -> Tensor:

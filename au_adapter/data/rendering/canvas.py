@@ -24,20 +24,15 @@ def flatten(points: np.ndarray) -> np.ndarray:
     return np.stack([angle * RADIUS, points[..., 1]], -1)
 
 
-def texture_coordinates(points: np.ndarray) -> np.ndarray:
-    """Template points [..., 3] -> texture coordinates in 0..1 [..., 2]; row 0 is the bottom."""
-    return _shares(flatten(points))
-
-
-def _shares(flat: np.ndarray) -> np.ndarray:
-    """Flat points -> how far across and up the canvas they lie, 0..1."""
+def shares(flat: np.ndarray) -> np.ndarray:
+    """Flat points -> how far across and up the canvas they lie, 0..1; row 0 is the bottom."""
     across = (flat[..., 0] + ACROSS) / (2 * ACROSS)
     return np.stack([across, (flat[..., 1] - BOTTOM) / (TOP - BOTTOM)], -1)
 
 
 def to_texels(flat: np.ndarray) -> np.ndarray:
     """Flat points -> (column, row) in texels."""
-    return _shares(flat) * np.array([WIDTH, HEIGHT], np.float32)
+    return shares(flat) * np.array([WIDTH, HEIGHT], np.float32)
 
 
 def spot(centre: np.ndarray, width: float, height: float | None = None) -> np.ndarray:

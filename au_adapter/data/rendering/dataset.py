@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import logging
 import tarfile
@@ -17,6 +16,7 @@ from PIL import Image
 
 from ...disk import damage_named, full_disk_said, read_json, remove_abandoned, write_json
 from ..card import CARD, WORK, count_folder, count_labels, counts_path
+from ..pictures import file_of
 from ..shards import new_shard, shard_path
 from . import sample
 from .captions import caption
@@ -131,7 +131,7 @@ def _is_whole(job: Job, shard: int) -> bool:
 
 def _work(job: Job, shards: list[int], workers: int) -> None:
     if workers == 1 or len(shards) < 2:
-        renderer = Renderer(job.model_path, job.size) if shards else None
+        renderer = Renderer(job.model_path, job.size)
         for shard in shards:
             _write_shard(renderer, job, shard)
         return
@@ -154,7 +154,7 @@ def _write_in_worker(shard: int) -> int:
     return shard
 
 
-def _write_shard(renderer: Renderer, job: Job, shard: int) -> Path:
+def _write_shard(renderer: Renderer, job: Job, shard: int) -> None:
     """Render one shard. The file appears when it is complete; its counts are written after it."""
     path, labels = shard_path(job.output, shard), []
     counts_path(path).unlink(missing_ok=True)  # of the shard with fewer pictures
@@ -165,7 +165,6 @@ def _write_shard(renderer: Renderer, job: Job, shard: int) -> Path:
                 add(name, content)
             labels.append(json.loads(files[-1][1]))
     write_json(counts_path(path), count_labels(labels))
-    return path
 
 
 def render_files(renderer: Renderer, job: Job, index: int) -> list[tuple[str, bytes]]:
@@ -178,11 +177,10 @@ def render_files(renderer: Renderer, job: Job, index: int) -> list[tuple[str, by
     if job.one_scene:
         about["scene"] = person.identity
     about["caption"] = caption(person, scene, expression, rng)
-    return [
-        (f"{key}.png", _png(drawn.image)),
-        (f"{key}.mask.png", _png(drawn.mask)),
-        (f"{key}.json", json.dumps(about).encode()),
-    ]
+    pictures = map(Image.fromarray, (drawn.image, drawn.mask))
+    image, mask = (file_of(picture, "PNG", compress_level=3) for picture in pictures)
+    label = json.dumps(about).encode()
+    return [(f"{key}.png", image), (f"{key}.mask.png", mask), (f"{key}.json", label)]
 
 
 def draw_parameters(
@@ -227,9 +225,3 @@ def _box(points: np.ndarray, size: int, margin: float = 0.22) -> list[float]:
     wide = margin * (high - low).mean()
     box = np.clip([*(low - wide), *(high + wide)], 0, size)
     return [round(float(v), 2) for v in box]
-
-
-def _png(array: np.ndarray) -> bytes:
-    stream = io.BytesIO()
-    Image.fromarray(array).save(stream, "PNG", compress_level=3)
-    return stream.getvalue()

@@ -302,7 +302,11 @@ def sample_expression(
         return Expression(units, dict(units))
     if mode in ONE_SIDED:
         units = _random_units(rng, chosen or UNITS, _au_count(rng))
-        return _one_sided(rng, units, ONE_SIDED[mode])
+        left, right = dict(units), dict(units)
+        for number in units:
+            if number not in MIDDLE_UNITS and rng.random() < ONE_SIDED[mode]:
+                (left if rng.random() < 0.5 else right)[number] = 0.0
+        return Expression(left, right)
     if mode == "natural":
         return Expression(*natural_sides(rng))
     chance = 1.0 if mode == "expressive" else rng.random()
@@ -312,7 +316,6 @@ def sample_expression(
     if chance < 0.7:
         smile = rng.uniform(1.2, 4.5)
         units = {6: smile * rng.uniform(0.4, 0.9), 12: smile, 25: smile * rng.uniform(0, 0.9)}
-        units = {u: float(v) for u, v in units.items()}
         return Expression(units, dict(units), "smiling")
     units = _random_units(rng, SET_A, max(_au_count(rng), 1))
     return Expression(units, dict(units), "making a face")
@@ -333,25 +336,10 @@ def natural_sides(rng: np.random.Generator) -> tuple[dict[int, float], dict[int,
             value = float(np.clip(value * strength * (1 + rng.normal(0, VARIATION)), 0, 5))
             left[unit] = 0.0 if code.startswith("R") else value
             right[unit] = 0.0 if code.startswith("L") else value
-    return _uneven(rng, left, right)
-
-
-def _uneven(
-    rng: np.random.Generator, left: dict[int, float], right: dict[int, float]
-) -> tuple[dict[int, float], dict[int, float]]:
-    """Weaken one side of some faces; units in the middle of the face have no sides."""
-    if rng.random() < UNEVEN:
+    if rng.random() < UNEVEN:  # units in the middle of the face have no sides
         weaker, share = (left, right)[int(rng.integers(2))], rng.uniform(0.3, 1.0)
         weaker |= {unit: v * share for unit, v in weaker.items() if unit not in MIDDLE_UNITS}
     return left, right
-
-
-def _one_sided(rng: np.random.Generator, units: dict[int, float], share: float) -> Expression:
-    left, right = dict(units), dict(units)
-    for number in units:
-        if number not in MIDDLE_UNITS and rng.random() < share:
-            (left if rng.random() < 0.5 else right)[number] = 0.0
-    return Expression(left, right)
 
 
 def appearance_words(person: Person, scene: Scene) -> dict[str, object]:
