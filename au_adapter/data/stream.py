@@ -13,7 +13,6 @@ import logging
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import islice
 from pathlib import Path
 
@@ -113,6 +112,7 @@ class FaceStream:
         Raises FileNotFoundError for a folder without shards, ValueError where no shard has a face.
         """
         self.shards = [shard for folder in folders for shard in find_shards(folder)]
+        self.counts = shard_counts(self.shards)  # faces of each
         self.size, self.seed, self.lanes, self.buffer = size, seed, lanes, buffer
         self.readers: dict[int, Iterator[dict[str, bytes]]] = {}
         self._expected: tuple[int, ...] = ()
@@ -120,11 +120,6 @@ class FaceStream:
         self._pool = ThreadPoolExecutor(1, "face-stream")
         if not len(self):
             raise ValueError(f"no shard of {', '.join(map(str, folders))} holds a face")
-
-    @cached_property
-    def counts(self) -> dict[Path, int]:
-        """Faces of each shard."""
-        return shard_counts(self.shards)
 
     def __len__(self) -> int:
         """Faces of all shards."""

@@ -20,7 +20,7 @@ from .evaluate_folder import evaluate_folder
 from .evaluate_protocol import PICTURES, evaluate_protocol
 from .plots import report_plots
 from .protocol_run import process_share
-from .report import Report, report_run
+from .report import report_run
 from .set_scores import set_lines
 
 OF_A_PROTOCOL = ("model", "adapter", "calibrated", "start", "method", "photos", "frames", "limit")
@@ -81,7 +81,11 @@ def evaluate(
         if process_share()[0] and report.counts["missing"]:
             return []
         if references:
-            files = _files_of(report, Path(what), output)
+            made = [row.id for row in report.scored() if row.finite]
+            if Path(what).is_dir():
+                files = [Path(what) / name for name in made]
+            else:
+                files = [output / PICTURES / f"{name}.png" for name in made]
             lines = set_lines(files, references, network, str(features))
             report = replace(report, lines=report.lines + lines)
         paths = report.write(output)
@@ -110,14 +114,6 @@ def _check_options(what: str, given: Mapping[str, Any]) -> None:
             f"{what} is a folder of pictures that are there already: leave out "
             + ", ".join(f"--{name}" for name in idle)
         )
-
-
-def _files_of(report: Report, what: Path, output: Path) -> list[Path]:
-    """The pictures of a run that can be measured."""
-    made = [row.id for row in report.scored() if row.finite]
-    if what.is_dir():
-        return [what / name for name in made]
-    return [output / PICTURES / f"{name}.png" for name in made]
 
 
 def is_bundled(method: str | None, options: Mapping[str, Any]) -> bool:

@@ -23,9 +23,8 @@ def cut_quad(picture: Tensor, quad: Tensor, size: int) -> Tensor:
         scale = torch.tensor([small[1] / image.shape[-1], small[0] / image.shape[-2]])
         image = interpolate(image, small, mode="bilinear", antialias=True)
         quad = quad * scale
-    places = _line(size)[:, None, None] * (quad[3] - quad[0]) + _line(size)[None, :, None] * (
-        quad[1] - quad[0]
-    )
+    line = ((torch.arange(size) + 0.5) / size)[:, None]
+    places = line[:, None] * (quad[3] - quad[0]) + line * (quad[1] - quad[0])
     sides = quad.new_tensor([image.shape[-1], image.shape[-2]])
     found = _read(image, (places + quad[0]) / sides, "border")
     return found[0].movedim(0, -1).clamp(0, 1)
@@ -81,10 +80,6 @@ def soft_mask(mask: Tensor, feather: float) -> Tensor:
     # The mean over a window is 0.5 on a straight edge and 1 a radius away from it.
     around = avg_pool2d(inside, 2 * radius + 1, stride=1, padding=radius)
     return ((2 * around - 1).clamp(0, 1) * inside)[0, 0]
-
-
-def _line(size: int) -> Tensor:
-    return (torch.arange(size) + 0.5) / size
 
 
 def _span(values: Tensor, length: int) -> range:

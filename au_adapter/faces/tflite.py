@@ -160,19 +160,15 @@ def _operation_name(code: FlatTable) -> str:
 
 def _operation(step: FlatTable, codes: list[str]) -> Operation:
     name = codes[step.integer(0, "I")]
-    options = _options(step.table(4), name)
+    table = step.table(4)
+    options = {
+        option: table.integer(number, layout, default) if table else default
+        for number, (option, layout, default) in enumerate(OPTIONS.get(name, ()))
+    }
     if name == "Convolution2DTransposeBias":  # a struct of MediaPipe's: padding and strides
         _, *strides = struct.unpack("<3i", bytes(step.vector(5, "|u1")))
         options = dict(zip(("stride_x", "stride_y"), strides, strict=True))
     return Operation(name, tuple(step.vector(1).tolist()), tuple(step.vector(2).tolist()), options)
-
-
-def _options(table: FlatTable | None, name: str) -> dict[str, int]:
-    rows = enumerate(OPTIONS.get(name, ()))
-    return {
-        option: table.integer(number, layout, default) if table else default
-        for number, (option, layout, default) in rows
-    }
 
 
 def _is_folded(step: Operation, constants: dict[int, np.ndarray]) -> bool:

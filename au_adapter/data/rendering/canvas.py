@@ -59,19 +59,14 @@ def stroke(points: np.ndarray, width: float, taper: float = 0.25) -> np.ndarray:
     """A soft line through points, [HEIGHT, WIDTH]. width: its sigma in cm. taper: the share of the
     line over which each end fades."""
     picture = np.zeros(X.shape, np.float32)
-    window = _window(points, 4 * width)
+    low = np.floor(to_texels(points.min(0) - 4 * width)).astype(int).clip(0)
+    high = np.ceil(to_texels(points.max(0) + 4 * width)).astype(int).clip(0)
+    window = slice(low[1], high[1]), slice(low[0], high[0])
     distance, where = _along(points, X[window], Y[window])
     ends = np.clip(np.minimum(where, 1 - where) / max(taper, 1e-3), 0, 1)
     ends = ends * ends * (3 - 2 * ends)
     picture[window] = np.exp(-0.5 * (distance / width) ** 2) * ends
     return picture
-
-
-def _window(points: np.ndarray, margin: float) -> tuple[slice, slice]:
-    low = np.floor(to_texels(points.min(0) - margin)).astype(int)
-    high = np.ceil(to_texels(points.max(0) + margin)).astype(int)
-    low, high = np.maximum(low, 0), np.maximum(high, 0)
-    return slice(low[1], high[1]), slice(low[0], high[0])
 
 
 def _along(points: np.ndarray, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

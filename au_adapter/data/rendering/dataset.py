@@ -80,23 +80,18 @@ def render_dataset(
     if not 0 <= job.pose_spread <= 1:
         raise ValueError(f"pose_spread must be from 0 to 1, found {job.pose_spread}")
     check_model(Path(model_path))
-    with full_disk_said(Path(output)):
-        return _render(job, workers)
-
-
-def _render(job: Job, workers: int) -> list[Path]:
-    """Draw the missing shards and count all. The data card is removed while shards change."""
-    folder = Path(job.output)
-    folder.mkdir(parents=True, exist_ok=True)
-    _check_settings(job, folder)
-    (folder / WORK).mkdir(exist_ok=True)
-    remove_abandoned(folder)
-    shards = range((job.count + job.shard_size - 1) // job.shard_size)
-    if missing := [shard for shard in shards if not _is_whole(job, shard)]:
-        (folder / CARD).unlink(missing_ok=True)
-        _work(job, missing, workers)
-    write_json(folder / CARD, count_folder(folder))
-    return [shard_path(folder, shard) for shard in shards]
+    folder = Path(output)
+    with full_disk_said(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        _check_settings(job, folder)
+        (folder / WORK).mkdir(exist_ok=True)
+        remove_abandoned(folder)
+        shards = range((count + job.shard_size - 1) // job.shard_size)
+        if missing := [shard for shard in shards if not _is_whole(job, shard)]:
+            (folder / CARD).unlink(missing_ok=True)  # it is not true while shards change
+            _work(job, missing, workers)
+        write_json(folder / CARD, count_folder(folder))
+        return [shard_path(folder, shard) for shard in shards]
 
 
 def _check_settings(job: Job, folder: Path) -> None:

@@ -66,18 +66,14 @@ class Renderer:
         }
         self.programs["skin"]["paint"], self.programs["skin"]["relief"] = 0, 1
         self.programs["hair"]["strands"] = 2
-        self._load_template()
-        self._upload_static()
-        self._stage: Stage | None = None
-
-    def _load_template(self) -> None:
         model = self.model
-        skin = model.neutral[: model.skin.last]
-        normals = model.skin_normals(model.neutral)
+        skin, normals = model.neutral[: model.skin.last], model.skin_normals(model.neutral)
         self.transfer, self.occlusion = light.bake_visibility(skin, normals, model.skin.triangles)
         self.painter = SkinPainter(model.neutral[model.landmarks])
         self.hair_maker = HairMaker(skin)
         self.mouth_parts = _mouth_parts(model)
+        self._upload_static()
+        self._stage: Stage | None = None
 
     def _upload_static(self) -> None:
         gl, model, side = self.gl, self.model, self.size * OVERSAMPLE
