@@ -18,6 +18,8 @@ from ..weights.tensors import load_weights, read_described
 from .estimator import Abilities
 from .reading import Reading
 
+ESTIMATOR = "au-adapter demo regressor"
+
 
 class BundledRegressor:
     """An Estimator that takes each picture for one tightly framed rendered head.
@@ -26,7 +28,7 @@ class BundledRegressor:
     and with confidence 1. It computes where the regressor is.
     """
 
-    name = "au-adapter demo regressor"
+    name = ESTIMATOR
     abilities = Abilities(device=True)
 
     def __init__(self, regressor: AURegressor):

@@ -147,11 +147,15 @@ def _frames(source: Path | None, folder: Path) -> list[Frame]:
         path, label = folder / f"{number:05d}.png", sample["label"]
         if not path.is_file():
             write_png(path, Image.fromarray(sample["image"]))  # processes do this at once
-        sides = (label_values([label], side, SET_A) for side in ("left", "right"))
-        left, right = map(torch.from_numpy, sides)
-        aus = AUVector(SET_A, left, left, right).dict()
-        frames.append(Frame(str(path), str(label["identity"]), aus))
+        frames.append(Frame(str(path), str(label["identity"]), _labels(label)))
     return frames
+
+
+def _labels(label: Mapping[str, Any]) -> dict[str, float]:
+    """The AUs of set A that a render shows, by side where the sides differ."""
+    sides = (label_values([label], side, SET_A) for side in ("left", "right"))
+    left, right = map(torch.from_numpy, sides)
+    return AUVector(SET_A, left, left, right).dict()
 
 
 @dataclass(frozen=True)
