@@ -79,12 +79,11 @@ class AffectNetSource:
             "variant": variant,
             "answerer": answerer.name if answerer else None,
         }
-        face_steps: tuple[Step, ...] = ()
-        if variant == "released" and HAS_FACE in self.names:
-            face_steps = (Step("no face", lambda face: bool(str(face.about[HAS_FACE]))),)
+        has_face = Step("no face", lambda face: bool(str(face.about[HAS_FACE])))
+        told = variant == "released" and HAS_FACE in self.names
         self.steps: tuple[Step, ...] = (
             *self.folder.steps[: -len(PICTURE_STEPS)],
-            *face_steps,
+            *([has_face] if told else []),
             *VARIANT_STEPS[variant],
             READABLE,
             *(self._photo_step(column, answerer) for column in QUESTIONS),

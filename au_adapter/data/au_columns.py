@@ -140,7 +140,8 @@ def find_columns(header: Iterable[str], form: str = "plain", where: str = "the t
         confidence=names.get(layout.confidence),
         box=box if len(box) == 4 else (),
     )
-    found = f"its columns are {_some(header)}"
+    more = f" and {len(header) - 12} more" if len(header) > 12 else ""
+    found = f"its columns are {', '.join(name.strip() for name in header[:12])}{more}"
     if not columns.aus and not columns.notation:
         raise ValueError(
             f"{where} has no AU column as {layout.title} writes them; {found}. Choose another "
@@ -305,8 +306,3 @@ def _refuse_contradictions(codes: dict[str, str], where: str) -> None:
 
 def _first(names: Mapping[str, str], wanted: Iterable[str]) -> str | None:
     return next((names[name] for name in wanted if name in names), None)
-
-
-def _some(header: list[str]) -> str:
-    shown = ", ".join(name.strip() for name in header[:12])
-    return shown + (f" and {len(header) - 12} more" if len(header) > 12 else "")

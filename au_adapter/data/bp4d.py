@@ -17,7 +17,7 @@ from pathlib import Path
 
 from ..facs import DEFAULT_INTENSITY, AUVector, face_text
 from .face_source import LABEL_STEPS, PICTURE_STEPS, LabelledFace, Step
-from .pictures import SUFFIXES, PictureFolder
+from .pictures import PictureFolder
 from .references import choose_references, shows_none
 from .tables import Table, TableRow, read_number
 
@@ -42,9 +42,8 @@ class BP4DSource:
     def __init__(self, frames: str | Path, labels: str | Path, seed: int = 0):
         """FileNotFoundError without frames or labels."""
         self.pictures, self.labels, self.seed = PictureFolder(frames), Path(labels), seed
-        tables = sorted(self.labels.glob("*.csv")) if self.labels.is_dir() else []
-        self.tables = [(table, NAME.fullmatch(table.stem)) for table in tables]
-        self.tables = [(table, name) for table, name in self.tables if name]
+        named = ((table, NAME.fullmatch(table.stem)) for table in sorted(self.labels.glob("*.csv")))
+        self.tables = [(table, name) for table, name in named if name]
         if not self.tables:
             raise FileNotFoundError(
                 f"{self.labels} has no table such as F001_T1.csv: name the folder AU_OCC of BP4D's "
@@ -78,7 +77,9 @@ class BP4DSource:
     def _rows(self) -> Iterator[tuple[str, str, int, Path, dict[str, float] | None]]:
         for table, name in self.tables:
             person, task = name.groups()
-            files = self._files(person, task)
+            folder = self.pictures.path / person / task
+            pictures = PictureFolder(folder).files if folder.is_dir() else ()
+            files = {int(file.stem): file for file in pictures if file.stem.isdecimal()}
             rows = Table(table)
             if missing := [f"AU{unit}" for unit in UNITS if str(unit) not in rows.header]:
                 raise ValueError(
@@ -87,18 +88,8 @@ class BP4DSource:
                 )
             for row in rows:
                 frame = int(read_number(row.cells[rows.header[0]], "the frame", row.where))
-                file = files.get(frame) or self.pictures.path / person / task / f"{frame}.jpg"
+                file = files.get(frame) or folder / f"{frame}.jpg"
                 yield person, task, frame, file, _occurring(row)
-
-    def _files(self, person: str, task: str) -> dict[int, Path]:
-        """The frames of a video by number."""
-        folder = self.pictures.path / person / task
-        found = folder.iterdir() if folder.is_dir() else ()
-        return {
-            int(file.stem): file
-            for file in sorted(found)
-            if file.suffix.lower() in SUFFIXES and file.stem.isdecimal()
-        }
 
 
 def _occurring(row: TableRow) -> dict[str, float] | None:

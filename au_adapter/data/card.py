@@ -14,6 +14,7 @@ LOGGER = logging.getLogger("au_adapter")
 CARD = "card.json"
 WORK = "work"  # folder of what is kept of each shard's making, inside that of the shards
 SCHEMA = 1
+COUNTED = ("faces", "uneven", "captioned")
 GRADES = 6  # 0..5
 MOST_FACES = 10**9  # of a shard; more is damage
 
@@ -49,14 +50,6 @@ def read_card(folder: str | Path) -> dict | None:
     return card
 
 
-def _check_counts(card: dict) -> None:
-    """Raises whatever reading the counts of a damaged card raises."""
-    if not all(type(card[name]) is int for name in ("faces", "uneven", "captioned")):
-        raise ValueError("faces, uneven and captioned are whole numbers")
-    _ = [(step["step"], step["in"] - step["dropped"]) for step in card["steps"]]
-    _ = [(int(unit), row["mean"] + sum(row["grades"])) for unit, row in card["units"].items()]
-
-
 def counts_path(shard: Path) -> Path:
     """Where the `count_labels` of a shard is kept, so that a folder is counted as it is made."""
     return shard.parent / WORK / f"counts-{shard.stem.removeprefix('shard-')}.json"
@@ -85,7 +78,7 @@ def add_counts(parts: Iterable[Mapping]) -> dict:
     """The sum of several `count_labels`."""
     total = count_labels(())
     for part in parts:
-        for name in ("faces", "uneven", "captioned"):
+        for name in COUNTED:
             total[name] += part[name]
         for unit, row in part["units"].items():
             into = total["units"].setdefault(unit, _no_unit())
@@ -111,9 +104,7 @@ def make_card(
         "schema": SCHEMA,
         "settings": dict(settings),
         "steps": list(steps),
-        "faces": counts["faces"],
-        "uneven": counts["uneven"],
-        "captioned": counts["captioned"],
+        **{name: counts[name] for name in COUNTED},
         "units": units,
         "shards": dict(shards),
     }
@@ -124,7 +115,11 @@ def describe_folder(folder: str | Path) -> dict:
     would know when the shards are others."""
     if card := read_card(folder):
         with damage_named(Path(folder) / CARD, "Delete it"):
-            _check_counts(card)
+            if not all(type(card[name]) is int for name in COUNTED):
+                raise ValueError("faces, uneven and captioned are whole numbers")
+            _ = [(step["step"], step["in"] - step["dropped"]) for step in card["steps"]]
+            units = card["units"].items()
+            _ = [(int(unit), row["mean"] + sum(row["grades"])) for unit, row in units]
         return card
     LOGGER.info("%s has no %s: its labels are read", folder, CARD)
     return count_folder(folder)

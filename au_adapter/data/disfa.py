@@ -64,8 +64,12 @@ class DISFASource:
             "seed": seed,
             "captions": self.captions.name if self.captions else None,
         }
-        neutral = self._released_share() if variant == "released" else PAPER_NEUTRAL
-        self.steps = (*LABEL_STEPS, sampled(neutral, seed), *PICTURE_STEPS)
+        share = PAPER_NEUTRAL
+        if variant == "released":
+            rows = (values for name in self.subjects for values in self._intensities(name))
+            neutral = sum(not any(values) for values in rows)
+            share = min(1.0, RELEASED_NEUTRAL / max(neutral, 1))
+        self.steps = (*LABEL_STEPS, sampled(share, seed), *PICTURE_STEPS)
 
     def faces(self) -> Iterator[LabelledFace]:
         """Every frame of the folds' subjects, in order. ValueError where the captions are not as
@@ -135,13 +139,6 @@ class DISFASource:
                 f"{', '.join(table.header)}"
             )
         yield from (row.cells[column] for row in table)
-
-    def _released_share(self) -> float:
-        """The share of frames without any AU that makes 8,305 of all; 1 where they are fewer."""
-        neutral = sum(
-            not any(values) for name in self.subjects for values in self._intensities(name)
-        )
-        return min(1.0, RELEASED_NEUTRAL / neutral) if neutral else 1.0
 
 
 def _read_labels(file: Path) -> list[float]:

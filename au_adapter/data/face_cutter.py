@@ -12,7 +12,6 @@ and KEY.json, whose label says besides what every label does:
 from __future__ import annotations
 
 import hashlib
-import io
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,7 +28,7 @@ from ..faces.jaw_background import jaw_line
 from ..faces.squares import cut_square, square_around, to_square
 from ..faces.topology import LINES
 from .face_source import LabelledFace
-from .pictures import as_picture
+from .pictures import as_picture, file_of
 
 SIDE = 512  # pixels of a face that was cut out, Stable Diffusion 1.5's
 JPEG_QUALITY = 95
@@ -62,8 +61,9 @@ class FaceCutter:
         found, square = self._find(picture)
         cut = cut_square(picture, square, self.size)
         mask = self.segmenter.mask(cut[None])[0]
-        pictures = _encoded(cut, "JPEG", quality=JPEG_QUALITY), _encoded(mask, "PNG")
-        return *pictures, {**place_of(face), **self._points(found, square)}
+        picture = file_of(as_picture(cut), "JPEG", quality=JPEG_QUALITY)
+        about = {**place_of(face), **self._points(found, square)}
+        return picture, file_of(as_picture(mask), "PNG"), about
 
     def _find(self, picture: Tensor) -> tuple[Face, Tensor] | None:
         """The largest face and the square around it, if enough of it lies in the picture."""
@@ -107,12 +107,6 @@ def place_of(face: LabelledFace) -> dict[str, Any]:
 def _pixels(face: LabelledFace) -> Tensor:
     """The picture [H, W, 3] in 0..1."""
     return torch.from_numpy(np.asarray(face.picture, np.float32) / 255)
-
-
-def _encoded(pixels: Tensor, form: str, **options: Any) -> bytes:
-    stream = io.BytesIO()
-    as_picture(pixels).save(stream, form, **options)
-    return stream.getvalue()
 
 
 def _rounded(points: Tensor) -> list:

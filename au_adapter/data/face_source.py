@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -96,17 +95,14 @@ def is_readable(face: LabelledFace) -> bool:
 
 def sampled(share: float, seed: int = 0) -> Step:
     """Keeps a share (0..1) of the faces without any AU, the same ones every time: hashes of the
-    file names decide, so that the choice depends on no order."""
-    return Step(
-        f"no AU at all, {share:.4g} of them kept",
-        lambda face: any(face.aus.values()) or _lot(face.file, seed) < share,
-    )
+    last three parts of the paths decide, so that the choice depends on no order."""
 
+    def stays(face: LabelledFace) -> bool:
+        name = "/".join(face.file.parts[-3:])
+        lot = int.from_bytes(hashlib.sha256(f"{seed} {name}".encode()).digest()[:8], "big")
+        return any(face.aus.values()) or lot / 2**64 < share
 
-def _lot(file: Path, seed: int) -> float:
-    """A number in 0..1 that a file draws by the last three parts of its path."""
-    digest = hashlib.sha256(f"{seed} {'/'.join(file.parts[-3:])}".encode()).digest()
-    return int.from_bytes(digest[:8], "big") / math.ldexp(1, 64)
+    return Step(f"no AU at all, {share:.4g} of them kept", stays)
 
 
 LABEL_STEPS = (

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path, PureWindowsPath
+from typing import Any
 
 import numpy as np
 import torch
@@ -165,6 +166,13 @@ def read_picture(file: Path) -> Tensor:
 def as_picture(pixels: Tensor) -> Image.Image:
     """Pixels [H, W, 3] in 0..1 as a picture."""
     return Image.fromarray((pixels * 255).round().byte().cpu().numpy())
+
+
+def file_of(picture: Image.Image, form: str, **options: Any) -> bytes:
+    """The content of a picture's file in a format of Pillow's, with options of its writer."""
+    stream = io.BytesIO()
+    picture.save(stream, form, **options)
+    return stream.getvalue()
 
 
 def write_png(

@@ -8,7 +8,6 @@ judged or captioned twice.
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import logging
 import shutil
@@ -25,7 +24,7 @@ from ..disk import damage_named, full_disk_said, read_json, remove_abandoned, wr
 from .card import CARD, WORK, add_counts, count_labels, counts_path, make_card, read_counts
 from .face_cutter import FaceCutter
 from .face_source import Captioner, FaceSource, LabelledFace, Step
-from .pictures import opened_picture
+from .pictures import file_of, opened_picture
 from .shards import make_label, shard_path, write_shard
 
 LOGGER = logging.getLogger("au_adapter")
@@ -179,16 +178,18 @@ class Preparation:
         return captions
 
     def _finish(self) -> dict:
-        numbers = [number for number, _ in self._parts()]
-        parts = [read_counts(self._counts(n)) for n in numbers]
-        verdicts = [self._judged(n) for n in numbers]
-        for n, part, judged in zip(numbers, parts, verdicts, strict=True):
+        parts, dropped, shards = [], Counter(), {}
+        for number, _ in self._parts():
+            part, judged = read_counts(self._counts(number)), self._judged(number)
             if part["faces"] != judged.count(None):
                 raise ValueError(
-                    f"{self._counts(n)} is damaged: it counts {part['faces']} faces, and "
+                    f"{self._counts(number)} is damaged: it counts {part['faces']} faces, and "
                     f"{judged.count(None)} were kept. Delete it"
                 )
-        dropped = Counter(reason for judged in verdicts for reason in judged)
+            parts.append(part)
+            dropped.update(judged)
+            if part["faces"]:
+                shards[shard_path(self.output, number).name] = part["faces"]
         left, steps = dropped.total(), []
         for step in self.steps:
             steps.append({"step": step.name, "in": left, "dropped": dropped[step.name]})
@@ -202,9 +203,6 @@ class Preparation:
                 f"None of {read} faces is left: {reasons or 'the table has no rows'}. Check the "
                 "folder of pictures, the table and its format, and run this again"
             )
-        names = [shard_path(self.output, number).name for number in numbers]
-        faces = {name: part["faces"] for name, part in zip(names, parts, strict=True)}
-        shards = {name: count for name, count in faces.items() if count}
         card = make_card(counts, shards, self.settings, steps)
         write_json(self.output / CARD, card)
         return card
@@ -258,8 +256,7 @@ def encoded(face: LabelledFace, size: int | None) -> tuple[str, bytes]:
             kind = FORMATS.get(picture.format or "", "")
         if kind:
             return kind, face.file.read_bytes()
-    stream, picture = io.BytesIO(), face.picture
+    picture = face.picture
     if size is not None:
         picture = picture.resize((size, size), Image.Resampling.BILINEAR)
-    picture.save(stream, "JPEG", quality=JPEG_QUALITY)
-    return "jpg", stream.getvalue()
+    return "jpg", file_of(picture, "JPEG", quality=JPEG_QUALITY)

@@ -47,8 +47,7 @@ def prepare(
     kind: a name in KINDS. labels: a table (folder, affectnet), or DISFA's or BP4D's folder of them.
     form: of the table, a name in TABLE_FORMATS, default FORMS. variant: "paper" or "released",
     where FineFace's paper and code differ, default VARIANTS. folds: of DISFA's subjects, default
-    all.
-    captions: DISFA's CSV. model: captions faces without a caption, tells photos from drawings.
+    all. captions: DISFA's CSV. model: captions faces without one, tells photos from drawings.
     size: pixels of a side; None keeps the files. cut: pixels of a side of the faces that are cut
     out, see `face_cutter`; None keeps whole pictures. ValueError for an option of another kind.
     """

@@ -127,7 +127,10 @@ def label_of(parts: Mapping[str, bytes], shard: str | Path) -> dict:
         label = json.loads(parts.get("json", b"{}"))
     except (ValueError, RecursionError):  # neither JSON nor text
         label = {}
-    if wrong := _missing(label):
+    told = label if isinstance(label, dict) else {}
+    wrong = [name for name in VALUES if not _are_intensities(told.get(name))]
+    wrong += [] if isinstance(told.get("caption"), str) else ["caption"]
+    if wrong:
         found = f"no json, only {_kinds(parts)}"
         if "json" in parts:
             found = f"a json in which {', '.join(wrong)} is missing or something else"
@@ -138,13 +141,6 @@ def label_of(parts: Mapping[str, bytes], shard: str | Path) -> dict:
             "of pictures and a table"
         )
     return label
-
-
-def _missing(label: object) -> list[str]:
-    """What a label should say, and does not."""
-    told = label if isinstance(label, dict) else {}
-    wrong = [name for name in VALUES if not _are_intensities(told.get(name))]
-    return wrong if isinstance(told.get("caption"), str) else [*wrong, "caption"]
 
 
 def _are_intensities(found: object) -> bool:

@@ -13,7 +13,6 @@ import logging
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import islice
 from pathlib import Path
 
@@ -113,17 +112,14 @@ class FaceStream:
         Raises FileNotFoundError for a folder without shards, ValueError where no shard has a face.
         """
         self.shards = [shard for folder in folders for shard in find_shards(folder)]
+        self.counts = shard_counts(self.shards)  # faces of each
         self.size, self.seed, self.lanes, self.buffer = size, seed, lanes, buffer
         self.readers: dict[int, Iterator[dict[str, bytes]]] = {}
         self._expected: tuple[int, ...] = ()
         self._ahead: Future | None = None
+        self._pool = ThreadPoolExecutor(1, "face-stream")
         if not len(self):
             raise ValueError(f"no shard of {', '.join(map(str, folders))} holds a face")
-
-    @cached_property
-    def counts(self) -> dict[Path, int]:
-        """Faces of each shard."""
-        return shard_counts(self.shards)
 
     def __len__(self) -> int:
         """Faces of all shards."""
@@ -148,18 +144,13 @@ class FaceStream:
                 f"a batch of {size} cannot take a face from each of {self.lanes} lanes: raise "
                 "batch_size or lower lanes"
             )
-        request = (step, size, index, count)
-        if self._ahead is None or self._expected != request:
-            self._enter(*request)
-            self._ahead = self._pool.submit(self._batch, size, index, count)
+        if self._ahead is None or self._expected != (step, size, index, count):
+            self._enter(step, size, index, count)
+            self._ahead = self._pool.submit(self._batch, size)
         batch = self._ahead.result()
-        self._ahead = self._pool.submit(self._batch, size, index, count)
+        self._ahead = self._pool.submit(self._batch, size)
         self._expected = (step + 1, size, index, count)
         return batch
-
-    @cached_property
-    def _pool(self) -> ThreadPoolExecutor:
-        return ThreadPoolExecutor(1, "face-stream")
 
     def _enter(self, step: int, size: int, index: int, count: int) -> None:
         if self._ahead is not None:
@@ -183,20 +174,20 @@ class FaceStream:
             )
         return pieces
 
-    def _batch(self, size: int, index: int, count: int) -> tuple[np.ndarray, list[dict]]:
+    def _batch(self, size: int) -> tuple[np.ndarray, list[dict]]:
         share = _rows_of_lanes(self.lanes, size)
         faces = [
             face for lane, reader in self.readers.items() for face in islice(reader, share[lane])
         ]
         pictures = [self._picture(face) for face in faces]
         labels = [label_of(face, face["shard"].decode()) for face in faces]
-        whole = next((i for i, picture in enumerate(pictures) if picture is not None), None)
-        if whole is None:
+        whole = [i for i, picture in enumerate(pictures) if picture is not None]
+        if not whole:
             raise ValueError(
                 f"all {len(pictures)} pictures of a batch are damaged, such as in "
                 f"{faces[0]['shard'].decode()}; see the log"
             )
-        rows = [i if picture is not None else whole for i, picture in enumerate(pictures)]
+        rows = [i if i in whole else whole[0] for i in range(len(pictures))]
         return np.stack([pictures[i] for i in rows]), [labels[i] for i in rows]
 
     def _picture(self, face: dict[str, bytes]) -> np.ndarray | None:

@@ -1,7 +1,7 @@
 """Estimators of Action Units behind one small interface.
 
 `mesh` is this project's own, `blendshapes` a table made by hand, `demo` the bundled model's
-regressor; tables.py reads what LibreFace, OpenFace and py-feat wrote.
+regressor; reading_tables.py reads what LibreFace, OpenFace and py-feat wrote.
 """
 
 from __future__ import annotations

@@ -6,8 +6,6 @@ are good for comparing two pictures of one person, and coarse on their own.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 
@@ -21,7 +19,6 @@ POINTS = {
 }
 INNER_BROWS = (107, 336)
 INNER_LIPS = (13, 14)
-Score = Callable[[str], Tensor]
 
 
 class BlendshapeMap:
@@ -64,9 +61,9 @@ def _side(points: Tensor, blendshapes: Tensor, side: str) -> dict[int, Tensor]:
     lips = height[:, INNER_LIPS].mean(-1)
     corner_drop = lips - height[:, place["corner"]]
     shares = {
-        1: 0.85 * score("browInnerUp") + 0.35 * _part((brow_height - 2.1) / 0.9),
+        1: 0.85 * score("browInnerUp") + 0.35 * ((brow_height - 2.1) / 0.9).clamp(0, 1),
         2: 1.15 * score("browOuterUp"),
-        4: 0.85 * score("browDown") + 0.35 * _part((3.15 - brow_gap) / 0.45),
+        4: 0.85 * score("browDown") + 0.35 * ((3.15 - brow_gap) / 0.45).clamp(0, 1),
         5: torch.maximum(2.2 * score("eyeWide"), (lid_gap - 1.2) / 0.45),
         6: 1.6 * score("mouthSmile") * score("eyeSquint"),  # without a smile AU6 is not seen
         9: (3.95 - nose_length) / 0.7 - 0.9 * score("mouthSmile"),
@@ -78,8 +75,4 @@ def _side(points: Tensor, blendshapes: Tensor, side: str) -> dict[int, Tensor]:
         25: ((upper - lower).norm(dim=-1) - 0.1) / 1.8,
         26: 1.6 * score("jawOpen"),
     }
-    return {unit: 5 * _part(share) for unit, share in shares.items()}
-
-
-def _part(values: Tensor) -> Tensor:
-    return values.clamp(0, 1)
+    return {unit: 5 * share.clamp(0, 1) for unit, share in shares.items()}

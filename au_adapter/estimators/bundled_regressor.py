@@ -6,11 +6,10 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
+from ..data.pictures import read_picture
 from ..disk import damage_named
 from ..faces.picture_checks import finite_pictures
 from ..facs import AUVector
@@ -68,7 +67,6 @@ def load_regressor(path: str | Path) -> AURegressor:
 
 def read_files(regressor: AURegressor, files: Sequence[Path]) -> list[dict[str, float]]:
     """AU number as text -> intensity 0..5, for each picture file; all files of one size."""
-    images = np.stack([np.asarray(Image.open(file).convert("RGB")) for file in files])
-    rows = regressor.read(torch.from_numpy(images).float() / 255).tolist()
+    rows = regressor.read(torch.cat([read_picture(file) for file in files])).tolist()
     names = list(map(str, regressor.units))
     return [dict(zip(names, (round(v, 3) for v in row), strict=True)) for row in rows]

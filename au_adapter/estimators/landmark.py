@@ -99,7 +99,9 @@ class LandmarkEstimator:
         for row, ((i, j), face) in enumerate(zip(places, faces, strict=True)):
             yaw, pitch = head_angles(face.pose)[:2].abs().tolist()
             turn, box = max(yaw, pitch), tuple(face.box.tolist())
-            readings.append(Reading(i, j, box, confidence(face), aus.face(row), turn))
+            # How sure it is that this is a face: the detector's and the mesh's word, the lower.
+            sure = min(face.score, face.presence)
+            readings.append(Reading(i, j, box, sure, aus.face(row), turn))
             if turn > TURNED:
                 LOGGER.warning(
                     f"Face {j + 1} of picture {i + 1} is turned away ({yaw:.0f} degrees sideways, "
@@ -112,8 +114,3 @@ def seen(faces: Sequence[Face]) -> Seen:
     """Aligned points [F, 478, 3] in centimetres, and their blendshapes [F, 52]."""
     scores = [[face.blendshapes[name] for name in BLENDSHAPE_NAMES] for face in faces]
     return align(torch.stack([face.points for face in faces]))[0], torch.tensor(scores)
-
-
-def confidence(face: Face) -> float:
-    """How sure it is that this is a face, 0..1: the detector's and the mesh's word, the lower."""
-    return min(face.score, face.presence)

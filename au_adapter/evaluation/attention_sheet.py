@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -35,21 +36,21 @@ def write_sheets(editor: Any, wanted: Sequence[Wanted], output: Path, face: int 
     out: the batch of edits says why.
     """
     output.mkdir(parents=True, exist_ok=True)
-    files, opened = [], None
-    for one, before in zip(wanted, [None, *wanted], strict=False):
-        if before is None or one.photo != before.photo:
-            try:
-                opened = editor.open(read_picture(Path(one.photo)), face)
-            except ValueError as error:
-                LOGGER.warning("%s: no attention maps (%s)", one.photo, error)
-                opened = None
-        if opened is None or not any(one.aus.values()):
+    files = []
+    for photo, edits in groupby(wanted, lambda one: one.photo):
+        try:
+            opened = editor.open(read_picture(Path(photo)), face)
+        except ValueError as error:
+            LOGGER.warning("%s: no attention maps (%s)", photo, error)
             continue
-        if not hasattr(opened, "attention"):
-            raise ValueError(f"{editor.name} tells nothing of its attention: leave --attention out")
-        maps = opened.attention(AUVector.from_dict(one.aus), one.seed)
-        files.append(output / f"{one.name()}.png")
-        write_png(files[-1], attention_sheet(maps, opened.face, one.name()))
+        for one in (edit for edit in edits if any(edit.aus.values())):
+            if not hasattr(opened, "attention"):
+                raise ValueError(
+                    f"{editor.name} tells nothing of its attention: leave --attention out"
+                )
+            maps = opened.attention(AUVector.from_dict(one.aus), one.seed)
+            files.append(output / f"{one.name()}.png")
+            write_png(files[-1], attention_sheet(maps, opened.face, one.name()))
     return files
 
 

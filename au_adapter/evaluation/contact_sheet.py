@@ -6,6 +6,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 MARGIN, CAPTION, SIDE = 6, 20, 190
 INK, PAPER = (30, 30, 34), (250, 250, 248)
+font = ImageFont.load_default
 
 
 def contact_sheet(
@@ -57,7 +58,3 @@ def labelled_sheet(
 def new_sheet(size: tuple[int, int]) -> tuple[Image.Image, ImageDraw.ImageDraw]:
     sheet = Image.new("RGB", size, PAPER)
     return sheet, ImageDraw.Draw(sheet)
-
-
-def font(size: float) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    return ImageFont.load_default(size)

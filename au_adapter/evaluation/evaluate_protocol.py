@@ -60,14 +60,15 @@ def evaluate_protocol(
     """
     files = PictureFolder(photos).files if photos else []
     protocol = limited(load_protocol(what, files, _frames(frames, output / "frames")), limit)
-    if protocol.references[0].source:
+    edits = bool(protocol.references[0].source)
+    if edits:
         editor = open_editor(method or "au-adapter-sdedit", **options)
         pictures = PhotoPictures(editor, reader, protocol.scale, rounds)
     else:
         generator = open_generator(method or "au-adapter", **options)
         pictures = PromptPictures(generator, reader, rounds)
     settings = {**pictures.method.settings(), "rounds": rounds}
-    if protocol.references[0].source:
+    if edits:
         settings["photos"] = contents(protocol)
 
     about = measured_by(protocol, compare, reader)
@@ -77,7 +78,7 @@ def evaluate_protocol(
         about["networks"] = {**about["networks"], "clip_i_base": compare.networks["clip_i"]}
 
     def compared(images: Tensor, references: Tensor, rows: Sequence[Request]) -> dict[str, Tensor]:
-        found = compare(images, pictures.references(rows, references))
+        found = compare(images, pictures.references(rows, references) if edits else references)
         if plain:
             found |= compare.beside_base(images, plain(rows[0].prompt, rows[0].seed))
         return found
@@ -176,10 +177,6 @@ class PromptPictures:
             return draw(requested(rows))
         return closed_loop(draw, self.estimator, requested(rows), rounds=self.rounds).images
 
-    def references(self, rows: Sequence[Request], references: Tensor) -> Tensor:
-        """What the pictures of rows are compared with [N, H, W, 3]."""
-        return references
-
 
 @dataclass(frozen=True)
 class PhotoPictures:
@@ -197,9 +194,7 @@ class PhotoPictures:
         if first.group == REFERENCE:
             return torch.cat([self.photo(row.source) for row in rows])
         opened, photo = self._open(first.source)
-
-        def shown() -> AUVector:
-            return self._shown(photo)
+        shown = partial(self._shown, photo)
 
         def edit(aus: AUVector, scale: str) -> Tensor:
             return opened.edit(for_editor(self.method, aus, scale, shown), first.seed)

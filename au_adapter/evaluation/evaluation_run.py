@@ -20,7 +20,7 @@ from .evaluate_folder import evaluate_folder
 from .evaluate_protocol import PICTURES, evaluate_protocol
 from .plots import report_plots
 from .protocol_run import process_share
-from .report import Report, report_run
+from .report import report_run
 from .set_scores import set_lines
 
 OF_A_PROTOCOL = ("model", "adapter", "calibrated", "start", "method", "photos", "frames", "limit")
@@ -48,14 +48,13 @@ def evaluate(
 
     what: a name or file of a protocol, or a folder that `requested` belongs to. method, options:
     see `evaluate_protocol`. estimator: see `estimator_of`. changes: `requested` asks for changes of
-    what the sources show. readings: a table of another tool's for the pictures of a folder, see
-    `FileReadings`. identity: MODULE:FUNCTION of what makes a function from pictures [N, H, W, 3] to
-    embeddings [N, D] of who is in them. real: a folder of real pictures for FID and KID, which take
-    the network that features, MODULE:FUNCTION, makes: see `set_scores`. settings: of
-    `evaluate_protocol`. Every process makes its share; the first, and whichever completes the run,
-    writes the report.
+    what the sources show. readings: another tool's table for a folder's pictures, `FileReadings`.
+    identity: MODULE:FUNCTION that makes a function from pictures [N, H, W, 3] to embeddings [N, D]
+    of who is in them. real: a folder of real pictures for FID and KID, which take the network that
+    features, MODULE:FUNCTION, makes: see `set_scores`. settings: of `evaluate_protocol`. Every
+    process makes its share; the first, and whichever completes the run, writes the report.
     """
-    options = options or {}
+    folder, options = Path(what), options or {}
     own = {"requested": requested, "changes": changes, "readings": readings, "estimator": estimator}
     own |= {"real": real, "features": features}
     _check_options(what, {**options, **settings, **own, "method": method})
@@ -69,19 +68,20 @@ def evaluate(
     references = real and PictureFolder(real)
     network = features and load_object(features)()
     with full_disk_said(output):
-        if Path(what).is_dir():
-            folder = Path(what)
+        if folder.is_dir():
             given = readings and FileReadings.open(readings, folder)
             reader = given or estimator_of(estimator, bundled=False)
             evaluate_folder(folder, requested, output, reader, compare, changes)
+            place, ending = folder, ""
         else:
             reader = estimator_of(estimator, is_bundled(method, options))
             evaluate_protocol(what, output, method, options, reader, compare, **settings)
+            place, ending = output / PICTURES, ".png"
         report = report_run(output)
         if process_share()[0] and report.counts["missing"]:
             return []
         if references:
-            files = _files_of(report, Path(what), output)
+            files = [place / f"{row.id}{ending}" for row in report.scored() if row.finite]
             lines = set_lines(files, references, network, str(features))
             report = replace(report, lines=report.lines + lines)
         paths = report.write(output)
@@ -110,14 +110,6 @@ def _check_options(what: str, given: Mapping[str, Any]) -> None:
             f"{what} is a folder of pictures that are there already: leave out "
             + ", ".join(f"--{name}" for name in idle)
         )
-
-
-def _files_of(report: Report, what: Path, output: Path) -> list[Path]:
-    """The pictures of a run that can be measured."""
-    made = [row.id for row in report.scored() if row.finite]
-    if what.is_dir():
-        return [what / name for name in made]
-    return [output / PICTURES / f"{name}.png" for name in made]
 
 
 def is_bundled(method: str | None, options: Mapping[str, Any]) -> bool:

@@ -74,18 +74,13 @@ class Observed:
         seen = zip(self.pixels, self.faces, self.ovals > 0, self.people > 0, strict=True)
         for row, (image, face, oval, person) in zip(found, seen, strict=True):
             if face:
-                row.copy_(_described(image, face, oval, person))
+                rest = person & ~oval
+                colours = [image[m].float().mean(0) for m in (oval, rest if rest.any() else oval)]
+                shape = align(face.points[None])[0][0, list(POINTS)]
+                row.copy_(torch.cat([*colours, SHAPE_WEIGHT * shape.flatten()]))
         return found
 
 
 def appearance_distance(first: Tensor, second: Tensor) -> Tensor:
     """How unlike two people look, >= 0, float32 [N], between rows [N, WIDTH] of `appearance`."""
     return (first - second).norm(dim=1)
-
-
-def _described(image: Tensor, face: Face, oval: Tensor, person: Tensor) -> Tensor:
-    """[WIDTH] of a picture [H, W, 3], the masks [H, W] of the face and of the whole person."""
-    rest = person & ~oval
-    colours = [image[m].float().mean(0) for m in (oval, rest if rest.any() else oval)]
-    shape = align(face.points[None])[0][0, list(POINTS)]
-    return torch.cat([*colours, SHAPE_WEIGHT * shape.flatten()])

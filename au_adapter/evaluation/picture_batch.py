@@ -146,7 +146,9 @@ class PictureBatch:
         with full_disk_said(self.output):
             for group in batches(named, size, lambda entry: entry[1].origin):
                 rows += self._group(group, known)
-                self._write({**known, **{row["file"]: row for row in rows}})
+                every = {**known, **{row["file"]: row for row in rows}}
+                told = {"schema": SCHEMA, "estimator": self.reader.name, "rows": [*every.values()]}
+                write_text(self.output / LIST, json.dumps(told, indent=1) + "\n")
         return rows
 
     def _check(self, one: Wanted) -> None:
@@ -198,11 +200,11 @@ class PictureBatch:
 
     def _record(self, one: Wanted) -> dict[str, Any]:
         """What a picture says of itself: all that its pixels depend on."""
-        origin = (
-            {"photo": Path(one.photo).name, "photo_sha256": _digest(one.photo), "face": self.face}
-            if one.photo
-            else {"prompt": one.prompt}
-        )
+        origin, photo = {"prompt": one.prompt}, Path(one.photo)
+        if one.photo:
+            if not photo.is_file():
+                raise ValueError("there is no such file")
+            origin = {"photo": photo.name, "photo_sha256": sha256(photo), "face": self.face}
         made = {"method": self.method.name, "settings": self._settings}
         return {**made, **origin, "seed": one.seed, "scale": self.scale, "aus": one.aus}
 
@@ -266,10 +268,6 @@ class PictureBatch:
             f"{self.reader.name}: choose another folder, or the same --estimator"
         )
 
-    def _write(self, rows: dict[str, dict[str, Any]]) -> None:
-        told = {"schema": SCHEMA, "estimator": self.reader.name, "rows": list(rows.values())}
-        write_text(self.output / LIST, json.dumps(told, indent=1) + "\n")
-
 
 def _named(wanted: Sequence[Wanted]) -> list[tuple[str, Wanted]]:
     """Each request with its file; requests of the same name are numbered."""
@@ -280,12 +278,6 @@ def _named(wanted: Sequence[Wanted]) -> list[tuple[str, Wanted]]:
         number = f"_{counts[name]}" if counts[name] > 1 else ""
         named.append((f"{name}{number}.png", one))
     return named
-
-
-def _digest(photo: str) -> str:
-    if not Path(photo).is_file():
-        raise ValueError("there is no such file")
-    return sha256(Path(photo))
 
 
 def _save(picture: Tensor, path: Path, record: dict[str, Any]) -> None:

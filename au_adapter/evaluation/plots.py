@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -35,39 +34,34 @@ def bar_chart(report: Report) -> Tensor:
     asked, seen = _both(report)
     # An AU that nobody asks for is shown over all pictures, the others where they are asked for.
     seen = np.where(np.isfinite(asked) | np.isnan(asked).all(0), seen, np.nan)
-
-    def draw(axes: Any) -> None:
-        names = [sides.label(column) for column in report.columns]
-        place = np.arange(len(names))
-        axes.bar(place - 0.2, _means(asked), 0.4, color=ASKED, label="asked for")
-        spread = {"yerr": _spread(seen), "ecolor": INK, "capsize": 2, "error_kw": {"lw": 0.8}}
-        axes.bar(place + 0.2, _means(seen), 0.4, color=SEEN, label="measured", **spread)
-        axes.set_xticks(place, names, rotation=45 if len(names) > 9 else 0)
-        axes.set_ylim(min(0.0, np.nanmin([0.0, *_means(asked)])), 5.2)
-        axes.set_ylabel("intensity (0..5), mean of pictures")
-        axes.legend(frameon=False, ncols=2, loc="upper right")
-
-    return _figure(draw, f"Asked for and measured, {_by(report)}")
+    axes = _axes("Asked for and measured", report)
+    names = [sides.label(column) for column in report.columns]
+    place = np.arange(len(names))
+    axes.bar(place - 0.2, _means(asked), 0.4, color=ASKED, label="asked for")
+    spread = {"yerr": _spread(seen), "ecolor": INK, "capsize": 2, "error_kw": {"lw": 0.8}}
+    axes.bar(place + 0.2, _means(seen), 0.4, color=SEEN, label="measured", **spread)
+    axes.set_xticks(place, names, rotation=45 if len(names) > 9 else 0)
+    axes.set_ylim(min(0.0, np.nanmin([0.0, *_means(asked)])), 5.2)
+    axes.set_ylabel("intensity (0..5), mean of pictures")
+    axes.legend(frameon=False, ncols=2, loc="upper right")
+    return _pixels(axes.figure)
 
 
 def scatter(report: Report) -> Tensor:
     """Every AU that a picture asks for: requested against measured. [1, H, W, 3]."""
-    asked, seen = _both(report)
-
-    def draw(axes: Any) -> None:
-        axes.plot([0, 5], [0, 5], color=ASKED, lw=1.5, zorder=0, label="as asked for")
-        shown = [i for i in range(asked.shape[1]) if np.isfinite(asked[:, i] + seen[:, i]).any()]
-        for order, column in enumerate(shown):
-            colour, marker = f"C{order % 10}", "osD^"[order // 10 % 4]
-            label = sides.label(report.columns[column])
-            axes.scatter(asked[:, column], seen[:, column], s=26, marker=marker, alpha=0.8,
-                         color=colour, linewidths=0, label=label)  # fmt: skip
-        axes.set_xlabel("asked for")
-        axes.set_ylabel("measured")
-        axes.set_ylim(-0.2, 5.2)
-        axes.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0))
-
-    return _figure(draw, f"Each picture, {_by(report)}")
+    (asked, seen), axes = _both(report), _axes("Each picture", report)
+    axes.plot([0, 5], [0, 5], color=ASKED, lw=1.5, zorder=0, label="as asked for")
+    shown = [i for i in range(asked.shape[1]) if np.isfinite(asked[:, i] + seen[:, i]).any()]
+    for order, column in enumerate(shown):
+        colour, marker = f"C{order % 10}", "osD^"[order // 10 % 4]
+        label = sides.label(report.columns[column])
+        axes.scatter(asked[:, column], seen[:, column], s=26, marker=marker, alpha=0.8,
+                     color=colour, linewidths=0, label=label)  # fmt: skip
+    axes.set_xlabel("asked for")
+    axes.set_ylabel("measured")
+    axes.set_ylim(-0.2, 5.2)
+    axes.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    return _pixels(axes.figure)
 
 
 def cross_talk(report: Report) -> tuple[list[sides.Column], np.ndarray]:
@@ -90,45 +84,39 @@ def cross_talk(report: Report) -> tuple[list[sides.Column], np.ndarray]:
 
 def cross_talk_map(report: Report, rows: list[sides.Column], values: np.ndarray) -> Tensor:
     """`cross_talk` as a heat map; a perfect adapter is 1 on the diagonal and 0 beside it."""
+    axes = _axes("What asking for one AU does to the others", report)
     names = [sides.label(column) for column in report.columns]
-
-    def draw(axes: Any) -> None:
-        image = axes.imshow(values, cmap="RdBu_r", vmin=-1, vmax=1, aspect="auto")
-        axes.set_xticks(range(len(names)), names, rotation=45)
-        axes.set_yticks(range(len(rows)), [sides.label(column) for column in rows])
-        axes.set_xlabel("measured")
-        axes.set_ylabel("asked for")
-        for (row, column), value in np.ndenumerate(values):
-            colour = "white" if abs(value) > 0.6 else INK
-            axes.text(column, row, f"{value:.1f}".replace("-0.0", "0.0"), ha="center",
-                      va="center", fontsize=7, color=colour)  # fmt: skip
-        axes.figure.colorbar(image, ax=axes, label="change for each intensity asked for")
-
-    return _figure(draw, f"What asking for one AU does to the others, {_by(report)}")
+    image = axes.imshow(values, cmap="RdBu_r", vmin=-1, vmax=1, aspect="auto")
+    axes.set_xticks(range(len(names)), names, rotation=45)
+    axes.set_yticks(range(len(rows)), [sides.label(column) for column in rows])
+    axes.set_xlabel("measured")
+    axes.set_ylabel("asked for")
+    for (row, column), value in np.ndenumerate(values):
+        colour = "white" if abs(value) > 0.6 else INK
+        axes.text(column, row, f"{value:.1f}".replace("-0.0", "0.0"), ha="center",
+                  va="center", fontsize=7, color=colour)  # fmt: skip
+    axes.figure.colorbar(image, ax=axes, label="change for each intensity asked for")
+    return _pixels(axes.figure)
 
 
 def calibration_plot(calibration: Calibration, seen: list[Observations]) -> Tensor:
     """The response curves and the readings that they were fitted to, a panel each. [1, H, W, 3]."""
-    columns = min(4, len(seen))
-
-    def draw(figure: Any) -> None:
-        panels = figure.subplots(-(-len(seen) // columns), columns, squeeze=False, sharey=True)
-        for axes in panels.flat[len(seen) :]:
-            axes.set_axis_off()
-        for axes, one in zip(panels.flat, seen, strict=False):
-            curve = calibration.curves[one.unit]
-            top = max(5.0, curve.requested[-1])
-            axes.plot([0, 5], [0, 5], color=ASKED, lw=1.5)
-            axes.scatter(one.requested, one.measured, s=9, color=REST, alpha=0.6, linewidths=0)
-            axes.plot(curve.requested, curve.measured, color=SEEN, lw=2)
-            silent = "" if curve.responds else ": does not answer"
-            axes.set_title(f"AU{one.unit}{silent}", fontsize=9)
-            axes.set_xlim(min(0.0, curve.requested[0]), top)
-            axes.set_ylim(-0.2, 5.2)
-        figure.supxlabel("asked for", fontsize=9)
-        figure.supylabel(f"measured, by {calibration.estimator}", fontsize=9)
-
-    return _picture(draw)
+    figure, columns = _figure(), min(4, len(seen))
+    panels = figure.subplots(-(-len(seen) // columns), columns, squeeze=False, sharey=True)
+    for axes in panels.flat[len(seen) :]:
+        axes.set_axis_off()
+    for axes, one in zip(panels.flat, seen, strict=False):
+        curve = calibration.curves[one.unit]
+        axes.plot([0, 5], [0, 5], color=ASKED, lw=1.5)
+        axes.scatter(one.requested, one.measured, s=9, color=REST, alpha=0.6, linewidths=0)
+        axes.plot(curve.requested, curve.measured, color=SEEN, lw=2)
+        silent = "" if curve.responds else ": does not answer"
+        axes.set_title(f"AU{one.unit}{silent}", fontsize=9)
+        axes.set_xlim(min(0.0, curve.requested[0]), max(5.0, curve.requested[-1]))
+        axes.set_ylim(-0.2, 5.2)
+    figure.supxlabel("asked for", fontsize=9)
+    figure.supylabel(f"measured, by {calibration.estimator}", fontsize=9)
+    return _pixels(figure)
 
 
 def sentence_picture(text: str) -> Tensor:
@@ -145,32 +133,27 @@ def sentence_picture(text: str) -> Tensor:
     return _tensor(np.asarray(image))
 
 
-def _figure(draw: Callable[[Any], None], title: str) -> Tensor:
-    def whole(figure: Any) -> None:
-        axes = figure.subplots()
-        axes.set_title(title, fontsize=10)
-        axes.spines[["top", "right"]].set_visible(False)
-        draw(axes)
-
-    return _picture(whole)
-
-
-def _picture(draw: Callable[[Any], None]) -> Tensor:
-    """A figure without a window, as pixels."""
+def _figure() -> Any:
+    """A figure without a window."""
     module = checks.optional("A plot", "matplotlib.figure")
-    figure = module.Figure(figsize=SIZE, dpi=RESOLUTION, layout="constrained")
+    return module.Figure(figsize=SIZE, dpi=RESOLUTION, layout="constrained")
+
+
+def _axes(title: str, report: Report) -> Any:
+    axes = _figure().subplots()
+    axes.set_title(f"{title}, by {report.header.estimator}", fontsize=10)
+    axes.spines[["top", "right"]].set_visible(False)
+    return axes
+
+
+def _pixels(figure: Any) -> Tensor:
     canvas = checks.optional("A plot", "matplotlib.backends.backend_agg").FigureCanvasAgg(figure)
-    draw(figure)
     canvas.draw()
     return _tensor(np.asarray(canvas.buffer_rgba())[..., :3])
 
 
 def _tensor(pixels: np.ndarray) -> Tensor:
     return torch.from_numpy(pixels.astype(np.float32) / 255)[None]
-
-
-def _by(report: Report) -> str:
-    return f"by {report.header.estimator}"
 
 
 def _both(report: Report) -> tuple[np.ndarray, np.ndarray]:

@@ -102,9 +102,11 @@ class Report:
     def markdown(self) -> str:
         """Tables for people, with everything that the numbers depend on."""
         head = self.header
+        by = head.published.get("estimator", "another estimator")
+        paper = f" The paper's figures are by {by} and not comparable across estimators."
         parts = [
             f"# {head.title}",
-            f"Method: {head.method}. Estimator: {head.estimator}.{self._published()}",
+            f"Method: {head.method}. Estimator: {head.estimator}.{paper if head.published else ''}",
             _table(["pictures", "count"], self.counts.items()),
             self._lines_table(),
         ]
@@ -120,12 +122,6 @@ class Report:
         if head.settings:
             parts += ["## Settings", _table(["name", "value"], head.settings.items())]
         return "\n\n".join(parts) + "\n"
-
-    def _published(self) -> str:
-        if not (published := self.header.published):
-            return ""
-        by = published.get("estimator", "another estimator")
-        return f" The paper's figures are by {by} and not comparable across estimators."
 
     def _lines_table(self) -> str:
         names = ["group", "metric", "value", "unit", "better", "pictures", "estimator"]
@@ -302,11 +298,6 @@ def _line(group: str, metric: str, value: float, count: int, header: RunHeader) 
     if metric.startswith("aaad"):
         network = f"{header.estimator}, {TEXT_READER}"
     return Line(group, metric, value, *METRICS.get(metric, ("", "")), count, network, published)
-
-
-def set_line(metric: str, value: float, count: int, network: str) -> Line:
-    """A number of all pictures of a run as one set, which a network saw."""
-    return Line(ALL, metric, value, *METRICS[metric], count, network)
 
 
 def _score_row(score: UnitScore) -> list[object]:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..data.pictures import PictureFolder, read_picture
 from ..metrics import fid, inception_score, kid
-from .report import Line, set_line
+from .report import ALL, METRICS, Line
 
 FEWEST = 2  # pictures on each side
 # Pictures [N, H, W, 3] in 0..1 -> features [N, D], or features and class scores [N, C].
@@ -34,7 +34,10 @@ def set_lines(
     values = {"fid": fid(features, wanted), "kid": kid(features, wanted)[0]}
     if classes is not None:
         values["inception_score"] = inception_score(classes)[0]
-    return tuple(set_line(metric, value, len(pictures), name) for metric, value in values.items())
+    return tuple(
+        Line(ALL, metric, value, *METRICS[metric], len(pictures), name)
+        for metric, value in values.items()
+    )
 
 
 @torch.no_grad()

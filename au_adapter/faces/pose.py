@@ -7,7 +7,6 @@ canonical face to the mesh, which is un-projected for a camera of 63 degrees.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,15 +49,8 @@ def read_geometry(data: bytes, name: str) -> Geometry:
 
 
 def _grouped(data: bytes) -> dict[int, list]:
-    groups: dict[int, list] = {}
-    for number, value in _fields(data):
-        groups.setdefault(number, []).append(value)
-    return groups
-
-
-def _fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
-    """(field number, value) pairs of a protocol buffer: integers as int, all else as bytes."""
-    position = 0
+    """Field number -> values in a protocol buffer: integers as int, all else as bytes."""
+    groups, position = {}, 0
     while position < len(data):
         key, position = _variable_integer(data, position)
         kind = key & 7
@@ -67,7 +59,8 @@ def _fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
             length = {1: 8, 2: value, 5: 4}[kind]
             value = data[position : position + length]
             position += length
-        yield key >> 3, value
+        groups.setdefault(key >> 3, []).append(value)
+    return groups
 
 
 def _variable_integer(data: bytes, position: int) -> tuple[int, int]:

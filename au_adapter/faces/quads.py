@@ -6,7 +6,7 @@ import math
 
 import torch
 from torch import Tensor
-from torch.nn.functional import avg_pool2d, grid_sample, interpolate, pad
+from torch.nn.functional import avg_pool2d, grid_sample, interpolate
 
 # Corners of a quad, in this order: upper left, upper right, lower right, lower left.
 
@@ -23,9 +23,8 @@ def cut_quad(picture: Tensor, quad: Tensor, size: int) -> Tensor:
         scale = torch.tensor([small[1] / image.shape[-1], small[0] / image.shape[-2]])
         image = interpolate(image, small, mode="bilinear", antialias=True)
         quad = quad * scale
-    places = _line(size)[:, None, None] * (quad[3] - quad[0]) + _line(size)[None, :, None] * (
-        quad[1] - quad[0]
-    )
+    line = ((torch.arange(size) + 0.5) / size)[:, None]
+    places = line[:, None] * (quad[3] - quad[0]) + line * (quad[1] - quad[0])
     sides = quad.new_tensor([image.shape[-1], image.shape[-2]])
     found = _read(image, (places + quad[0]) / sides, "border")
     return found[0].movedim(0, -1).clamp(0, 1)
@@ -78,14 +77,9 @@ def soft_mask(mask: Tensor, feather: float) -> Tensor:
     """Opacity of an edit, [S, S]: 1 deep inside the mask [S, S], exactly 0 outside."""
     inside = (mask > 0.5).float()[None, None]
     radius = round(feather * len(mask))
-    around = pad(inside, (radius,) * 4)
     # The mean over a window is 0.5 on a straight edge and 1 a radius away from it.
-    around = avg_pool2d(around, 2 * radius + 1, stride=1)
-    return ((2 * around - 1).clamp(0, 1) * inside)[0, 0] if radius else inside[0, 0]
-
-
-def _line(size: int) -> Tensor:
-    return (torch.arange(size) + 0.5) / size
+    around = avg_pool2d(inside, 2 * radius + 1, stride=1, padding=radius)
+    return ((2 * around - 1).clamp(0, 1) * inside)[0, 0]
 
 
 def _span(values: Tensor, length: int) -> range:

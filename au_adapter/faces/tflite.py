@@ -26,26 +26,17 @@ _STRIDES = [("padding", "b", 0), ("stride_x", "i", 1), ("stride_y", "i", 1)]
 _DILATION = [("dilation_x", "i", 1), ("dilation_y", "i", 1)]
 _ACTIVATION = [("activation", "b", 0)]
 _POOL = [*_STRIDES, ("width", "i", 1), ("height", "i", 1), *_ACTIVATION]
+_CORNERS = [("align_corners", "b", 0), ("half_pixel_centers", "b", 0)]
 _MASKS = ("begin_mask", "end_mask", "ellipsis_mask", "new_axis_mask", "shrink_axis_mask")
 OPTIONS = {
-    "add": _ACTIVATION,
-    "sub": _ACTIVATION,
-    "mul": _ACTIVATION,
-    "div": _ACTIVATION,
+    **dict.fromkeys(("add", "sub", "mul", "div"), _ACTIVATION),
     "conv_2d": [*_STRIDES, *_ACTIVATION, *_DILATION],
     "depthwise_conv_2d": [*_STRIDES, ("multiplier", "i", 1), *_ACTIVATION, *_DILATION],
-    "average_pool_2d": _POOL,
-    "max_pool_2d": _POOL,
+    **dict.fromkeys(("average_pool_2d", "max_pool_2d"), _POOL),
     "concatenation": [("axis", "i", 0), *_ACTIVATION],
     "depth_to_space": [("block", "i", 0)],
-    "mean": [("keep_axes", "b", 0)],
-    "sum": [("keep_axes", "b", 0)],
-    "resize_bilinear": [
-        ("height", "i", 0),
-        ("width", "i", 0),
-        ("align_corners", "b", 0),
-        ("half_pixel_centers", "b", 0),
-    ],
+    **dict.fromkeys(("mean", "sum"), [("keep_axes", "b", 0)]),
+    "resize_bilinear": [("height", "i", 0), ("width", "i", 0), *_CORNERS],
     "strided_slice": [(name, "i", 0) for name in _MASKS],
 }
 
@@ -169,19 +160,15 @@ def _operation_name(code: FlatTable) -> str:
 
 def _operation(step: FlatTable, codes: list[str]) -> Operation:
     name = codes[step.integer(0, "I")]
-    options = _options(step.table(4), name)
+    table = step.table(4)
+    options = {
+        option: table.integer(number, layout, default) if table else default
+        for number, (option, layout, default) in enumerate(OPTIONS.get(name, ()))
+    }
     if name == "Convolution2DTransposeBias":  # a struct of MediaPipe's: padding and strides
         _, *strides = struct.unpack("<3i", bytes(step.vector(5, "|u1")))
         options = dict(zip(("stride_x", "stride_y"), strides, strict=True))
     return Operation(name, tuple(step.vector(1).tolist()), tuple(step.vector(2).tolist()), options)
-
-
-def _options(table: FlatTable | None, name: str) -> dict[str, int]:
-    rows = enumerate(OPTIONS.get(name, ()))
-    return {
-        option: table.integer(number, layout, default) if table else default
-        for number, (option, layout, default) in rows
-    }
 
 
 def _is_folded(step: Operation, constants: dict[int, np.ndarray]) -> bool:

@@ -32,11 +32,10 @@ UNITS: dict[int, ActionUnit] = {
     for entry in _TABLES["units"]
 }
 
-#: The twelve AUs of DISFA, which FineFace, MagicFace and AUEditNet use.
-SET_A = (1, 2, 4, 5, 6, 9, 12, 15, 17, 20, 25, 26)
-#: What the twelve AUs of BP4D (VQ-AUFace) add to set A.
-SET_B_EXTRA = (7, 10, 14, 23, 24)
-SET_B = (1, 2, 4, 6, 7, 10, 12, 14, 15, 17, 23, 24)  # VQ-AUFace's twelve
+#: The twelve AUs of DISFA, which FineFace, MagicFace and AUEditNet use, and those of BP4D.
+SET_A, SET_B = (tuple(_TABLES["sets"][name]) for name in "AB")
+#: What set B adds to set A.
+SET_B_EXTRA = tuple(number for number in SET_B if number not in SET_A)
 ALL_UNITS = tuple(sorted(SET_A + SET_B_EXTRA))
 
 #: AUs that may be written for the top (T) or the bottom (B) lip alone.

@@ -24,20 +24,15 @@ def flatten(points: np.ndarray) -> np.ndarray:
     return np.stack([angle * RADIUS, points[..., 1]], -1)
 
 
-def texture_coordinates(points: np.ndarray) -> np.ndarray:
-    """Template points [..., 3] -> texture coordinates in 0..1 [..., 2]; row 0 is the bottom."""
-    return _shares(flatten(points))
-
-
-def _shares(flat: np.ndarray) -> np.ndarray:
-    """Flat points -> how far across and up the canvas they lie, 0..1."""
+def shares(flat: np.ndarray) -> np.ndarray:
+    """Flat points -> how far across and up the canvas they lie, 0..1; row 0 is the bottom."""
     across = (flat[..., 0] + ACROSS) / (2 * ACROSS)
     return np.stack([across, (flat[..., 1] - BOTTOM) / (TOP - BOTTOM)], -1)
 
 
 def to_texels(flat: np.ndarray) -> np.ndarray:
     """Flat points -> (column, row) in texels."""
-    return _shares(flat) * np.array([WIDTH, HEIGHT], np.float32)
+    return shares(flat) * np.array([WIDTH, HEIGHT], np.float32)
 
 
 def spot(centre: np.ndarray, width: float, height: float | None = None) -> np.ndarray:
@@ -64,19 +59,14 @@ def stroke(points: np.ndarray, width: float, taper: float = 0.25) -> np.ndarray:
     """A soft line through points, [HEIGHT, WIDTH]. width: its sigma in cm. taper: the share of the
     line over which each end fades."""
     picture = np.zeros(X.shape, np.float32)
-    window = _window(points, 4 * width)
+    low = np.floor(to_texels(points.min(0) - 4 * width)).astype(int).clip(0)
+    high = np.ceil(to_texels(points.max(0) + 4 * width)).astype(int).clip(0)
+    window = slice(low[1], high[1]), slice(low[0], high[0])
     distance, where = _along(points, X[window], Y[window])
     ends = np.clip(np.minimum(where, 1 - where) / max(taper, 1e-3), 0, 1)
     ends = ends * ends * (3 - 2 * ends)
     picture[window] = np.exp(-0.5 * (distance / width) ** 2) * ends
     return picture
-
-
-def _window(points: np.ndarray, margin: float) -> tuple[slice, slice]:
-    low = np.floor(to_texels(points.min(0) - margin)).astype(int)
-    high = np.ceil(to_texels(points.max(0) + margin)).astype(int)
-    low, high = np.maximum(low, 0), np.maximum(high, 0)
-    return slice(low[1], high[1]), slice(low[0], high[0])
 
 
 def _along(points: np.ndarray, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import logging
 import tarfile
@@ -17,6 +16,7 @@ from PIL import Image
 
 from ...disk import damage_named, full_disk_said, read_json, remove_abandoned, write_json
 from ..card import CARD, WORK, count_folder, count_labels, counts_path
+from ..pictures import file_of
 from ..shards import new_shard, shard_path
 from . import sample
 from .captions import caption
@@ -80,23 +80,18 @@ def render_dataset(
     if not 0 <= job.pose_spread <= 1:
         raise ValueError(f"pose_spread must be from 0 to 1, found {job.pose_spread}")
     check_model(Path(model_path))
-    with full_disk_said(Path(output)):
-        return _render(job, workers)
-
-
-def _render(job: Job, workers: int) -> list[Path]:
-    """Draw the missing shards and count all. The data card is removed while shards change."""
-    folder = Path(job.output)
-    folder.mkdir(parents=True, exist_ok=True)
-    _check_settings(job, folder)
-    (folder / WORK).mkdir(exist_ok=True)
-    remove_abandoned(folder)
-    shards = range((job.count + job.shard_size - 1) // job.shard_size)
-    if missing := [shard for shard in shards if not _is_whole(job, shard)]:
-        (folder / CARD).unlink(missing_ok=True)
-        _work(job, missing, workers)
-    write_json(folder / CARD, count_folder(folder))
-    return [shard_path(folder, shard) for shard in shards]
+    folder = Path(output)
+    with full_disk_said(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        _check_settings(job, folder)
+        (folder / WORK).mkdir(exist_ok=True)
+        remove_abandoned(folder)
+        shards = range((count + job.shard_size - 1) // job.shard_size)
+        if missing := [shard for shard in shards if not _is_whole(job, shard)]:
+            (folder / CARD).unlink(missing_ok=True)  # it is not true while shards change
+            _work(job, missing, workers)
+        write_json(folder / CARD, count_folder(folder))
+        return [shard_path(folder, shard) for shard in shards]
 
 
 def _check_settings(job: Job, folder: Path) -> None:
@@ -131,7 +126,7 @@ def _is_whole(job: Job, shard: int) -> bool:
 
 def _work(job: Job, shards: list[int], workers: int) -> None:
     if workers == 1 or len(shards) < 2:
-        renderer = Renderer(job.model_path, job.size) if shards else None
+        renderer = Renderer(job.model_path, job.size)
         for shard in shards:
             _write_shard(renderer, job, shard)
         return
@@ -154,7 +149,7 @@ def _write_in_worker(shard: int) -> int:
     return shard
 
 
-def _write_shard(renderer: Renderer, job: Job, shard: int) -> Path:
+def _write_shard(renderer: Renderer, job: Job, shard: int) -> None:
     """Render one shard. The file appears when it is complete; its counts are written after it."""
     path, labels = shard_path(job.output, shard), []
     counts_path(path).unlink(missing_ok=True)  # of the shard with fewer pictures
@@ -165,7 +160,6 @@ def _write_shard(renderer: Renderer, job: Job, shard: int) -> Path:
                 add(name, content)
             labels.append(json.loads(files[-1][1]))
     write_json(counts_path(path), count_labels(labels))
-    return path
 
 
 def render_files(renderer: Renderer, job: Job, index: int) -> list[tuple[str, bytes]]:
@@ -178,11 +172,10 @@ def render_files(renderer: Renderer, job: Job, index: int) -> list[tuple[str, by
     if job.one_scene:
         about["scene"] = person.identity
     about["caption"] = caption(person, scene, expression, rng)
-    return [
-        (f"{key}.png", _png(drawn.image)),
-        (f"{key}.mask.png", _png(drawn.mask)),
-        (f"{key}.json", json.dumps(about).encode()),
-    ]
+    pictures = map(Image.fromarray, (drawn.image, drawn.mask))
+    image, mask = (file_of(picture, "PNG", compress_level=3) for picture in pictures)
+    label = json.dumps(about).encode()
+    return [(f"{key}.png", image), (f"{key}.mask.png", mask), (f"{key}.json", label)]
 
 
 def draw_parameters(
@@ -227,9 +220,3 @@ def _box(points: np.ndarray, size: int, margin: float = 0.22) -> list[float]:
     wide = margin * (high - low).mean()
     box = np.clip([*(low - wide), *(high + wide)], 0, size)
     return [round(float(v), 2) for v in box]
-
-
-def _png(array: np.ndarray) -> bytes:
-    stream = io.BytesIO()
-    Image.fromarray(array).save(stream, "PNG", compress_level=3)
-    return stream.getvalue()

@@ -97,7 +97,9 @@ class HairMaker:
         skull, height = self._skull(vertices), self.template_skull[..., 1]
         cover = _cover(style, person.hairline, height, self.azimuth)
         edge = np.clip(1 - np.abs(cover) / 3, 0, 1)
-        cover = cover + _locks(rng, self.azimuth) * style.rough * edge
+        # How far the locks reach past a straight edge, about 0.3 cm.
+        swings = (np.sin(n * self.azimuth + rng.uniform(0, 6.28)) for n in (4, 7, 11, 17, 26))
+        cover = cover + sum(swing * 0.16 for swing in swings) * style.rough * edge
         rise = np.clip(cover / 1.9, 0, 1)
         rise = rise * rise * (3 - 2 * rise)
         waves = _waves(rng, self.azimuth, self.polar) * style.rough
@@ -156,14 +158,6 @@ def _cover(style: Style, hairline: float, height: np.ndarray, azimuth: np.ndarra
         side = (degrees - style.edge)[None] * 0.14
         cover = np.maximum(cover, np.where(height < 9, side, -9))
     return cover
-
-
-def _locks(rng: np.random.Generator, azimuth: np.ndarray) -> np.ndarray:
-    """How far the locks reach past a straight edge, about 0.3 cm, [AZIMUTHS]."""
-    total = np.zeros_like(azimuth)
-    for frequency in (4, 7, 11, 17, 26):
-        total += np.sin(frequency * azimuth + rng.uniform(0, 6.28)) * 0.16
-    return total
 
 
 def _waves(rng: np.random.Generator, azimuth: np.ndarray, polar: np.ndarray) -> np.ndarray:

@@ -111,7 +111,10 @@ class HeadModel:
             * arrays["identity_scale"][:MODES, None, None]
         ).reshape(-1, len(kept) * 3)
         self.masculine = self._masculine_direction()
-        self._gather = _gather_matrix(self.skin)
+        # Adds up the triangles at each vertex of the skin.
+        rows, count = self.skin.triangles.T.ravel(), len(self.skin.triangles)
+        ones, columns = np.ones(3 * count, np.float32), np.tile(np.arange(count), 3)
+        self._gather = sparse.csr_matrix((ones, (rows, columns)), shape=(last, count))
 
     def _shapes(self, arrays: dict, kept: np.ndarray) -> dict[str, np.ndarray]:
         wanted = {name for gains in AU_SHAPES.values() for name in gains} | set(GAZE_SHAPES)
@@ -176,8 +179,8 @@ class HeadModel:
 
     def skin_normals(self, vertices: np.ndarray) -> np.ndarray:
         """Unit normals of the skin's vertices [skin.last, 3]."""
-        a, b, c = (vertices[self.skin.triangles[:, i]] for i in range(3))
-        normals = self._gather @ _cross(b - a, c - a)
+        a, b, c = vertices[self.skin.triangles.T]
+        normals = self._gather @ np.cross(b - a, c - a)
         length = np.sqrt(np.einsum("ij,ij->i", normals, normals))[:, None]
         return normals / (length + 1e-9)
 
@@ -241,11 +244,9 @@ def _read(path: Path) -> dict[str, np.ndarray]:
     wanted = ("neutral", "triangles", "expression_names", "expression", "expression_scale",
               "identity", "identity_scale")  # fmt: skip
     with damage_named(path, also=(TokenError,)), np.load(path) as file:
-        missing = [name for name in wanted if name not in file]
-        if missing:
+        if missing := [name for name in wanted if name not in file]:
             raise ValueError(f"{path} is not an ICT-FaceKit light model: it lacks {missing}")
-        large = [e.filename for e in file.zip.infolist() if e.file_size > LARGEST_ARRAY]
-        if large:
+        if large := [e.filename for e in file.zip.infolist() if e.file_size > LARGEST_ARRAY]:
             raise ValueError(f"{large[0]} has more than {LARGEST_ARRAY:,} bytes")
         arrays = {name: file[name] for name in wanted}
     if arrays["neutral"].shape != (VERTEX_COUNT, 3):
@@ -258,10 +259,14 @@ def _read(path: Path) -> dict[str, np.ndarray]:
 def _drawn_triangles(triangles: np.ndarray, neutral: np.ndarray) -> np.ndarray:
     """Triangles without the clear outer eyes, which would hide irises, and what no pose shows."""
     hidden = np.zeros(VERTEX_COUNT, bool)
-    eyes = ("outer_eye_left", "outer_eye_right", "tear_and_occlusion", "eye_sockets", "lashes")
-    for name in eyes:
-        first, last = PARTS[name]
-        hidden[first : last + 1] = True
+    for name in (
+        "outer_eye_left",
+        "outer_eye_right",
+        "tear_and_occlusion",
+        "eye_sockets",
+        "lashes",
+    ):
+        hidden[PARTS[name][0] : PARTS[name][1] + 1] = True
     skin = np.arange(VERTEX_COUNT) <= PARTS["head"][1]
     hidden |= skin & ((neutral[:, 1] < -14) | (neutral[:, 2] < -7.5))
     for name in ("inner_eye_left", "inner_eye_right"):
@@ -278,18 +283,3 @@ def _mesh(name: str, kept: np.ndarray, triangles: np.ndarray) -> Mesh:
     # The seam between face and head has corners in both: it belongs to the later part.
     highest = triangles.max(1)
     return Mesh(int(first), int(last), triangles[(highest >= first) & (highest < last)])
-
-
-def _gather_matrix(mesh: Mesh) -> sparse.csr_matrix:
-    count = len(mesh.triangles)
-    rows, columns = mesh.triangles.T.ravel(), np.tile(np.arange(count), 3)
-    ones = np.ones(3 * count, np.float32)
-    return sparse.csr_matrix((ones, (rows, columns)), shape=(mesh.last, count))
-
-
-def _cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    out = np.empty_like(a)
-    out[:, 0] = a[:, 1] * b[:, 2] - a[:, 2] * b[:, 1]
-    out[:, 1] = a[:, 2] * b[:, 0] - a[:, 0] * b[:, 2]
-    out[:, 2] = a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]
-    return out

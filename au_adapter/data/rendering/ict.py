@@ -32,18 +32,8 @@ class Obj:
     uv_triangles: np.ndarray
 
 
-def find_folder(source: str | Path) -> Path:
-    """The folder with the OBJ files: `source` itself or its FaceXModel. FileNotFoundError else."""
-    for folder in (Path(source), Path(source) / "FaceXModel"):
-        if (folder / f"{NEUTRAL}.obj").is_file():
-            return folder
-    raise FileNotFoundError(
-        f"There is no {NEUTRAL}.obj in {source}: expected the FaceXModel folder of ICT-FaceKit"
-    )
-
-
-def convert_folder(folder: str | Path, output_npz: str | Path) -> Path:
-    """Pack a folder of ICT-FaceKit's OBJ files into one npz, and return its path.
+def convert_folder(source: str | Path, output_npz: str | Path) -> Path:
+    """Pack ICT-FaceKit's OBJ files, in `source` or its FaceXModel, into one npz; its path.
 
     Arrays: neutral float32 [V, 3] in centimetres; triangles int32 [T, 3] (faces split); uv float32
     [W, 2] and uv_triangles int32 [T, 3]; expression_names [E], expression int16 [E, V, 3] and
@@ -51,7 +41,13 @@ def convert_folder(folder: str | Path, output_npz: str | Path) -> Path:
     offset is the integers times the scale. The file appears only when it is complete.
     FileNotFoundError without the OBJ files, ValueError where one does not fit the neutral face.
     """
-    folder = find_folder(folder)
+    folder = Path(source)
+    if not (folder / f"{NEUTRAL}.obj").is_file():
+        folder /= "FaceXModel"
+    if not (folder / f"{NEUTRAL}.obj").is_file():
+        raise FileNotFoundError(
+            f"There is no {NEUTRAL}.obj in {source}: expected the FaceXModel folder of ICT-FaceKit"
+        )
     neutral = read_obj(folder / f"{NEUTRAL}.obj")
     paths = sorted(path for path in folder.glob("*.obj") if path.stem != NEUTRAL)
     modes = [path for path in paths if path.stem.startswith(IDENTITY)]

@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 
 from . import canvas, light, props
-from .hair import STYLES, HairMaker
+from .hair import STYLES, HairMaker, unit
 from .head import HeadModel, lip_gap
 from .sample import Expression, Person, Scene
 from .scene import Camera, background, camera
 from .skin import SkinPainter
 
-SHADERS = Path(__file__).parent / "shaders"  # GLSL, a pair of files a material
+# GLSL, a pair of files a material. Colours are squared into linear light, lit, and rooted back.
+SHADERS = Path(__file__).parent / "shaders"
 LAYOUTS = {  # of a material's vertices: formats and names
     "plain": ("3f 3f", "position", "normal"),
     "hair": ("3f 3f 3f 4f", "position", "normal", "tangent", "flow"),
@@ -56,67 +57,61 @@ class Renderer:
         os.environ.setdefault("LP_NUM_THREADS", "1")
         self.size, self.model = size, HeadModel(model_path)
         self.gl = _context()
+        common = (SHADERS / "common.glsl").read_text()
         self.programs = {
-            path.stem: self.gl.program(path.read_text(), _fragment_shader(path.stem))
+            path.stem: self.gl.program(
+                path.read_text(), common + path.with_suffix(".frag").read_text()
+            )
             for path in SHADERS.glob("*.vert")
         }
         self.programs["skin"]["paint"], self.programs["skin"]["relief"] = 0, 1
         self.programs["hair"]["strands"] = 2
-        self._load_template()
-        self._upload_static()
-        self._stage: Stage | None = None
-
-    def _load_template(self) -> None:
         model = self.model
-        skin = model.neutral[: model.skin.last]
-        normals = model.skin_normals(model.neutral)
+        skin, normals = model.neutral[: model.skin.last], model.skin_normals(model.neutral)
         self.transfer, self.occlusion = light.bake_visibility(skin, normals, model.skin.triangles)
         self.painter = SkinPainter(model.neutral[model.landmarks])
         self.hair_maker = HairMaker(skin)
         self.mouth_parts = _mouth_parts(model)
+        self._upload_static()
+        self._stage: Stage | None = None
 
     def _upload_static(self) -> None:
         gl, model, side = self.gl, self.model, self.size * OVERSAMPLE
         self.target = gl.framebuffer(
             [gl.texture((side, side), 4)], gl.depth_renderbuffer((side, side))
         )
-        points = canvas.texture_coordinates(model.neutral[: model.skin.last])
+        points = canvas.shares(canvas.flatten(model.neutral[: model.skin.last]))
         static = np.c_[points, self.occlusion].astype("f4")
         self.skin_moving = gl.buffer(reserve=model.skin.last * 28, dynamic=True)
-        self.skin_array = gl.vertex_array(
-            self.programs["skin"],
-            [(self.skin_moving, "3f 3f 1f", "position", "normal", "seen"),
-             (gl.buffer(static.tobytes()), "2f 1f", "texture_point", "occlusion")],
-            self._indices(model.skin.triangles),
-        )  # fmt: skip
+        self.skin_array = self._array(
+            "skin",
+            model.skin.triangles,
+            (self.skin_moving, "3f 3f 1f", "position", "normal", "seen"),
+            (gl.buffer(static.tobytes()), "2f 1f", "texture_point", "occlusion"),
+        )
         self.eyes = [self._eye(name) for name in ("inner_eye_left", "inner_eye_right")]
         self.mouth_moving = gl.buffer(reserve=max(len(self.mouth_parts.vertices), 1) * 12)
-        self.mouth_array = gl.vertex_array(
-            self.programs["mouth"],
-            [(self.mouth_moving, "3f", "position"),
-             (gl.buffer(self.mouth_parts.static.tobytes()), "3f 4f", "normal", "tint")],
-            self._indices(self.mouth_parts.triangles),
-        )  # fmt: skip
+        static = gl.buffer(self.mouth_parts.static.tobytes()), "3f 4f", "normal", "tint"
+        moving = self.mouth_moving, "3f", "position"
+        self.mouth_array = self._array("mouth", self.mouth_parts.triangles, moving, static)
         self.paint = gl.texture((canvas.WIDTH, canvas.HEIGHT), 4)
         self.relief = gl.texture((canvas.WIDTH, canvas.HEIGHT), 4, dtype="f2")
         for texture in (self.paint, self.relief):
             texture.repeat_x = texture.repeat_y = False
         self.strands = gl.texture((512, 128), 1, _strands().tobytes())
 
-    def _indices(self, triangles: np.ndarray):
-        return self.gl.buffer(np.ascontiguousarray(triangles, "i4").tobytes())
+    def _array(self, material: str, triangles: np.ndarray, *vertices: tuple):
+        """vertices: buffers, each with its formats and names."""
+        indices = self.gl.buffer(np.ascontiguousarray(triangles, "i4").tobytes())
+        return self.gl.vertex_array(self.programs[material], list(vertices), indices)
 
     def _eye(self, name: str) -> tuple:
         mesh, gl = self.model.meshes[name], self.gl
         rest = self.model.neutral[mesh.first : mesh.last]
         local = (rest - rest.mean(0) - _eye_depth(rest)).astype("f4")
         moving = gl.buffer(reserve=max(len(rest), 1) * 12, dynamic=True)
-        array = gl.vertex_array(
-            self.programs["eye"],
-            [(moving, "3f", "position"), (gl.buffer(local.tobytes()), "3f", "local")],
-            self._indices(mesh.triangles - mesh.first),
-        )
-        return mesh, moving, array
+        parts = (moving, "3f", "position"), (gl.buffer(local.tobytes()), "3f", "local")
+        return mesh, moving, self._array("eye", mesh.triangles - mesh.first, *parts)
 
     def render(self, person: Person, scene: Scene, expression: Expression) -> Render:
         """Draw a person; the same arguments give the same picture."""
@@ -153,8 +148,7 @@ class Renderer:
         for name, (points, triangles) in shapes.items():
             material = "hair" if name == "hair" else "plain"
             buffer = self.gl.buffer(np.ascontiguousarray(points, "f4").tobytes())
-            layout, indices = [(buffer, *LAYOUTS[material])], self._indices(triangles)
-            array = self.gl.vertex_array(self.programs[material], layout, indices)
+            array = self._array(material, triangles, (buffer, *LAYOUTS[material]))
             self._stage.things[name] = array, buffer
         return self._stage
 
@@ -274,20 +268,13 @@ def _mouth_parts(model: HeadModel) -> _Mouth:
     fade = np.clip((model.neutral[where, 2:] - 6.8) / 2.6, 0, 1)
     table = np.zeros((len(model.neutral), 4))
     table[where] = tint * fade + np.array([0.2, 0.07, 0.07, 0.0]) * (1 - fade)
-    normals = _static_normals(model.neutral, triangles)
-    static = np.c_[normals[vertices], table[vertices]].astype("f4")
+    normals = np.zeros_like(model.neutral)
+    a, b, c = model.neutral[triangles.T]
+    np.add.at(normals, triangles.T, np.cross(b - a, c - a))
+    static = np.c_[unit(normals)[vertices], table[vertices]].astype("f4")
     renumber = np.zeros(len(model.neutral), int)
     renumber[vertices] = np.arange(len(vertices))
     return _Mouth(vertices, renumber[triangles], len(meshes[0].triangles) * 3, static)
-
-
-def _static_normals(points: np.ndarray, triangles: np.ndarray) -> np.ndarray:
-    normals = np.zeros_like(points)
-    a, b, c = (points[triangles[:, i]] for i in range(3))
-    face = np.cross(b - a, c - a)
-    for corner in range(3):
-        np.add.at(normals, triangles[:, corner], face)
-    return normals / (np.linalg.norm(normals, axis=1, keepdims=True) + 1e-9)
 
 
 def _eye_depth(points: np.ndarray) -> np.ndarray:
@@ -316,12 +303,6 @@ def _strands() -> np.ndarray:
         total += weight * (top * (1 - fr) + bottom * fr)
     total = (total / total.std() * 0.22 + 0.5).clip(0, 1)
     return (total * 255).astype(np.uint8)
-
-
-def _fragment_shader(material: str) -> str:
-    """A material's fragment shader, behind what all of them share. Colours are squared into linear
-    light, lit, and rooted back."""
-    return "".join((SHADERS / f).read_text() for f in ("common.glsl", f"{material}.frag"))
 
 
 def _set(program, name: str, value) -> None:

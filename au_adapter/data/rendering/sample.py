@@ -159,8 +159,6 @@ def sample_person(identity: int, masculine: np.ndarray) -> Person:
     tint = _jitter(rng, HAIR_COLOURS[hair], 0.14)
     styles, odds = _hair_styles(man, tone)
     dark_brow = 0.75 if hair in ("black", "brown") else 0.5
-    if hair == "grey" and age != "old":
-        dark_brow = 0.5
     beards, chances = ("none", "stubble", "beard", "moustache"), (0.5, 0.22, 0.2, 0.08)
     eye_odds = (0.36, 0.32, 0.2, 0.12) if tone < 3 else (0.9, 0.03, 0.05, 0.02)
     eyes = _pick(rng, EYE_COLOURS, eye_odds)
@@ -237,10 +235,7 @@ def sample_scene(rng: np.random.Generator, pose_spread: float = 1.0) -> Scene:
     key = np.array([np.sin(angle), height, max(np.cos(angle), 0.25)])
     warm = rng.uniform(-1, 1)
     power = rng.uniform(0.85, 1.1)
-    key_colour = np.array([1 + 0.07 * warm, 1, 1 - 0.1 * warm]) * power
     fill = rng.uniform(0.30, 0.5)
-    top = fill * np.array([1 - 0.05 * warm, 1, 1 + 0.07 * warm])
-    bottom = fill * 0.62 * np.array([1.08, 0.98, 0.92])
     scenic = rng.random() < 0.4
     name = _pick(rng, SCENES if scenic else PLAIN)
     kind = "scene" if scenic else ("gradient" if rng.random() < 0.5 else "plain")
@@ -255,9 +250,9 @@ def sample_scene(rng: np.random.Generator, pose_spread: float = 1.0) -> Scene:
         shift=_floats(rng.normal(0, 0.25, 2)),
         zoom=float(rng.uniform(0.95, 1.05)),
         key_direction=_floats(key / np.linalg.norm(key)),
-        key_colour=_floats(key_colour),
-        ambient_top=_floats(top),
-        ambient_bottom=_floats(bottom),
+        key_colour=_floats(np.array([1 + 0.07 * warm, 1, 1 - 0.1 * warm]) * power),
+        ambient_top=_floats(fill * np.array([1 - 0.05 * warm, 1, 1 + 0.07 * warm])),
+        ambient_bottom=_floats(fill * 0.62 * np.array([1.08, 0.98, 0.92])),
         rim=float(rng.uniform(0, 0.5)),
         background=name,
         background_kind=kind,
@@ -302,7 +297,11 @@ def sample_expression(
         return Expression(units, dict(units))
     if mode in ONE_SIDED:
         units = _random_units(rng, chosen or UNITS, _au_count(rng))
-        return _one_sided(rng, units, ONE_SIDED[mode])
+        left, right = dict(units), dict(units)
+        for number in units:
+            if number not in MIDDLE_UNITS and rng.random() < ONE_SIDED[mode]:
+                (left if rng.random() < 0.5 else right)[number] = 0.0
+        return Expression(left, right)
     if mode == "natural":
         return Expression(*natural_sides(rng))
     chance = 1.0 if mode == "expressive" else rng.random()
@@ -312,7 +311,6 @@ def sample_expression(
     if chance < 0.7:
         smile = rng.uniform(1.2, 4.5)
         units = {6: smile * rng.uniform(0.4, 0.9), 12: smile, 25: smile * rng.uniform(0, 0.9)}
-        units = {u: float(v) for u, v in units.items()}
         return Expression(units, dict(units), "smiling")
     units = _random_units(rng, SET_A, max(_au_count(rng), 1))
     return Expression(units, dict(units), "making a face")
@@ -333,25 +331,10 @@ def natural_sides(rng: np.random.Generator) -> tuple[dict[int, float], dict[int,
             value = float(np.clip(value * strength * (1 + rng.normal(0, VARIATION)), 0, 5))
             left[unit] = 0.0 if code.startswith("R") else value
             right[unit] = 0.0 if code.startswith("L") else value
-    return _uneven(rng, left, right)
-
-
-def _uneven(
-    rng: np.random.Generator, left: dict[int, float], right: dict[int, float]
-) -> tuple[dict[int, float], dict[int, float]]:
-    """Weaken one side of some faces; units in the middle of the face have no sides."""
-    if rng.random() < UNEVEN:
+    if rng.random() < UNEVEN:  # units in the middle of the face have no sides
         weaker, share = (left, right)[int(rng.integers(2))], rng.uniform(0.3, 1.0)
         weaker |= {unit: v * share for unit, v in weaker.items() if unit not in MIDDLE_UNITS}
     return left, right
-
-
-def _one_sided(rng: np.random.Generator, units: dict[int, float], share: float) -> Expression:
-    left, right = dict(units), dict(units)
-    for number in units:
-        if number not in MIDDLE_UNITS and rng.random() < share:
-            (left if rng.random() < 0.5 else right)[number] = 0.0
-    return Expression(left, right)
 
 
 def appearance_words(person: Person, scene: Scene) -> dict[str, object]:

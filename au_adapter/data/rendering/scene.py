@@ -148,9 +148,8 @@ def _room(rng, x, y, size):
     for _ in range(3):
         left, top = rng.uniform(-0.1, 0.9), rng.uniform(0.05, 0.4)
         wide, tall = rng.uniform(0.12, 0.3), rng.uniform(0.12, 0.4)
-        box = np.clip((wide - np.abs(x - left)) / 0.03, 0, 1) * np.clip(
-            (tall - np.abs(y - top)) / 0.03, 0, 1
-        )
+        sides = (wide - np.abs(x - left)) / 0.03, (tall - np.abs(y - top)) / 0.03
+        box = np.clip(sides[0], 0, 1) * np.clip(sides[1], 0, 1)
         base = base * (1 - 0.55 * box) + 0.55 * box * rng.uniform(0.15, 0.75, 3)
     return base
 

@@ -20,7 +20,9 @@ class SkinPainter:
         self.flat = canvas.flatten(landmarks)
         self.folds: dict[tuple[int, str], Fold] = build_folds(landmarks)
         p = self.flat
-        self.lips, self.lip_line = _lip_masks(p)
+        upper, lower = canvas.curve(p[48:55], 40), canvas.curve([p[54], *p[55:60], p[48]], 40)
+        self.lips = _polygon(np.concatenate([upper, lower]), 0.8)
+        self.lip_line = canvas.stroke(canvas.curve(p[60:65]), 0.07, 0.05)
         self.lid_line = _lid_lines(p)
         self.lashes = _lashes(p)
         self.cheeks = sum(canvas.spot((s * 5.2, p[33, 1] + 1.2), 1.7, 1.5) for s in (-1, 1))
@@ -64,14 +66,12 @@ class SkinPainter:
     def relief(self, person: Person, left: dict[int, float], right: dict[int, float]) -> np.ndarray:
         """Slopes (across, up) and cavity of the folds, float16 [HEIGHT, WIDTH, 4]."""
         field = np.zeros((canvas.HEIGHT, canvas.WIDTH, 4), np.float32)
-        weights = ageing_folds(self.folds, person.age_amount)
+        weights, deep = ageing_folds(self.folds, person.age_amount), 0.8 + 0.45 * person.age_amount
         for side, units in (("left", left), ("right", right)):
             for unit, value in units.items():
                 if (unit, side) in self.folds:
                     old = weights.get((unit, side), 0.0)
-                    weights[unit, side] = old + min(value / 5, 1.2) * (
-                        0.8 + 0.45 * person.age_amount
-                    )
+                    weights[unit, side] = old + min(value / 5, 1.2) * deep
         for key, weight in weights.items():
             fold = self.folds[key]
             field[fold.rows, fold.columns, :2] += fold.slope * np.float32(weight)
@@ -147,14 +147,6 @@ def _polygon(points: np.ndarray, soft: float) -> np.ndarray:
     mask = np.asarray(picture, np.float32) / 255
     mask = mask.reshape(canvas.HEIGHT, DETAIL, canvas.WIDTH, DETAIL).mean((1, 3))
     return gaussian_filter(mask, soft)
-
-
-def _lip_masks(p: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    upper = canvas.curve(p[48:55], 40)
-    lower = canvas.curve([p[54], *p[55:60], p[48]], 40)
-    lips = _polygon(np.concatenate([upper, lower]), 0.8)
-    seam = canvas.curve([p[60], p[61], p[62], p[63], p[64]], 24)
-    return lips, canvas.stroke(seam, 0.07, 0.05)
 
 
 def _lid_lines(p: np.ndarray) -> np.ndarray:

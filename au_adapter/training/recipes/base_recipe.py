@@ -32,7 +32,7 @@ WIDTHS = (64, 128, 128)  # of the UNet, from fine to coarse
 HEAD = 32  # channels of an attention head
 CAPTION_DROPOUT = 0.1
 PART_WEIGHT = 2.5
-LEAST_SNR = 0.25  # for colours of backgrounds and clothes, which hardly count without it
+LEAST_SNR = 0.5  # for colours of backgrounds and clothes, which hardly count without it
 
 
 def make_unet(widths: Sequence[int] = WIDTHS, latent_channels: int = 4) -> UNet2DConditionModel:
