@@ -76,8 +76,8 @@ class ApplyAUAdapter(Node):
     def record(cls, graph: QueuedGraph, key: str) -> dict[str, Any]:
         encoder = graph.source(key, "au_tokens")
         aus = graph.vector(encoder, "au_vector")
-        passing = (node for node in graph.upstream(key, "au_adapter") if not graph.passes(node))
-        loader = next(passing, None)
+        before = graph.upstream(key, "au_adapter")
+        loader = next((n for n in before if not getattr(graph.kind(n), "passes", "")), None)
         files = graph.weight_files(loader)
         return {
             "adapter": _hash(files[0], file_times(adapter_files(files[0]))) if files else None,

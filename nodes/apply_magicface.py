@@ -273,7 +273,7 @@ def _latent(identity: Identity, batch: int, crop: FaceCrop | None) -> dict[str, 
             f"FACE_CROP is of {len(crop)} face(s), MAGICFACE_ID of "
             f"{identity.photos}: connect both to the same Prepare MagicFace."
         )
-    drawn = adaptive_avg_pool2d(crop.masks[:, None], identity.size).to(device)
+    drawn = adaptive_avg_pool2d(crop.masks[:, None], identity.latents.shape[-2:]).to(device)
     # Empty where the face is drawn: it starts from pure noise, as published.
     held = identity.latents.to(device) * (drawn < 1)
     copies = (batch // identity.photos, 1, 1, 1)

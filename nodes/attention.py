@@ -131,9 +131,8 @@ class AdapterWrappers:
         terms, mask = kwargs.pop(self.terms_key, None), kwargs.pop(self.mask_key, None)
         tokens = kwargs.pop(self.key, None)
         if tokens is not None and self._acts(options.get("sigmas")):
-            terms = self.terms(tokens.cpu()).cond.to(
-                x
-            )  # a pack that batches conditionings by itself
+            # a pack that batches conditionings by itself
+            terms = self.terms(tokens.cpu()).cond.to(x)
         if terms is not None:
             _check_call(x, terms, mask)
             options = self._with_terms(options, executor.class_obj, terms, mask)

@@ -6,10 +6,10 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
+from au_adapter.data.pictures import as_picture
 from au_adapter.estimators import Estimator, read_set
 from au_adapter.estimators.reading import ReadingSet
 from au_adapter.evaluation.comparison import Comparison, comparison
@@ -173,8 +173,8 @@ class SaveAUReport(Node):
             paths.append(Path(folder, stem))
             paths[-1].mkdir(parents=True)
             for file, image in zip(au_report.files(), images, strict=True):
-                pixels = (image.cpu().clamp(0, 1) * 255).round().byte().numpy()
-                Image.fromarray(pixels).save(paths[-1] / file, pnginfo=_metadata(cls.hidden))
+                picture = as_picture(image.clamp(0, 1))
+                picture.save(paths[-1] / file, pnginfo=_metadata(cls.hidden))
         text = show_text(cls, "\n".join(f"Saved {path}" for path in paths))
         return io.NodeOutput(ui={**text.as_dict(), "au_files": _references(paths)})
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import folder_paths
@@ -33,6 +34,7 @@ from server import PromptServer
 from .older_comfyui import with_later_words
 
 io = with_later_words(core_io)
+LOGGER = logging.getLogger("au_adapter")
 
 
 def show_text(node: type[io.ComfyNode], text: str) -> ui.PreviewText | None:
@@ -47,6 +49,14 @@ def show_text(node: type[io.ComfyNode], text: str) -> ui.PreviewText | None:
     if server and node.hidden:
         server.send_progress_text(text, node.hidden.unique_id)
     return ui.PreviewText(text)
+
+
+def tell(title: str, text: str) -> None:
+    """A warning that does not stop the run, as a toast (web/js/notices.js) and in the log: what
+    `show_text` writes may be inside a subgraph. Without a server only the log has it."""
+    LOGGER.warning("%s: %s", title, text)
+    if (server := getattr(PromptServer, "instance", None)) is not None:
+        server.send_sync("au_adapter.notice", {"title": title, "text": text})
 
 
 def dynamic_patcher() -> type[ModelPatcher]:

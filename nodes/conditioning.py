@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from torch import Tensor
-
-from au_adapter.models.masks import resize_mask
+from torch.nn.functional import adaptive_avg_pool2d
 
 from .compat import CONDNoiseShape, CONDRegular
 
@@ -36,7 +35,7 @@ class AUMaskCond(CONDNoiseShape):
         """This mask at the size of the latent."""
         if tuple(self.cond.shape[-2:]) == (height, width):
             return self
-        return AUMaskCond(resize_mask(self.cond, height, width))
+        return AUMaskCond(adaptive_avg_pool2d(self.cond, (height, width)))
 
 
 def check_count(found: int, batch: int, what: str) -> None:

@@ -88,6 +88,9 @@ def unet_config(config: dict[str, Any]) -> dict[str, Any]:
     channels = config["block_out_channels"]
     blocks = config["layers_per_block"]
     depths = _depths(config)
+    # SDXL's pooled text and sizes, as core's label embedding takes them.
+    sdxl = config.get("addition_embed_type") == "text_time"
+    pooled = config["projection_class_embeddings_input_dim"] if sdxl else None
     return {
         "image_size": config["sample_size"],
         "in_channels": config["in_channels"],
@@ -102,7 +105,8 @@ def unet_config(config: dict[str, Any]) -> dict[str, Any]:
         "use_spatial_transformer": True,
         "use_linear_in_transformer": config["use_linear_projection"],
         "legacy": False,
-        **_added_conditions(config),
+        "adm_in_channels": pooled,
+        **({"num_classes": "sequential"} if pooled else {}),
         "use_temporal_resblock": False,
         "use_temporal_attention": False,
         **_heads(config["attention_head_dim"], channels),
@@ -114,14 +118,6 @@ def _depths(config: dict[str, Any]) -> list[int]:
     kinds, depths = config["down_block_types"], config.get("transformer_layers_per_block", 1)
     each = [depths] * len(kinds) if isinstance(depths, int) else depths
     return [depth if "CrossAttn" in kind else 0 for kind, depth in zip(kinds, each, strict=True)]
-
-
-def _added_conditions(config: dict[str, Any]) -> dict[str, Any]:
-    """SDXL's pooled text and sizes, as core's label embedding takes them."""
-    if config.get("addition_embed_type") != "text_time":
-        return {"adm_in_channels": None}
-    width = config["projection_class_embeddings_input_dim"]
-    return {"adm_in_channels": width, "num_classes": "sequential"}
 
 
 def _heads(counts: int | list[int], channels: list[int]) -> dict[str, int]:

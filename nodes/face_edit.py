@@ -27,9 +27,8 @@ from au_adapter.faces.picture_checks import in_colour
 from au_adapter.faces.squares import FaceCrop, cut_square
 from au_adapter.facs import AUVector
 
-from .compat import folder_paths, io, show_text
+from .compat import folder_paths, io, show_text, tell
 from .node import Node
-from .notice import tell
 from .sockets import AUVectorSocket, FaceCropSocket, FaceLandmarksSocket
 
 # The widget's words, which saved workflows hold, and the library's.

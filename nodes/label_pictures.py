@@ -6,9 +6,9 @@ import math
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
+from au_adapter.data.pictures import as_picture
 from au_adapter.evaluation.contact_sheet import labelled_sheet
 
 from .compat import io
@@ -46,13 +46,9 @@ class LabelPictures(Node):
                 "that made the AU vectors of these pictures, one line for each."
             )
         columns = columns or math.ceil(math.sqrt(len(images)))
-        cells = [(line, _to_pil(image)) for line, image in zip(lines, images, strict=True)]
+        # In colour; what is transparent shows its colour.
+        colours = images[..., :3].clamp(0, 1).expand(-1, -1, -1, 3)
+        cells = [(line, as_picture(image)) for line, image in zip(lines, colours, strict=True)]
         rows = [cells[start : start + columns] for start in range(0, len(cells), columns)]
         sheet = labelled_sheet(rows, caption=max(20, images.shape[2] // 12))
         return io.NodeOutput(torch.from_numpy(np.array(sheet)).float().div(255).unsqueeze(0))
-
-
-def _to_pil(image: Tensor) -> Image.Image:
-    """A picture [H, W, C], 0..1, in colour; what is transparent shows its colour."""
-    pixels = (image[..., :3].cpu().clamp(0, 1) * 255).round().byte()
-    return Image.fromarray(pixels.expand(-1, -1, 3).numpy())

@@ -56,11 +56,6 @@ class Identity:
         """Number of photos."""
         return len(self.latents)
 
-    @property
-    def size(self) -> tuple[int, int]:
-        """Height and width of the photos' latents."""
-        return tuple(self.latents.shape[-2:])
-
     def background(self, vae: Any, image: Tensor) -> Tensor:
         """Latents [P, 4, H, W] of the background pictures, encoded once per VAE and image."""
         known = self._background

@@ -107,10 +107,9 @@ def _rename(
     """The weights under core's names; ValueError unless they are all there in the right shape."""
     own = {f"{AU_LINEAR}.{kind}": f"{AU_LINEAR}.{kind}" for kind in ("weight", "bias")}
     names = {**unet_to_diffusers(config), **own}
-    expected = {names[n]: n for n in names if n in weights}
     renamed = {names[n]: tensor for n, tensor in weights.items() if n in names}
     unknown = sorted(weights.keys() - names.keys())
-    missing = sorted(network.state_dict().keys() - expected.keys())
+    missing = sorted(network.state_dict().keys() - renamed.keys())
     for problem, found in (("lacks", missing), ("does not explain", unknown)):
         if found:
             raise ValueError(

@@ -9,18 +9,8 @@ from typing import Any
 
 from aiohttp import web
 
+from au_adapter import facs
 from au_adapter.bundled import demo_folder
-from au_adapter.facs import (
-    CONFLICTS,
-    DEFAULT_INTENSITY,
-    LETTERS,
-    LIP_UNITS,
-    SET_A,
-    UNITS,
-    AUVector,
-    Preset,
-    parse_notation,
-)
 from au_adapter.facs.conflicts import KINDS
 from au_adapter.facs.presets import looks
 from au_adapter.facs.units import PLACES, REFUSED, SET_B
@@ -39,13 +29,13 @@ def register() -> None:
         return
 
     @server.routes.get("/au_adapter/facs")
-    async def facs(request: web.Request) -> web.Response:
+    async def tables(request: web.Request) -> web.Response:
         return web.json_response(facs_tables())
 
     @server.routes.get("/au_adapter/words")
     async def words(request: web.Request) -> web.Response:
         try:
-            return web.json_response(AUVector.from_text(request.query.get("text", "")).dict())
+            return web.json_response(facs.AUVector.from_text(request.query.get("text", "")).dict())
         except ValueError as error:
             return web.json_response({"error": str(error)}, status=404)
 
@@ -66,20 +56,20 @@ def facs_tables() -> dict[str, Any]:
                 "plain": unit.plain or unit.name,
                 "seen": unit.seen,
                 "bilateral": unit.bilateral,
-                "lip": number in LIP_UNITS,
+                "lip": number in facs.LIP_UNITS,
             }
-            for number, unit in UNITS.items()
+            for number, unit in facs.UNITS.items()
         },
         "places": [{"name": name, "units": units} for name, units in PLACES.items()],
-        "letters": LETTERS,
-        "default_intensity": DEFAULT_INTENSITY,
+        "letters": facs.LETTERS,
+        "default_intensity": facs.DEFAULT_INTENSITY,
         "refused": REFUSED,
         "kinds": KINDS,
         "conflicts": [
             {"units": r.units, "kind": r.kind, "reason": r.reason, "unless": r.unless}
-            for r in CONFLICTS
+            for r in facs.CONFLICTS
         ],
-        "sets": {"set_a": SET_A, "set_b": SET_B},
+        "sets": {"set_a": facs.SET_A, "set_b": SET_B},
         "looks": [
             {
                 "name": look.name,
@@ -105,7 +95,7 @@ def known_by(query: Any) -> dict[str, Any]:
     return {"units": units, "sides": sides}
 
 
-def _forms(preset: Preset) -> dict[str, dict[str, float]]:
+def _forms(preset: facs.Preset) -> dict[str, dict[str, float]]:
     """The recipe in each form that it has, as {form: {code: intensity}}."""
     written = {form: getattr(preset, form) for form in ("full", "set_a", "set_b")}
-    return {form: parse_notation(text) for form, text in written.items() if text is not None}
+    return {form: facs.parse_notation(text) for form, text in written.items() if text is not None}

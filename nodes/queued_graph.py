@@ -12,13 +12,9 @@ from .compat import io
 from .sockets import AUVectorSocket
 
 Graph = Mapping[str, dict[str, Any]]  # by key: class_type and inputs
-PRIMITIVES = (
-    "PrimitiveBoolean",
-    "PrimitiveFloat",
-    "PrimitiveInt",
-    "PrimitiveString",
-    "PrimitiveStringMultiline",
-)
+PRIMITIVES = [
+    f"Primitive{kind}" for kind in ("Boolean", "Float", "Int", "String", "StringMultiline")
+]
 
 
 class QueuedGraph:
@@ -36,11 +32,6 @@ class QueuedGraph:
     def kind(self, key: str | None) -> type[io.ComfyNode] | None:
         """The class of a node of ours; None for another pack's, and where there is none."""
         return self.kinds.get(self.nodes.get(key, {}).get("class_type"))
-
-    def passes(self, key: str) -> bool:
-        """Whether a node hands on the weights that it gets, whatever else it changes."""
-        kind = self.kind(key)
-        return kind is not None and bool(kind.passes)
 
     def weight_files(self, loader: str | None) -> tuple[Path, ...]:
         """The files of a loader of ours; none for other nodes and where the graph does not tell."""

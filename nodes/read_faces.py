@@ -25,7 +25,7 @@ from au_adapter.faces.locate import MODEL_FOLDER
 from au_adapter.facs import ALL_UNITS, SET_A, AUVector
 
 from .au_vector import ALIASES
-from .compat import ProgressBar, folder_paths, io, model_management, show_text, ui
+from .compat import ProgressBar, folder_paths, io, model_management, show_text
 from .node import Node
 from .sockets import AUReadingSocket, AUVectorSocket, FaceLandmarksSocket, FaceReaderSocket
 
@@ -169,25 +169,15 @@ class AUEstimator(Node):
             LOGGER.warning("AU Estimator: %s", unused)
             summary += f"; {unused}"
         summary += _leading(seen, face)
-        show_text(cls, summary)
+        shown = show_text(cls, summary)
         return io.NodeOutput(
             _vector(seen, UNIT_SETS[units] or reader.units, face),
             seen,
             face_landmarks,
             draw_readings(image, seen, frames, can.weak),
-            ui=ShownReadings(summary, seen),
+            # Beside the text in the history the readings, which the AU panel draws.
+            ui={**shown.as_dict(), "au_readings": (seen.to_dict(),)},
         )
-
-
-class ShownReadings(ui.PreviewText):
-    """The text on the node, and beside it in the history the readings, which the AU panel draws."""
-
-    def __init__(self, text: str, seen: ReadingSet) -> None:
-        super().__init__(text)
-        self.seen = seen
-
-    def as_dict(self) -> dict[str, Any]:
-        return {**super().as_dict(), "au_readings": (self.seen.to_dict(),)}
 
 
 def _read(

@@ -18,7 +18,8 @@ def entries(text: str) -> list[str]:
     found = []
     for line in text.splitlines():
         parts = [part.strip() for part in line.split(",") if part.strip()]
-        found += parts if all(map(_is_short, parts)) else [line.strip()]
+        short = all(part.lower() in _LOOKS or _UNIT.fullmatch(part) for part in parts)
+        found += parts if short else [line.strip()]
     return found
 
 
@@ -36,12 +37,9 @@ def list_of(text: str, levels: torch.Tensor) -> tuple[AUVector, list[str]]:
     An Action Unit alone runs through the levels; a look, in set A where it has such a form, and
     notation of more than one unit are one vector each.
     """
-    parts, labels = [], []
-    for entry in entries(text):
-        vectors, names = _of_entry(entry, levels)
-        parts.append(vectors)
-        labels += names
-    return AUVector.stack(parts), labels
+    parts = [_of_entry(entry, levels) for entry in entries(text)]
+    labels = [label for _, names in parts for label in names]
+    return AUVector.stack([vectors for vectors, _ in parts]), labels
 
 
 def _of_entry(entry: str, levels: torch.Tensor) -> tuple[AUVector, list[str]]:
@@ -57,7 +55,3 @@ def _of_entry(entry: str, levels: torch.Tensor) -> tuple[AUVector, list[str]]:
             f"{entry!r} in the list is neither an Action Unit such as 12, nor a look of AU "
             f"Expression, nor FACS notation such as 6C+12D ({error})"
         ) from error
-
-
-def _is_short(part: str) -> bool:
-    return part.lower() in _LOOKS or _UNIT.fullmatch(part) is not None

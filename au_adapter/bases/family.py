@@ -108,13 +108,6 @@ class BaseFamily:
 
         return DDPMScheduler.from_config(pipeline.scheduler.config, clip_sample=False)
 
-    def attention_layers(self, networks: Any) -> dict[str, int]:
-        """Diffusers path of each cross-attention -> its inner channels: an adapter's layers."""
-        from ..models.adapter import cross_attentions
-
-        found = cross_attentions(networks.unet)
-        return {path: attention.to_v.out_features for path, attention in found.items()}
-
     def encode_pictures(self, vae: nn.Module, pictures: Tensor, noise: Tensor) -> Tensor:
         """Scaled latents [N, 4, H/8, W/8] of uint8 pictures [N, H, W, 3].
 

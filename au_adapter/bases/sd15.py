@@ -26,14 +26,13 @@ class StableDiffusion15(StableDiffusionFamily):
     au_encoder = "res_mlp"
     magicface = True
     recipe_defaults = {**StableDiffusionFamily.recipe_defaults, "magicface": MAGICFACE}
+    layout = CheckpointLayout(
+        UNET, {"text_encoder": TextLayout("cond_stage_model.transformer.", CLIP_L)}, VAE
+    )
 
     def matches(self, unet: Mapping[str, Any]) -> bool:
         added = unet.get("addition_embed_type") or unet.get("class_embed_type")
         return not (added or unet.get("use_linear_projection"))
-
-    def layout(self) -> CheckpointLayout:
-        text = TextLayout("cond_stage_model.transformer.", CLIP_L)
-        return CheckpointLayout(UNET, {"text_encoder": text}, VAE)
 
 
 SD15 = StableDiffusion15()

@@ -37,14 +37,12 @@ class StableDiffusion21(StableDiffusionFamily):
 
     name, title = "sd21", "Stable Diffusion 2.1"
     text_width = 1024
+    text_layout = TextLayout("cond_stage_model.model.", TEXT, "!", open_clip=True)
+    layout = CheckpointLayout(UNET, {"text_encoder": text_layout}, VAE)
 
     def matches(self, unet: Mapping[str, Any]) -> bool:
         added = unet.get("addition_embed_type") or unet.get("class_embed_type")
         return bool(unet.get("use_linear_projection")) and not added
-
-    def layout(self) -> CheckpointLayout:
-        text = TextLayout("cond_stage_model.model.", TEXT, "!", open_clip=True)
-        return CheckpointLayout(UNET, {"text_encoder": text}, VAE)
 
     def read_schedule(self, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
         bias = tensors.get(TELLING)

@@ -50,6 +50,16 @@ class StableDiffusionXL(StableDiffusionFamily):
     absent = {"feature_extractor": None, "image_encoder": None}
     text_keys = f"{PREFIX}input_blocks.4.1.transformer_blocks.0.attn2.to_k.weight"
     text_width = 2048
+    layout = CheckpointLayout(
+        UNET,
+        {
+            "text_encoder": TextLayout("conditioner.embedders.0.transformer.", CLIP_L),
+            "text_encoder_2": TextLayout(
+                "conditioner.embedders.1.model.", TEXT_2, "!", True, "CLIPTextModelWithProjection"
+            ),
+        },
+        {**VAE, "sample_size": 1024, "scaling_factor": 0.13025},
+    )
 
     def matches(self, unet: Mapping[str, Any]) -> bool:
         return unet.get("addition_embed_type") == "text_time"
@@ -63,17 +73,6 @@ class StableDiffusionXL(StableDiffusionFamily):
                 "one that predicts noise or velocity"
             )
         return True
-
-    def layout(self) -> CheckpointLayout:
-        second = TextLayout(
-            "conditioner.embedders.1.model.", TEXT_2, "!", True, "CLIPTextModelWithProjection"
-        )
-        texts = {
-            "text_encoder": TextLayout("conditioner.embedders.0.transformer.", CLIP_L),
-            "text_encoder_2": second,
-        }
-        vae = {**VAE, "sample_size": 1024, "scaling_factor": 0.13025}
-        return CheckpointLayout(UNET, texts, vae)
 
     def read_schedule(self, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
         """By the empty tensors that trainers put into a file, as ComfyUI reads them."""

@@ -58,6 +58,7 @@ class StableDiffusionFamily(BaseFamily):
             a base does without.
         text_keys, text_width: the weight of a checkpoint whose last dimension is the text's width,
             and that width, which tells the family.
+        layout: how a checkpoint in one file keeps its networks.
     """
 
     pipeline_class = "StableDiffusionPipeline"
@@ -69,14 +70,11 @@ class StableDiffusionFamily(BaseFamily):
     }
     text_keys = f"{UNET}input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight"
     text_width = 0
+    layout: CheckpointLayout
     recipe_defaults = {"fineface": FINEFACE, **BASELINES}
 
     def matches(self, unet: Mapping[str, Any]) -> bool:
         """Whether a diffusers folder's UNet config is of this family, whatever its size."""
-        raise NotImplementedError
-
-    def layout(self) -> CheckpointLayout:
-        """How a checkpoint in one file keeps this family's networks."""
         raise NotImplementedError
 
     def read_schedule(self, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
@@ -105,7 +103,7 @@ class StableDiffusionFamily(BaseFamily):
 
     def load(self, path: Path, tokenizer: str | Path | None = None) -> DiffusionPipeline:
         if path.is_file():
-            return self.open_checkpoint(read_tensors(path), self.layout(), tokenizer, path)
+            return self.open_checkpoint(read_tensors(path), self.layout, tokenizer, path)
         import diffusers
 
         pipeline = getattr(diffusers, self.pipeline_class).from_pretrained(

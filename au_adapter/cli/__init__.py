@@ -4,20 +4,9 @@ Each verb imports what it needs when it runs, so that `--help` is quick and a mi
 named by the verb that asked for it.
 """
 
-from . import (  # noqa: F401
-    calibrate,
-    convert,
-    demo,
-    download,
-    draw,
-    edit,
-    estimate,
-    evaluate,
-    prepare,
-    render,
-    text,
-    train,
-)
+# isort: off
+from . import calibrate, convert, demo, download, draw, edit  # noqa: F401
+from . import estimate, evaluate, prepare, render, text, train  # noqa: F401
 from .verb import main
 
 __all__ = ["main"]

@@ -7,21 +7,26 @@ from typing import Any
 
 import click
 
-from .method_options import ESTIMATOR, PATH, method_options
-from .verb import load, verb
+from .method_options import ESTIMATOR, method_options
+from .verb import PATH, load, verb
 
 
 @verb
 @click.argument("adapter", type=PATH)
 @click.argument("output", type=PATH)
-@click.option("--strongest", default=7.0, show_default=True, help="The most to ask for, ever.")
+@click.option("--strongest", default=7.0, help="The most to ask for, ever.")
 @click.option(
     "--price",
     default=25.0,
-    show_default=True,
     help="What it costs that the picture changes: intensities for an RMSE of 1; 0: nothing.",
 )
-@click.option("--faces", type=click.IntRange(1, 12), default=12, help="To learn on, 12 at most.")
+@click.option(
+    "--faces",
+    type=click.IntRange(1, 12),
+    default=12,
+    show_default=False,
+    help="To learn on, 12 at most.",
+)
 @ESTIMATOR
 @method_options()
 def calibrate(adapter: Path, output: Path, **settings: Any) -> None:

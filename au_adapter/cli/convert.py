@@ -6,14 +6,14 @@ from pathlib import Path
 
 import click
 
-from .verb import load, verb
+from .verb import PATH, load, verb
 
 ADAPTER, FACE_MODEL = ".safetensors", ".npz"
 
 
 @verb
-@click.argument("source", type=click.Path(path_type=Path))
-@click.argument("output", type=click.Path(path_type=Path))
+@click.argument("source", type=PATH)
+@click.argument("output", type=PATH)
 def convert(source: Path, output: Path) -> None:
     """Turn SOURCE as published into the one file OUTPUT that this project reads.
 

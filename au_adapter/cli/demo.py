@@ -8,13 +8,13 @@ from pathlib import Path
 
 import click
 
-from .verb import verb
+from .verb import PATH, verb
 
 ROOT = Path(__file__).parents[2]
 
 
 @verb
-@click.option("--output", type=click.Path(path_type=Path), default="demo", show_default=True)
+@click.option("--output", type=PATH, default="demo")
 def demo(output: Path) -> None:
     """Show faces that follow their AU values, made by a real ComfyUI."""
     if not (ROOT / "tools" / "run_demo.py").is_file():

@@ -8,9 +8,8 @@ from typing import Any
 import click
 
 from .convert import convert_files
-from .verb import load, verb
+from .verb import PATH, load, verb
 
-FOLDER = click.Path(path_type=Path)
 # Of what becomes one file: where ComfyUI's nodes look for it, and the workflows' name of it.
 CONVERTED = {
     "fineface-sd21": "au_adapter/fineface_sd21.safetensors",
@@ -21,9 +20,9 @@ CONVERTED = {
 
 @verb
 @click.argument("name", required=False)
-@click.option("--output", type=FOLDER, help="Folder; default: the cache.")
+@click.option("--output", type=PATH, help="Folder; default: the cache.")
 @click.option(
-    "--comfyui", type=FOLDER, help="A ComfyUI, to put the files where the workflows look for them."
+    "--comfyui", type=PATH, help="A ComfyUI, to put the files where the workflows look for them."
 )
 @click.option("--files", is_flag=True, help="Only list its files with size and SHA-256.")
 @click.option("--manual", is_flag=True, help="Only say what to copy where by hand.")

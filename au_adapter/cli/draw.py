@@ -18,7 +18,6 @@ from .verb import load, verb
     "--method",
     metavar="NAME|MODULE:FUNCTION",
     default="au-adapter",
-    show_default=True,
     help="au-adapter; words, AUs as words in the prompt; base, without AUs; lora-text, lora-au, "
     "dreambooth, with --set trained=FOLDER; or code that makes it.",
 )

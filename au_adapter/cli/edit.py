@@ -7,9 +7,9 @@ from typing import Any
 
 import click
 
-from .method_options import ADAPTER_FLAGS, EDIT_FLAGS, ESTIMATOR, PATH, method_options
+from .method_options import ADAPTER_FLAGS, EDIT_FLAGS, ESTIMATOR, method_options
 from .request_options import finish, request_options
-from .verb import load, verb
+from .verb import PATH, load, verb
 
 
 @verb
@@ -18,7 +18,6 @@ from .verb import load, verb
     "--method",
     metavar="NAME|MODULE:FUNCTION",
     default="magicface",
-    show_default=True,
     help="magicface, which takes changes; au-adapter-sdedit, which takes intensities; or code that "
     "makes one.",
 )
@@ -29,9 +28,7 @@ from .verb import load, verb
     help="Whether AUs are intensities to show, or added to what the photo shows; default: as the "
     "method takes them. Between the two lies what the estimator reads on the photo.",
 )
-@click.option(
-    "--face", type=click.IntRange(0), default=0, show_default=True, help="The largest is 0."
-)
+@click.option("--face", type=click.IntRange(0), default=0, help="The largest is 0.")
 @click.option(
     "--attention",
     is_flag=True,

@@ -8,16 +8,16 @@ from typing import Any
 
 import click
 
-from .verb import load, verb
+from .verb import PATH, load, verb
 
 
 @verb
-@click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("images", nargs=-1, required=True, type=PATH)
 @click.option("--json", "as_json", is_flag=True, help="JSON for scripts instead of a table.")
-@click.option("--neutral", type=click.Path(path_type=Path), help="The same person, relaxed.")
-@click.option("--estimator", default="mesh", show_default=True, help="mesh, blendshapes or demo.")
-@click.option("--landmarker", type=click.Path(path_type=Path), help="face_landmarker.task.")
-@click.option("--levels", default=1, show_default=True, help="2 or more also find small faces.")
+@click.option("--neutral", type=PATH, help="The same person, relaxed.")
+@click.option("--estimator", default="mesh", help="mesh, blendshapes or demo.")
+@click.option("--landmarker", type=PATH, help="face_landmarker.task.")
+@click.option("--levels", default=1, help="2 or more also find small faces.")
 def estimate(images: tuple[Path, ...], as_json: bool, **settings: Any) -> None:
     """Read the Action Units of every face in IMAGES, 0 absent .. 5 maximum.
 

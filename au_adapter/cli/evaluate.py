@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
-from .method_options import ADAPTER_FLAGS, EDIT_FLAGS, ESTIMATOR, PATH, method_options
-from .verb import load, verb
+from .method_options import ADAPTER_FLAGS, EDIT_FLAGS, ESTIMATOR, method_options
+from .verb import PATH, load, verb
 
 
 @verb
@@ -42,7 +42,6 @@ from .verb import load, verb
     "--rounds",
     type=click.IntRange(1),
     default=1,
-    show_default=True,
     help="Ask again until the reading agrees, at most so often.",
 )
 @click.option("--lpips", type=PATH, help="torchvision's AlexNet weights.")

@@ -6,12 +6,12 @@ import ast
 import functools
 import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import click
 
-PATH = click.Path(path_type=Path)
+from .verb import PATH
+
 FLAGS = (
     click.option("--model", type=PATH, help="A base: a diffusers folder or a checkpoint in one "
                  "file; default: bundled."),

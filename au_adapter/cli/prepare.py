@@ -7,13 +7,13 @@ from typing import Any
 
 import click
 
-from .verb import load, verb
+from .verb import PATH, load, verb
 
 
 @verb
 @click.argument("kind", type=click.Choice(("folder", "disfa", "affectnet", "bp4d")))
-@click.argument("pictures", type=click.Path(path_type=Path))
-@click.argument("labels", type=click.Path(path_type=Path))
+@click.argument("pictures", type=PATH)
+@click.argument("labels", type=PATH)
 @click.option(
     "--faces",
     is_flag=True,
@@ -21,7 +21,7 @@ from .verb import load, verb
     "what MagicFace trains on. The pictures of one folder are of one person, unless the labels "
     "have a subject. --size is then 512 by default.",
 )
-@click.option("--output", required=True, type=click.Path(path_type=Path), help="Folder for shards.")
+@click.option("--output", required=True, type=PATH, help="Folder for shards.")
 @click.option(
     "--format",
     "form",
@@ -35,8 +35,8 @@ from .verb import load, verb
     "affectnet: paper, whose labels stay in 0..5.",
 )
 @click.option("--fold", "folds", multiple=True, type=int, help="Of DISFA; default: all, 1 2 3.")
-@click.option("--captions", type=click.Path(path_type=Path), help="DISFA's captions, a CSV.")
-@click.option("--blip2", type=click.Path(path_type=Path), help="Folder of BLIP-2, to caption.")
+@click.option("--captions", type=PATH, help="DISFA's captions, a CSV.")
+@click.option("--blip2", type=PATH, help="Folder of BLIP-2, to caption.")
 @click.option("--size", type=click.IntRange(16), help="Pixels of a side; default: as they are.")
 def prepare(
     kind: str,

@@ -8,32 +8,30 @@ from typing import Any
 
 import click
 
-from .verb import load, verb
+from .verb import PATH, load, verb
 
 EXPRESSIONS = ("neutral", "base", "expressive", "au", "full", "sided", "natural")
 
 
 @verb
-@click.argument("model", required=False, type=click.Path(path_type=Path))
-@click.option("--output", required=True, type=click.Path(path_type=Path), help="Folder for shards.")
-@click.option("--count", default=1000, show_default=True, help="Pictures in all.")
-@click.option("--size", default=128, show_default=True, help="Pixels of a side.")
-@click.option("--seed", default=0, show_default=True)
+@click.argument("model", required=False, type=PATH)
+@click.option("--output", required=True, type=PATH, help="Folder for shards.")
+@click.option("--count", default=1000, help="Pictures in all.")
+@click.option("--size", default=128, help="Pixels of a side.")
+@click.option("--seed", default=0)
 @click.option(
     "--expressions",
     default="au",
-    show_default=True,
     type=click.Choice(EXPRESSIONS),
     help="neutral; base: as people look; expressive: all make a face, and the caption says so; "
     "au: the 12 AUs of set A; full: every AU, one in four on one side; sided: three in four; "
     "natural: every AU, as they go together.",
 )
 @click.option("--unit", "units", multiple=True, type=int, help="Only these AUs; repeatable.")
-@click.option("--first-identity", default=0, show_default=True, help="Number of the first person.")
+@click.option("--first-identity", default=0, help="Number of the first person.")
 @click.option(
     "--pose-spread",
     default=1.0,
-    show_default=True,
     help="How far heads and eyes turn away: 1 every pose, 0 all face the camera.",
 )
 @click.option(
@@ -46,7 +44,7 @@ EXPRESSIONS = ("neutral", "base", "expressive", "au", "full", "sided", "natural"
     is_flag=True,
     help="A person's pictures share light, background and pose, for VQ-AUFace.",
 )
-@click.option("--workers", default=os.cpu_count() or 1, show_default=True, help="Processes.")
+@click.option("--workers", default=os.cpu_count() or 1, help="Processes.")
 def render(model: Path | None, output: Path, **settings: Any) -> None:
     """Draw labelled faces from MODEL, ICT-FaceKit as one npz; see download and convert.
 

@@ -9,8 +9,7 @@ from typing import Any
 
 import click
 
-from .method_options import PATH
-from .verb import load
+from .verb import PATH, load
 
 
 def request_options(origin: str) -> Callable:
@@ -29,7 +28,12 @@ def request_options(origin: str) -> Callable:
             help=f"A CSV with the column aus, and perhaps {origin}, seed.",
         ),
         click.option(
-            "--seed", "seeds", type=int, multiple=True, default=(0,), help="Repeatable; default: 0."
+            *("--seed", "seeds"),
+            type=int,
+            multiple=True,
+            default=(0,),
+            show_default=False,
+            help="Repeatable; default: 0.",
         ),
         click.option("--output", required=True, type=PATH, help="Folder for the pictures."),
     )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from .verb import LOGGER, load, verb
+from .verb import LOGGER, PATH, load, verb
 
 
 @verb
@@ -15,33 +15,27 @@ from .verb import LOGGER, load, verb
     "--policy",
     type=click.Choice(("paper", "strict")),
     default="paper",
-    show_default=True,
     help="Whether two pairs of AUs may share one, or each AU is used once.",
 )
 @click.option(
     "--wording",
     type=click.Choice(("anatomical", "short")),
     default="anatomical",
-    show_default=True,
     help="Whole sentences, or a few words for each.",
 )
 @click.option(
-    "--intensity-words/--no-intensity-words",
-    default=True,
-    show_default=True,
-    help="Say how strong each AU is.",
+    "--intensity-words/--no-intensity-words", default=True, help="Say how strong each AU is."
 )
-@click.option("--seed", default=0, show_default=True, help="Which of five wordings.")
+@click.option("--seed", default=0, help="Which of five wordings.")
 @click.option(
     "--token-limit",
     type=click.IntRange(0),
     default=0,
-    show_default=True,
     help="Of CLIP's tokens, 75 for its window; the weakest AUs go first. 0: no limit.",
 )
 @click.option(
     "--presets",
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="Expressions of your own, a JSON such as {'expressions': {'my look': {'aus': '1B'}}}.",
 )
 def text(words: tuple[str, ...], presets: Path | None, **settings: object) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from .method_options import setting
-from .verb import LOGGER, USER_ERRORS, load, verb, with_extra
+from .verb import LOGGER, PATH, USER_ERRORS, load, verb, with_extra
 
 
 @verb
@@ -21,7 +21,7 @@ from .verb import LOGGER, USER_ERRORS, load, verb, with_extra
     "labels.csv; or rendered, those at hand; or rendered:4000, so many, by the face model.",
 )
 @click.option("--steps", type=click.IntRange(1), help="Default: the recipe's.")
-@click.option("--output", required=True, type=click.Path(path_type=Path), help="Result and state.")
+@click.option("--output", required=True, type=PATH, help="Result and state.")
 @click.option(
     "--validate-every",
     type=click.IntRange(0),
@@ -33,6 +33,7 @@ from .verb import LOGGER, USER_ERRORS, load, verb, with_extra
     "--progress",
     type=click.Choice(("text", "json")),
     default="text",
+    show_default=False,
     help="json: a line for each step and event on standard output, for programs.",
 )
 @click.option(

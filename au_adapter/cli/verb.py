@@ -6,6 +6,7 @@ import functools
 import logging
 from collections.abc import Callable
 from importlib import import_module
+from pathlib import Path
 from types import ModuleType
 
 import click
@@ -13,6 +14,7 @@ import click
 from .. import __version__
 
 LOGGER = logging.getLogger("au_adapter")
+PATH = click.Path(path_type=Path)
 # Which extra of pyproject.toml brings a package.
 EXTRAS = {
     "accelerate": "train",
@@ -28,7 +30,7 @@ EXTRAS = {
 USER_ERRORS = (ValueError, OSError, RuntimeError, MemoryError)
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
 @click.version_option(__version__, package_name="au-adapter")
 @click.option("--verbose", is_flag=True, help="Say more, and where an error happened.")
 def main(verbose: bool) -> None:

@@ -43,12 +43,10 @@ class AdapterSDEdit:
 
     @property
     def units(self) -> tuple[int, ...]:
-        """The AUs of the adapter."""
         return self.generator.units
 
     @property
     def sides(self) -> bool:
-        """Whether the adapter has left and right apart."""
         return self.generator.sides
 
     @property
@@ -58,7 +56,6 @@ class AdapterSDEdit:
 
     @property
     def batch(self) -> int:
-        """Pictures drawn at once."""
         return self.generator.batch
 
     def settings(self) -> dict[str, object]:

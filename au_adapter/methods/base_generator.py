@@ -18,7 +18,7 @@ from ..bundled import demo_folder
 from ..facs import UNITS, AUVector
 from ..weights.tensors import weights_name
 from .method import OnStep, settings_of
-from .sampling import Predict, decode, encode_prompts, fresh, guided, noise_like, sample, seeded
+from .sampling import Predict, decode, encode_prompts, guided, noise_like, sample, seeded
 
 Own = TypeVar("Own", bound="BaseGenerator")
 
@@ -42,16 +42,8 @@ class BaseGenerator:
 
     name: ClassVar[str] = "base alone"
     scale: ClassVar[str] = "absolute"
-
-    @property
-    def units(self) -> tuple[int, ...]:
-        """The AUs that it takes."""
-        return tuple(UNITS)
-
-    @property
-    def sides(self) -> bool:
-        """Whether left and right are apart."""
-        return False
+    units: ClassVar[tuple[int, ...]] = tuple(UNITS)
+    sides: ClassVar[bool] = False
 
     @property
     def size(self) -> int:
@@ -111,9 +103,11 @@ class BaseGenerator:
         return guided(self.pipeline.unet, {**inputs, **told}, self.guidance)
 
     def fresh_schedule(self) -> Any:
-        """A scheduler for one run."""
+        """A scheduler for one run, set to its steps: a run leaves nothing behind."""
         schedule = self.schedule or self.pipeline.scheduler
-        return fresh(schedule, self.steps, self.pipeline.unet.device)
+        again = type(schedule).from_config(schedule.config)
+        again.set_timesteps(self.steps, device=self.pipeline.unet.device)
+        return again
 
     def _latents(self, predict: Predict, seeds: Sequence[int]) -> Tensor:
         schedule, unet = self.fresh_schedule(), self.pipeline.unet
@@ -161,10 +155,8 @@ def open_pipeline(
     bfloat16. Nothing is downloaded. FileNotFoundError, ValueError for what is no base.
     """
     where = torch.device(device) if device else default_device()
-    pipeline = load_base(model or demo_folder(), tokenizer)
-    if half:
-        return pipeline.to(where, half_precision(where))
-    return pipeline.to(where)
+    precision = half_precision(where) if half else torch.float32
+    return load_base(model or demo_folder(), tokenizer).to(where, precision)
 
 
 def named(model: str | Path | None) -> str:

@@ -37,6 +37,8 @@ from .method import OnStep, settings_of
 from .sampling import Held, decode, encode, encode_prompts, latents_of, noise_like, sample, seeded
 
 LEVELS = 3  # faces down to about a twentieth of the photo's longer side
+# From the last timestep to no noise at all, as ComfyUI's "euler" with "simple" samples.
+TO_THE_END = {**NOISE_SCHEDULE, "timestep_spacing": "trailing", "set_alpha_to_one": True}
 FEATHER = 4.0  # width of the soft edge, in % of the side of the square that is cut out
 
 # Pictures [N, H, W, 3] -> where they become black, [N, H, W].
@@ -158,7 +160,7 @@ class MagicFacePhoto:
             noise,
             steps=editor.steps,
             guidance=editor.guidance,
-            schedule=to_the_end(),
+            schedule=DDIMScheduler(**TO_THE_END),
             held=Held(kept, drawn, one),
             identity=self.identity,
             on_step=editor.on_step,
@@ -187,7 +189,7 @@ def edit_latents(
     Stable Diffusion's DDIM. held: see `sampling.Held`. identity: what `network.identify` gave, if
     the network has looked at the photo already.
     """
-    schedule = schedule or stable_diffusion_ddim()
+    schedule = schedule or DDIMScheduler(**NOISE_SCHEDULE)
     schedule.set_timesteps(steps, device=noise.device)
     with torch.no_grad():
         identity = network.identify(photo, text) if identity is None else identity
@@ -201,17 +203,6 @@ def edit_latents(
 
     latents = noise if held is None else held.begin(schedule).expand_as(noise)
     return sample(predict, schedule, latents, schedule.timesteps, held=held, on_step=on_step)
-
-
-def stable_diffusion_ddim(**settings: Any) -> DDIMScheduler:
-    """DDIM on the noise schedule of Stable Diffusion."""
-    return DDIMScheduler(**{**NOISE_SCHEDULE, **settings})
-
-
-def to_the_end() -> DDIMScheduler:
-    """DDIM from the last timestep to no noise at all, as ComfyUI's "euler" with the scheduler
-    "simple" samples."""
-    return stable_diffusion_ddim(timestep_spacing="trailing", set_alpha_to_one=True)
 
 
 @settings_of(MagicFaceEditor)

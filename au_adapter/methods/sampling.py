@@ -110,13 +110,6 @@ def told(text: EncodedText) -> dict[str, Any]:
     return {"encoder_hidden_states": text.states, **added}
 
 
-def fresh(schedule: Any, steps: int, device: torch.device, **changes: Any) -> Any:
-    """A scheduler of the same settings, set to its steps: a run leaves nothing behind."""
-    again = type(schedule).from_config(schedule.config, **changes)
-    again.set_timesteps(steps, device=device)
-    return again
-
-
 def seeded(seeds: Sequence[int]) -> list[torch.Generator]:
     """One random generator a picture."""
     return [torch.Generator().manual_seed(seed) for seed in seeds]

@@ -57,10 +57,6 @@ class AUAdapterConfig:
         ValueError; without sides an AU is the mean of left and right."""
         return vector.select(self.units).columns(self.sides)
 
-    def known_sides(self, vector: AUVector) -> AUVector:
-        """The vector as the adapter reads it: without sides, the mean of left and right."""
-        return vector if self.sides else AUVector(vector.units, vector.values)
-
     @property
     def lora_scale(self) -> float:
         """alpha / rank, the factor on B A; 0 without LoRA."""
@@ -193,7 +189,9 @@ class AUAdapter(nn.Module):
                     "This AU-Adapter is not calibrated: switch `calibrated` off, or calibrate it "
                     "with Calibrate AU-Adapter or `au-adapter calibrate`"
                 )
-            vector = self.calibration.requests(self.config.known_sides(vector))
+            # Without sides the adapter reads the mean of left and right.
+            read = vector if self.config.sides else AUVector(vector.units, vector.values)
+            vector = self.calibration.requests(read)
         weight = next(iter(self.to_v.values())).weight
         return self.encoder(self.config.rows(vector).to(weight))
 

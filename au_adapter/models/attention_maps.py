@@ -55,7 +55,9 @@ def watched(unet: nn.Module) -> Iterator[AttentionMaps]:
     def end_step(*call: object) -> None:
         for kind, maps in layers.items():
             size = max(len(one) for one in maps)
-            found.steps[kind].append(torch.stack([_resized(one, size) for one in maps]).mean(0))
+            # Maps of the same mean in as many cells as the finest has.
+            fine = [interpolate(one[None, None], (size, size), mode="nearest") for one in maps]
+            found.steps[kind].append(torch.cat(fine)[:, 0].mean(0))
             maps.clear()
 
     hooks.append(unet.register_forward_hook(end_step))
@@ -88,8 +90,3 @@ def _look(
         flat = 1 - shares[:, 0]
     side = round(len(flat) ** 0.5)
     maps.append(flat.reshape(side, side).cpu())
-
-
-def _resized(one: Tensor, size: int) -> Tensor:
-    """A map in `size` cells a side, of the same mean."""
-    return interpolate(one[None, None], (size, size), mode="nearest")[0, 0]

@@ -87,7 +87,11 @@ class AppliedAdapter:
                 self.unet.get_submodule(path).processor.strength = strength
 
     def remove(self) -> None:
-        """Restore the UNet's processors and weights; a second call does nothing."""
+        """Restore the UNet's processors and weights, and take a LoRA in training away, which
+        `collect_lora` has to be asked for before; a second call does nothing."""
+        if PEFT_NAME in getattr(self.unet, "peft_config", ()):
+            self.unet.delete_adapters(PEFT_NAME)
+            self.unet.unload_lora()
         with torch.no_grad():
             for path, weight in self.weights.items():
                 self.unet.get_submodule(path).weight.copy_(weight)
@@ -130,33 +134,7 @@ def apply_to_unet(
     return handle
 
 
-@dataclass
-class TrainedAdapter:
-    """An adapter in training on a UNet, made by `train_on_unet`."""
-
-    adapter: AUAdapter
-    applied: AppliedAdapter
-
-    def parameters(self) -> Iterator[nn.Parameter]:
-        """Every trainable parameter: encoder, projections, LoRA."""
-        yield from (p for p in self.adapter.parameters() if p.requires_grad)
-        yield from (p for p in self.applied.unet.parameters() if p.requires_grad)
-
-    def collect(self) -> AUAdapter:
-        """The adapter, with the current LoRA copied from the UNet."""
-        self.adapter.lora = collect_lora(self.applied.unet)
-        return self.adapter
-
-    def remove(self) -> None:
-        """Collect the LoRA into the adapter and restore the UNet."""
-        self.collect()
-        if self.adapter.config.lora_rank:
-            self.applied.unet.delete_adapters(PEFT_NAME)
-            self.applied.unet.unload_lora()
-        self.applied.remove()
-
-
-def train_on_unet(unet: nn.Module, adapter: AUAdapter) -> TrainedAdapter:
+def train_on_unet(unet: nn.Module, adapter: AUAdapter) -> AppliedAdapter:
     """Freeze the UNet and make the adapter trainable on it: encoder, values, LoRA.
 
     Keys train only with more than one token, where they have an effect. The LoRA starts from
@@ -167,9 +145,15 @@ def train_on_unet(unet: nn.Module, adapter: AUAdapter) -> TrainedAdapter:
     # With one token the keys have no effect, and only weight decay would change them.
     adapter.to_k.requires_grad_(adapter.config.tokens > 1)
     applied = apply_to_unet(unet, adapter, lora_strength=0.0)
-    if adapter.config.lora_rank:
-        _inject_lora(unet, adapter)
-    return TrainedAdapter(adapter, applied)
+    config = adapter.config
+    if config.lora_rank:
+        add_lora(unet, config.lora_rank, config.lora_scale * config.lora_rank)
+        with torch.no_grad():
+            for path, down, up in _lora_layers(unet):
+                if path in adapter.lora:
+                    down.weight.copy_(adapter.lora[path][0])
+                    up.weight.copy_(adapter.lora[path][1])
+    return applied
 
 
 def collect_lora(unet: nn.Module) -> LoRA:
@@ -180,24 +164,12 @@ def collect_lora(unet: nn.Module) -> LoRA:
     }
 
 
-def _inject_lora(unet: nn.Module, adapter: AUAdapter) -> None:
+def add_lora(unet: nn.Module, rank: int, alpha: float, name: str = PEFT_NAME) -> None:
+    """Add a LoRA to train, of scale alpha / rank, to every attention of a UNet."""
     from peft import LoraConfig
 
-    config = adapter.config
-    unet.add_adapter(
-        LoraConfig(
-            r=config.lora_rank,
-            lora_alpha=config.lora_scale * config.lora_rank,
-            init_lora_weights="gaussian",
-            target_modules=list(LORA_TARGETS),
-        ),
-        adapter_name=PEFT_NAME,
-    )
-    with torch.no_grad():
-        for path, down, up in _lora_layers(unet):
-            if path in adapter.lora:
-                down.weight.copy_(adapter.lora[path][0])
-                up.weight.copy_(adapter.lora[path][1])
+    options = {"init_lora_weights": "gaussian", "target_modules": list(LORA_TARGETS)}
+    unet.add_adapter(LoraConfig(r=rank, lora_alpha=alpha, **options), adapter_name=name)
 
 
 def _lora_layers(unet: nn.Module) -> Iterator[tuple[str, nn.Module, nn.Module]]:

@@ -16,35 +16,29 @@ from torch.nn.functional import pad
 class TokenEncoder(nn.Module):
     """Maps AU intensities float [N, K] (usually 0..5) to tokens float [N, T, width]."""
 
-    def __init__(self, unit_count: int, width: int) -> None:
+    tokens = 1  # T, for each AU vector
+
+    def __init__(self, unit_count: int, width: int, columns: int = 0) -> None:
+        """columns: the least width that holds what it gives. ValueError for a smaller one."""
         super().__init__()
         self.unit_count, self.width = unit_count, width
-
-    @property
-    def tokens(self) -> int:
-        """T, the number of tokens per AU vector."""
-        return 1
+        if columns > width:
+            raise ValueError(
+                f"{type(self).__name__} of {unit_count} AUs needs a width of at least {columns}, "
+                f"the cross-attention is {width} wide: choose another encoder or fewer AUs"
+            )
 
     def _one_token(self, *parts: Tensor) -> Tensor:
         """Parts [N, *] concatenated and padded with zeros to one token [N, 1, width]."""
         row = torch.cat(parts, dim=-1)
         return pad(row, (0, self.width - row.shape[-1])).unsqueeze(1)
 
-    def _require(self, columns: int) -> None:
-        if columns > self.width:
-            raise ValueError(
-                f"{type(self).__name__} of {self.unit_count} AUs needs a width of at least "
-                f"{columns}, the cross-attention is {self.width} wide: choose another encoder "
-                "or fewer AUs"
-            )
-
 
 class NoEncoding(TokenEncoder):
     """The raw values, then zeros."""
 
     def __init__(self, unit_count: int, width: int) -> None:
-        super().__init__(unit_count, width)
-        self._require(unit_count)
+        super().__init__(unit_count, width, unit_count)
 
     def forward(self, values: Tensor) -> Tensor:
         return self._one_token(values)
@@ -65,8 +59,7 @@ class ResidualEncoder(TokenEncoder):
     """The raw values, then their MLP, then zeros."""
 
     def __init__(self, unit_count: int, width: int, mlp: nn.Module, columns: int) -> None:
-        super().__init__(unit_count, width)
-        self._require(unit_count + columns)
+        super().__init__(unit_count, width, unit_count + columns)
         self.mlp = mlp
 
     def forward(self, values: Tensor) -> Tensor:
@@ -123,9 +116,7 @@ class IndividualEncoder(TokenEncoder):
 class SummedEncoder(IndividualEncoder):
     """The same MLPs, whose answers add to one token: the other reading of the supplement."""
 
-    @property
-    def tokens(self) -> int:
-        return 1
+    tokens = 1
 
     def forward(self, values: Tensor) -> Tensor:
         return super().forward(values).sum(1, keepdim=True)

@@ -199,7 +199,7 @@ class MagicFace(nn.Module):
         self.unet, self.id_encoder = unet, id_encoder
         self.options = {"identity": IDENTITY, "au_encoder": au_encoder, "controller": controller}
         self.au_encoder = AU_ENCODERS[au_encoder](unet.time_embedding.linear_2.out_features)
-        self.controller = CONTROLLERS[controller](latent_channels(unet))
+        self.controller = CONTROLLERS[controller](unet.config.out_channels)
         # What comes after the last feature has nothing to learn, and a step over processes would
         # wait for its gradients.
         last = id_encoder.up_blocks[-1].attentions[-1]
@@ -244,11 +244,6 @@ class MagicFace(nn.Module):
             ).sample
 
 
-def latent_channels(unet: nn.Module) -> int:
-    """Channels of the latents that a UNet (diffusers) denoises, without those of conditions."""
-    return unet.config.out_channels
-
-
 def encode_change(
     au_encoder: nn.Module, change: Tensor, noisy: Tensor
 ) -> tuple[list[Tensor], Tensor | None]:
@@ -283,7 +278,7 @@ def widen_unet(unet: nn.Module, au_encoder: str = "linear_time", more: int = 0) 
     more: further input channels. All new ones start at zero, so that the copy predicts what the
     UNet does.
     """
-    latents = latent_channels(unet)
+    latents = unet.config.out_channels
     channels = 2 * latents + more + AU_ENCODERS[au_encoder].channels
     # Names that begin with "_" say which values were defaults, and would win over ours.
     config = {k: v for k, v in unet.config.items() if not k.startswith("_")}

@@ -18,7 +18,6 @@ from .magicface import (
     IDENTITY,
     MagicFace,
     encode_change,
-    latent_channels,
     time_term,
     widen_unet,
 )
@@ -44,12 +43,12 @@ class Ablation(nn.Module):
         kinds = {"au_encoder": au_encoder, "controller": controller}
         self.options: dict[str, Any] = {"identity": self.identity, **kinds}
         self.au_encoder = AU_ENCODERS[au_encoder](unet.time_embedding.linear_2.out_features)
-        self.controller = CONTROLLERS[controller](latent_channels(unet))
+        self.controller = CONTROLLERS[controller](unet.config.out_channels)
 
     @classmethod
     def begin(cls, unet: nn.Module, au_encoder: str = "linear_time", **options: Any) -> Ablation:
         """A network to train, from a text-to-image UNet, which may become part of it."""
-        wide = widen_unet(unet, au_encoder, latent_channels(unet) if cls.sees_photo else 0)
+        wide = widen_unet(unet, au_encoder, unet.config.out_channels if cls.sees_photo else 0)
         return cls(wide, au_encoder=au_encoder, **options)
 
     def forward(
@@ -89,7 +88,7 @@ class ConvIdentity(Ablation):
 
     def __init__(self, unet: nn.Module, **options: str) -> None:
         super().__init__(unet, **options)
-        channels = latent_channels(unet)
+        channels = unet.config.out_channels
         self.photo = nn.Conv2d(channels, channels, kernel_size=3, padding=1)
 
     def identify(self, photo: Tensor, text: Tensor) -> Tensor:
@@ -144,7 +143,7 @@ class ControlNetIdentity(Ablation):
 
         super().__init__(unet.requires_grad_(self.trains_unet), **options)
         self.controlnet = ControlNetModel.from_unet(unet)
-        channels = 2 * latent_channels(unet) + self.au_encoder.channels
+        channels = 2 * unet.config.out_channels + self.au_encoder.channels
         embedding = nn.Conv2d(channels, unet.conv_in.out_channels, kernel_size=3, padding=1)
         for parameter in embedding.parameters():
             nn.init.zeros_(parameter)

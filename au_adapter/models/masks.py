@@ -6,14 +6,9 @@ from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
 
 
-def resize_mask(mask: Tensor, height: int, width: int) -> Tensor:
-    """A mask [N, 1, H, W] averaged to [N, 1, height, width]; values 0..1 keep their mean."""
-    return adaptive_avg_pool2d(mask, (height, width))
-
-
 def mask_for_block(mask: Tensor, height: int, width: int) -> Tensor:
-    """A mask [N, 1, H, W] as one weight per token [N, height * width, 1], row by row."""
-    return resize_mask(mask, height, width).flatten(2).transpose(1, 2)
+    """A mask [N, 1, H, W], averaged, as one weight per token [N, height * width, 1], row by row."""
+    return adaptive_avg_pool2d(mask, (height, width)).flatten(2).transpose(1, 2)
 
 
 def block_size(height: int, width: int, tokens: int) -> tuple[int, int]:

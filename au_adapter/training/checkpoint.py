@@ -65,19 +65,16 @@ class Checkpoint:
         with damage_named(path, "Delete it to begin again, or choose another output folder"):
             state = torch.load(path, map_location="cpu", weights_only=True)
             self._check(state, path)
-            return self._restore(state)
-
-    def _restore(self, state: Mapping[str, Any]) -> int:
-        self.recipe.module.load_state_dict(state["module"], strict=False)
-        if self.average is not None and state["average"] is not None:
-            self.average.load_state_dict(state["average"], strict=False)
-        self.optimizer.load_state_dict(state["optimizer"])
-        torch.set_rng_state(state["random"])
-        if "random_cuda" in state and self.on_gpu:
-            torch.cuda.set_rng_state(state["random_cuda"])
-        if "scaler" in state and self.accelerator.scaler is not None:
-            self.accelerator.scaler.load_state_dict(state["scaler"])
-        return state["step"]
+            self.recipe.module.load_state_dict(state["module"], strict=False)
+            if self.average is not None and state["average"] is not None:
+                self.average.load_state_dict(state["average"], strict=False)
+            self.optimizer.load_state_dict(state["optimizer"])
+            torch.set_rng_state(state["random"])
+            if "random_cuda" in state and self.on_gpu:
+                torch.cuda.set_rng_state(state["random_cuda"])
+            if "scaler" in state and self.accelerator.scaler is not None:
+                self.accelerator.scaler.load_state_dict(state["scaler"])
+            return state["step"]
 
     def trainable(self) -> dict[str, nn.Parameter]:
         """The trainable weights by name."""

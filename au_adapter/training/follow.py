@@ -132,7 +132,7 @@ class Training:
         if self.process.poll() is None:
             threading.Thread(target=self._kill, daemon=True).start()
             # Windows has nothing gentler than Ctrl-Break, and without a console not even that; then
-            # the closed pipe ends the run, see `JSONLines`.
+            # the closed pipe ends the run, see `progress.print_line`.
             with suppress(OSError):
                 self.process.send_signal(getattr(signal, "CTRL_BREAK_EVENT", signal.SIGTERM))
 

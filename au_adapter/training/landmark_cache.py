@@ -67,7 +67,9 @@ def read_renders(folders: list[Path], landmarker: str | Path) -> LandmarkedSet:
         path = shard.parent / "cache" / name
         if not path.exists():
             network = network or FaceLandmarker(landmarker)
-            _write(path, _read_shard(shard, network))
+            seen = _read_shard(shard, network)
+            about = {"labels": json.dumps(seen.labels), "pictures": str(seen.pictures)}
+            write_tensors(path, {"points": seen.points, "blendshapes": seen.blendshapes}, about)
             LOGGER.info("read the faces of %s", shard)
         with damage_named(path, "Delete it, and it is made again"):
             with safe_open(path, framework="pt") as file:
@@ -87,11 +89,6 @@ def read_renders(folders: list[Path], landmarker: str | Path) -> LandmarkedSet:
             "render larger ones, with --size 128 or more"
         )
     return found
-
-
-def _write(path: Path, found: LandmarkedSet) -> None:
-    metadata = {"labels": json.dumps(found.labels), "pictures": str(found.pictures)}
-    write_tensors(path, {"points": found.points, "blendshapes": found.blendshapes}, metadata)
 
 
 def _read_shard(shard: Path, landmarker: FaceLandmarker) -> LandmarkedSet:

@@ -113,8 +113,7 @@ class Trainer:
             self._loop()
             if self.step > first or missed or behind:
                 self._save()
-            result = str(self.output / "result")
-            self.report({"event": "end", "step": self.step, "result": result})
+            self.report({"event": "end", "step": self.step, "result": str(self.output / "result")})
         finally:
             self._ended.set()
             if self._watch:  # Python does not end well while a thread of it wakes up
@@ -185,8 +184,7 @@ class Trainer:
             logger.info("step %d takes too long and is given up", self.step + 1)
             if self._saved != self.step:
                 self._save(self._random)
-            result = str(self.output / "result")
-            self.report({"event": "end", "step": self.step, "result": result})
+            self.report({"event": "end", "step": self.step, "result": str(self.output / "result")})
             os._exit(0)
 
     def _loop(self) -> None:

@@ -24,27 +24,25 @@ from typing import Any
 GONE = (errno.EPIPE, errno.EINVAL)  # nobody reads the pipe, on POSIX and on Windows
 
 
-class JSONLines:
-    """Writes each event as a line to standard output.
+def print_line(event: Mapping[str, Any]) -> None:
+    """Write the event as a line to standard output.
 
     When nobody reads the pipe any more, the program that started the run has ended: the run is
     asked to stop, and saves.
     """
-
-    def __call__(self, event: Mapping[str, Any]) -> None:
-        try:
-            sys.stdout.write(json.dumps(event) + "\n")
-            sys.stdout.flush()
-        except OSError as error:
-            if error.errno not in GONE:
-                raise
-            # Python flushes standard output again on exit, which must not fail too.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            signal.raise_signal(signal.SIGTERM)
+    try:
+        sys.stdout.write(json.dumps(event) + "\n")
+        sys.stdout.flush()
+    except OSError as error:
+        if error.errno not in GONE:
+            raise
+        # Python flushes standard output again on exit, which must not fail too.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        signal.raise_signal(signal.SIGTERM)
 
 
 def quiet(event: Mapping[str, Any]) -> None:
     """Ignore the event."""
 
 
-REPORTS = {"text": quiet, "json": JSONLines()}  # with text, the log tells the progress
+REPORTS = {"text": quiet, "json": print_line}  # with text, the log tells the progress

@@ -44,30 +44,27 @@ def training_report(folder: Path, result: Path) -> str:
     """A run in Markdown: its faces, losses, validations and measured response."""
     losses, validations = read_losses(folder), read_rows(folder / "validation.jsonl")
     with damage_named(result / DESCRIPTION, f"Delete {result}"):
-        return _report(folder.name, read_description(result), losses, validations)
-
-
-def _report(
-    name: str, described: dict[str, Any], losses: list[float], validations: list[dict[str, Any]]
-) -> str:
-    parts = [[f"# {name}, step {described['step']}"], []]
-    for card in described.get("data", ()):
-        dropped = [f"{s['dropped']} {s['step']}" for s in card["steps"] if s["dropped"]]
-        left_out = f"; left out: {', '.join(dropped)}" if dropped else ""
-        parts[1].append(f"{card['faces']} faces of {card['folder']}{left_out}.")
-    if losses:
-        tenth = max(1, len(losses) // 10)
-        first, last = sum(losses[:tenth]) / tenth, sum(losses[-tenth:]) / tenth
-        parts.append([f"Loss {first:.4f} at first, {last:.4f} at last, a tenth of the run each."])
-    if validations:
-        parts.append(["| Step | AU error, AUs asked for | all AUs | |", "|---|---|---|---|"])
-        for row in validations:
-            mark = "kept" if row["step"] == described["step"] else ""
-            errors = f"{row['au_error']:.2f} | {row['full_error']:.2f}"
-            parts[-1].append(f"| {row['step']} | {errors} | {mark} |")
-    if "measures" in described:
-        parts.append(_response(described["measures"]))
-    return "\n\n".join("\n".join(part) for part in parts)
+        described = read_description(result)
+        parts = [[f"# {folder.name}, step {described['step']}"], []]
+        for card in described.get("data", ()):
+            dropped = [f"{s['dropped']} {s['step']}" for s in card["steps"] if s["dropped"]]
+            left_out = f"; left out: {', '.join(dropped)}" if dropped else ""
+            parts[1].append(f"{card['faces']} faces of {card['folder']}{left_out}.")
+        if losses:
+            tenth = max(1, len(losses) // 10)
+            first, last = sum(losses[:tenth]) / tenth, sum(losses[-tenth:]) / tenth
+            parts.append(
+                [f"Loss {first:.4f} at first, {last:.4f} at last, a tenth of the run each."]
+            )
+        if validations:
+            parts.append(["| Step | AU error, AUs asked for | all AUs | |", "|---|---|---|---|"])
+            for row in validations:
+                mark = "kept" if row["step"] == described["step"] else ""
+                errors = f"{row['au_error']:.2f} | {row['full_error']:.2f}"
+                parts[-1].append(f"| {row['step']} | {errors} | {mark} |")
+        if "measures" in described:
+            parts.append(_response(described["measures"]))
+        return "\n\n".join("\n".join(part) for part in parts)
 
 
 def _response(measures: dict[str, Any]) -> list[str]:

@@ -162,25 +162,24 @@ def validation_for(recipe: object, estimate: Estimate | Estimator | None = None)
         raise ValueError(
             f"{type(recipe).__name__} draws no faces to judge: set validate_every=0 for it"
         )
-    reader = estimate
-    if reader is None:
+    if estimate is None:
         path = Path(recipe.base) / "regressor.safetensors"
         if not path.is_file():
             raise ValueError(
                 f"validate_every needs something that reads AUs, and {path} does not exist: name "
                 "an estimator such as mesh (--estimator), or set validate_every=0"
             )
-        reader = BundledRegressor(load_regressor(path))
+        estimate = BundledRegressor(load_regressor(path))
     prompts = getattr(recipe, "prompts", PROMPTS)
-    if not isinstance(reader, Estimator):
-        return Validation(recipe, reader, single_units(recipe.units, prompts))
-    readable = [unit for unit in recipe.units if unit in reader.units]
+    if not isinstance(estimate, Estimator):
+        return Validation(recipe, estimate, single_units(recipe.units, prompts))
+    readable = [unit for unit in recipe.units if unit in estimate.units]
     if not readable:
         raise ValueError(
-            f"the estimator {reader.name} reads none of the AUs {recipe.units} that this run "
+            f"the estimator {estimate.name} reads none of the AUs {recipe.units} that this run "
             "learns: choose another, or set validate_every=0"
         )
-    return Validation(recipe, reader.estimate, single_units(readable, prompts), reader.name)
+    return Validation(recipe, estimate.estimate, single_units(readable, prompts), estimate.name)
 
 
 def _response(rows: list[Row]) -> dict[str, dict[str, float]]:

@@ -19,7 +19,7 @@ from ..facs.units import SET_A
 from ..models.adapter import AUAdapter, AUAdapterConfig, LoRA, lora_shapes
 from ..models.calibration import Calibration
 from .fineface_files import find_parts, read_published
-from .tensors import METADATA_KEY, read_metadata, read_tensors, require_finite, some
+from .tensors import METADATA_KEY, read_metadata, read_tensors, require_finite, require_format, some
 
 # Beside the config, not in it, so that versions without calibration read the adapter.
 CALIBRATION_KEY = "au_adapter_calibration"
@@ -111,7 +111,7 @@ def _named(adapter: AUAdapter) -> dict[str, Tensor]:
     named = {f"au_encoder.{name}": t for name, t in adapter.encoder.state_dict().items()}
     for path in adapter.config.layers:
         for kind in "kv":
-            named[_projection_name(path, kind)] = adapter.projection(kind, path).weight
+            named[f"{path}.processor.au_to_{kind}.weight"] = adapter.projection(kind, path).weight
     for path, (down, up) in adapter.lora.items():
         named[f"unet.{path}.lora_A.weight"], named[f"unet.{path}.lora_B.weight"] = down, up
     return named
@@ -133,10 +133,7 @@ def _config(metadata: dict[str, str], path: Path) -> AUAdapterConfig:
         config = AUAdapterConfig.from_dict(described) if found == FORMAT else None
     except (ValueError, TypeError, AttributeError) as error:
         raise ValueError(f"{path}: the config in its metadata is damaged ({error})") from error
-    if config is None:
-        raise ValueError(
-            f"{path} is AU-Adapter format {found}, known is {FORMAT}: update AU-Adapter"
-        )
+    require_format(path, "AU-Adapter format", found, FORMAT)
     return config
 
 
@@ -153,10 +150,6 @@ def _training(metadata: dict[str, str], path: str | Path) -> dict | None:
         return json.loads(metadata.get(TRAINING_KEY, "null"))
     except ValueError as error:
         raise ValueError(f"{path}: what its metadata says of its training is damaged") from error
-
-
-def _projection_name(path: str, kind: str) -> str:
-    return f"{path}.processor.au_to_{kind}.weight"
 
 
 def _fill(adapter: AUAdapter, tensors: dict[str, Tensor], path: str | Path) -> None:
@@ -177,14 +170,9 @@ def _fill(adapter: AUAdapter, tensors: dict[str, Tensor], path: str | Path) -> N
             )
     _check_lora(adapter, lora, path)
     adapter.to_empty(device="cpu")
-    encoder = {
-        n.removeprefix("au_encoder."): t for n, t in tensors.items() if n.startswith("au_encoder.")
-    }
-    adapter.encoder.load_state_dict(encoder)
-    for layer in adapter.config.layers:
-        for kind in "kv":
-            weight = {"weight": tensors[_projection_name(layer, kind)]}
-            adapter.projection(kind, layer).load_state_dict(weight)
+    with torch.no_grad():
+        for name, weight in _named(adapter).items():
+            weight.copy_(tensors[name])
     adapter.lora = {layer: (down.float(), up.float()) for layer, (down, up) in lora.items()}
 
 

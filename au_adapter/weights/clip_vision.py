@@ -49,23 +49,6 @@ def load_image_encoder(folder: str | Path) -> ImageEncoder:
     from transformers import CLIPImageProcessor, CLIPVisionModel
 
     folder = Path(folder)
-    _check(folder)
-    with damage_named(folder, also=(StrictDataclassError,)):
-        network, found = CLIPVisionModel.from_pretrained(
-            folder, local_files_only=True, output_loading_info=True, dtype=torch.float32
-        )
-    if missing := found["missing_keys"]:
-        raise ValueError(
-            f"{folder} lacks {len(missing)} weights of CLIP's image encoder, such as "
-            f"{min(missing)}: copy it again"
-        )
-    with damage_named(folder):
-        processor = CLIPImageProcessor.from_pretrained(folder, local_files_only=True)
-    network.eval().requires_grad_(False)
-    return ImageEncoder(folder.resolve().name, network, processor)
-
-
-def _check(folder: Path) -> None:
     for name in ("config.json", "preprocessor_config.json"):
         if not (folder / name).is_file():
             raise FileNotFoundError(
@@ -80,3 +63,16 @@ def _check(folder: Path) -> None:
             f"{folder} holds a model of type {kind!r} without CLIP's image encoder: give a folder "
             f"of type {' or '.join(KINDS)}"
         )
+    with damage_named(folder, also=(StrictDataclassError,)):
+        network, found = CLIPVisionModel.from_pretrained(
+            folder, local_files_only=True, output_loading_info=True, dtype=torch.float32
+        )
+    if missing := found["missing_keys"]:
+        raise ValueError(
+            f"{folder} lacks {len(missing)} weights of CLIP's image encoder, such as "
+            f"{min(missing)}: copy it again"
+        )
+    with damage_named(folder):
+        processor = CLIPImageProcessor.from_pretrained(folder, local_files_only=True)
+    network.eval().requires_grad_(False)
+    return ImageEncoder(folder.resolve().name, network, processor)

@@ -93,11 +93,11 @@ def find_parts(path: str | Path) -> list[Part]:
     part = read_part(path)
     if part is None:
         names = sorted(read_shapes(path))
-        found = "it names no tensors"
-        if names:
-            found = f"its {len(names)} tensors begin with {names[0]}"
+        begin = (
+            f"its {len(names)} tensors begin with {names[0]}" if names else "it names no tensors"
+        )
         raise ValueError(
-            f"{path} is not an AU-Adapter ({found}): choose a file written by Save AU-Adapter or "
+            f"{path} is not an AU-Adapter ({begin}): choose a file written by Save AU-Adapter or "
             "by `au-adapter convert`, or one of FineFace's published files"
         )
     if part.whole:

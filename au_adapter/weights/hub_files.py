@@ -16,7 +16,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from .web_files import CHUNK, sha256
+from .web_files import hash_file, sha256
 
 
 class Endless(Exception):
@@ -118,7 +118,9 @@ def _check(path: Path, entry: Any, digest: str | None, repository: str) -> None:
     if entry.lfs or digest:
         expected, found = digest or entry.lfs.sha256, sha256(path)
     else:
-        expected, found = entry.blob_id, _git_hash(path)
+        # Git's name of a file's content: the SHA-1 of its size and bytes.
+        start = hashlib.sha1(b"blob %d\0" % path.stat().st_size, usedforsecurity=False)
+        expected, found = entry.blob_id, hash_file(path, start)
     if found != expected:
         size = path.stat().st_size
         path.resolve().unlink()
@@ -128,15 +130,6 @@ def _check(path: Path, entry: Any, digest: str | None, repository: str) -> None:
             f"{expected}) but {size} bytes with hash {found}; it was thrown away. Try again; if "
             "that does not help, report it"
         )
-
-
-def _git_hash(path: Path) -> str:
-    """Git's name of a file's content: the SHA-1 of its size and bytes."""
-    digest = hashlib.sha1(b"blob %d\0" % path.stat().st_size, usedforsecurity=False)
-    with path.open("rb") as file:
-        while chunk := file.read(CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 @contextmanager

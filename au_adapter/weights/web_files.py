@@ -6,6 +6,7 @@ import hashlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import requests
 from tqdm import tqdm
@@ -16,8 +17,12 @@ TIMEOUT = 30  # seconds without an answer
 
 def sha256(path: str | Path) -> str:
     """The SHA-256 of a file in hexadecimal."""
-    digest = hashlib.sha256()
-    with Path(path).open("rb") as file:
+    return hash_file(Path(path), hashlib.sha256())
+
+
+def hash_file(path: Path, digest: Any) -> str:
+    """The hexadecimal digits of a hash of hashlib's that takes in a file's content."""
+    with path.open("rb") as file:
         while chunk := file.read(CHUNK):
             digest.update(chunk)
     return digest.hexdigest()

@@ -82,7 +82,7 @@ def test_faces_turned_away_are_counted_in_the_text() -> None:
     given = {**landmarks, "frames": [[face], [away], [away]]}
     images = picture(ASTRONAUT).repeat(3, 1, 1, 1)
     output = NODE["AUA_AUEstimator"].execute(image=images, face_landmarks=given)
-    assert "2 turned further than 40 degrees (number 2, 3): guesses" in str(output.ui.as_dict())
+    assert "2 turned further than 40 degrees (number 2, 3): guesses" in str(output.ui)
 
 
 def test_a_tiny_picture_and_none() -> None:
@@ -140,7 +140,7 @@ def test_landmarks_that_a_reader_has_no_use_for_are_named(
     assert "FACE_LANDMARKS" not in caplog.text
     inputs = {"image": images, "face_reader": demo, "face_landmarks": landmarks}
     output = NODE["AUA_AUEstimator"].execute(**inputs)
-    assert "FACE_LANDMARKS are not used" in str(output.ui.as_dict())
+    assert "FACE_LANDMARKS are not used" in str(output.ui)
     assert "FACE_LANDMARKS are not used" in caplog.text
 
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import pytest
+import torch
 from au_adapter_pack.nodes.panel import facs_tables, known_by
-from au_adapter_pack.nodes.read_faces import ShownReadings
+from sampling import NODE, run
 
-from au_adapter import AUVector
-from au_adapter.estimators.reading import Reading, ReadingSet
 from au_adapter.facs import ALL_UNITS, CONFLICTS, SET_A
 
 
@@ -28,10 +27,9 @@ def test_a_loader_is_told_what_its_adapter_knows() -> None:
 
 
 def test_readings_stand_in_the_history_beside_the_text() -> None:
-    face = Reading(1, 0, (0, 0, 8, 8), 0.9, AUVector.parse("12:3.25+L4D"))
-    shown = ShownReadings("1 face", ReadingSet("test", 2, (face,))).as_dict()
-    assert shown["text"] == ("1 face",)
-    (readings,) = shown["au_readings"]
-    assert readings["estimator"] == "test" and readings["images"][0] == {"faces": []}
+    demo = run("AUA_LoadFaceReader", file="demo regressor")[0]
+    output = NODE["AUA_AUEstimator"].execute(image=torch.rand(2, 32, 32, 3), face_reader=demo)
+    (text,), (readings,) = output.ui["text"], output.ui["au_readings"]
+    assert "2 faces in 2 pictures" in text and readings == output.args[1].to_dict()
     (found,) = readings["images"][1]["faces"]
-    assert found["index"] == 0 and found["aus"] == {"L4": 4.0, "R4": 0.0, "12": 3.25}
+    assert found["index"] == 0 and set(found["aus"]) == {str(unit) for unit in SET_A}

@@ -34,7 +34,7 @@ HEADS = {"sd15": 4, "sd21": [1, 2, 4, 4], "sdxl": [1, 2, 4]}
 
 def small(family: StableDiffusionFamily) -> CheckpointLayout:
     """The family's layout with few channels and layers, and a UNet as deep as published."""
-    layout, heads = family.layout(), HEADS[family.name]
+    layout, heads = family.layout, HEADS[family.name]
     channels = [32, 64, 128, 128][: len(layout.unet["block_out_channels"])]
     unet = {**layout.unet, "block_out_channels": channels, "attention_head_dim": heads}
     vae = {**layout.vae, "block_out_channels": [32, 32, 32, 32]}
@@ -168,7 +168,7 @@ def test_an_sdxl_says_what_it_predicts_by_empty_tensors(tmp_path: Path) -> None:
 
 def test_the_published_sizes_are_those_of_comfyui(family: StableDiffusionFamily) -> None:
     with torch.device("meta"):
-        unet = UNet2DConditionModel.from_config(dict(family.layout().unet))
+        unet = UNet2DConditionModel.from_config(dict(family.layout.unet))
         ours = unet.state_dict()
         theirs = unet_config(dict(unet.config))
         core = UNetModel(**{**theirs, "dtype": torch.float32}).state_dict()

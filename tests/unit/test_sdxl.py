@@ -13,7 +13,9 @@ from tiny_sdxl import WIDTHS, write_sdxl
 
 from au_adapter import AUVector, load_adapter
 from au_adapter.bases import find_family, load_base
+from au_adapter.bases.sdxl import UNET
 from au_adapter.methods.adapter_generator import AdapterGenerator
+from au_adapter.models.adapter import cross_attentions
 from au_adapter.training.drawing import drawing
 from au_adapter.training.recipes.fineface_recipe import FineFaceOptions, FineFaceRecipe
 from au_adapter.training.recipes.lora_recipe import LoRAAUOptions, LoRAAURecipe
@@ -22,6 +24,10 @@ from au_adapter.training.validation import Case, draw_cases
 
 PROMPTS = ["a young man", ""]
 CASES = [Case("a young man", 1, {"12": 4.0}), Case("a young man", 1, {}), Case("a", 2, {"4": 1.0})]
+
+
+def channels(unet: UNet2DConditionModel) -> dict[str, int]:
+    return {path: found.to_v.out_features for path, found in cross_attentions(unet).items()}
 
 
 @pytest.fixture(scope="module")
@@ -93,9 +99,9 @@ def test_fineface_trains_on_it_and_its_file_draws(base: Path, data: Path, tmp_pa
     assert described["gradient_checkpointing"] and described["average_decay"] == 0
 
     adapter = load_adapter(file).requires_grad_(False)
-    pipeline, family = load_base(base), find_family(base)
+    pipeline = load_base(base)
     config = adapter.config
-    assert config.layers == family.attention_layers(pipeline)
+    assert config.layers == channels(pipeline.unet)
     assert (config.base, config.encoder, config.width) == (base.name, "res_mlp64", sum(WIDTHS))
     assert len(config.layers) == 2 + 10 + 10 + 2 * (2 + 10)  # two down, the middle, two pairs up
     aus = AUVector.from_dict({12: 4.0})
@@ -141,9 +147,7 @@ def test_a_recipe_named_for_another_family_is_refused(
 
 def test_the_unet_of_the_table_is_that_of_the_adapter_file() -> None:
     """The published layout has 70 cross-attentions, of 640 and 1280 channels."""
-    from au_adapter.bases.sdxl import SDXL, UNET
-
     with torch.device("meta"):
         unet = UNet2DConditionModel.from_config(UNET)
-    layers = SDXL.attention_layers(type("Networks", (), {"unet": unet}))
+    layers = channels(unet)
     assert len(layers) == 70 and set(layers.values()) == {640, 1280}

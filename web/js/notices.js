@@ -1,5 +1,5 @@
 /**
- * What our nodes tell a person, as toasts: warnings while they run (nodes/notice.py), and why one
+ * What our nodes tell a person, as toasts: warnings while they run (nodes/compat.py), and why one
  * failed, of which the page's own message has only the node.
  */
 

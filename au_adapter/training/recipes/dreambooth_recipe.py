@@ -52,11 +52,7 @@ class PriorLoss(ConditionedLoss):
         self.unet.requires_grad_(True)
 
     def forward(self, batch: dict[str, Tensor]) -> Tensor:
-        prior = {
-            name.removeprefix("prior_"): rows
-            for name, rows in batch.items()
-            if name.startswith("prior_")
-        }
+        prior = {n.removeprefix("prior_"): r for n, r in batch.items() if n.startswith("prior_")}
         return super().forward(batch) + self.options.prior_weight * super().forward(prior)
 
 

@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from peft import LoraConfig, get_peft_model_state_dict
+from peft import get_peft_model_state_dict
 from torch import Tensor
 
 from ...bases import EncodedText
 from ...methods.base_generator import BaseGenerator
 from ...methods.baselines import AU_ENCODER, LoRATextGenerator, TokenGenerator, with_token
 from ...models.adapter import FINEFACE_ALPHA, LORA_TARGETS
+from ...models.diffusers_unet import add_lora
 from ...models.encoders import TOKEN_ENCODERS, build_encoder
 from ...weights.tensors import write_tensors
 from ..settings import check_options, require_word
@@ -53,15 +54,7 @@ class LoRALoss(ConditionedLoss):
 
     def __init__(self, *arguments: Any):
         super().__init__(*arguments)
-        self.unet.add_adapter(
-            LoraConfig(
-                r=self.options.lora_rank,
-                lora_alpha=FINEFACE_ALPHA,
-                init_lora_weights="gaussian",
-                target_modules=list(LORA_TARGETS),
-            ),
-            adapter_name=LORA_NAME,
-        )
+        add_lora(self.unet, self.options.lora_rank, FINEFACE_ALPHA, LORA_NAME)
 
 
 class TokenLoss(LoRALoss):

@@ -100,7 +100,12 @@ class MagicFaceRecipe:
         pipeline = load_base(self.base, options.tokenizer)
         self.vae = pipeline.vae
         network = trained or _start(pipeline.unet, options, encoder)
-        _check_size(network, pipeline.unet, options)
+        ours, base = (u.config.cross_attention_dim for u in (network.unet, pipeline.unet))
+        if ours != base:
+            raise ValueError(
+                f"{options.start} reads text of width {ours} and {options.base} encodes it to "
+                f"{base}: start from a MagicFace of this base"
+            )
         plain = family.plain_loss if options.plain_loss is None else options.plain_loss
         schedule, text = family.training_schedule(pipeline), encode_prompt(family, pipeline)
         self.module = MagicFaceLoss(network.train(), text, schedule, plain)
@@ -174,15 +179,6 @@ def _check(family: BaseFamily, base: Path, data: list[Path]) -> None:
                 f"{folder} holds whole pictures, and MagicFace trains on faces that are cut out, "
                 "with a mask and a jaw line: make them by `au-adapter prepare ... --faces`"
             )
-
-
-def _check_size(network: nn.Module, unet: nn.Module, options: MagicFaceOptions) -> None:
-    ours, base = (found.config.cross_attention_dim for found in (network.unet, unet))
-    if ours != base:
-        raise ValueError(
-            f"{options.start} reads text of width {ours} and {options.base} encodes it to {base}: "
-            "start from a MagicFace of this base"
-        )
 
 
 def _image_encoder(identity: str, clip: str | Path | None) -> ImageEncoder | None:
