@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from au_adapter.bundled import demo_folder
+
 SET_A = (1, 2, 4, 5, 6, 9, 12, 15, 17, 20, 25, 26)
 SET_A_AND_B = (*SET_A, 7, 10, 14, 23, 24)
 POSE_SPREAD = 0.4  # heads that look at the camera, or nearly
@@ -92,7 +94,8 @@ STAGES = {
             "decay_steps": 9000, "average_decay": 0.999, "seed": 2, "save_every": 250,
         },
         needs={"autoencoder": "autoencoder"},
-        options={"widths": list(WIDTHS), "mirror": True},
+        # The words of the model in the box: of its own accord a text encoder takes longer than this.
+        options={"widths": list(WIDTHS), "mirror": True, "words": str(demo_folder())},
         checked_on=("held_out_base",),
     ),
     # Learns on while latents, and so all that was trained on them, stay what they are.

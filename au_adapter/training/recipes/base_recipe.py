@@ -83,6 +83,23 @@ def open_tokenizer(start: Path | None) -> tuple[CLIPTokenizer, dict[str, bytes]]
         return CLIPTokenizer.from_pretrained(folder), files
 
 
+@torch.no_grad()
+def adopt_words(text_encoder: CLIPTextModel, tokenizer: CLIPTokenizer, folder: Path) -> None:
+    """Give a text encoder the weights of a base's in a folder, of the same shape: of its embeddings
+    those of words that both tokenizers know."""
+    known = CLIPTokenizer.from_pretrained(folder / "tokenizer").get_vocab()
+    file = folder / "text_encoder.safetensors"
+    with damage_named(file):
+        weights = load_file(file)
+        own = text_encoder.state_dict()
+        (name,) = (name for name in own if name.endswith("token_embedding.weight"))
+        theirs, rows = weights[name], own[name].clone()
+        for word, row in tokenizer.get_vocab().items():
+            if word in known:
+                rows[row] = theirs[known[word]]
+        text_encoder.load_state_dict({**weights, name: rows})
+
+
 class BaseLoss(nn.Module):
     """Noise error with min-SNR weights over timesteps and more weight on eyes, brows and mouth."""
 
@@ -107,17 +124,21 @@ class BaseOptions:
     """Options of the base.
 
     autoencoder: the folder of its autoencoder. start: the folder of a base to continue from, with
-    its tokenizer; its widths hold. widths: of the UNet, see `make_unet`. mirror: learn from every
-    render in a mirror too.
+    its tokenizer; its widths hold. words: the folder of a base whose text encoder learns on, by the
+    words that it knows: a new one takes long to tell a shirt's colour from the background's.
+    widths: of the UNet, see `make_unet`. mirror: learn from every render in a mirror too.
     """
 
     autoencoder: str | Path
     start: str | Path | None = None
+    words: str | Path | None = None
     widths: Sequence[int] = WIDTHS
     mirror: bool = False
 
     def __post_init__(self) -> None:
         check_options(self)
+        if self.start and self.words:
+            raise ValueError("start brings a text encoder of its own: leave words out")
 
 
 class BaseRecipe:
@@ -146,6 +167,8 @@ class BaseRecipe:
             weights = start / "text_encoder.safetensors"
             with damage_named(weights):
                 self.module.text_encoder.load_state_dict(load_file(weights))
+        elif options.words:
+            adopt_words(self.module.text_encoder, self.tokenizer, Path(options.words))
         # On a CPU plain attention trains a third faster than the fused one: its backward is slow.
         self.module.unet.set_attn_processor(AttnProcessor())
         self.module.text_encoder.set_attn_implementation("eager")
