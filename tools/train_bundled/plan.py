@@ -94,7 +94,7 @@ STAGES = {
             "decay_steps": 9000, "average_decay": 0.999, "seed": 2, "save_every": 250,
         },
         needs={"autoencoder": "autoencoder"},
-        # The words of the model in the box: of its own accord a text encoder takes longer than this.
+        # A text encoder that begins anew takes longer than this.
         options={"widths": list(WIDTHS), "mirror": True, "words": str(demo_folder())},
         checked_on=("held_out_base",),
     ),
