@@ -24,8 +24,7 @@ from au_adapter.disk import (
     write_text,
 )
 from au_adapter.models.autoencoder import DemoAutoencoder
-from au_adapter.training import face_tensors, landmark_cache
-from au_adapter.training.landmark_cache import LandmarkedSet
+from au_adapter.training import face_tensors
 from au_adapter.weights import tensors as weight_tensors
 
 
@@ -61,9 +60,8 @@ def test_no_half_of_the_latents_stays(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_no_half_of_the_landmarks_stays(tmp_path: Path) -> None:
     place = tmp_path / "landmarks.safetensors"
     place.mkdir()  # where nothing can be put
-    found = LandmarkedSet(torch.empty(0, 478, 3), torch.empty(0, 52), [], 3)
     with pytest.raises(OSError, match="landmarks"):
-        landmark_cache._write(place, found)
+        weight_tensors.write_tensors(place, {"points": torch.empty(0, 478, 3)}, {"pictures": "3"})
     assert list(tmp_path.iterdir()) == [place]
 
 

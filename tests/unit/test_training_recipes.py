@@ -182,31 +182,6 @@ def test_a_trained_autoencoder_loads(results: dict[str, Path], faces: RenderedSe
     assert (again - pictures).abs().mean() < 0.12  # principal components already do that
 
 
-def test_a_base_takes_the_words_of_another(
-    data: Path, base: Path, results: dict[str, Path], tmp_path: Path
-) -> None:
-    """The text encoder of one whose vocabulary has the same words in other rows."""
-    other = tmp_path / "other"
-    shutil.copytree(results["demo-base"], other)
-    path = other / "tokenizer" / "vocab.json"
-    vocabulary = json.loads(path.read_text())
-    last = len(vocabulary) - 1
-    turned = {word: last - row for word, row in vocabulary.items()}
-    path.write_text(json.dumps(turned))
-    recipe = BaseRecipe([data], BaseOptions(autoencoder=base, words=other))
-    theirs = load_file(other / "text_encoder.safetensors")
-    found = recipe.module.text_encoder.state_dict()
-    (name,) = (name for name in found if name.endswith("token_embedding.weight"))
-    ours = recipe.tokenizer.get_vocab()
-    shared = [word for word in ours if word in turned]
-    assert "background</w>" in shared
-    for word in shared:
-        assert torch.equal(found[name][ours[word]], theirs[name][turned[word]])
-    assert all(torch.equal(found[key], theirs[key]) for key in found if key != name)
-    with pytest.raises(ValueError, match="leave words out"):
-        BaseOptions(autoencoder=base, start=base, words=other)
-
-
 @pytest.mark.parametrize("adversarial", [0.0, 0.02])
 def test_a_continued_autoencoder_keeps_its_latents(
     results: dict[str, Path], data: Path, tmp_path: Path, adversarial: float
