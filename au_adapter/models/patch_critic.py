@@ -34,3 +34,8 @@ def deceiving_loss(critic: PatchCritic, drawn: Tensor) -> Tensor:
     """How little the critic is deceived; nothing flows back to the critic."""
     fixed = {name: p.detach() for name, p in critic.named_parameters()}
     return -torch.func.functional_call(critic, fixed, (drawn,)).mean()
+
+
+def adversarial_loss(critic: PatchCritic, real: Tensor, drawn: Tensor, weight: float) -> Tensor:
+    """Both losses in one step, that of what drew with a weight: each reaches its own network."""
+    return weight * deceiving_loss(critic, drawn) + critic_loss(critic, real, drawn)

@@ -13,7 +13,7 @@ from torch.nn.functional import avg_pool2d
 
 from ...data.rendered import load
 from ...models.autoencoder import AutoencoderConfig, DemoAutoencoder
-from ...models.patch_critic import PatchCritic, critic_loss, deceiving_loss
+from ...models.patch_critic import PatchCritic, adversarial_loss
 from ...weights.autoencoder_files import load_autoencoder, save_autoencoder
 from ..face_tensors import part_weights, to_unit_range
 from ..settings import BUNDLED, check_options
@@ -58,8 +58,7 @@ class AutoencoderLoss(nn.Module):
             + LATENT_PENALTY * (raw.float() ** 2).mean()
         )
         if self.critic is not None:
-            loss = loss + self.adversarial * deceiving_loss(self.critic, decoded)
-            loss = loss + critic_loss(self.critic, pictures, decoded)
+            loss = loss + adversarial_loss(self.critic, pictures, decoded, self.adversarial)
         return loss
 
 

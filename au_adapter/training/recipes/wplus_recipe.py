@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ...models.e4e import E4E, E4EConfig
-from ...models.patch_critic import PatchCritic, critic_loss, deceiving_loss
+from ...models.patch_critic import PatchCritic, adversarial_loss
 from ...models.siamese import SiameseAU, resized
 from ...models.stylegan2 import StyleGAN2, StyleGAN2Config
 from ...weights.aueditnet_files import load_siamese
@@ -108,9 +108,8 @@ class WPlusLoss(nn.Module):
             likeness = torch.stack([feature_distance(a, b) for a, b in pairs]).mean()
             loss = loss + self.weights["features"] * likeness
         if self.critic is not None:
-            deceived = deceiving_loss(self.critic, drawn)
-            loss = loss + self.weights["adversarial"] * deceived
-            loss = loss + critic_loss(self.critic, pictures, drawn)
+            weight = self.weights["adversarial"]
+            loss = loss + adversarial_loss(self.critic, pictures, drawn, weight)
         return loss
 
     def _edges(self, error: Tensor) -> Tensor:
