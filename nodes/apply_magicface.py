@@ -116,6 +116,7 @@ class MagicFaceIDEncoder(Node):
     ) -> io.NodeOutput:
         photo, text = vae.encode(image[..., :3]), conditioning[0][0]
         _check_text(id_encoder, text)
+        _check_latents(id_encoder, photo)
         memory = id_encoder.memory_required([*photo.shape])
         model_management.load_models_gpu([id_encoder], memory)
         return io.NodeOutput(Identity(_look(id_encoder, photo, text), photo))
@@ -206,6 +207,8 @@ class ApplyMagicFace(Node):
             _check_text(model, text[0][0])
         change = change_of(au_vector)
         latents = magicface_id.background(vae, background)
+        for found in (magicface_id.latents, latents):
+            _check_latents(model, found)
         batch = _batch(magicface_id, latents, len(change))
         patched = model.clone()
         IdentityWrappers(magicface_id).attach(patched)
@@ -300,13 +303,27 @@ def _batch(identity: Identity, background: Tensor, changes: int) -> int:
 
 
 def _check_text(model: ModelPatcher, text: Tensor) -> None:
-    width: Any = model.model.model_config.unet_config["context_dim"]
-    if text.shape[-1] != width:
-        clip = "Load Demo Model" if width == DEMO_WIDTH else "Stable Diffusion 1.5"
+    config: Any = model.model.model_config.unet_config
+    if text.shape[-1] != config["context_dim"]:
         raise ValueError(
             f"the CONDITIONING is {text.shape[-1]} numbers wide, MagicFace needs "
-            f"{width} here: encode the text with the CLIP of {clip}, and take its VAE too."
+            f"{config['context_dim']} here: encode the text with the CLIP of {_base(config)}, and "
+            "take its VAE too."
         )
+
+
+def _check_latents(model: ModelPatcher, latents: Tensor) -> None:
+    config: Any = model.model.model_config.unet_config
+    if latents.shape[1] != config["out_channels"]:
+        raise ValueError(
+            f"the VAE makes latents of {latents.shape[1]} channels, MagicFace needs "
+            f"{config['out_channels']} here: take the VAE of {_base(config)}."
+        )
+
+
+def _base(config: dict[str, Any]) -> str:
+    """The loader of the base that a MagicFace of this config was made for, in words."""
+    return "Load Demo Model" if config["context_dim"] == DEMO_WIDTH else "Stable Diffusion 1.5"
 
 
 def magicface_path(file: str) -> Path:

@@ -231,12 +231,7 @@ def open_magicface(
     files = magicface or magicface_folder() / MAGICFACE
     pipeline = open_pipeline(model, device, half, tokenizer)
     network = load_magicface(files).to(pipeline.unet.device, pipeline.unet.dtype)
-    ours, base = (unet.config.cross_attention_dim for unet in (network.unet, pipeline.unet))
-    if ours != base:
-        raise ValueError(
-            f"{files} reads text of width {ours} and the model encodes it to {base}: give the base "
-            "that this MagicFace was trained on (Stable Diffusion 1.5 for the published one)"
-        )
+    _check_base(files, network.unet, pipeline.unet)
     return MagicFaceEditor(
         pipeline=pipeline,
         network=network.requires_grad_(False),
@@ -247,6 +242,24 @@ def open_magicface(
         weights=magicface_hash(find_unets(files)),
         **settings,
     )
+
+
+def _check_base(files: str | Path, unet: nn.Module, base: nn.Module) -> None:
+    """ValueError for files whose denoising UNet does not fit the base's text or latents."""
+    advice = (
+        "give the base that this MagicFace was trained on (Stable Diffusion 1.5 for the published "
+        "one)"
+    )
+    ours, theirs = unet.config.cross_attention_dim, base.config.cross_attention_dim
+    if ours != theirs:
+        raise ValueError(
+            f"{files} reads text of width {ours} and the model encodes it to {theirs}: {advice}"
+        )
+    ours, theirs = unet.config.out_channels, base.config.out_channels
+    if ours != theirs:
+        raise ValueError(
+            f"{files} edits latents of {ours} channels and the model's have {theirs}: {advice}"
+        )
 
 
 def _person(mask_rule: str, segmenter: str | Path | None) -> PersonMask | None:

@@ -14,7 +14,7 @@ from au_adapter_pack.nodes.compat import WrappersMP
 from au_adapter_pack.nodes.demo_model import load_vae
 from au_adapter_pack.nodes.magicface_model import load_unet
 from sampling import run
-from tiny_demo import demo_unet
+from tiny_demo import demo_unet, write_base
 from tiny_magicface import TINY, WIDE, ReleasedMagicFace, random_unets, write_published
 from torch import Tensor
 
@@ -367,6 +367,21 @@ def test_a_mistake_is_a_sentence(scene: Scene, mistake: str) -> None:
     changes, sentence = MISTAKES[mistake]
     with pytest.raises(ValueError, match=sentence):
         scene.apply(**changes)
+
+
+def test_a_vae_of_other_latents_is_a_sentence(scene: Scene, tmp_path: Path) -> None:
+    sixteen = load_vae(write_base(tmp_path, 16))
+    sentence = "latents of 16 channels, MagicFace needs 4 here: take the VAE of"
+    with pytest.raises(ValueError, match=sentence):
+        scene.apply(vae=sixteen)
+    with pytest.raises(ValueError, match=sentence):
+        run(
+            "AUA_MagicFaceIDEncoder",
+            id_encoder=scene.id_encoder,
+            vae=sixteen,
+            image=scene.face,
+            conditioning=scene.conditioning,
+        )
 
 
 def test_another_model_and_a_second_identity_are_refused(scene: Scene) -> None:

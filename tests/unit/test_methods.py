@@ -10,7 +10,7 @@ import torch
 from diffusers import StableDiffusionImg2ImgPipeline
 from face_pictures import SEGMENTER, TASK, picture
 from PIL import Image
-from tiny_demo import write_demo
+from tiny_demo import write_base, write_demo, write_magicface
 from torch import Tensor
 
 from au_adapter import AUVector, apply_to_unet
@@ -112,7 +112,7 @@ def test_no_change_is_the_photo_itself_and_the_rest_stays_to_the_bit() -> None:
 
 def test_a_photo_without_a_face_is_a_sentence() -> None:
     with pytest.raises(ValueError, match="Face 0 was asked for and the picture shows no face"):
-        open_editor("magicface", steps=2).open(torch.rand(1, 64, 64, 3))
+        open_editor("magicface", steps=2).open(torch.full((1, 64, 64, 3), 0.5))
 
 
 def pipeline_picture(pipeline: object, aus: AUVector, **inputs: object) -> Tensor:
@@ -196,6 +196,10 @@ def test_what_there_is_not_is_a_sentence(tmp_path: Path) -> None:
         open_editor("magicface", edit_noise=0.4)
     with pytest.raises(ValueError, match="needs the option magicface"):
         open_editor("magicface", model=tmp_path)
+    with pytest.raises(ValueError, match="edits latents of 4 channels and the model's have 16"):
+        open_editor(
+            "magicface", model=write_base(tmp_path, 16), magicface=write_magicface(tmp_path)
+        )
     with pytest.raises(ValueError, match="edit_noise is 0.1 of 2 steps"):
         open_editor("au-adapter-sdedit", steps=2, edit_noise=0.1)
 
