@@ -39,7 +39,7 @@ from .au_response import PROMPTS
 RESULTS = Path(__file__).parent / "results"
 FIRST_SEED = 901
 FIRST_PERSON = 3_000_000  # of the renders
-STEPS, GUIDANCE = 20, 5.0
+STEPS, GUIDANCE = 20, 3.0
 LEVELS = (2.0, 4.0)
 # An AU answers on one side when that side rises by so much, and so many times the other.
 LEAST, APART = 0.5, 2.0

@@ -96,7 +96,7 @@ def unet_config(config: dict[str, Any]) -> dict[str, Any]:
         "in_channels": config["in_channels"],
         "out_channels": config["out_channels"],
         "model_channels": channels[0],
-        "channel_mult": [c // channels[0] for c in channels],
+        "channel_mult": [_factor(c, channels[0]) for c in channels],
         "num_res_blocks": [blocks] * len(channels),
         "transformer_depth": [depth for depth in depths for _ in range(blocks)],
         "transformer_depth_middle": depths[-1] or 1,
@@ -111,6 +111,20 @@ def unet_config(config: dict[str, Any]) -> dict[str, Any]:
         "use_temporal_attention": False,
         **_heads(config["attention_head_dim"], channels),
     }
+
+
+class Factor(float):
+    """What core multiplies its first width by, where that is no whole number: the product is one,
+    as networks need it."""
+
+    def __mul__(self, width: int) -> int:
+        return round(float(self) * width)
+
+    __rmul__ = __mul__
+
+
+def _factor(width: int, first: int) -> int | Factor:
+    return Factor(width / first) if width % first else width // first
 
 
 def _depths(config: dict[str, Any]) -> list[int]:

@@ -17,10 +17,10 @@ import re
 import tempfile
 import uuid
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from PIL import Image, ImageDraw, ImageFont, ImageOps, ImageSequence
 from playwright.sync_api import Page
 
 from tools import blueprint, face_files
@@ -29,28 +29,11 @@ from tools.model_links import MODELS
 from tools.server import ComfyServer
 from tools.stand_ins import add_stand_ins
 from tools.templates import TEMPLATES, WORKFLOWS, page_graph, read_graph
+from tools.thumbnails import thumbnail
 
 SCRIPT = Path(__file__).with_name("arrange_workflow.js")
 NAMESPACE = uuid.UUID("6d9fbb44-3c63-4f27-9a5b-3f0a1a6f7d10")  # any, so that ids never change
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
-THUMBNAIL = 384
-MOST = 9  # pictures on a thumbnail
-INK, PAPER = "#f2f2ee", "#2f3640"
-# Workflows that draw with models which cannot be shipped, or only after minutes of training: their
-# card is a text.
-CARDS = {
-    "au_train": "Train an AU-Adapter\n\nlabelled faces in,\nan adapter out",
-    "au_sd21": "Stable Diffusion 2.1\n+ FineFace\n\nyour checkpoint,\ntwelve muscles",
-    "au_sd15": "Stable Diffusion 1.5\n+ FineFace\n\nyour checkpoint,\ntwelve muscles",
-    "au_sd15_ipadapter": "SD 1.5 + FineFace\n+ IP-Adapter\n\ntext, a person,\nan expression",
-    "au_sd15_faceid": "SD 1.5 + FineFace\n+ IP-Adapter FaceID\n\nFineFace, Fig. 1 and 7",
-    "ipadapter_magicface": "IP-Adapter\n+ MagicFace\n+ AU Evaluator\n\ndrawn, edited,\nmeasured",
-    "aueditnet_edit": "AUEditNet\n\na face by numbers,\nat once",
-    "aueditnet_transfer": "AUEditNet\n\nthe expression\nof another face",
-    "vq_auface": "VQ-AUFace\n\na text about muscles,\na photo,\na new face",
-    "magicface_edit": "MagicFace\n\na photo,\nthe same person,\nanother expression",
-    "magicface_looks": "MagicFace\n\none photo,\nforty expressions,\none sheet",
-}
 
 
 def arranged(page: Page, name: str) -> dict[str, Any]:
@@ -102,51 +85,12 @@ def build(server: ComfyServer, names: list[str]) -> None:
 
 
 def draw_thumbnails(server: ComfyServer, names: list[str]) -> None:
-    """Write workflows/*.jpg: the pictures of a run, in rows on a square, or a text."""
+    """Write workflows/*.jpg."""
+    drawn = cache(lambda name: server.run(read_graph(name)))
     for name in names:
-        title = TEMPLATES[name].title
-        if name in CARDS:
-            picture = card(CARDS[name])
-        else:
-            picture = on_a_square(_frames(server.run(read_graph(name))))
-        picture.save(WORKFLOWS / f"{title}.jpg", quality=88, optimize=True)
-        print(f"workflows/{title}.jpg", flush=True)
-
-
-def card(text: str) -> Image.Image:
-    """A square of THUMBNAIL pixels that says what a workflow is for."""
-    square = Image.new("RGB", (THUMBNAIL, THUMBNAIL), PAPER)
-    draw, middle = ImageDraw.Draw(square), THUMBNAIL / 2
-    font = ImageFont.load_default(30)
-    draw.multiline_text((middle, middle), text, INK, font, "mm", spacing=10, align="center")
-    return square
-
-
-def _frames(pictures: list[Image.Image]) -> list[Image.Image]:
-    """Pictures and the frames of clips, at most MOST of them, evenly apart, ends included."""
-    frames = [frame.copy() for picture in pictures for frame in ImageSequence.Iterator(picture)]
-    if len(frames) <= MOST:
-        return frames
-    return [frames[round(i * (len(frames) - 1) / (MOST - 1))] for i in range(MOST)]
-
-
-def on_a_square(pictures: list[Image.Image]) -> Image.Image:
-    """Pictures on a square of THUMBNAIL pixels: in rows of three at most, cut to fill it; three and
-    fewer, and wide ones such as plots, whole."""
-    wide = pictures[0].width > 1.3 * pictures[0].height
-    columns = 1 if wide else min(len(pictures), 3)
-    rows = -(-len(pictures) // columns)
-    width, height = THUMBNAIL // columns, THUMBNAIL // rows
-    sheet = Image.new("RGB", (THUMBNAIL, THUMBNAIL))
-    for index, picture in enumerate(pictures):
-        row, column = divmod(index, columns)
-        tile = picture.convert("RGB")
-        if wide or len(pictures) < 4:
-            tile = ImageOps.pad(tile, (width, height), Image.Resampling.LANCZOS, color=PAPER)
-        else:
-            tile = ImageOps.fit(tile, (width, height), Image.Resampling.LANCZOS)
-        sheet.paste(tile, (column * width, row * height))
-    return sheet
+        path = WORKFLOWS / f"{TEMPLATES[name].title}.jpg"
+        thumbnail(name, drawn).save(path, quality=88, optimize=True)
+        print(path.relative_to(WORKFLOWS.parent), flush=True)
 
 
 def main() -> None:

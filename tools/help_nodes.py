@@ -115,9 +115,9 @@ def encoder(studio: Studio) -> Image.Image:
 
 @shows("AUA_LoadAUAdapter")
 def load_adapter(studio: Studio) -> Image.Image:
-    options = {"adapter": studio.sided(), "cfg": 4.0}
-    links = _each(studio, ["", "L12D+L6C", "R2D+L4C"], **options)
-    return labelled(["at rest", "L6C+L12D", "L4C+R2D"], studio.pictures(*links))
+    options = {"adapter": studio.sided(), "cfg": 3.0}
+    links = _each(studio, ["", "L12C+L6B", "R2C+L4B"], **options)
+    return labelled(["at rest", "L6B+L12C", "L4B+R2C"], studio.pictures(*links))
 
 
 @shows("AUA_LoadDemoModel")

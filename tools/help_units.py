@@ -26,29 +26,29 @@ PEOPLE = (
     (
         "a portrait of a young woman with light skin and short brown hair, wearing a green "
         "sweater, blue background",
-        12,
+        16,
     ),
     ("a photo of a man with tan skin and short black hair, in a white shirt, park background", 12),
     ("a close-up of an old man with pale skin and short grey hair, grey background", 5),
     ("a portrait of a middle-aged woman with dark skin and long black hair, red background", 8),
 )
 STRONGEST = 5.0
-GUIDANCE = {False: 5.0, True: 4.0}  # of the first adapter, of the one with sides apart
+GUIDANCE = {False: 4.0, True: 3.0}  # of the first adapter, of the one with sides apart
 SHOWN = sum(PLACES.values(), ())
 LOOKS = {  # of the README's large picture
     "relaxed": "",
-    "polite smile": "12C",
     "joy": "6B+12D+25C",
-    "sadness": "1D+4C+15D",
-    "surprise": "1B+2C+5C+26C",
+    "sadness": "1C+4A+15C",
+    "surprise": "1B+2C+5B+26C",
+    "disgust": "4C+9B+25B",
 }
 SITTERS = (  # of the same
+    PEOPLE[0],
+    ("a portrait of a middle-aged woman with dark skin and long black hair, red background", 22),
     (
-        "a portrait of a young woman with tan skin and long brown hair, wearing a white shirt, "
-        "grey background",
-        7,
+        "a headshot of a middle-aged man with a brown beard and tan skin, wearing a grey jacket",
+        4,
     ),
-    PEOPLE[2],
 )
 LEAST = 0.5  # intensities; what moves less is not worth a bar
 BARS = 5

@@ -1,4 +1,4 @@
-"""Make the bundled model from what training left: half precision, MagicFace in 8 bits, one folder.
+"""Make the bundled model from what training left: one folder, in half precision or 8 bits.
 
     python -m tools.pack_bundled OUTPUT --base RESULT --adapter RESULT --sides RESULT \
         --regressor RESULT --magicface RESULT --wplus RESULT --aueditnet RESULT --vqauface RESULT
@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 from safetensors import safe_open
@@ -21,6 +20,9 @@ from au_adapter.bundled import AUEDITNET, MAGICFACE, SIDED_ADAPTER, VQAUFACE, WP
 from au_adapter.weights.eight_bits import to_eight_bits
 
 NETWORKS = ("unet", "text_encoder", "vae")
+# MagicFace is as large as all others together, and every clone of the repository has all versions.
+# The autoencoder's pictures lose nothing by it: 0.02 dB of 36.
+IN_EIGHT_BITS = ("vae", "magicface")
 # Option -> the file in its result folder, and where it goes in the bundled model.
 FILES = {
     "adapter": ("adapter.safetensors", "adapter.safetensors"),
@@ -41,14 +43,13 @@ def pack(output: Path, base: Path | None = None, **results: Path | None) -> None
     output.mkdir(parents=True, exist_ok=True)
     if base:
         for name in NETWORKS:
-            write(base / f"{name}.safetensors", output / f"{name}.safetensors")
+            write(name, base / f"{name}.safetensors", output / f"{name}.safetensors")
             shutil.copyfile(base / f"{name}.json", output / f"{name}.json")
         shutil.copytree(base / "tokenizer", output / "tokenizer", dirs_exist_ok=True)
     for name, folder in results.items():
         source, target = FILES[name]
         if folder:
-            # It has two networks of the base's size, and a clone of the repository every version.
-            write(folder / source, output / target, to_eight_bits if name == "magicface" else half)
+            write(name, folder / source, output / target)
 
 
 def half(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -56,13 +57,11 @@ def half(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return {name: t.half() if t.is_floating_point() else t for name, t in tensors.items()}
 
 
-def write(
-    source: Path, target: Path, shrunk: Callable[[dict[str, Tensor]], dict[str, Tensor]] = half
-) -> None:
-    """Copy a safetensors file with its metadata, its tensors made smaller."""
+def write(name: str, source: Path, target: Path) -> None:
+    """Copy a safetensors file with its metadata, its tensors as the bundled model keeps them."""
     with safe_open(source, framework="pt") as file:
         metadata = file.metadata()
-    tensors = shrunk(load_file(source))
+    tensors = (to_eight_bits if name in IN_EIGHT_BITS else half)(load_file(source))
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_bytes(save(tensors, metadata=metadata))  # with the usual permissions
 

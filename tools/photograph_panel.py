@@ -17,7 +17,8 @@ from PIL import Image
 from playwright.sync_api import Page
 
 from tools.frontend import open_page
-from tools.server import ROOT, ComfyServer, template_path
+from tools.server import ROOT, ComfyServer
+from tools.templates import TEMPLATES
 
 HELP = ROOT / "web" / "docs" / "au_panel.jpg"
 NODE = "4"  # AU Vector of au_generate
@@ -26,6 +27,13 @@ RENDERERS = {"classic": False, "nodes_2": True}
 PALETTES = ("dark", "light")
 ZOOMS = (0.6, 1.0, 1.5)
 SETTING = "([name, value]) => app.extensionManager.setting.set(name, value)"
+# A template, as an app or in the graph.
+OPEN = """async ([title, asApp]) => {
+  const answer = await fetch(`/api/workflow_templates/au-adapter/${title}.json`)
+  const graph = await answer.json()
+  graph.extra.linearMode = asApp
+  await app.loadGraphData(graph, true, true, title, { openSource: 'template' })
+}"""
 SHOW = """([id, scale]) => {
   const node = app.graph.getNodeById(id)
   app.canvas.ds.scale = scale
@@ -40,8 +48,9 @@ def main() -> None:
     with (
         tempfile.TemporaryDirectory() as base,
         ComfyServer((), base=base) as server,
-        open_page(server, template_path("au_generate"), (1366, 900)) as page,
+        open_page(server, size=(1366, 900)) as page,
     ):
+        page.evaluate(OPEN, [TEMPLATES["au_generate"].title, False])
         _draw(page)
         if folder is None:
             _save_help(page)
@@ -58,14 +67,15 @@ def main() -> None:
 
 def _draw(page: Page) -> None:
     """A face in the panel, and its picture beside the drawing."""
-    page.locator(".aua-panel").wait_for()
+    _look(page, 1.2)  # off the screen the page hides it
+    page.locator(".aua-panel:visible").wait_for()
     page.evaluate("(id) => app.graph.getNodeById(id).setSize([620, 650])", NODE)
-    field = page.locator(".aua-text")
+    field = page.locator(".aua-text:visible")
     field.fill(FACE)
     field.press("Enter")
     field.blur()
     page.get_by_test_id("queue-button").click()
-    page.locator(".aua-picture img").wait_for()
+    page.locator(".aua-picture img:visible").wait_for()
 
 
 def _look(page: Page, zoom: float) -> None:
@@ -76,7 +86,7 @@ def _look(page: Page, zoom: float) -> None:
 def _save_help(page: Page) -> None:
     """The panel alone, small enough to ship."""
     _look(page, 1.2)
-    picture = Image.open(io.BytesIO(page.locator(".aua-panel").screenshot()))
+    picture = Image.open(io.BytesIO(page.locator(".aua-panel:visible").screenshot()))
     picture.convert("RGB").save(HELP, quality=88, optimize=True)
     print(f"{HELP.relative_to(ROOT)}: {HELP.stat().st_size // 1024} KB")
 

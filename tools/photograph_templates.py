@@ -17,20 +17,14 @@ from pathlib import Path
 from playwright.sync_api import Page
 
 from tools import face_files, newest_frontend
-from tools.build_workflows import CARDS
 from tools.frontend import open_page
-from tools.photograph_panel import RENDERERS, SETTING
+from tools.photograph_panel import OPEN, RENDERERS, SETTING
 from tools.server import ComfyServer
 from tools.stand_ins import add_stand_ins
 from tools.templates import TEMPLATES
+from tools.thumbnails import CARDS, STANDS
 
 LAPTOP = (1366, 680)
-OPEN = """async ([title, asApp]) => {
-  const answer = await fetch(`/api/workflow_templates/au-adapter/${title}.json`)
-  const graph = await answer.json()
-  graph.extra.linearMode = asApp
-  await app.loadGraphData(graph, true, true, title, { openSource: 'template' })
-}"""
 RUN = "() => app.queuePrompt(0, 1)"
 BUSY = "async () => (await (await fetch('/api/prompt')).json()).exec_info.queue_remaining > 0"
 
@@ -65,7 +59,7 @@ def _photograph(page: Page, name: str, options: argparse.Namespace, look: str) -
     title = TEMPLATES[name].title
     page.evaluate(OPEN, [title, look == "app"])
     page.wait_for_timeout(1500)  # it fits the view, then draws
-    if options.run and name not in CARDS:
+    if options.run and name not in CARDS | STANDS:
         page.evaluate(RUN)
         while page.evaluate(BUSY):
             page.wait_for_timeout(500)

@@ -46,7 +46,7 @@ PROMPT = (
     "a portrait of a young woman with light skin and short brown hair, wearing a green sweater, "
     "blue background"
 )
-SEED = 12
+SEED = 16
 COMBINATION_PROMPT = (
     "a photo of a man with tan skin and short black hair, in a white shirt, park background"
 )

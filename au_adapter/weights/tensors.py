@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from ..disk import damage_named, replacing
+from .eight_bits import from_eight_bits, without_scales
 
 ENDINGS = (".safetensors", ".ckpt", ".pt", ".pth", ".bin")
 PEEK = 512  # bytes at the start that tell a web page or a Git LFS pointer from weights
@@ -117,16 +118,17 @@ def count_numbered(names: Container[str], pattern: str) -> int:
 
 
 def load_weights(path: str | Path, make: Callable[[], M]) -> M:
-    """The module that `make` builds, with the weights in a file. ValueError for weights of other
-    names or shapes, found before any memory is taken, and for numbers that are not finite."""
+    """The module that `make` builds, with the weights in a file, which may be of 8 bits. ValueError
+    for weights of other names or shapes, found before any memory is taken, and for numbers that
+    are not finite."""
     with damage_named(path):
         with torch.device("meta"):
             expected = {n: tuple(t.shape) for n, t in make().state_dict().items()}
-        found = read_shapes(path)
+        found = without_scales(read_shapes(path))
         if differ := sorted(n for n in expected.keys() | found if expected.get(n) != found.get(n)):
             name = differ[0]
             raise ValueError(f"{name} is {found.get(name)}, its config says {expected.get(name)}")
-        tensors = read_tensors(path)
+        tensors = from_eight_bits(read_tensors(path))
         require_finite(tensors, path)
         module = make()
         module.load_state_dict(tensors)

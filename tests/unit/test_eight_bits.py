@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
 from au_adapter.weights.eight_bits import from_eight_bits, to_eight_bits
@@ -38,3 +39,10 @@ def test_first_rows_come_back_alone() -> None:
 def test_other_weights_pass_as_they_are() -> None:
     plain = weights()
     assert all(found is plain[name] for name, found in from_eight_bits(plain).items())
+
+
+def test_numbers_without_their_scales_are_refused() -> None:
+    kept = to_eight_bits(weights())
+    del kept["conv.weight.scale"]
+    with pytest.raises(ValueError, match=r"conv\.weight is in 8 bits and its scales"):
+        from_eight_bits(kept)

@@ -147,7 +147,8 @@ def test_the_packed_models_load(shop: Workshop, tmp_path: Path) -> None:
         (packed.patches_in.weight, first.patches_in.weight),
         (packed.patches_out.weight, last.patches_out.weight),
     ):
-        torch.testing.assert_close(found, wanted, atol=1e-3, rtol=1e-3)
+        off = 1e-3 + float(wanted.abs().max()) / 250  # numbers of 8 bits
+        torch.testing.assert_close(found, wanted, atol=off, rtol=0)
     assert not torch.equal(first.patches_out.weight, last.patches_out.weight)
 
 

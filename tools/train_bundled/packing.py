@@ -1,4 +1,4 @@
-"""The bundled folder, out of what the stages left: half precision, colours, response curves."""
+"""The bundled folder, out of what the stages left: smaller numbers, colours, response curves."""
 
 from __future__ import annotations
 
@@ -34,7 +34,11 @@ PACKED = {
     "aueditnet": "aueditnet",
     "vqauface": "vqauface",
 }
-ADAPTERS = {"adapter": "adapter.safetensors", "sided": f"adapters/{SIDED_ADAPTER}"}
+# Adapter -> its file, and the guidance that it is drawn with: the second acts more strongly.
+ADAPTERS = {
+    "adapter": ("adapter.safetensors", GUIDANCE),
+    "sided": (f"adapters/{SIDED_ADAPTER}", 3.0),
+}
 COLOURED = 500  # pictures that the colours are fitted to
 
 
@@ -52,12 +56,12 @@ def pack_all(shop: Workshop, folder: Path, calibrated: bool = True) -> None:
         LOGGER.info("packing %s: %s", name, steps)
     pack(folder, **{PACKED[name]: result for name, result in found.items()})
     if trained_steps(decoder := shop.result("decoder")):  # of the latents that the base knows
-        write(decoder / "vae.safetensors", folder / "vae.safetensors")
+        write("vae", decoder / "vae.safetensors", folder / "vae.safetensors")
     pictures = to_unit_range(torch.from_numpy(load(shop.renders("held_out"), COLOURED).images))
     save_colours(folder, *fit_colours(load_autoencoder(folder), pictures))
     if calibrated and "regressor" in found:
         for name in ADAPTERS.keys() & found.keys():
-            _calibrate(folder, ADAPTERS[name])
+            _calibrate(name, folder, *ADAPTERS[name])
 
 
 @torch.no_grad()
@@ -72,14 +76,15 @@ def fit_colours(autoencoder: DemoAutoencoder, pictures: Tensor) -> tuple[Tensor,
     return found[:-1], found[-1]
 
 
-def _calibrate(folder: Path, name: str) -> None:
+def _calibrate(name: str, folder: Path, file: str, guidance: float) -> None:
     """Put response curves into an adapter of the packed model."""
     before = os.environ.get(FOLDER_VARIABLE)
     os.environ[FOLDER_VARIABLE] = str(folder)
     try:
-        options = {"steps": STEPS, "guidance": GUIDANCE}
-        _, plot = calibrate(folder / name, folder / name, options=options)
+        options = {"steps": STEPS, "guidance": guidance}
+        _, plot = calibrate(folder / file, folder / file, options=options)
         plot.unlink()
+        write(name, folder / file, folder / file)  # in half precision again
     finally:
         os.environ.pop(FOLDER_VARIABLE)
         if before is not None:

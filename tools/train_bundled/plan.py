@@ -129,8 +129,8 @@ STAGES = {
         "fineface",
         draws=("sided",),
         settings={
-            "steps": 9000, "batch_size": 16, "learning_rate": 1e-3, "warmup_steps": 200,
-            "decay_steps": 5000, "average_decay": 0.998, "seed": 5, "save_every": 250,
+            "steps": 7500, "batch_size": 16, "learning_rate": 1e-3, "warmup_steps": 200,
+            "decay_steps": 4500, "average_decay": 0.998, "seed": 5, "save_every": 250,
         },
         needs={"base": "base"},
         options={"encoder": "individual", "sides": True, "units": list(SET_A_AND_B)},
@@ -139,8 +139,8 @@ STAGES = {
         "magicface",
         draws=("scenes",),
         settings={
-            "steps": 5000, "batch_size": 16, "learning_rate": 4e-4, "warmup_steps": 200,
-            "decay_steps": 3000, "average_decay": 0.998, "weight_decay": 0.01, "seed": 6,
+            "steps": 4200, "batch_size": 16, "learning_rate": 4e-4, "warmup_steps": 200,
+            "decay_steps": 2600, "average_decay": 0.998, "weight_decay": 0.01, "seed": 6,
             "save_every": 250,
         },
         needs={"base": "base"},
