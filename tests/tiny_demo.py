@@ -23,14 +23,16 @@ from au_adapter.weights.magicface_files import save_networks
 
 WORDS = ["a", "young", "old", "man", "woman", "smiling", "green", "background", ","]
 WIDTH = 128
+WIDTHS = (96, 128, 128)  # of the UNet, as shipped
 
 
-def write_demo(folder: Path) -> Path:
-    """Write all files of a bundled model into `folder`, the same weights every time."""
+def write_demo(folder: Path, widths: tuple[int, ...] = WIDTHS) -> Path:
+    """Write all files of a bundled model into `folder`, the same weights every time. widths: of the
+    UNet's levels."""
     torch.manual_seed(5)
     write_tokenizer(WORDS, folder / "tokenizer")
     tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer")
-    unet = demo_unet()
+    unet = demo_unet(widths=widths)
     autoencoder = DemoAutoencoder()
     autoencoder.set_latent_statistics(torch.randn(2, 4, 4, 4))
     _write(folder, "text_encoder", text_encoder(tokenizer))
@@ -63,16 +65,16 @@ def write_base(folder: Path, channels: int) -> Path:
     return folder
 
 
-def demo_unet(channels: int = 4) -> UNet2DConditionModel:
+def demo_unet(channels: int = 4, widths: tuple[int, ...] = WIDTHS) -> UNet2DConditionModel:
     """The UNet of the bundled model."""
     return UNet2DConditionModel(
         sample_size=16,
         in_channels=channels,
         out_channels=channels,
         layers_per_block=1,
-        block_out_channels=(96, 128, 128),
+        block_out_channels=widths,
         cross_attention_dim=WIDTH,
-        attention_head_dim=[3, 4, 4],
+        attention_head_dim=[width // 32 for width in widths],
         use_linear_projection=True,
         down_block_types=("CrossAttnDownBlock2D",) * 3,
         up_block_types=("CrossAttnUpBlock2D",) * 3,

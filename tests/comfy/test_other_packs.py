@@ -21,6 +21,7 @@ from comfy_extras.nodes_sag import SelfAttentionGuidance
 from other_packs import ImageAdapter, image_attention
 from predicting import predict
 from sampling import SIZE, STEPS, Scene, demo_scene
+from tiny_demo import write_demo
 from torch import Tensor
 
 import nodes as core
@@ -172,8 +173,9 @@ CORE: dict[str, Effect] = {
 
 
 @pytest.fixture(scope="module")
-def with_lora(demo_files: Path) -> Scene:
-    return demo_scene(demo_files)
+def with_lora(tmp_path_factory: pytest.TempPathFactory) -> Scene:
+    """FreeU acts where a level is two or four times as wide as the first."""
+    return demo_scene(write_demo(tmp_path_factory.mktemp("demo"), widths=(64, 128, 128)))
 
 
 @pytest.mark.parametrize("name", CORE)
