@@ -16,7 +16,8 @@ from playwright.sync_api import Page
 
 from tools import face_files
 from tools.frontend import open_page
-from tools.photograph_templates import LAPTOP, OPEN
+from tools.photograph_panel import OPEN
+from tools.photograph_templates import LAPTOP
 from tools.server import ComfyServer
 from tools.stand_ins import add_stand_ins
 from tools.templates import TEMPLATES

@@ -25,8 +25,8 @@ from shipped import NAMES
 
 from tools import blueprint, frontend
 from tools.face_files import PHOTOS
+from tools.photograph_panel import OPEN as OPEN_AS
 from tools.photograph_templates import LAPTOP
-from tools.photograph_templates import OPEN as OPEN_AS
 from tools.server import ComfyServer, PromptError
 from tools.templates import TEMPLATES
 
