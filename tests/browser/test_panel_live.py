@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from panel_page import RENDERERS, open_panel, plain, slider
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 from shipped import api_graph
 
 from tools import frontend
@@ -78,6 +79,25 @@ def test_drafts_while_dragging_and_the_picture_on_release(
     expect(panel.locator(".aua-picture img")).to_be_visible()
     live.click()
     expect(live).to_have_attribute("aria-pressed", "false")
+
+
+@pytest.mark.parametrize("renderer", RENDERERS)
+def test_a_run_waits_for_words_that_were_just_typed(
+    page: Page, server: ComfyServer, renderer: str
+) -> None:
+    def late(route: Route) -> None:
+        time.sleep(0.5)
+        route.continue_()
+
+    panel = open_panel(page, renderer)
+    already = len(_graphs(server))
+    page.route("**/au_adapter/words*", late)
+    panel.locator(".aua-text").click(click_count=3)
+    page.keyboard.type("sceptical smile")  # as a person, so that leaving the field is a change
+    page.get_by_test_id("queue-button").click()
+    asked = _wait(page, server, lambda ran: len(ran) > already)[-1]["4"]["inputs"]
+    page.unroute("**/au_adapter/words*")
+    assert (asked["au12"], asked["notation"]) == (3, "R2C+L4B")
 
 
 def test_a_graph_that_cannot_run_switches_it_off_and_says_why(

@@ -40,6 +40,7 @@ app.registerExtension({
   setup() {
     const style = new URL('../css/au_panel.css', import.meta.url).href
     document.head.append(make('link', { rel: 'stylesheet', href: style }))
+    waitForWords()
     api.addEventListener('graphChanged', () => views.forEach((view) => view.refresh()))
     api.addEventListener('executed', ({ detail }) =>
       views.forEach(({ panel }) =>
@@ -160,6 +161,15 @@ class PanelView {
       then()
       return answer
     }
+  }
+}
+
+/** A graph is queued only when the words that were typed last stand in its sliders. */
+function waitForWords() {
+  const { graphToPrompt } = app
+  app.graphToPrompt = async function (...graph) {
+    await Promise.allSettled([...views].map(({ panel }) => panel?.applied))
+    return graphToPrompt.apply(this, graph)
   }
 }
 

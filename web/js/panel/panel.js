@@ -22,6 +22,7 @@ export class Panel {
   constructor(node, tables, showPlain) {
     Object.assign(this, { node, tables, showPlain, split: false, known: null, sides: true })
     this.typing = false // a text that is not applied yet
+    this.applied = Promise.resolve() // settles when the last text is: English asks the server
     this.history = new History()
     this.widgets = new PlainWidgets(node, tables, () => this.refresh())
     const changes = {
@@ -167,9 +168,13 @@ export class Panel {
     this.#done()
   }
 
-  /** What was typed or pasted: the name of a look, notation, or plain English. */
-  async #apply() {
+  #apply() {
     this.typing = false
+    this.applied = this.#applyText()
+  }
+
+  /** What was typed or pasted: the name of a look, notation, or plain English. */
+  async #applyText() {
     const text = this.text.value
     const look = namedLook(text, this.tables)
     try {
