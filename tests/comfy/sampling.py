@@ -57,6 +57,13 @@ class Scene:
         return out["samples"]
 
 
+def assert_near(a: Tensor, b: Tensor) -> None:
+    """Equal but for the order of float32 sums: up to 1e-5 of the largest number, which the steps of
+    a random network make hundreds of."""
+    tolerance = max(1e-3, 1e-5 * b.abs().max().item())
+    torch.testing.assert_close(a, b, atol=tolerance, rtol=0)
+
+
 def first_step(scene: Scene, cfg: float, batch: int = 1) -> Tensor:
     """Latents [batch, 4, SIZE, SIZE] after the first of the steps: one guided prediction."""
     samples = {"samples": torch.zeros(batch, 4, SIZE, SIZE)}

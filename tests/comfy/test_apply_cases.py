@@ -13,7 +13,7 @@ from au_adapter_pack.nodes.diffusers_model import build_model
 from comfy.model_base import ModelType
 from comfy_extras.nodes_latent import LatentBatchSeedBehavior
 from safetensors.torch import load_file
-from sampling import SIZE, Scene, demo_scene, first_step, run
+from sampling import SIZE, Scene, assert_near, demo_scene, first_step, run
 from torch import Tensor
 
 import nodes as core
@@ -44,11 +44,6 @@ def plain(scene: Scene) -> Tensor:
 def differ(a: Tensor, b: Tensor) -> bool:
     """Far beyond rounding."""
     return (a - b).abs().max().item() > 0.05
-
-
-def assert_near(a: Tensor, b: Tensor) -> None:
-    """Equal but for the order of float32 sums, which a random network amplifies over the steps."""
-    torch.testing.assert_close(a, b, atol=1e-3, rtol=0)
 
 
 def test_the_aus_change_the_picture(scene: Scene, plain: Tensor) -> None:

@@ -12,7 +12,7 @@ import pytest
 import torch
 from comfy.patcher_extension import WrappersMP
 from comfy_extras.nodes_model_advanced import RescaleCFG
-from sampling import SIZE, STEPS, Scene, demo_scene, run
+from sampling import SIZE, STEPS, Scene, assert_near, demo_scene, run
 from torch import Tensor
 
 import nodes as core
@@ -61,10 +61,6 @@ def guided(scene: Scene, text_cfg: float, au_cfg: float, steps: int = STEPS) -> 
 def one_prediction(scene: Scene, conditioning: list) -> Tensor:
     """The first step with a single conditioning and no guidance."""
     return sample(custom.BasicGuider.execute(scene.model, conditioning).args[0], scene.model, 1)
-
-
-def assert_near(a: Tensor, b: Tensor) -> None:
-    torch.testing.assert_close(a, b, atol=1e-3, rtol=0)
 
 
 @pytest.mark.parametrize(("text_cfg", "au_cfg"), [(3, 5), (5, 2), (1, 4), (3, 0), (1, 1), (4, 4)])

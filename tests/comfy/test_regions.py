@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 from comfy.patcher_extension import WrappersMP
-from sampling import SIZE, Scene, demo_scene, first_step
+from sampling import SIZE, Scene, assert_near, demo_scene, first_step
 from torch import Tensor
 
 import nodes as core
@@ -33,10 +33,6 @@ def scene(demo_files: Path) -> Scene:
 @pytest.fixture(scope="module")
 def no_lora(demo_files: Path) -> Scene:
     return demo_scene(demo_files, lora=False)
-
-
-def assert_near(a: Tensor, b: Tensor) -> None:
-    torch.testing.assert_close(a, b, atol=1e-3, rtol=0)
 
 
 def with_mask(scene: Scene, mask: Tensor, bounds: str) -> Scene:

@@ -13,7 +13,7 @@ import torch
 from comfy_extras.nodes_context_windows import ContextWindowsManualNode
 from comfy_extras.nodes_latent import LatentBatchSeedBehavior
 from other_packs import sliding
-from sampling import SIZE, STEPS, Scene, demo_scene, run
+from sampling import SIZE, STEPS, Scene, assert_near, demo_scene, run
 from torch import Tensor
 
 from au_adapter import AUVector
@@ -42,10 +42,6 @@ def clip(scene: Scene, frames: int = FRAMES) -> Tensor:
     """Frames that start from one noise."""
     latent = {"samples": torch.zeros(frames, 4, SIZE, SIZE)}
     return scene.sample(batch=frames, **LatentBatchSeedBehavior.execute(latent, "fixed").args[0])
-
-
-def assert_near(a: Tensor, b: Tensor) -> None:
-    torch.testing.assert_close(a, b, atol=2e-3, rtol=0)
 
 
 def test_every_frame_is_the_picture_of_its_vector(scene: Scene, faces: AUVector) -> None:
