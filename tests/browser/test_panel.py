@@ -115,6 +115,31 @@ def test_pasted_notation_is_set(page: Page, panel: Locator) -> None:
     assert values(page) == {"au1": 3, "au2": 3, "au5": 2, "au26": 3}
 
 
+def test_a_click_selects_the_face_that_is_typed_over(page: Page, panel: Locator) -> None:
+    write(panel, "1+2+5B+26")
+    panel.get_by_role("tab").first.click()
+    panel.locator(".aua-text").click()
+    page.keyboard.type("4D")
+    page.keyboard.press("Enter")
+    expect(slider(panel, 4)).to_have_value("4")
+    assert values(page) == {"au4": 4}
+    panel.locator(".aua-text").click()  # with the focus, a click sets the cursor
+    page.keyboard.press("End")
+    page.keyboard.type("+12")
+    page.keyboard.press("Enter")
+    expect(slider(panel, 12)).to_have_value("3")
+    assert values(page) == {"au4": 4, "au12": 3}
+
+
+def test_words_that_are_not_known_are_named(page: Page, panel: Locator) -> None:
+    before = values(page)
+    write(panel, "a sceptical smilde")
+    expect(panel.get_by_role("alert")).to_contain_text("'smilde' is not known (did you mean smile")
+    write(panel, "12:2sceptical smile")
+    expect(panel.get_by_role("alert")).to_contain_text("12:2SCEPTICAL")
+    assert values(page) == before
+
+
 def test_what_a_slider_cannot_hold_goes_into_the_notation(page: Page, panel: Locator) -> None:
     write(panel, "L12D+R12B+5:-2+6C")
     assert values(page) == {"au6": 3, "notation": "5:-2+L12D+R12B"}

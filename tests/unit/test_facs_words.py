@@ -168,6 +168,9 @@ def test_reads(text: str, notation: str) -> None:
         ("smile at 7", "an intensity lies in 0..5"),
         ("AU12, T23", "one lip without the other"),
         ("AU3, smiling", "no Action Unit 3"),
+        ("12:2happy", "'12:2happy' is not known"),
+        ("brow 5lowered", "'5lowered' is not known"),
+        ("smile.5", "'smile.5' is not known"),
         ("not", "say of what"),
     ],
 )

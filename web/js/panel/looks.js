@@ -1,6 +1,5 @@
 /** The panel's looks: a small drawn face for each, found by its name or another name for it. */
 
-import { api } from '../../../../scripts/api.js'
 import { FaceDrawing } from '../face/drawing.js'
 import { make } from './elements.js'
 import { faceOfCodes, formatNotation } from './notation.js'
@@ -32,12 +31,6 @@ export function namedLook(text, tables) {
       (name) => name.toLowerCase() === wanted
     )
   )
-}
-
-/** The face that English words describe, as the server reads them; null where it cannot. */
-export async function faceOfWords(text) {
-  const answer = await api.fetchApi(`/au_adapter/words?${new URLSearchParams({ text })}`)
-  return answer.ok ? faceOfCodes(await answer.json()) : null
 }
 
 export class LookList {

@@ -12,16 +12,17 @@ import { addFaceInput } from './face_input.js'
 import { firstPicture, firstReading, knownUnits, reachedBy } from './graph.js'
 import { History } from './history.js'
 import { Live } from './live.js'
-import { LookList, faceOfWords, formOf, namedLook } from './looks.js'
+import { LookList, formOf, namedLook } from './looks.js'
 import { NotationError, faceOfCodes, formatNotation, parseNotation } from './notation.js'
 import { PlainWidgets } from './plain_widgets.js'
 import { randomFace } from './random_face.js'
 import { SliderList } from './sliders.js'
+import { TextField } from './text_field.js'
+import { faceOfWords, isEnglish } from './english.js'
 
 export class Panel {
   constructor(node, tables, showPlain) {
     Object.assign(this, { node, tables, showPlain, split: false, known: null, sides: true })
-    this.typing = false // a text that is not applied yet
     this.applied = Promise.resolve() // settles when the last text is: English asks the server
     this.history = new History()
     this.widgets = new PlainWidgets(node, tables, () => this.refresh())
@@ -45,6 +46,10 @@ export class Panel {
       show: (address) => this.#showPicture(address),
       fail: (message) => this.#liveFailed(message)
     })
+    this.text = new TextField(
+      (key) => tables.say(key),
+      (text) => (this.applied = this.#applyText(text))
+    )
     this.element = this.#build()
     this.refresh()
   }
@@ -168,14 +173,8 @@ export class Panel {
     this.#done()
   }
 
-  #apply() {
-    this.typing = false
-    this.applied = this.#applyText()
-  }
-
   /** What was typed or pasted: the name of a look, notation, or plain English. */
-  async #applyText() {
-    const text = this.text.value
+  async #applyText(text) {
     const look = namedLook(text, this.tables)
     try {
       this.replace((look && formOf(look, this.usable)) ?? parseNotation(text, this.tables))
@@ -189,9 +188,9 @@ export class Panel {
 
   /** What English words say, without the AUs that the adapter does not know. */
   async #applyWords(text, problem) {
-    const face = await faceOfWords(text)
+    const { face, reason } = await faceOfWords(text)
     if (this.text.value !== text) return // more was written meanwhile
-    if (!face) return this.#complain(problem)
+    if (!face) return this.#complain(isEnglish(text) ? reason : problem)
     const unknown = Object.keys(face).filter((unit) => !this.usable.has(Number(unit)))
     this.replace(Object.fromEntries(Object.entries(face).filter(([u]) => !unknown.includes(u))))
     this.#complain('')
@@ -215,8 +214,7 @@ export class Panel {
 
   #showText() {
     const notation = formatNotation(this.face, this.tables)
-    // The page may move the panel, and the field loses its focus, while somebody types.
-    if (!this.typing && document.activeElement !== this.text) this.text.value = notation
+    this.text.show(notation)
     if (!this.complaint) this.#complain(this.error, true)
     const said = this.tables.say('face', { notation: notation || this.tables.say('atRest') })
     this.stage.setAttribute('aria-label', said)
@@ -236,8 +234,8 @@ export class Panel {
   #showRemarks() {
     const said = []
     const foreign = this.known ? this.tables.order.filter((unit) => !this.known.has(unit)) : []
-    if (foreign.length) said.push(this.tables.say('unknownUnits', { units: foreign.join(', ') }))
     if (this.split && !this.sides) said.push(this.tables.say('alike'))
+    if (foreign.length) said.push(this.tables.say('unknownUnits', { units: foreign.join(', ') }))
     const slot = this.node.inputs?.find(({ name }) => name === 'au_vector')
     if (slot?.link != null) said.push(this.tables.say('added'))
     if (this.measured) said.push(this.tables.say('measuredLegend', this.measured))
@@ -263,7 +261,7 @@ export class Panel {
     this.complaint = fromWidget ? '' : text
     this.problem.textContent = text
     this.problem.hidden = !text
-    this.text.setAttribute('aria-invalid', Boolean(text))
+    this.text.input.setAttribute('aria-invalid', Boolean(text))
   }
 
   #point(unit) {
@@ -307,7 +305,7 @@ export class Panel {
       make('div', { className: 'aua-stage' }, [this.stage, beside]),
       make('div', { className: 'aua-controls' }, [
         tools,
-        this.#textForm(say),
+        this.text.element,
         this.problem,
         this.remarks
       ]),
@@ -337,27 +335,6 @@ export class Panel {
       live: button('live', () => this.#toggleLive()),
       plain: button('plain', () => this.showPlain())
     }
-  }
-
-  #textForm(say) {
-    this.text = make('input', {
-      type: 'text',
-      className: 'aua-text',
-      spellcheck: false,
-      autocomplete: 'off',
-      placeholder: say('notationHint'),
-      title: say('notation'),
-      'aria-label': say('notation'),
-      onkeydown: (event) => {
-        event.stopPropagation()
-        if (event.key === 'Escape') this.text.blur()
-        if (event.key === 'Enter' && this.typing) this.#apply()
-      },
-      oninput: () => (this.typing = true),
-      onchange: () => this.typing && this.#apply(),
-      onpaste: () => setTimeout(() => this.#apply()) // once the text is in the field
-    })
-    return make('div', { className: 'aua-notation' }, [this.text])
   }
 
   #tabBar(say) {

@@ -33,7 +33,7 @@ export const ENGLISH = {
   picture: 'The last picture drawn with this face',
   face: 'Drawing of the face: {notation}',
   atRest: 'at rest',
-  notANumber: '“{item}” is no Action Unit: write 12, 12C, L12C or AU12:3.5, or the name of a look.',
+  notANumber: '“{item}” is no Action Unit: write 12, 12C, L12C or AU12:3.5, a look, or words.',
   notAUnit: 'There is no Action Unit {number}.',
   notFacial: 'Code {number} describes head, eyes or visibility: leave it out.',
   noPrefix: '“{item}”: write L or R for a side.',
