@@ -90,7 +90,7 @@ class StreamedToy(ToyRecipe):
         self.stream = FaceStream([faces], size=8, lanes=2, buffer=4)
 
     def rows(self, size: int, generator: torch.Generator, share: Share) -> dict[str, Tensor]:
-        _, labels = self.stream.read(share.step, size, share.index, share.count)
+        labels = self.stream.read(share.step, size, share.index, share.count).labels
         aus = torch.tensor([[10 * label["units"]["12"]] for label in labels])
         inputs = aus + share.of(torch.randn(size, 6, generator=generator))
         return {"inputs": inputs, "targets": inputs[:, :3].sin()}

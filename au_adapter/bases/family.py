@@ -114,12 +114,19 @@ class BaseFamily:
         Drawn from the encoder's distribution with `noise` of the latents' shape, as Stable
         Diffusion trains; the bundled autoencoder has none and ignores the noise.
         """
+        return self.draw_latents(vae, self.encode_distribution(vae, pictures), noise)
+
+    def encode_distribution(self, vae: nn.Module, pictures: Tensor) -> Tensor:
+        """Means, then deviations, of the unscaled latents: [N, 2 x 4, H/8, W/8]."""
         encoded = vae.encode(to_unit_range(pictures))
         if hasattr(encoded, "latent_dist"):
-            latents = encoded.latent_dist.mean + encoded.latent_dist.std * noise
-        else:
-            latents = encoded.latents
-        return latents * vae.config.scaling_factor
+            return torch.cat([encoded.latent_dist.mean, encoded.latent_dist.std], dim=1)
+        return torch.cat([encoded.latents, torch.zeros_like(encoded.latents)], dim=1)
+
+    def draw_latents(self, vae: nn.Module, distribution: Tensor, noise: Tensor) -> Tensor:
+        """Scaled latents of what `encode_distribution` made."""
+        means, deviations = distribution.chunk(2, dim=1)
+        return (means + deviations * noise) * vae.config.scaling_factor
 
     def save_unet(self, unet: nn.Module, base: Path, folder: Path) -> None:
         """Write a trained UNet of the base at `base`: diffusers' folder unet."""

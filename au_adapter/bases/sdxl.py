@@ -119,10 +119,10 @@ class StableDiffusionXL(StableDiffusionFamily):
             text.added["text_embeds"][: len(prompts)] = 0
         return text
 
-    def encode_pictures(self, vae: nn.Module, pictures: Tensor, noise: Tensor) -> Tensor:
+    def encode_distribution(self, vae: nn.Module, pictures: Tensor) -> Tensor:
         """In float32: SDXL's autoencoder overflows in half precision."""
         with torch.autocast(pictures.device.type, enabled=False):
-            return super().encode_pictures(vae, pictures, noise)
+            return super().encode_distribution(vae, pictures)
 
 
 SDXL = StableDiffusionXL()

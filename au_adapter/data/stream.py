@@ -10,7 +10,7 @@ the buffers of a process's lanes, as compressed pictures.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -27,6 +27,25 @@ GROUP = 4  # pieces after which a buffer is emptied; how far back an entry has t
 
 
 @dataclass(frozen=True)
+class StreamedFace:
+    """A face of a shard: its number there, from 0, and its files by kind."""
+
+    shard: Path
+    number: int
+    files: dict[str, bytes]
+
+
+@dataclass(frozen=True)
+class StreamedBatch:
+    """Rows of a batch: pictures uint8 [n, side, side, 3], zeros where `known` said so; their labels
+    and faces."""
+
+    pictures: np.ndarray
+    labels: list[dict]
+    faces: list[StreamedFace]
+
+
+@dataclass(frozen=True)
 class Piece:
     """Every `parts`-th face of a shard, from `part` on; the whole shard where parts is 1."""
 
@@ -38,13 +57,13 @@ class Piece:
     def __len__(self) -> int:
         return len(range(self.part, self.faces, self.parts))
 
-    def read(self) -> Iterator[dict[str, bytes]]:
+    def read(self) -> Iterator[StreamedFace]:
         """The faces. ValueError, after the last, where the shard has another number of them: a
         stream is entered by counts, and one without a face would never give a batch."""
         found = 0
-        for found, face in enumerate(read_shard(self.shard), 1):
+        for found, files in enumerate(read_shard(self.shard), 1):
             if (found - 1) % self.parts == self.part:
-                yield face
+                yield StreamedFace(self.shard, found - 1, files)
         if found != self.faces:
             raise ValueError(
                 f"{self.shard} holds {found} faces, and the card.json beside it says "
@@ -60,8 +79,8 @@ class Lane:
         self.pieces, self.seed, self.buffer = pieces, list(seed), buffer
         self.faces = sum(map(len, pieces))
 
-    def faces_from(self, start: int) -> Iterator[dict[str, bytes]]:
-        """The faces from number `start` of the stream on, as files by kind."""
+    def faces_from(self, start: int) -> Iterator[StreamedFace]:
+        """The faces from number `start` of the stream on."""
         epoch, skip = divmod(start, self.faces)
         while True:
             order = self._generator(epoch).permutation(len(self.pieces))
@@ -76,11 +95,10 @@ class Lane:
 
     def _shuffled(
         self, group: list[Piece], generator: np.random.Generator
-    ) -> Iterator[dict[str, bytes]]:
-        buffer: list[dict[str, bytes]] = []
+    ) -> Iterator[StreamedFace]:
+        buffer: list[StreamedFace] = []
         for piece in group:
             for face in piece.read():
-                face["shard"] = str(piece.shard).encode()
                 if len(buffer) < self.buffer:
                     buffer.append(face)
                     continue
@@ -104,17 +122,19 @@ class FaceStream:
         seed: int = 0,
         lanes: int = 8,
         buffer: int = 1000,
+        known: Callable[[StreamedFace], bool] = lambda face: False,
     ):
         """size: pixels of a side; pictures are squashed to it, as FineFace does. lanes: a multiple
         of the number of processes; another number is another order. buffer: faces of a lane that
-        are shuffled together.
+        are shuffled together. known: of which faces no picture is needed.
 
         Raises FileNotFoundError for a folder without shards, ValueError where no shard has a face.
         """
         self.shards = [shard for folder in folders for shard in find_shards(folder)]
         self.counts = shard_counts(self.shards)  # faces of each
         self.size, self.seed, self.lanes, self.buffer = size, seed, lanes, buffer
-        self.readers: dict[int, Iterator[dict[str, bytes]]] = {}
+        self.known = known
+        self.readers: dict[int, Iterator[StreamedFace]] = {}
         self._expected: tuple[int, ...] = ()
         self._ahead: Future | None = None
         self._pool = ThreadPoolExecutor(1, "face-stream")
@@ -125,14 +145,12 @@ class FaceStream:
         """Faces of all shards."""
         return sum(self.counts.values())
 
-    def read(
-        self, step: int, size: int, index: int = 0, count: int = 1
-    ) -> tuple[np.ndarray, list[dict]]:
+    def read(self, step: int, size: int, index: int = 0, count: int = 1) -> StreamedBatch:
         """Rows of process `index` of `count` in the batch of `size` faces at a step.
 
-        Pictures uint8 [size / count, side, side, 3] and their labels. Steps in a row are read
-        ahead; any other step is entered by reading a few shards again. ValueError where size or
-        lanes do not split evenly over the processes, or a batch is smaller than the lanes.
+        Steps in a row are read ahead; any other step is entered by reading a few shards again.
+        ValueError where size or lanes do not split evenly over the processes, or a batch is smaller
+        than the lanes.
         """
         if self.lanes % count or size % count:
             raise ValueError(
@@ -174,27 +192,29 @@ class FaceStream:
             )
         return pieces
 
-    def _batch(self, size: int) -> tuple[np.ndarray, list[dict]]:
+    def _batch(self, size: int) -> StreamedBatch:
         share = _rows_of_lanes(self.lanes, size)
         faces = [
             face for lane, reader in self.readers.items() for face in islice(reader, share[lane])
         ]
         pictures = [self._picture(face) for face in faces]
-        labels = [label_of(face, face["shard"].decode()) for face in faces]
+        labels = [label_of(face.files, face.shard) for face in faces]
         whole = [i for i, picture in enumerate(pictures) if picture is not None]
         if not whole:
             raise ValueError(
                 f"all {len(pictures)} pictures of a batch are damaged, such as in "
-                f"{faces[0]['shard'].decode()}; see the log"
+                f"{faces[0].shard}; see the log"
             )
         rows = [i if i in whole else whole[0] for i in range(len(pictures))]
-        return np.stack([pictures[i] for i in rows]), [labels[i] for i in rows]
+        taken = np.stack([pictures[i] for i in rows])
+        return StreamedBatch(taken, [labels[i] for i in rows], [faces[i] for i in rows])
 
-    def _picture(self, face: dict[str, bytes]) -> np.ndarray | None:
-        shard = face["shard"].decode()
+    def _picture(self, face: StreamedFace) -> np.ndarray | None:
+        if self.known(face):
+            return np.zeros((self.size, self.size, 3), np.uint8)
         try:
-            name = f"the picture {key_of(face)} in {shard}"
-            return decode_picture(picture_of(face, shard), self.size, name)
+            name = f"the picture {key_of(face.files)} in {face.shard}"
+            return decode_picture(picture_of(face.files, face.shard), self.size, name)
         except PictureError as error:
             LOGGER.warning("%s; another face takes its place", error)
             return None

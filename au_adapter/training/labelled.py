@@ -12,10 +12,11 @@ from torch import Tensor
 
 from ..data.rendered import RenderedSet
 from ..data.shards import label_values
-from ..data.stream import FaceStream
+from ..data.stream import FaceStream, StreamedBatch
 from ..models.autoencoder import DemoAutoencoder
 from .diffusion import draw_noise
 from .face_tensors import cached_latents, part_weights
+from .latent_cache import LatentCache
 from .recipe import Share
 
 Tokenize = Callable[[Sequence[str]], Tensor]  # captions -> token ids, a row each; see `bases`
@@ -74,7 +75,8 @@ class RenderedLatents:
 
 
 class StreamedPictures:
-    """Faces of any number from tar shards, each process reading its own; encoded at every step.
+    """Faces of any number from tar shards, each process reading its own; encoded at every step, or
+    once where a cache keeps that.
 
     side: of the pictures, in pixels. shape: (channels, rows, columns) of their latents. All parts
     of a face weigh the same.
@@ -90,19 +92,24 @@ class StreamedPictures:
         lanes: int,
         buffer: int,
         sides: bool = False,
+        cache: LatentCache | None = None,
     ):
         self.tokenize, self.shape, self.units, self.sides = tokenize, shape, units, sides
+        self.cache = cache
         # run.train seeds torch with the run's seed before a recipe is made.
         self.stream = FaceStream(folders, side, torch.initial_seed(), lanes, buffer)
+        if cache is not None:
+            self.stream.known = cache.holds
 
     def draw(self, size: int, generator: torch.Generator, dropout: float, share: Share) -> Drawn:
-        pictures, labels = self.stream.read(share.step, size, share.index, share.count)
+        faces = self.stream.read(share.step, size, share.index, share.count)
+        labels = faces.labels
         noise, timesteps = draw_noise((size, *self.shape), generator)
         latent_noise = torch.randn(size, *self.shape, generator=generator)
         gone = share.of(torch.rand(size, generator=generator) < dropout).tolist()
         captions = ["" if g else label["caption"] for g, label in zip(gone, labels, strict=True)]
         batch = {
-            "pictures": torch.from_numpy(pictures),
+            **self._seen(faces),
             "latent_noise": share.of(latent_noise),
             "noise": share.of(noise),
             "timesteps": share.of(timesteps),
@@ -112,3 +119,8 @@ class StreamedPictures:
         names = ("left", "right") if self.sides else ("units",)
         aus = np.concatenate([label_values(labels, name, self.units) for name in names], axis=1)
         return Drawn(captions, torch.from_numpy(aus), batch)
+
+    def _seen(self, faces: StreamedBatch) -> dict[str, Tensor]:
+        if self.cache is None:
+            return {"pictures": torch.from_numpy(faces.pictures)}
+        return {"distributions": self.cache.distributions(faces)}

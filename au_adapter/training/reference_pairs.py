@@ -51,9 +51,9 @@ class ReferencePairs:
     def read(self, step: int, size: int, share: Share | None = None) -> Pairs:
         """The share's rows of the batch of `size` pairs at a step."""
         share = share or Share()
-        targets, labels = self.stream.read(step, size, share.index, share.count)
-        references = np.stack([self.references[str(label["identity"])] for label in labels])
-        return Pairs(references, targets, labels)
+        batch = self.stream.read(step, size, share.index, share.count)
+        references = np.stack([self.references[str(label["identity"])] for label in batch.labels])
+        return Pairs(references, batch.pictures, batch.labels)
 
     def _read_references(self, folders: Sequence[Path]) -> dict[str, np.ndarray]:
         marked: dict[str, str] = {}

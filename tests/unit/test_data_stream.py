@@ -12,14 +12,13 @@ import tarfile
 from collections import Counter
 from pathlib import Path
 
-import numpy as np
 import pytest
 from labelled_faces import write_faces
 
 from au_adapter.data.card import describe_folder, shard_counts
 from au_adapter.data.rendered import SAMPLE, load
 from au_adapter.data.shards import count_faces, find_shards, make_label, read_shard, write_shard
-from au_adapter.data.stream import FaceStream, Lane, Piece
+from au_adapter.data.stream import FaceStream, Lane, Piece, StreamedBatch
 
 COUNTS = (5, 7, 6, 4, 8, 3)
 FACES = sum(COUNTS)
@@ -30,11 +29,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_faces(tmp_path_factory.mktemp("faces"), COUNTS)
 
 
-def numbers(batch: tuple[np.ndarray, list[dict]]) -> list[int]:
+def numbers(batch: StreamedBatch) -> list[int]:
     """Which faces a batch holds; pictures and labels must agree."""
-    pictures, labels = batch
-    found = pictures[:, 0, 0, 0].tolist()
-    assert [round(100 * label["units"]["12"]) for label in labels] == found
+    found = batch.pictures[:, 0, 0, 0].tolist()
+    assert [round(100 * label["units"]["12"]) for label in batch.labels] == found
     return found
 
 
@@ -60,7 +58,7 @@ def test_a_folder_without_shards_says_how_to_make_some(tmp_path: Path) -> None:
 def test_an_epoch_shows_every_face_once(folder: Path) -> None:
     lane = Lane([Piece(s, count_faces(s)) for s in find_shards(folder)], [0], buffer=5)
     reader = lane.faces_from(0)
-    epochs = [[next(reader)["key"] for _ in range(FACES)] for _ in range(2)]
+    epochs = [[next(reader).files["key"] for _ in range(FACES)] for _ in range(2)]
     assert all(len(set(epoch)) == FACES for epoch in epochs)
     assert epochs[0] != epochs[1] and epochs[0] != sorted(epochs[0])
 
@@ -71,7 +69,9 @@ def test_a_lane_is_entered_anywhere(folder: Path, start: int) -> None:
     whole, entered = lane.faces_from(0), lane.faces_from(start)
     for _ in range(start):
         next(whole)
-    assert [next(entered)["key"] for _ in range(40)] == [next(whole)["key"] for _ in range(40)]
+    assert [next(entered).files["key"] for _ in range(40)] == [
+        next(whole).files["key"] for _ in range(40)
+    ]
 
 
 def test_a_late_entry_reads_few_shards(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -153,7 +153,7 @@ def test_a_damaged_picture_is_named_and_replaced(
     shard = tmp_path / "shard-00000.tar"
     write_shard(shard, [("good", "png", whole, label), ("bad", "png", whole[:40], label)])
     with caplog.at_level(logging.WARNING, "au_adapter"):
-        pictures, _ = stream(tmp_path, lanes=1).read(0, 2)
+        pictures = stream(tmp_path, lanes=1).read(0, 2).pictures
     assert (pictures == pictures[0]).all()
     assert f"picture bad in {shard} cannot be read: no picture, or damaged" in caplog.text
 
@@ -189,8 +189,8 @@ def test_shards_that_tar_made_of_a_folder(tmp_path: Path) -> None:
     assert count_faces(shard) == 3
     assert [face["key"].decode() for face in read_shard(shard)] == [f"./{name}" for name in names]
     assert describe_folder(tmp_path)["units"]["12"]["mean"] == 2.0
-    pictures, labels = stream(tmp_path, lanes=1).read(0, 3)
-    assert len(pictures) == 3 and all(label["caption"] == "a man" for label in labels)
+    read = stream(tmp_path, lanes=1).read(0, 3)
+    assert len(read.pictures) == 3 and all(label["caption"] == "a man" for label in read.labels)
 
 
 @pytest.mark.parametrize(
@@ -241,10 +241,10 @@ def test_labels_keep_their_sides() -> None:
 
 def test_renders_stream_too() -> None:
     renders = load(SAMPLE, limit=20)
-    pictures, labels = FaceStream([SAMPLE], size=renders.images.shape[1], lanes=1).read(0, 4)
+    read = FaceStream([SAMPLE], size=renders.images.shape[1], lanes=1).read(0, 4)
     captions = {caption: i for i, caption in enumerate(load(SAMPLE).captions)}
-    assert pictures.shape == (4, *renders.images.shape[1:])
-    assert all(label["caption"] in captions for label in labels)
+    assert read.pictures.shape == (4, *renders.images.shape[1:])
+    assert all(label["caption"] in captions for label in read.labels)
     card = describe_folder(SAMPLE)
     assert card["faces"] == sum(card["shards"].values()) == len(load(SAMPLE))
     assert card["settings"] == {"source": "rendered"}

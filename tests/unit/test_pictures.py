@@ -36,7 +36,7 @@ def test_grey_of_16_bits_is_the_same_for_every_reader(tmp_path: Path) -> None:
     table = write_table(tmp_path / "t.csv", [{"file": "a.png", "AU12": 3}])
     for size in (None, 16):
         prepare("folder", tmp_path / "in", table, tmp_path / str(size), size=size)
-        seen, _ = FaceStream([tmp_path / str(size)], 16, lanes=1).read(0, 1)
+        seen = FaceStream([tmp_path / str(size)], 16, lanes=1).read(0, 1).pictures
         assert abs(seen.mean() - 128) < 1
 
 

@@ -25,6 +25,7 @@ from ...methods.words_generator import au_text
 from ..diffusion import denoising_loss
 from ..drawing import STEPS, drawing
 from ..labelled import RenderedLatents, StreamedPictures
+from ..latent_cache import LatentCache
 from ..recipe import Share, SharingRecipe
 from ..settings import BUNDLED, check_options, require_word
 
@@ -69,6 +70,8 @@ class ConditionedOptions:
     plain_loss: FineFace's unweighted loss; None: what the base's family takes.
     stream: read pictures at every step instead of all at once, encoded, before the first; None:
         unless renders meet the bundled base. lanes, buffer: see `FaceStream`.
+    latent_cache: a folder that keeps what the autoencoder makes of streamed pictures, for the next
+        epoch and for later runs; 128 KB a face of 512 pixels. None: encode them at every step.
     """
 
     base: str | Path | None = None
@@ -80,6 +83,7 @@ class ConditionedOptions:
     stream: bool | None = None
     lanes: int = 8
     buffer: int = 1000
+    latent_cache: str | Path | None = None
 
     def __post_init__(self) -> None:
         """ValueError, in the words of the command line, for a value that cannot be."""
@@ -140,7 +144,10 @@ class ConditionedLoss(nn.Module):
         """Scaled latents of the batch: as they come, or encoded from its pictures."""
         if "latents" in batch:
             return batch["latents"]
-        return self.family.encode_pictures(self.vae, batch["pictures"], batch["latent_noise"])
+        noise = batch["latent_noise"]
+        if "distributions" in batch:
+            return self.family.draw_latents(self.vae, batch["distributions"], noise)
+        return self.family.encode_pictures(self.vae, batch["pictures"], noise)
 
 
 class AdaptedRecipe(SharingRecipe):
@@ -171,7 +178,10 @@ class AdaptedRecipe(SharingRecipe):
             cells = self.pipeline.unet.config.sample_size
             shape = (self.pipeline.vae.config.latent_channels, cells, cells)
             size = self.family.picture_size(self.pipeline)
-            shards = options.lanes, options.buffer, self.sides
+            cache = options.latent_cache and LatentCache(
+                options.latent_cache, self.family, self.pipeline.vae, size
+            )
+            shards = options.lanes, options.buffer, self.sides, cache or None
             return StreamedPictures(data, self.tokenize, size, shape, self.units, *shards)
         if not self.family.holds_latents:
             raise ValueError(

@@ -96,7 +96,7 @@ class VQAUFaceCodecRecipe(SharingRecipe):
             data, config.size, torch.initial_seed(), options.lanes, options.buffer
         )
         codec = ResidualVQGAN(config)
-        first, _ = self.stream.read(0, max(STARTED_FROM, options.lanes))
+        first = self.stream.read(0, max(STARTED_FROM, options.lanes)).pictures
         codec.start_from_principal_components(to_unit_range(torch.from_numpy(first)))
         self.module = CodecLoss(
             codec,
@@ -110,7 +110,7 @@ class VQAUFaceCodecRecipe(SharingRecipe):
         )
 
     def rows(self, size: int, generator: torch.Generator, share: Share) -> dict[str, Tensor]:
-        pictures, _ = self.stream.read(share.step, size, share.index, share.count)
+        pictures = self.stream.read(share.step, size, share.index, share.count).pictures
         mirrored = torch.rand((), generator=generator) < 0.5
         seen = to_unit_range(torch.from_numpy(pictures))
         starts = {"quantised": self.options.quantised_from, "judged": self.options.judged_from,
