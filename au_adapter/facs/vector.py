@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .notation import DEFAULT_INTENSITY, format_notation, parse_notation, split_code
+from .notation import format_notation, parse_notation, split_code
 from .units import SET_A, scorable
 
 SCHEMA = 1  # of `AUVector.to_json`
@@ -74,15 +74,9 @@ class AUVector:
         return cls(units, left, left, right) if any(side for side, _ in given) else cls(units, left)
 
     @classmethod
-    def parse(
-        cls,
-        text: str,
-        units: Sequence[int] | None = None,
-        *,
-        default_intensity: float = DEFAULT_INTENSITY,
-    ) -> AUVector:
+    def parse(cls, text: str, units: Sequence[int] | None = None) -> AUVector:
         """One face from FACS notation such as "6C+12D"; see `facs.notation` for the grammar."""
-        return cls.from_dict(parse_notation(text, default_intensity=default_intensity), units)
+        return cls.from_dict(parse_notation(text), units)
 
     @classmethod
     def from_text(cls, text: str) -> AUVector:

@@ -111,10 +111,7 @@ class AUAdapter(nn.Module):
         instance: unique in a graph.
     """
 
-    def __init__(
-        self, config: AUAdapterConfig, linear: Callable[..., nn.Module] = nn.Linear
-    ) -> None:
-        """linear: the class of the projections, for hosts with a Linear of their own."""
+    def __init__(self, config: AUAdapterConfig) -> None:
         super().__init__()
         self.config = config
         self.encoder = build_encoder(config.encoder, len(config.units), config.width, config.sides)
@@ -126,7 +123,7 @@ class AUAdapter(nn.Module):
         self.to_k, self.to_v = (
             nn.ModuleDict(
                 {
-                    module_key(path): linear(config.width, channels, bias=False)
+                    module_key(path): nn.Linear(config.width, channels, bias=False)
                     for path, channels in config.layers.items()
                 }
             )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -22,13 +22,9 @@ class MeshRegressorConfig:
     components: int = 64
     hidden: tuple[int, ...] = (160, 96)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON types; see `from_dict`."""
-        return asdict(self)
-
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> MeshRegressorConfig:
-        """Read what `to_dict` wrote."""
+        """The config of what `dataclasses.asdict` made of one, also from JSON."""
         return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
 
 
