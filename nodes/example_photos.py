@@ -1,5 +1,4 @@
-"""Two rendered portraits in ComfyUI's input folder: what the photo workflows on the bundled models
-open with."""
+"""Two rendered portraits in ComfyUI's input folder, for the photo workflows on bundled models."""
 
 from __future__ import annotations
 

@@ -201,7 +201,6 @@ def changed_faces(vector: AUVector) -> Tensor:
 
 
 def find_faces(pictures: Tensor, landmarks: dict[str, Any] | None) -> list[list[Face]]:
-    """The faces of each picture."""
     if landmarks is not None:
         return from_face_landmarks(landmarks, pictures)
     path = locate(FACE_LANDMARKER, folders=folder_paths.get_folder_paths(MODEL_FOLDER))
@@ -232,7 +231,6 @@ def sized_masks(mask: Tensor, pictures: Tensor) -> Tensor:
 def choose_faces(
     faces: list[Face], picture: int, number: int, order: str, masks: Tensor | None
 ) -> list[Face]:
-    """The faces of one picture to edit."""
     if not faces:
         raise NoFaceError(
             f"no face found in picture {picture + 1}. The face should be turned "

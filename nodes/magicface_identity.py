@@ -53,7 +53,6 @@ class Identity:
 
     @property
     def photos(self) -> int:
-        """Number of photos."""
         return len(self.latents)
 
     def background(self, vae: Any, image: Tensor) -> Tensor:

@@ -55,7 +55,6 @@ class BaseGenerator:
         return replace(self, **settings)
 
     def settings(self) -> dict[str, object]:
-        """What a reader of its numbers must know."""
         networks = (self.pipeline.unet, self.pipeline.text_encoder, self.pipeline.vae)
         return {
             "base": self.base,

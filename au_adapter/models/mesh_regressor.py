@@ -86,8 +86,7 @@ class MeshRegressor(nn.Module):
         """Left and right, [F, K] each, within 0..5; points and scores as `features` takes them.
 
         neutral: points [1 or F, 478, 3] and scores [1 or F, S] of the person's neutral face, if
-        given. The reading of the neutral face relative to itself is subtracted, so that no change
-        reads exactly 0.
+        given. Its reading relative to itself is subtracted, so that no change reads exactly 0.
         """
         face = self.features(points, scores)
         if neutral is None:
