@@ -23,10 +23,7 @@ SAME_LOOK = {
 }
 GROUPS = ("Emotions", "Looks", "Mixed emotions")
 # The group of the expressions of a source; those of others are looks.
-_GROUP_OF = {
-    "EMFACS, quick list": "Emotions",
-    "Du, Tao & Martinez, PNAS 2014": "Mixed emotions",
-}
+_GROUP_OF = {"EMFACS, quick list": "Emotions", "Du, Tao & Martinez, PNAS 2014": "Mixed emotions"}
 
 
 @dataclass(frozen=True)

@@ -120,13 +120,9 @@ class AUAdapter(nn.Module):
                 f"the encoder {config.encoder} of {len(config.units)} AUs makes "
                 f"{self.encoder.tokens} tokens, the config says {config.tokens}"
             )
+        width, layers = config.width, config.layers.items()
         self.to_k, self.to_v = (
-            nn.ModuleDict(
-                {
-                    module_key(path): nn.Linear(config.width, channels, bias=False)
-                    for path, channels in config.layers.items()
-                }
-            )
+            nn.ModuleDict({module_key(path): nn.Linear(width, c, bias=False) for path, c in layers})
             for _ in "kv"
         )
         self.lora: LoRA = {}
