@@ -16,8 +16,8 @@ SLIDER = {"default": 0.0, "min": 0.0, "max": 5.0, "step": 0.1}
 SLIDER_TOOLTIP = "0 = absent, 1 trace .. 5 maximum (FACS A..E)."
 RANGE_TOOLTIP = f"{SLIDER_TOOLTIP} Below 0 and above 5 extrapolates."
 RANGE = {"min": -10.0, "max": 10.0, "step": 0.1, "tooltip": RANGE_TOOLTIP}
-OWN_WORDS = {"default": "", "optional": True}
-NOTATION = "FACS notation: 6C+12D, L14B, AU6:3.5"
+EMPTY = {"default": "", "optional": True}  # a text that may be left out
+NOTATION_HINT = "FACS notation: 6C+12D, L14B, AU6:3.5"
 # Search words: of all nodes that hold an expression, and of AU Vector alone.
 ALIASES = ["FACS", "action units", "expression", "face"]
 FOUND_BY = [
@@ -63,7 +63,7 @@ class AUVectorNode(Node):
             inputs=[
                 *map(_slider, SET_A),
                 *map(_slider, SET_B_EXTRA),
-                io.String.Input("notation", placeholder=NOTATION, **OWN_WORDS),
+                io.String.Input("notation", placeholder=NOTATION_HINT, **EMPTY),
                 AUVectorSocket.Input("au_vector", optional=True),
             ],
             outputs=[AUVectorSocket.Output()],
@@ -108,9 +108,7 @@ class AUSweep(Node):
                 io.Float.Input("stop", display_name="to", default=5.0, **RANGE),
                 io.Int.Input("steps", default=6, min=1, max=4096),
                 AUVectorSocket.Input("au_vector", optional=True),
-                io.String.Input(
-                    "expressions", multiline=True, placeholder=PLACEHOLDER, **OWN_WORDS
-                ),
+                io.String.Input("expressions", multiline=True, placeholder=PLACEHOLDER, **EMPTY),
             ],
             outputs=[AUVectorSocket.Output(), io.String.Output(display_name="labels")],
         )

@@ -14,7 +14,7 @@ from .node import Node
 BEFORE, AFTER = "sampler_pre_cfg_function", "sampler_post_cfg_function"
 GUIDANCE = (BEFORE, AFTER, "sampler_cfg_function", "disable_cfg1_optimization")  # options
 
-SCALE = {"default": 7.5, "min": 0.0, "max": 100.0, "step": 0.1}
+SCALE = {"default": 7.5, "min": 0.0, "max": 100.0, "step": 0.1}  # of guidance
 
 
 class AUGuidance(CFGGuider):
