@@ -17,7 +17,7 @@ from .attention import AdapterWrappers
 from .base_check import base_warning
 from .compat import ModelPatcher, WrappersMP, io, load_lora, show_text
 from .conditioning import Conditioning, with_conds
-from .node import Node
+from .node import FACTOR, Node
 from .picture_record import write_record
 from .queued_graph import QueuedGraph, file_times
 from .sd_unet import SDUNet, read_unet
@@ -54,7 +54,7 @@ class ApplyAUAdapter(Node):
                 io.Conditioning.Input("negative"),
                 AUAdapterSocket.Input("au_adapter"),
                 AUTokensSocket.Input("au_tokens"),
-                io.Float.Input("strength", default=1.0, min=-10.0, max=10.0, step=0.05),
+                io.Float.Input("strength", **FACTOR),
                 io.Float.Input("start", default=0.0, min=0.0, max=1.0, step=0.01, advanced=True),
                 io.Float.Input("end", default=1.0, min=0.0, max=1.0, step=0.01, advanced=True),
                 io.Mask.Input("mask", optional=True),

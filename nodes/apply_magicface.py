@@ -37,6 +37,7 @@ from .sockets import AUVectorSocket, FaceCropSocket, MagicFaceIDEncoderSocket, M
 
 MAGICFACE_FOLDER = "magicface"
 DEMO_WIDTH = 128  # text width of the bundled model
+TEXT_TOOLTIP = f"The text that MagicFace was trained with: {PROMPT!r}"
 VAE_TOOLTIP = "Of the base: Load Demo Model for the bundled MagicFace, else Stable Diffusion 1.5."
 
 
@@ -80,10 +81,8 @@ class LoadMagicFace(Node):
 
     @classmethod
     def execute(cls, denoising_file: str, id_encoder_file: str) -> io.NodeOutput:
-        return io.NodeOutput(
-            load_unet(magicface_path(denoising_file), DENOISING),
-            load_unet(magicface_path(id_encoder_file), ID_ENCODER),
-        )
+        denoising, id_encoder = cls.weight_files(denoising_file, id_encoder_file)
+        return io.NodeOutput(load_unet(denoising, DENOISING), load_unet(id_encoder, ID_ENCODER))
 
 
 class MagicFaceIDEncoder(Node):
@@ -103,9 +102,7 @@ class MagicFaceIDEncoder(Node):
                 MagicFaceIDEncoderSocket.Input("id_encoder"),
                 io.Vae.Input("vae", tooltip=VAE_TOOLTIP),
                 io.Image.Input("image"),
-                io.Conditioning.Input(
-                    "conditioning", tooltip=f"The text that MagicFace was trained with: {PROMPT!r}"
-                ),
+                io.Conditioning.Input("conditioning", tooltip=TEXT_TOOLTIP),
             ],
             outputs=[MagicFaceIDSocket.Output()],
         )
@@ -144,9 +141,7 @@ class ApplyMagicFace(Node):
             aliases=["FACS", "action units", "change expression", "face edit", "edit photo"],
             inputs=[
                 io.Model.Input("model"),
-                io.Conditioning.Input(
-                    "positive", tooltip=f"The text that MagicFace was trained with: {PROMPT!r}"
-                ),
+                io.Conditioning.Input("positive", tooltip=TEXT_TOOLTIP),
                 io.Conditioning.Input("negative"),
                 MagicFaceIDSocket.Input("magicface_id"),
                 io.Vae.Input("vae", tooltip=VAE_TOOLTIP),

@@ -153,9 +153,8 @@ class AdapterWrappers:
 
     @torch.no_grad()
     def _compute(self, tokens: Tensor) -> Tensor:
-        """A few small products on the CPU in float32, where tokens and weights are: the values of
-        the layers side by side, and their keys where there is more than one token,
-        [N, T, sum of C]."""
+        """A few small products in float32 on the CPU, where tokens and weights are: the layers'
+        values side by side, and the keys of several tokens, [N, T, sum of C]."""
         project, source = self.adapter.projection, tokens.to("cpu", torch.float32)
         parts = [self.strength * project("v", path)(source) for path in self.layers]
         if tokens.shape[1] > 1:

@@ -11,7 +11,7 @@ from au_adapter.models.adapter import AUAdapter, describe_adapter
 from au_adapter.weights.adapter_files import adapter_files, load_adapter, save_adapter
 
 from .compat import folder_paths, io, show_text, ui
-from .node import Node
+from .node import FACTOR, Node
 from .sockets import AUAdapterSocket, AUTokensSocket, AUVectorSocket
 
 ADAPTER_FOLDER = "au_adapter"
@@ -73,14 +73,7 @@ class LoadAUAdapter(Node):
             aliases=["FACS", "action units", "FineFace", "adapter weights"],
             inputs=[
                 io.Combo.Input("file", options=folder_paths.get_filename_list(ADAPTER_FOLDER)),
-                io.Float.Input(
-                    "lora_strength",
-                    display_name="LoRA strength",
-                    default=1.0,
-                    min=-10.0,
-                    max=10.0,
-                    step=0.05,
-                ),
+                io.Float.Input("lora_strength", display_name="LoRA strength", **FACTOR),
             ],
             outputs=[AUAdapterSocket.Output()],
         )

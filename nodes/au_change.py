@@ -6,7 +6,7 @@ from au_adapter.facs import REGIONS, AUVector, change_of_aus
 
 from .au_vector import ALIASES
 from .compat import io, show_text
-from .node import Node
+from .node import FOLDED, Node
 from .sockets import AUVectorSocket
 
 NEUTRALISE, COPY = "neutralise", "copy"
@@ -44,7 +44,7 @@ class AUChange(Node):
                 io.Combo.Input("change", options=[NEUTRALISE, COPY]),
                 io.Combo.Input("region", options=list(REGIONS)),
                 io.Float.Input("strength", default=1.0, min=0.0, max=2.0, step=0.05),
-                io.Combo.Input("sides", options=list(SIDES), optional=True, advanced=True),
+                io.Combo.Input("sides", options=list(SIDES), **FOLDED),
                 AUVectorSocket.Input("source", optional=True),
             ],
             outputs=[AUVectorSocket.Output()],

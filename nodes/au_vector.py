@@ -12,10 +12,12 @@ from .sockets import AUVectorSocket
 from .sweep_list import PLACEHOLDER, list_of
 
 # FACS's own range, so that the bar of a slider is the intensity: empty when absent, full at most.
-SLIDER = {"min": 0.0, "max": 5.0, "step": 0.1}
+SLIDER = {"default": 0.0, "min": 0.0, "max": 5.0, "step": 0.1}
 SLIDER_TOOLTIP = "0 = absent, 1 trace .. 5 maximum (FACS A..E)."
-RANGE = {"min": -10.0, "max": 10.0, "step": 0.1}  # beyond 0..5 an adapter extrapolates
 RANGE_TOOLTIP = f"{SLIDER_TOOLTIP} Below 0 and above 5 extrapolates."
+RANGE = {"min": -10.0, "max": 10.0, "step": 0.1, "tooltip": RANGE_TOOLTIP}
+EMPTY = {"default": "", "optional": True}  # a text that may be left out
+NOTATION_HINT = "FACS notation: 6C+12D, L14B, AU6:3.5"
 # Search words: of all nodes that hold an expression, and of AU Vector alone.
 ALIASES = ["FACS", "action units", "expression", "face"]
 FOUND_BY = [
@@ -33,7 +35,6 @@ def _slider(number: int) -> io.Float.Input:
     return io.Float.Input(
         f"au{number}",
         display_name=_title(number).split(" and ")[0],  # AU6's second half would squeeze the bars
-        default=0.0,
         optional=True,
         display_mode=io.NumberDisplay.slider,
         advanced=number in SET_B_EXTRA,
@@ -62,12 +63,7 @@ class AUVectorNode(Node):
             inputs=[
                 *map(_slider, SET_A),
                 *map(_slider, SET_B_EXTRA),
-                io.String.Input(
-                    "notation",
-                    default="",
-                    optional=True,
-                    placeholder="FACS notation: 6C+12D, L14B, AU6:3.5",
-                ),
+                io.String.Input("notation", placeholder=NOTATION_HINT, **EMPTY),
                 AUVectorSocket.Input("au_vector", optional=True),
             ],
             outputs=[AUVectorSocket.Output()],
@@ -108,21 +104,11 @@ class AUSweep(Node):
                 io.Combo.Input(
                     "unit", options=[_title(number) for number in ALL_UNITS], default=_title(12)
                 ),
-                io.Float.Input(
-                    "start", display_name="from", default=0.0, tooltip=RANGE_TOOLTIP, **RANGE
-                ),
-                io.Float.Input(
-                    "stop", display_name="to", default=5.0, tooltip=RANGE_TOOLTIP, **RANGE
-                ),
+                io.Float.Input("start", display_name="from", default=0.0, **RANGE),
+                io.Float.Input("stop", display_name="to", default=5.0, **RANGE),
                 io.Int.Input("steps", default=6, min=1, max=4096),
                 AUVectorSocket.Input("au_vector", optional=True),
-                io.String.Input(
-                    "expressions",
-                    default="",
-                    optional=True,
-                    multiline=True,
-                    placeholder=PLACEHOLDER,
-                ),
+                io.String.Input("expressions", multiline=True, placeholder=PLACEHOLDER, **EMPTY),
             ],
             outputs=[AUVectorSocket.Output(), io.String.Output(display_name="labels")],
         )

@@ -60,8 +60,7 @@ def build_model(
 ) -> ModelPatcher:
     """A MODEL, in float32, from a UNet2DConditionModel's config and state dict.
 
-    latents: of what it denoises; default: Stable Diffusion's. ValueError when the weights are not
-    those of the config.
+    latents: what it denoises; default: Stable Diffusion's. ValueError when the weights do not fit.
     """
     core = unet_config(config)
     description = (SmallSDXLConfig if core["adm_in_channels"] else SmallUNetConfig)(core)

@@ -1,5 +1,4 @@
-"""Two rendered portraits in ComfyUI's input folder: what the photo workflows on the bundled models
-open with."""
+"""Two rendered portraits in ComfyUI's input folder, for the photo workflows on bundled models."""
 
 from __future__ import annotations
 
@@ -25,9 +24,6 @@ def offer() -> None:
                 shutil.copyfile(photo, folder / photo.name)
     except OSError as error:
         LOGGER.warning(
-            "The example photos of the workflows could not be copied to %s (%s): choose a photo of "
-            "your own in Load Image, or copy them from %s.",
-            folder,
-            error,
-            PHOTOS,
+            f"The example photos of the workflows could not be copied to {folder} ({error}): "
+            f"choose a photo of your own in Load Image, or copy them from {PHOTOS}."
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from au_adapter.facs import PRESETS, AUVector, Preset, describe_conflicts, preset
+from au_adapter.facs import PRESETS, AUVector, describe_conflicts, preset
 
 from .au_vector import ALIASES
 from .compat import io, show_text
@@ -54,13 +54,10 @@ class AUExpression(Node):
         except ValueError as error:
             raise ValueError(f"{error}; choose other units.") from error
         vector = vector if au_vector is None else vector + au_vector
-        notes = "\n".join([_recipe(recipe, form), *describe_conflicts(vector)])
+        # The recipe in the units chosen, its source, and what is lost with these units.
+        other = {"set_a": "set B", "set_b": "set A", "full": ""}[form]
+        lost = [note for note in recipe.note.split("; ") if note and other and other not in note]
+        told = f"{recipe.name}: {getattr(recipe, form)} ({'; '.join([recipe.source, *lost])})"
+        notes = "\n".join([told, *describe_conflicts(vector)])
         show_text(cls, notes)
         return io.NodeOutput(vector, notes)
-
-
-def _recipe(recipe: Preset, form: str) -> str:
-    """The recipe in the units chosen, its source, and what is lost with these units."""
-    other = {"set_a": "set B", "set_b": "set A", "full": ""}[form]
-    lost = [note for note in recipe.note.split("; ") if note and other and other not in note]
-    return f"{recipe.name}: {getattr(recipe, form)} ({'; '.join([recipe.source, *lost])})"

@@ -28,7 +28,7 @@ from au_adapter.faces.squares import FaceCrop, cut_square
 from au_adapter.facs import AUVector
 
 from .compat import folder_paths, io, show_text, tell
-from .node import Node
+from .node import FOLDED, Node
 from .sockets import AUVectorSocket, FaceCropSocket, FaceLandmarksSocket
 
 # The widget's words, which saved workflows hold, and the library's.
@@ -77,13 +77,7 @@ class PrepareMagicFace(Node):
                 io.Int.Input("face", default=0, min=ALL_FACES, max=99),
                 io.Combo.Input("mask_rule", options=list(RULES)),
                 io.Combo.Input("order", options=list(ORDERS), advanced=True),
-                io.Combo.Input(
-                    "segmenter",
-                    options=[GOOGLE, *parsers],
-                    default=GOOGLE,
-                    optional=True,
-                    advanced=True,
-                ),
+                io.Combo.Input("segmenter", options=[GOOGLE, *parsers], default=GOOGLE, **FOLDED),
                 io.Int.Input("size", default=512, min=64, max=1024, step=64, advanced=True),
             ],
             outputs=[
@@ -201,7 +195,6 @@ def changed_faces(vector: AUVector) -> Tensor:
 
 
 def find_faces(pictures: Tensor, landmarks: dict[str, Any] | None) -> list[list[Face]]:
-    """The faces of each picture."""
     if landmarks is not None:
         return from_face_landmarks(landmarks, pictures)
     path = locate(FACE_LANDMARKER, folders=folder_paths.get_folder_paths(MODEL_FOLDER))
@@ -232,12 +225,10 @@ def sized_masks(mask: Tensor, pictures: Tensor) -> Tensor:
 def choose_faces(
     faces: list[Face], picture: int, number: int, order: str, masks: Tensor | None
 ) -> list[Face]:
-    """The faces of one picture to edit."""
     if not faces:
         raise NoFaceError(
-            f"no face found in picture {picture + 1}. The face should be turned "
-            "to the camera and at least a twentieth of the picture wide: crop closer, or connect "
-            "FACE_LANDMARKS."
+            f"no face found in picture {picture + 1}. The face should be turned to the camera and "
+            "at least a twentieth of the picture wide: crop closer, or connect FACE_LANDMARKS."
         )
     if masks is not None:
         return [_in_mask(faces, picture, masks[picture])]

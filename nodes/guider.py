@@ -14,6 +14,8 @@ from .node import Node
 BEFORE, AFTER = "sampler_pre_cfg_function", "sampler_post_cfg_function"
 GUIDANCE = (BEFORE, AFTER, "sampler_cfg_function", "disable_cfg1_optimization")  # options
 
+SCALE = {"default": 7.5, "min": 0.0, "max": 100.0, "step": 0.1}  # of guidance
+
 
 class AUGuidance(CFGGuider):
     """null + s_text (text - null) + s_AU (text with AUs - text), each a prediction of the UNet.
@@ -103,12 +105,8 @@ class AUGuider(Node):
                 io.Model.Input("model"),
                 io.Conditioning.Input("positive"),
                 io.Conditioning.Input("negative"),
-                io.Float.Input(
-                    "text_cfg", display_name="text CFG", default=7.5, min=0.0, max=100.0, step=0.1
-                ),
-                io.Float.Input(
-                    "au_cfg", display_name="AU CFG", default=7.5, min=0.0, max=100.0, step=0.1
-                ),
+                io.Float.Input("text_cfg", display_name="text CFG", **SCALE),
+                io.Float.Input("au_cfg", display_name="AU CFG", **SCALE),
             ],
             outputs=[io.Guider.Output()],
         )

@@ -53,7 +53,6 @@ class Identity:
 
     @property
     def photos(self) -> int:
-        """Number of photos."""
         return len(self.latents)
 
     def background(self, vae: Any, image: Tensor) -> Tensor:
@@ -74,12 +73,10 @@ class AttendIdentity:
     rows: Tensor | None
 
     def __call__(self, q: Tensor, k: Tensor, v: Tensor, extra_options: dict[str, Any]) -> Tensor:
-        key, value = (
-            seen if self.rows is None else seen[self.rows] for seen in (self.key, self.value)
-        )
+        rows = slice(None) if self.rows is None else self.rows
         k, v = (
-            torch.cat([own, seen.expand(len(own), -1, -1)], 1)
-            for own, seen in ((k, key), (v, value))
+            torch.cat([own, seen[rows].expand(len(own), -1, -1)], 1)
+            for own, seen in ((k, self.key), (v, self.value))
         )
         # Perturbed-Attention Guidance returns the values, of which the first are its own.
         return self.previous(q, k, v, extra_options)[:, : q.shape[1]]

@@ -13,6 +13,8 @@ from .compat import io
 from .queued_graph import QueuedGraph
 
 CATEGORY = "AU-Adapter"
+FOLDED = {"optional": True, "advanced": True}  # an input that the page folds away at first
+FACTOR = {"default": 1.0, "min": -10.0, "max": 10.0, "step": 0.05}  # a strength: 1 as trained
 NAMED = (FileNotFoundError, OSError, ValueError)  # what an error of one of them is raised as
 
 

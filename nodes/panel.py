@@ -5,6 +5,7 @@ The panel (web/js/) is drawn over AU Vector's plain widgets, which stay the valu
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from aiohttp import web
@@ -65,10 +66,7 @@ def facs_tables() -> dict[str, Any]:
         "default_intensity": facs.DEFAULT_INTENSITY,
         "refused": REFUSED,
         "kinds": KINDS,
-        "conflicts": [
-            {"units": r.units, "kind": r.kind, "reason": r.reason, "unless": r.unless}
-            for r in facs.CONFLICTS
-        ],
+        "conflicts": [asdict(rule) for rule in facs.CONFLICTS],
         "sets": {"set_a": facs.SET_A, "set_b": SET_B},
         "looks": [
             {

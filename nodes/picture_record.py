@@ -24,8 +24,7 @@ _KINDS: dict[str, type[Node]] = {}
 
 
 class PictureRecord(list):
-    """The record of one queued graph, empty until it runs; it lives as long as its place in the
-    queue."""
+    """The record of one queued graph, empty until it runs; gone with its place in the queue."""
 
     def __init__(self, nodes: dict[str, dict[str, Any]]) -> None:
         super().__init__()

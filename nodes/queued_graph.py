@@ -50,8 +50,7 @@ class QueuedGraph:
         return link and link[0]
 
     def upstream(self, key: str, name: str) -> Iterator[str]:
-        """The nodes before a node, each connected to the input `name` of the next. ValueError for
-        a ring of nodes."""
+        """The nodes before a node, each at the input `name` of the next. ValueError for a ring."""
         seen = {key}
         while (key := self.source(key, name)) is not None:
             if key in seen:

@@ -26,13 +26,14 @@ from au_adapter.facs import ALL_UNITS, SET_A, AUVector
 
 from .au_vector import ALIASES
 from .compat import ProgressBar, folder_paths, io, model_management, show_text
-from .node import Node
+from .node import FOLDED, Node
 from .sockets import AUReadingSocket, AUVectorSocket, FaceLandmarksSocket, FaceReaderSocket
 
 LOGGER = logging.getLogger("au_adapter")
 LANDMARKER, DEMO = FACE_LANDMARKER.names[0], "demo regressor"
-METHODS = {"trained on renders": "mesh", "blendshape table": "blendshapes"}
-UNIT_SETS = {"12 (set A)": SET_A, "17 (sets A and B)": ALL_UNITS, "all that it reads": None}
+TRAINED, TWELVE = "trained on renders", "12 (set A)"  # the widgets' defaults
+METHODS = {TRAINED: "mesh", "blendshape table": "blendshapes"}
+UNIT_SETS = {TWELVE: SET_A, "17 (sets A and B)": ALL_UNITS, "all that it reads": None}
 NO_TRIANGLES = torch.empty(0, 3).long()
 SHOWN_PICTURES, SHOWN_AUS = 6, 5  # lines on the node, and AUs in each
 PRESENT = 0.5  # the intensity from which an AU is named
@@ -62,22 +63,14 @@ class LoadFaceReader(Node):
             aliases=["FACS", "action units", "face detector", "landmarks", "mediapipe"],
             inputs=[
                 io.Combo.Input("file", options=files, default=LANDMARKER),
-                io.Combo.Input(
-                    "method",
-                    options=list(METHODS),
-                    default=next(iter(METHODS)),
-                    advanced=True,
-                    optional=True,
-                ),
-                io.Int.Input("levels", default=1, min=1, max=5, advanced=True, optional=True),
+                io.Combo.Input("method", options=list(METHODS), default=TRAINED, **FOLDED),
+                io.Int.Input("levels", default=1, min=1, max=5, **FOLDED),
             ],
             outputs=[FaceReaderSocket.Output()],
         )
 
     @classmethod
-    def execute(
-        cls, file: str, method: str = "trained on renders", levels: int = 1
-    ) -> io.NodeOutput:
+    def execute(cls, file: str, method: str = TRAINED, levels: int = 1) -> io.NodeOutput:
         return io.NodeOutput(_open(file, METHODS[method], levels))
 
 
@@ -122,9 +115,7 @@ class AUEstimator(Node):
                 FaceReaderSocket.Input("face_reader", optional=True),
                 io.Image.Input("neutral", optional=True),
                 FaceLandmarksSocket.Input("face_landmarks", optional=True),
-                io.Combo.Input(
-                    "units", options=list(UNIT_SETS), default=next(iter(UNIT_SETS)), optional=True
-                ),
+                io.Combo.Input("units", options=list(UNIT_SETS), default=TWELVE, optional=True),
                 io.Int.Input("face", default=0, min=0, max=100, optional=True),
             ],
             outputs=[
@@ -143,7 +134,7 @@ class AUEstimator(Node):
         face_reader: Estimator | None = None,
         neutral: Tensor | None = None,
         face_landmarks: dict[str, Any] | None = None,
-        units: str = "12 (set A)",
+        units: str = TWELVE,
         face: int = 0,
     ) -> io.NodeOutput:
         if face_reader is not None:

@@ -27,7 +27,7 @@ from au_adapter.weights.adapter_files import load_adapter
 
 from .au_adapter import ADAPTER_FOLDER
 from .compat import ProgressBar, folder_paths, io, model_management, ui
-from .node import Node
+from .node import FOLDED, Node
 from .sockets import AUAdapterSocket, LossMapSocket
 from .train_files import fingerprint, labelled_folders, save_numbered, saved_as
 from .train_request import BASES, DATA, ENCODERS, PRECISIONS, RUNS, UNIT_CHOICES, Request
@@ -115,13 +115,7 @@ class TrainAUAdapter(Node):
                 ),
                 io.Int.Input("validate_every", default=250, min=0, max=1000000),
                 io.Combo.Input("existing_run", options=list(RUNS), default=RUNS[0]),
-                io.Combo.Input(
-                    "encoder",
-                    options=list(ENCODERS),
-                    default=ENCODERS[0],
-                    optional=True,
-                    advanced=True,
-                ),
+                io.Combo.Input("encoder", options=list(ENCODERS), default=ENCODERS[0], **FOLDED),
             ],
             outputs=[
                 AUAdapterSocket.Output(),

@@ -65,7 +65,6 @@ class Request:
 
     @property
     def folder(self) -> Path:
-        """The folder of the run's state."""
         return run_folder(self.name)
 
     @property
@@ -76,7 +75,6 @@ class Request:
         return Path(folder_paths.get_full_path_or_raise("checkpoints", self.base))
 
     def arguments(self) -> list[str]:
-        """The arguments of `au-adapter train`."""
         recipe = "fineface"
         if self.checkpoint:
             recipe += f"-{find_family(self.checkpoint).name}"
@@ -89,7 +87,6 @@ class Request:
         ]
 
     def environment(self) -> dict[str, str]:
-        """Environment variables for the training process."""
         found = {"ACCELERATE_USE_CPU": "true"} if command_line.cpu else {}
         if landmarker := self._landmarker():
             found[FACE_LANDMARKER.variable] = str(landmarker)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from .checkpoint_layout import CLIP_L, VAE, CheckpointLayout, TextLayout
 from .stable_diffusion import StableDiffusionFamily
 
@@ -29,10 +26,6 @@ class StableDiffusion15(StableDiffusionFamily):
     layout = CheckpointLayout(
         UNET, {"text_encoder": TextLayout("cond_stage_model.transformer.", CLIP_L)}, VAE
     )
-
-    def matches(self, unet: Mapping[str, Any]) -> bool:
-        added = unet.get("addition_embed_type") or unet.get("class_embed_type")
-        return not (added or unet.get("use_linear_projection"))
 
 
 SD15 = StableDiffusion15()

@@ -40,10 +40,6 @@ class StableDiffusion21(StableDiffusionFamily):
     text_layout = TextLayout("cond_stage_model.model.", TEXT, "!", open_clip=True)
     layout = CheckpointLayout(UNET, {"text_encoder": text_layout}, VAE)
 
-    def matches(self, unet: Mapping[str, Any]) -> bool:
-        added = unet.get("addition_embed_type") or unet.get("class_embed_type")
-        return bool(unet.get("use_linear_projection")) and not added
-
     def read_schedule(self, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
         bias = tensors.get(TELLING)
         velocity = bias is not None and float(bias.float().std()) > VELOCITY

@@ -75,7 +75,9 @@ class StableDiffusionFamily(BaseFamily):
 
     def matches(self, unet: Mapping[str, Any]) -> bool:
         """Whether a diffusers folder's UNet config is of this family, whatever its size."""
-        raise NotImplementedError
+        added = unet.get("addition_embed_type") or unet.get("class_embed_type")
+        linear, ours = (bool(u.get("use_linear_projection")) for u in (unet, self.layout.unet))
+        return not added and linear == ours
 
     def read_schedule(self, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
         """What a checkpoint in one file says of its noise schedule, in the words of diffusers."""

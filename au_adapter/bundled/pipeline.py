@@ -65,7 +65,7 @@ def load_pipeline(folder: Path) -> StableDiffusionPipeline:
     """See `load_diffusers_pipeline` of this package."""
     with damage_named(folder / "vae.json"):
         vae = DiffusersAutoencoder(**_config(folder, "vae"))
-    _fill(vae.network, folder, "vae")
+    _filled(folder, "vae", lambda: vae.network)
     text_encoder, tokenizer = load_text_encoder(folder)
     return StableDiffusionPipeline(
         vae=vae.eval(),
@@ -90,7 +90,7 @@ def load_text_encoder(folder: Path) -> tuple[CLIPTextModel, CLIPTokenizer]:
     """The text encoder of a folder, in float32, and its tokenizer."""
     with damage_named(folder / "text_encoder.json", also=(StrictDataclassError,)):
         encoder = CLIPTextModel(CLIPTextConfig.from_dict(_config(folder, "text_encoder")))
-    _fill(encoder, folder, "text_encoder")
+    _filled(folder, "text_encoder", lambda: encoder)
     return encoder.eval(), CLIPTokenizer.from_pretrained(_existing(folder / "tokenizer"))
 
 
@@ -125,10 +125,6 @@ def _config(folder: Path, name: str) -> dict:
     if not isinstance(config, dict):  # diffusers would fetch what a text names
         raise ValueError(f"{folder / name}.json holds no config: install AU-Adapter again")
     return config
-
-
-def _fill(network: nn.Module, folder: Path, name: str) -> None:
-    _filled(folder, name, lambda: network)
 
 
 def _filled(folder: Path, name: str, make: Callable[[], M]) -> M:

@@ -17,12 +17,8 @@ LOGGER = logging.getLogger("au_adapter")
 PATH = click.Path(path_type=Path)
 # Which extra of pyproject.toml brings a package.
 EXTRAS = {
-    "accelerate": "train",
-    "av": "train",
-    "diffusers": "train",
-    "peft": "train",
-    "torchvision": "train",
-    "transformers": "train",
+    **dict.fromkeys(("accelerate", "av", "diffusers", "peft"), "train"),
+    **dict.fromkeys(("torchvision", "transformers"), "train"),
     "moderngl": "render",
     "matplotlib": "eval",
 }

@@ -18,8 +18,7 @@ Then the automatic labels are corrected (supplement, Dataset Construction):
 | all, then  | below 1 becomes 0      | below 1.1 becomes 0                                       |
 
 The paper's powers are taken of 0..5, the released of 0..1. Released intensities may come out above
-5; training clips them, whatever its smoothing. Minimum and maximum are those of all faces that stay
-in the data set.
+5; training clips them, whatever its smoothing. Minimum and maximum are of all faces that stay.
 """
 
 from __future__ import annotations

@@ -41,11 +41,9 @@ class Blip2:
         self.model.to(self.device).eval()
 
     def caption(self, pictures: Sequence[Image.Image]) -> list[str]:
-        """One caption for each RGB picture."""
         return self._generate(pictures, "", CAPTION_TOKENS)
 
     def answer(self, pictures: Sequence[Image.Image], question: str) -> list[str]:
-        """One answer for each RGB picture."""
         return self._generate(pictures, f"Question: {question} Answer:", ANSWER_TOKENS)
 
     @torch.inference_mode()

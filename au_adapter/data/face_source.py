@@ -67,7 +67,6 @@ class Step:
     stays: Callable[[LabelledFace], bool]
 
     def keeps(self, faces: Sequence[LabelledFace]) -> list[bool]:
-        """Which of some faces stay."""
         return [self.stays(face) for face in faces]
 
 

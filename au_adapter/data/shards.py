@@ -4,8 +4,7 @@
 
 KEY ends at the first dot of a file's name and holds the folder before it; the files of a face stand
 one after another. The JSON is the label: "units", "left" and "right" map AU numbers as text to 0..5
-(the sides are the subject's, units is their mean), "caption" is text; more may stand beside, as in
-rendered faces.
+(the sides are the subject's, units is their mean), "caption" is text; renders have more beside.
 """
 
 from __future__ import annotations

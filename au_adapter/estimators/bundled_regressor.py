@@ -35,7 +35,6 @@ class BundledRegressor:
         self.regressor, self.units = regressor, regressor.units
 
     def to(self, device: torch.device | str) -> BundledRegressor:
-        """Compute there from now on."""
         self.regressor.to(device)
         return self
 

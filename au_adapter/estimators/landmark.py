@@ -54,7 +54,6 @@ class LandmarkEstimator:
         self.abilities = Abilities(True, True, True, landmarks=True, device=True, weak=weak)
 
     def to(self, device: torch.device | str) -> LandmarkEstimator:
-        """Look for faces there from now on."""
         if self.landmarker is not None:
             self.landmarker.to(device)
         return self
@@ -73,7 +72,6 @@ class LandmarkEstimator:
         return LandmarkEstimator(self.measure, self.landmarker, faces[0], self.levels)
 
     def estimate(self, images: Tensor) -> list[Reading]:
-        """The faces of images [N, H, W, 3] in 0..1; see Estimator."""
         return self.read(self.detect(images))
 
     def detect(self, images: Tensor) -> list[list[Face]]:

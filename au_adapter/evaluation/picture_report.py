@@ -62,8 +62,6 @@ def evaluate_pictures(
     source: ReferencePictures | None = None,
     scale: str = "absolute",
     compare: Comparison | None = None,
-    files: Sequence[str] | None = None,
-    settings: Mapping[str, object] | None = None,
 ) -> Report:
     """The report of pictures [N, H, W, 3] that were asked for N AU vectors, or one for all.
 
@@ -71,9 +69,9 @@ def evaluate_pictures(
     without AUs; `compare` then measures what else has changed. Where the one source is itself among
     the pictures and asks for no AUs, as AU Protocol's first, it is their reference and not scored.
     scale: "absolute", a request is the intensity to show; "change", it is added to what the source
-    shows. files: names of the pictures, by default FACS codes. Pictures without a face, and those
-    with NaN or infinity, are counted; AUs that the estimator does not read and metrics without
-    their network are named. ValueError where numbers do not fit, or nothing can be measured.
+    shows. Pictures are named by FACS code. Those without a face, and with NaN or infinity, are
+    counted; AUs that the estimator does not read and metrics without their network are named.
+    ValueError where numbers do not fit, or nothing can be measured.
     """
     _check(images, requested, readings, source, scale)
     if len(requested) != len(images):
@@ -87,9 +85,8 @@ def evaluate_pictures(
     sided = sided_units(requested.dict(face) for face in range(len(requested)))
     apart = [unit for unit in sided if unit in units]
     names = [f"{facs_name(requested.dict(i))}_{i + 1:04d}" for i in range(len(images))]
-    files = [f"{name}.png" for name in names] if files is None else files
     requests = [
-        Request(name, ALL, _asked(requested, i, units, apart), seed=None, target=files[i])
+        Request(name, ALL, _asked(requested, i, units, apart), None, target=f"{name}.png")
         for i, name in enumerate(names)
     ]
     if source is None:
@@ -115,7 +112,6 @@ def evaluate_pictures(
         references=references,
         estimator=readings.estimator if readings else "none",
         method="as given",
-        settings=dict(settings or {}),
         networks=dict(compared.networks) if compared else {},
         not_measured=missing,
         sides=tuple(apart),

@@ -21,9 +21,8 @@ def in_order(faces: Sequence[Face], order: str) -> list[Face]:
     return sorted(faces, key=KEYS[order])
 
 
-def choose_face(faces: Sequence[Face], number: int, order: str = ORDERS[0]) -> Face:
-    """Face `number` of a picture, counted from 0 in one of ORDERS. ValueError where there is none
-    of that number."""
+def choose_face(faces: Sequence[Face], number: int) -> Face:
+    """Face `number` of a picture, the largest being 0. ValueError where there is none."""
     if not 0 <= number < len(faces):
         found = f"{len(faces)} faces, counted from 0" if faces else "no face"
         raise ValueError(
@@ -31,4 +30,4 @@ def choose_face(faces: Sequence[Face], number: int, order: str = ORDERS[0]) -> F
             "to the camera and at least a twentieth of the picture wide: choose another number, or "
             "crop closer"
         )
-    return in_order(faces, order)[number]
+    return in_order(faces, ORDERS[0])[number]

@@ -32,9 +32,7 @@ def finite_pictures(images: Tensor) -> tuple[Tensor, list[list[int]]]:
     finite = [index for index, picture in enumerate(images) if picture.isfinite().all()]
     for index in sorted({*range(len(images))} - {*finite}):
         LOGGER.warning(
-            "Picture %d of %d has values that are not finite (NaN or infinity); nothing is read "
-            "from it. They come from the step that made it",
-            index + 1,
-            len(images),
+            f"Picture {index + 1} of {len(images)} has values that are not finite (NaN or "
+            "infinity); nothing is read from it. They come from the step that made it"
         )
     return images, [finite[start : start + BATCH] for start in range(0, len(finite), BATCH)]

@@ -1,5 +1,4 @@
-"""FACS: what an Action Unit is, vectors of intensities, notation, recipes, conflicts, and text both
-ways."""
+"""FACS: Action Units, vectors of intensities, notation, recipes, conflicts, text both ways."""
 
 from .change import change_of_aus
 from .conflicts import CONFLICTS, Conflict, check, describe_conflicts

@@ -5,8 +5,7 @@
 The prefix may also stand after "AU", and a side behind the number. Items are separated by + , ; /
 or space, case does not matter. 0 alone is FACS's code of the neutral face. Letters are A..E = 1..5
 (trace, slight, marked, severe, maximum). Decimals may be negative or above 5: edits and
-extrapolation use them, FACS itself does not. What could be meant in two ways is refused, never
-guessed.
+extrapolation use them, FACS itself does not. What has two meanings is refused, never guessed.
 """
 
 from __future__ import annotations
@@ -50,8 +49,7 @@ def parse_notation(text: str, *, default_intensity: float = DEFAULT_INTENSITY) -
 
 
 def format_notation(values: Mapping[str | int, float]) -> str:
-    """Write {code: intensity} as FACS notation: letters for 1..5, ":decimal" for the rest, zeros
-    left out."""
+    """{code: intensity} as FACS notation: letters for 1..5, ":decimal" else, without zeros."""
     parts = []
     for key, value in values.items():
         code, rest = split_code(str(key))
@@ -69,8 +67,7 @@ def format_notation(values: Mapping[str | int, float]) -> str:
 def split_code(item: str) -> tuple[str, str]:
     """Split "AUL12C" into the plain code "L12" and the rest "C"; checks prefix and number.
 
-    Raises ValueError for unknown prefixes, numbers without an Action Unit and lip prefixes on other
-    AUs.
+    ValueError for unknown prefixes, numbers without an Action Unit and lip prefixes on other AUs.
     """
     match = _CODE.match(item.strip().upper())
     if not match:

@@ -1,5 +1,4 @@
-"""Expressions by name, from `expressions.json`: what the literature writes, and what remains of it
-in set A and set B.
+"""Expressions by name, from `expressions.json`: the literature's, and what sets A and B keep of it.
 
 `full` uses any AU and either side; `set_a` and `set_b` use the twelve AUs of each set, and are None
 where the expression cannot be made with them. A bare code takes the default intensity, C. Recipes
@@ -24,10 +23,7 @@ SAME_LOOK = {
 }
 GROUPS = ("Emotions", "Looks", "Mixed emotions")
 # The group of the expressions of a source; those of others are looks.
-_GROUP_OF = {
-    "EMFACS, quick list": "Emotions",
-    "Du, Tao & Martinez, PNAS 2014": "Mixed emotions",
-}
+_GROUP_OF = {"EMFACS, quick list": "Emotions", "Du, Tao & Martinez, PNAS 2014": "Mixed emotions"}
 
 
 @dataclass(frozen=True)
@@ -108,8 +104,7 @@ PRESETS: dict[str, Preset] = read_presets(EXPRESSIONS)
 
 
 def looks() -> list[tuple[Preset, tuple[str, ...]]]:
-    """The recipes as a list that people choose from: each look once, with its other names, group by
-    group."""
+    """The recipes to choose from: each look once, with its other names, group by group."""
     found = [
         (entry, tuple(other for other, same in SAME_LOOK.items() if same == name))
         for name, entry in PRESETS.items()

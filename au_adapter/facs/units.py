@@ -83,8 +83,7 @@ def scorable(number: int) -> int:
     """The number itself where it may stand in a vector of intensities for a still picture.
 
     Raises ValueError, with what to write instead, for unknown numbers, movements in time (45, 46),
-    codes folded into others in 2002 (41, 42, 44) and codes for head, eyes and visibility (50 and
-    above).
+    codes folded into others in 2002 (41, 42, 44) and codes for head, eyes and visibility (50..79).
     """
     if number in REFUSED:
         raise ValueError(REFUSED[number])

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .notation import DEFAULT_INTENSITY, format_notation, parse_notation, split_code
+from .notation import format_notation, parse_notation, split_code
 from .units import SET_A, scorable
 
 SCHEMA = 1  # of `AUVector.to_json`
@@ -74,15 +74,9 @@ class AUVector:
         return cls(units, left, left, right) if any(side for side, _ in given) else cls(units, left)
 
     @classmethod
-    def parse(
-        cls,
-        text: str,
-        units: Sequence[int] | None = None,
-        *,
-        default_intensity: float = DEFAULT_INTENSITY,
-    ) -> AUVector:
+    def parse(cls, text: str, units: Sequence[int] | None = None) -> AUVector:
         """One face from FACS notation such as "6C+12D"; see `facs.notation` for the grammar."""
-        return cls.from_dict(parse_notation(text, default_intensity=default_intensity), units)
+        return cls.from_dict(parse_notation(text), units)
 
     @classmethod
     def from_text(cls, text: str) -> AUVector:
@@ -132,8 +126,7 @@ class AUVector:
         return hash((self.units, len(self)))
 
     def dict(self, face: int = 0, zeros: bool = False) -> dict[str, float]:
-        """One face as {"12": 3.0, "L4": 0.5}; sides only where they differ, zeros only where asked
-        for."""
+        """One face as {"12": 3.0, "L4": 0.5}; sides where they differ, zeros where asked for."""
         found: dict[str, float] = {}
         for column, number in enumerate(self.units):
             left, right = (_shortest(side[face, column]) for side in self.sides())
@@ -151,8 +144,7 @@ class AUVector:
         return json.dumps({**about, "faces": [self.dict(face) for face in range(len(self))]})
 
     def sides(self) -> tuple[Tensor, Tensor]:
-        """Left and right, float32 [N, K] each; the same tensor twice where the sides are not
-        apart."""
+        """Left and right, float32 [N, K] each; the same tensor twice if they are not apart."""
         return (self.values, self.values) if self.left is None else (self.left, self.right)
 
     def columns(self, sides: bool) -> Tensor:
@@ -215,8 +207,7 @@ class AUVector:
         return AUVector(units or self.units, tensors[0], *(tensors if len(tensors) == 2 else ()))
 
     def _with(self, other: AUVector, combine) -> AUVector:
-        """Combine two vectors over the union of their units; one face goes with any number of
-        faces."""
+        """Combine two vectors over the union of their units; one face goes with any number."""
         if len(self) != len(other) and 1 not in (len(self), len(other)):
             raise ValueError(
                 f"{len(self)} faces cannot be combined with {len(other)}: "

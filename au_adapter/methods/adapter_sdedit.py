@@ -59,7 +59,6 @@ class AdapterSDEdit:
         return self.generator.batch
 
     def settings(self) -> dict[str, object]:
-        """What a reader of its numbers must know."""
         own = {"photo_prompt": self.prompt, "edit_noise": self.edit_noise}
         return {**self.generator.settings(), **own}
 

@@ -55,7 +55,6 @@ class BaseGenerator:
         return replace(self, **settings)
 
     def settings(self) -> dict[str, object]:
-        """What a reader of its numbers must know."""
         networks = (self.pipeline.unet, self.pipeline.text_encoder, self.pipeline.vae)
         return {
             "base": self.base,
@@ -112,15 +111,9 @@ class BaseGenerator:
     def _latents(self, predict: Predict, seeds: Sequence[int]) -> Tensor:
         schedule, unet = self.fresh_schedule(), self.pipeline.unet
         generators = seeded(seeds)
-        noise = noise_like(unet, generators, unet.config.sample_size)
-        return sample(
-            predict,
-            schedule,
-            noise * schedule.init_noise_sigma,
-            schedule.timesteps,
-            generators=generators,
-            on_step=self.on_step,
-        )
+        noise = noise_like(unet, generators, unet.config.sample_size) * schedule.init_noise_sigma
+        told = {"generators": generators, "on_step": self.on_step}
+        return sample(predict, schedule, noise, schedule.timesteps, **told)
 
 
 def batches(count: int, size: int) -> Iterator[range]:

@@ -31,8 +31,7 @@ class Held:
     noise: Tensor
 
     def begin(self, schedule: Any) -> Tensor:
-        """What a sampler starts from: the noise, and as much of the photo as the first timestep
-        leaves visible."""
+        """What a sampler starts from: the noise, and what the first timestep shows of the photo."""
         signal = schedule.alphas_cumprod[schedule.timesteps[0].cpu()].to(self.noise).sqrt()
         return self.noise + signal * self.latents
 
@@ -139,8 +138,7 @@ def encode(vae: nn.Module, pictures: Tensor) -> Any:
 
 
 def latents_of(encoded: Any, generator: torch.Generator | None = None) -> Tensor:
-    """Unscaled latents [N, 4, h, w]: drawn from the distribution, or its mean without a
-    generator."""
+    """Unscaled latents [N, 4, h, w]: drawn with the generator, or the mean without one."""
     if isinstance(encoded, Tensor):
         return encoded
     return encoded.mean if generator is None else encoded.sample(generator)

@@ -28,27 +28,8 @@ from .perceptual import lpips, lpips_network
 from .preservation import background_rmse, head_pose_rmse, person_rmse, picture_rmse
 
 __all__ = [
-    "AAAD",
-    "Linearity",
-    "UnitScore",
-    "aaad",
-    "au_mse",
-    "au_mse_change",
-    "background_rmse",
-    "change_target",
-    "clip_i",
-    "fid",
-    "head_pose_rmse",
-    "icc_3_1",
-    "identity_cosine",
-    "identity_l2",
-    "inception_score",
-    "kid",
-    "linearity",
-    "lpips",
-    "lpips_network",
-    "mean_score",
-    "per_unit",
-    "person_rmse",
-    "picture_rmse",
-]
+    "AAAD", "Linearity", "UnitScore", "aaad", "au_mse", "au_mse_change", "background_rmse",
+    "change_target", "clip_i", "fid", "head_pose_rmse", "icc_3_1", "identity_cosine", "identity_l2",
+    "inception_score", "kid", "linearity", "lpips", "lpips_network", "mean_score", "per_unit",
+    "person_rmse", "picture_rmse",
+]  # fmt: skip

@@ -111,10 +111,7 @@ class AUAdapter(nn.Module):
         instance: unique in a graph.
     """
 
-    def __init__(
-        self, config: AUAdapterConfig, linear: Callable[..., nn.Module] = nn.Linear
-    ) -> None:
-        """linear: the class of the projections, for hosts with a Linear of their own."""
+    def __init__(self, config: AUAdapterConfig) -> None:
         super().__init__()
         self.config = config
         self.encoder = build_encoder(config.encoder, len(config.units), config.width, config.sides)
@@ -123,13 +120,9 @@ class AUAdapter(nn.Module):
                 f"the encoder {config.encoder} of {len(config.units)} AUs makes "
                 f"{self.encoder.tokens} tokens, the config says {config.tokens}"
             )
+        width, layers = config.width, config.layers.items()
         self.to_k, self.to_v = (
-            nn.ModuleDict(
-                {
-                    module_key(path): linear(config.width, channels, bias=False)
-                    for path, channels in config.layers.items()
-                }
-            )
+            nn.ModuleDict({module_key(path): nn.Linear(width, c, bias=False) for path, c in layers})
             for _ in "kv"
         )
         self.lora: LoRA = {}

@@ -60,7 +60,6 @@ class ResponseCurve:
 
     @property
     def responds(self) -> bool:
-        """Whether the AU responds to requests at all."""
         return self.measured[-1] - self.measured[0] >= RESPONDS
 
     def request(self, wanted: Tensor) -> Tensor:

@@ -101,10 +101,7 @@ class AppliedAdapter:
 
 
 def apply_to_unet(
-    unet: nn.Module,
-    adapter: AUAdapter,
-    strength: float = 1.0,
-    lora_strength: float | None = None,
+    unet: nn.Module, adapter: AUAdapter, strength: float = 1.0, lora_strength: float | None = None
 ) -> AppliedAdapter:
     """Apply the adapter to a diffusers UNet, which then reads `au_tokens` (see the example above).
 

@@ -275,8 +275,7 @@ def guide_change(without: Tensor, changed: Tensor, scale: float = GUIDANCE) -> T
 def widen_unet(unet: nn.Module, au_encoder: str = "linear_time", more: int = 0) -> nn.Module:
     """A copy of a text-to-image UNet (diffusers) with input channels for the background.
 
-    more: further input channels. All new ones start at zero, so that the copy predicts what the
-    UNet does.
+    more: further input channels. All new ones start at zero: the copy predicts what the UNet does.
     """
     latents = unet.config.out_channels
     channels = 2 * latents + more + AU_ENCODERS[au_encoder].channels

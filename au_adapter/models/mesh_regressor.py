@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -22,13 +22,9 @@ class MeshRegressorConfig:
     components: int = 64
     hidden: tuple[int, ...] = (160, 96)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON types; see `from_dict`."""
-        return asdict(self)
-
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> MeshRegressorConfig:
-        """Read what `to_dict` wrote."""
+        """The config of what `dataclasses.asdict` made of one, also from JSON."""
         return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
 
 
@@ -90,8 +86,7 @@ class MeshRegressor(nn.Module):
         """Left and right, [F, K] each, within 0..5; points and scores as `features` takes them.
 
         neutral: points [1 or F, 478, 3] and scores [1 or F, S] of the person's neutral face, if
-        given. The reading of the neutral face relative to itself is subtracted, so that no change
-        reads exactly 0.
+        given. Its reading relative to itself is subtracted, so that no change reads exactly 0.
         """
         face = self.features(points, scores)
         if neutral is None:

@@ -77,7 +77,6 @@ class Checkpoint:
             return state["step"]
 
     def trainable(self) -> dict[str, nn.Parameter]:
-        """The trainable weights by name."""
         return {n: p for n, p in self.recipe.module.named_parameters() if p.requires_grad}
 
     def learnt(self) -> dict[str, Tensor]:

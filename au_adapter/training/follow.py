@@ -61,8 +61,7 @@ class Training:
     process then saves, and nobody waits for it.
 
     arguments: of `au-adapter train`, without --output and --progress. output: the folder of the
-    run, which also keeps its log, training.log. environment: variables in addition to this
-    process's.
+    run, which also keeps its log, training.log. environment: more variables.
     """
 
     def __init__(

@@ -96,8 +96,7 @@ class Trainer:
         """Train to the last step, or until an interrupt or termination signal; save either way.
 
         Raises ValueError when the folder holds the checkpoint of another kind of run, RuntimeError
-        when the weights stop being finite. Signals count only where Python allows it: in the main
-        thread.
+        when the weights stop being finite. Signals count in the main thread only.
         """
         self._resume()
         handlers, first = self._catch_signals(), self.step

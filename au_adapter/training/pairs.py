@@ -108,19 +108,17 @@ class FacePairs:
     def draw(self, size: int, generator: torch.Generator) -> dict[str, Tensor]:
         """The batch of a step. "photo" and "background" are unscaled latents, as MagicFace takes
         them, the former CLIP's tokens [size, L, width] if an image encoder was given; "change"
-        [size, 12] is target minus photo; "weights" tell the target's eyes, brows and mouth from the
-        rest."""
+        [size, 12] is target minus photo; "weights" stress the target's eyes, brows and mouth."""
         photo, target = self.rows(size, generator)
-        faces, latents = self.faces, self.faces["photos"][target].float() * self.scaling_factor
+        faces, aus = self.faces, self.faces["aus"]
+        latents = faces["photos"][target].float() * self.scaling_factor
         noise, timesteps = draw_noise(latents.shape, generator)
         boxes, cells = faces["boxes"][target].numpy(), latents.shape[-1]
         return {
             "photo": faces.get("tokens", faces["photos"])[photo].float(),
             "latents": latents,
             "background": faces["backgrounds"][target].float(),
-            "change": draw_change(
-                faces["aus"][target] - faces["aus"][photo], generator, self.dropout
-            ),
+            "change": draw_change(aus[target] - aus[photo], generator, self.dropout),
             "weights": part_weights(boxes, self.size, cells, PART_WEIGHT),
             "noise": noise,
             "timesteps": timesteps,

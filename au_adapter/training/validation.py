@@ -47,8 +47,7 @@ def draw_cases(generator: BaseGenerator, cases: Sequence[Case], units: Sequence[
 
 
 def single_units(units: Iterable[int], prompts: Sequence[str] = PROMPTS) -> list[Case]:
-    """For each prompt and each of LEVELS: a face without AUs, then each AU alone; one seed for a
-    prompt."""
+    """For each prompt, of one seed, and each of LEVELS: a face without AUs, then each AU alone."""
     return [
         Case(prompt, FIRST_SEED + number, requested)
         for number, prompt in enumerate(prompts)

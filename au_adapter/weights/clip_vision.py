@@ -25,7 +25,6 @@ class ImageEncoder:
 
     @property
     def width(self) -> int:
-        """Width of a token."""
         return self.network.config.hidden_size
 
     @torch.no_grad()

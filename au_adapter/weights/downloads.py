@@ -46,7 +46,6 @@ class Download:
 
     @property
     def page(self) -> str:
-        """Where people read about it."""
         return self.source or f"{HUB}/{self.repository}/tree/main"
 
     @property
@@ -97,8 +96,7 @@ def find_download(name: str) -> Download:
 
 
 def cache_folder(name: str = "") -> Path:
-    """Where what is no hub's file goes: AU_ADAPTER_CACHE if set, else `.cache/au-adapter` in the
-    user's home."""
+    """Where what is no hub's file goes: AU_ADAPTER_CACHE, else `~/.cache/au-adapter`."""
     root = os.environ.get("AU_ADAPTER_CACHE") or Path.home() / ".cache" / "au-adapter"
     return Path(root) / name
 

@@ -119,8 +119,7 @@ def count_numbered(names: Container[str], pattern: str) -> int:
 
 def load_weights(path: str | Path, make: Callable[[], M]) -> M:
     """The module that `make` builds, with the weights in a file, which may be of 8 bits. ValueError
-    for weights of other names or shapes, found before any memory is taken, and for numbers that
-    are not finite."""
+    for other names or shapes, found before any memory is taken, and numbers that are not finite."""
     with damage_named(path):
         with torch.device("meta"):
             expected = {n: tuple(t.shape) for n, t in make().state_dict().items()}

@@ -259,13 +259,8 @@ def _read(path: Path) -> dict[str, np.ndarray]:
 def _drawn_triangles(triangles: np.ndarray, neutral: np.ndarray) -> np.ndarray:
     """Triangles without the clear outer eyes, which would hide irises, and what no pose shows."""
     hidden = np.zeros(VERTEX_COUNT, bool)
-    for name in (
-        "outer_eye_left",
-        "outer_eye_right",
-        "tear_and_occlusion",
-        "eye_sockets",
-        "lashes",
-    ):
+    unseen = ("outer_eye_left", "outer_eye_right", "tear_and_occlusion", "eye_sockets", "lashes")
+    for name in unseen:
         hidden[PARTS[name][0] : PARTS[name][1] + 1] = True
     skin = np.arange(VERTEX_COUNT) <= PARTS["head"][1]
     hidden |= skin & ((neutral[:, 1] < -14) | (neutral[:, 2] < -7.5))

@@ -177,8 +177,7 @@ class Renderer:
         project = view.project.T.astype("f4").tobytes()
         for program in self.programs.values():
             program["project"].write(project)
-            for name, value in values.items():
-                _set(program, name, value)
+            _set(program, **values)
 
     def _draw(self, stage: Stage, vertices, landmarks, scene: Scene) -> None:
         gl, person = self.gl, stage.person
@@ -192,15 +191,13 @@ class Renderer:
         self._draw_mouth(vertices, landmarks)
         self._draw_plain(stage, scene)
         if "hair" in stage.things:
-            _set(self.programs["hair"], "tint", person.hair_tint)
-            style = STYLES[person.hair_style]
-            _set(self.programs["hair"], "frizz", style.rough)
-            _set(self.programs["hair"], "curl", style.curl)
+            style, tint = STYLES[person.hair_style], person.hair_tint
+            _set(self.programs["hair"], tint=tint, frizz=style.rough, curl=style.curl)
             stage.things["hair"][0].render()
 
     def _draw_eyes(self, vertices, landmarks, person: Person) -> None:
         program = self.programs["eye"]
-        _set(program, "iris_colour", person.eye_colour)
+        _set(program, iris_colour=person.eye_colour)
         for (mesh, moving, array), first in zip(self.eyes, (42, 36), strict=True):
             part = vertices[mesh.first : mesh.last]
             if not len(part):
@@ -209,30 +206,24 @@ class Renderer:
             centre = part.mean(0) + _eye_depth(part)
             upper = landmarks[first : first + 4] - centre
             lower = landmarks[[first + 5, first + 4]] - centre
-            _set(program, "openness", float((upper[1:3, 1] - lower[:, 1]).mean()))
-            _set(program, "centre", centre)
-            _set(program, "lid", np.polyfit(upper[:, 0], upper[:, 1], 2))
+            _set(program, openness=(upper[1:3, 1] - lower[:, 1]).mean(), centre=centre)
+            _set(program, lid=np.polyfit(upper[:, 0], upper[:, 1], 2))
             array.render()
 
     def _draw_mouth(self, vertices, landmarks) -> None:
         program, parts = self.programs["mouth"], self.mouth_parts
         self.mouth_moving.write(np.ascontiguousarray(vertices[parts.vertices]))
-        _set(program, "lip_depth", float(landmarks[62, 2]))
-        _set(program, "upper_lip", float(landmarks[62, 1]))
+        _set(program, lip_depth=landmarks[62, 2], upper_lip=landmarks[62, 1])
         self.mouth_array.render(vertices=-1 if lip_gap(landmarks) > 0.1 else parts.socket_indices)
 
     def _draw_plain(self, stage: Stage, scene: Scene) -> None:
         program, person = self.programs["plain"], stage.person
         if "glasses" in stage.things:
-            self._tint(person.glasses_tint, 0.5, 0.0)
+            _set(program, tint=person.glasses_tint, gloss=0.5, weave=0.0)
             stage.things["glasses"][0].render()
-        self._tint(person.cloth_colour, 0.02, 1.0 if person.garment != "shirt" else 0.0)
+        _set(program, tint=person.cloth_colour, gloss=0.02, weave=person.garment != "shirt")
         program["project"].write(camera(scene, HALF_TURN).project.T.astype("f4").tobytes())
         stage.things["clothes"][0].render()
-
-    def _tint(self, colour, gloss: float, weave: float) -> None:
-        for name, value in (("tint", colour), ("gloss", gloss), ("weave", weave)):
-            _set(self.programs["plain"], name, value)
 
     def _finish(self, scene: Scene, landmarks: np.ndarray, jaw: np.ndarray) -> Render:
         side, n = self.size * OVERSAMPLE, OVERSAMPLE
@@ -305,10 +296,11 @@ def _strands() -> np.ndarray:
     return (total * 255).astype(np.uint8)
 
 
-def _set(program, name: str, value) -> None:
-    """Set a uniform, unless the compiler has dropped it as unused."""
-    if name in program:
-        program[name].value = tuple(map(float, value)) if np.ndim(value) else float(value)
+def _set(program, **values) -> None:
+    """Set uniforms, but for those that the compiler has dropped as unused."""
+    for name, value in values.items():
+        if name in program:
+            program[name].value = tuple(map(float, value)) if np.ndim(value) else float(value)
 
 
 def _context():

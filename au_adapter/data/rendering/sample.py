@@ -208,7 +208,6 @@ def _hair_chances(age: str, tone: int) -> tuple[float, ...]:
 
 
 def _hair_styles(man: bool, tone: int) -> tuple[tuple[str, ...], tuple[float, ...]]:
-    """Hair styles and their chances."""
     if man:
         styles = ("bald", "short", "cropped", "swept", "long", "curly")
         return styles, (0.14, 0.34, 0.2, 0.24, 0.08, 0.1 if tone < 5 else 0.5)

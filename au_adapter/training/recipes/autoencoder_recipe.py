@@ -67,9 +67,8 @@ class AutoencoderOptions:
     """Options of the autoencoder.
 
     start: a folder with vae.safetensors, whose shapes hold, of which only the decoder learns on:
-    latents stay as they are, and so does a UNet that is trained on them. latent_channels: numbers
-    of a cell. decoder: channels of its stages, see `AutoencoderConfig`. adversarial: see
-    `AutoencoderLoss`.
+    latents stay as they are, so a UNet trained on them fits. latent_channels: numbers of a cell.
+    decoder: channels of its stages, see `AutoencoderConfig`. adversarial: see `AutoencoderLoss`.
     """
 
     start: str | Path | None = None

@@ -21,6 +21,7 @@ from ...bundled import demo_folder
 from ...data.rendered import is_rendered, load
 from ...facs import SET_A, AUVector
 from ...methods.base_generator import BaseGenerator
+from ...methods.sampling import told
 from ...methods.words_generator import au_text
 from ..diffusion import denoising_loss
 from ..drawing import STEPS, drawing
@@ -128,9 +129,8 @@ class ConditionedLoss(nn.Module):
         """The loss of scaled latents [N, 4, H, W] under the batch's noise and timesteps."""
 
         def predict(noisy: Tensor, timesteps: Tensor) -> Tensor:
-            more = {"added_cond_kwargs": dict(text.added) or None}
-            more["cross_attention_kwargs"] = extra or None
-            return self.unet(noisy, timesteps, text.states, **more).sample
+            more = {**told(text), "cross_attention_kwargs": extra or None}
+            return self.unet(noisy, timesteps, **more).sample
 
         return denoising_loss(self.schedule, latents, batch, predict, self.plain)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
@@ -118,7 +118,7 @@ class EstimatorRecipe:
 
     def save(self, module: EstimatorLoss, folder: Path) -> None:
         network = module.estimator
-        described = {"network": network.config.to_dict(), "reliability": self.reliability(network)}
+        described = {"network": asdict(network.config), "reliability": self.reliability(network)}
         metadata = {"au_estimator": json.dumps(described)}
         write_tensors(folder / "au_estimator.safetensors", network.state_dict(), metadata)
 

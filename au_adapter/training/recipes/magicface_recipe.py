@@ -129,7 +129,6 @@ class MagicFaceRecipe:
         return self.generator(self.module).photos()
 
     def generator(self, module: MagicFaceLoss) -> PhotoEdits:
-        """Edits of some of the photos by the module as it is."""
         return PhotoEdits(module.network, module.text, self.vae, self.pairs)
 
     def save(self, module: MagicFaceLoss, folder: Path) -> None:

@@ -69,11 +69,10 @@ class RegressorRecipe:
     def batch(self, size: int, generator: torch.Generator) -> dict[str, Tensor]:
         rows = torch.randint(len(self.images), (size,), generator=generator)
         pictures = blemish(self.images[rows].movedim(-1, 1).float() / 255, generator)
-        aus = self.aus[rows]
         # The units are bilateral, so a mirrored face keeps its label.
         if torch.rand((), generator=generator) < 0.5:
             pictures = pictures.flip(-1)
-        return {"pictures": pictures, "aus": aus}
+        return {"pictures": pictures, "aus": self.aus[rows]}
 
     def save(self, module: RegressorLoss, folder: Path) -> None:
         network = module.regressor
