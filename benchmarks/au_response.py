@@ -49,7 +49,7 @@ a portrait of a middle-aged man with fair skin and a bald head, wearing a black 
 """
 # Seeds that no decision was made on: once weights were changed because of a table, the next table
 # takes others. 501..508 and 601..608 are used up.
-CASES = tuple(zip(PROMPTS.splitlines(), range(701, 709), strict=True))  # prompt, seed
+CASES = tuple(zip(PROMPTS.splitlines(), range(801, 809), strict=True))  # prompt, seed
 COUPLED = 0.6  # an unprompted AU that changes by more than this on average is listed
 
 

@@ -64,7 +64,7 @@ class Studio:
         return self.outputs(self.add("AUA_ApplyAUAdapter", **{**inputs, **options}), 3)
 
     def drawn(
-        self, applied: list[Link], seed: int, number: int = 1, cfg: float = 4.0, **sampler: Any
+        self, applied: list[Link], seed: int, number: int = 1, cfg: float = 3.5, **sampler: Any
     ) -> Link:
         """Pictures of one noise from MODEL, positive and negative."""
         model, positive, negative = applied

@@ -33,7 +33,7 @@ PEOPLE = (
     ("a portrait of a middle-aged woman with dark skin and long black hair, red background", 8),
 )
 STRONGEST = 5.0
-GUIDANCE = {False: 4.0, True: 3.0}  # of the first adapter, of the one with sides apart
+GUIDANCE = {False: 3.5, True: 3.0}  # of the first adapter, of the one with sides apart
 SHOWN = sum(PLACES.values(), ())
 LOOKS = {  # of the README's large picture
     "relaxed": "",

@@ -18,7 +18,7 @@ from au_adapter.training.face_tensors import to_unit_range
 from au_adapter.weights.autoencoder_files import load_autoencoder, save_colours
 from tools.pack_bundled import pack, write
 
-from .base_check import GUIDANCE, STEPS
+from .base_check import STEPS
 from .plan import STAGES
 from .work import Workshop, trained_steps
 
@@ -34,9 +34,9 @@ PACKED = {
     "aueditnet": "aueditnet",
     "vqauface": "vqauface",
 }
-# Adapter -> its file, and the guidance that it is drawn with: the second acts more strongly.
+# Adapter -> its file, and the guidance that templates draw it with: the second acts more strongly.
 ADAPTERS = {
-    "adapter": ("adapter.safetensors", GUIDANCE),
+    "adapter": ("adapter.safetensors", 3.5),
     "sided": (f"adapters/{SIDED_ADAPTER}", 3.0),
 }
 COLOURED = 500  # pictures that the colours are fitted to

@@ -120,8 +120,8 @@ STAGES = {
         "fineface",
         draws=("scenes",),
         settings={
-            "steps": 5000, "batch_size": 16, "learning_rate": 1e-3, "warmup_steps": 200,
-            "decay_steps": 3000, "average_decay": 0.998, "seed": 4, "save_every": 250,
+            "steps": 17_000, "batch_size": 16, "learning_rate": 1e-3, "warmup_steps": 200,
+            "decay_steps": 10_000, "average_decay": 0.998, "seed": 4, "save_every": 250,
         },
         needs={"base": "base"},
     ),
