@@ -150,7 +150,7 @@ TEMPLATES: dict[str, Template] = {
         labelled("9", "10"),
         without=("13",),
     ),
-    "au_left_right": _generator("10_left_and_right_apart_wink", ("1", "11")),
+    "au_left_right": _generator("10_sceptical_smile_left_and_right_apart", ("1", "11")),
     "au_sides": _generator(
         "11_left_and_right_by_masks",
         ("1",),
