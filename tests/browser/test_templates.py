@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -62,7 +63,8 @@ COLUMN = """(panel) => {
     const { top, bottom, width } = element.getBoundingClientRect()
     return { top, bottom, width }
   }
-  const parts = [...panel.children].filter((part) => part.checkVisibility()).map(place)
+  const names = ['notation', 'face', 'tools', 'remarks', 'lists']
+  const parts = names.map((name) => place(panel.querySelector(`.aua-${name}`)))
   const head = [...panel.querySelectorAll('.aua-face > svg > path')].map(place)
   return { column: place(panel).width, parts, head: Math.max(...head.map(({ width }) => width)) }
 }"""
@@ -119,12 +121,12 @@ def test_an_app_opened_again_and_after_another_shows_its_face(page: Page, render
     expect(panel.locator(".aua-face")).to_be_visible()
 
 
-def test_an_app_draws_a_large_face_over_its_sliders(page: Page) -> None:
+def test_an_app_draws_a_large_face_between_its_text_and_its_sliders(page: Page) -> None:
     panel = _open_app(page, "au_generate")
     found = panel.evaluate(COLUMN)
     assert found["head"] > 0.7 * found["column"]
-    face, controls, lists = found["parts"]
-    assert face["bottom"] <= controls["top"] and controls["bottom"] <= lists["top"]
+    for above, below in pairwise(found["parts"]):
+        assert above["bottom"] <= below["top"]
     jaw = slider(panel, 26)
     jaw.scroll_into_view_if_needed()
     jaw.focus()

@@ -16,7 +16,7 @@ import { brow, crease, eye, upperLines } from './upper.js'
 // Left, top, width and height of what is seen.
 const VIEWS = {
   whole: '-86 -135 172 274',
-  app: '-84 -102 168 242', // without the crown, so that a narrow column shows it large
+  app: '-84 -102 168 224', // without crown and neck, so that a narrow column shows it large
   close: '-72 -84 144 210' // brows to chin, for small drawings
 }
 const TEETH = 5.2 // how far the upper ones show, at most
