@@ -178,10 +178,10 @@ class AdaptedRecipe(SharingRecipe):
             cells = self.pipeline.unet.config.sample_size
             shape = (self.pipeline.vae.config.latent_channels, cells, cells)
             size = self.family.picture_size(self.pipeline)
-            cache = options.latent_cache and LatentCache(
-                options.latent_cache, self.family, self.pipeline.vae, size
-            )
-            shards = options.lanes, options.buffer, self.sides, cache or None
+            cache = None
+            if options.latent_cache is not None:
+                cache = LatentCache(options.latent_cache, self.family, self.pipeline.vae, size)
+            shards = options.lanes, options.buffer, self.sides, cache
             return StreamedPictures(data, self.tokenize, size, shape, self.units, *shards)
         if not self.family.holds_latents:
             raise ValueError(

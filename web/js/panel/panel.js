@@ -8,6 +8,7 @@ import { FaceDrawing } from '../face/drawing.js'
 import { app } from '../../../../scripts/app.js'
 import { findConflicts } from './conflicts.js'
 import { icon, make } from './elements.js'
+import { faceOfWords, isEnglish } from './english.js'
 import { addFaceInput } from './face_input.js'
 import { firstPicture, firstReading, knownUnits, reachedBy } from './graph.js'
 import { History } from './history.js'
@@ -18,7 +19,6 @@ import { PlainWidgets } from './plain_widgets.js'
 import { randomFace } from './random_face.js'
 import { SliderList } from './sliders.js'
 import { TextField } from './text_field.js'
-import { faceOfWords, isEnglish } from './english.js'
 
 export class Panel {
   constructor(node, tables, showPlain) {
