@@ -23,6 +23,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from au_adapter.bundled import SIDED_GUIDANCE
 from au_adapter.data.pictures import as_picture
 from au_adapter.data.rendering.head import MIDDLE_UNITS
 from au_adapter.data.rendering.renderer import Renderer
@@ -39,7 +40,7 @@ from .au_response import PROMPTS
 RESULTS = Path(__file__).parent / "results"
 FIRST_SEED = 901
 FIRST_PERSON = 3_000_000  # of the renders
-STEPS, GUIDANCE = 20, 3.0
+STEPS = 20
 LEVELS = (2.0, 4.0)
 # An AU answers on one side when that side rises by so much, and so many times the other.
 LEAST, APART = 0.5, 2.0
@@ -55,7 +56,7 @@ Draw = Callable[[int, AUVector], Tensor]  # number of a face, its expressions: f
 )  # fmt: skip
 def main(adapter: Path, prompts: int) -> None:
     """Measure ADAPTER on the bundled base; write results/sides_response.{json,md,jpg}."""
-    generator = open_generator(adapter=adapter, steps=STEPS, guidance=GUIDANCE)
+    generator = open_generator(adapter=adapter, steps=STEPS, guidance=SIDED_GUIDANCE)
     reader = open_estimator("mesh", folders=[face_files.MODELS])
     units = generator.units
     found, first = measure(drawing(generator), rendering(face_model()), reader, units, prompts)
@@ -170,7 +171,8 @@ def report(found: dict) -> str:
         "# An adapter with left and right apart",
         "",
         f"`python -m benchmarks.sides_response ADAPTER`, adapter {found['adapter']}, seeds {first} "
-        f"to {last}, {STEPS} steps, CFG {GUIDANCE:g}. Reader: {found['estimator']}; ICC is how "
+        f"to {last}, {STEPS} steps, CFG {SIDED_GUIDANCE:g}. Reader: "
+        f"{found['estimator']}; ICC is how "
         f"well it reads each AU on renders. In brackets: rendered faces that were asked for the "
         f"same, read in the same way. The last column needs no reader: of the squared change of "
         f"the picture, the share on the side asked for. Faces found in {lost[0]} ({lost[1]}) of "

@@ -14,7 +14,6 @@ import multiprocessing
 import re
 import shutil
 import sys
-import tarfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -29,8 +28,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from au_adapter.bases.family import to_unit_range
-from au_adapter.data.rendered import SAMPLE
 from au_adapter.data.stream import FaceStream
+from tools.sample_faces import few_faces
 
 from .cost import median_interval
 from .full_size import FAMILIES, random_unet
@@ -55,8 +54,8 @@ class Runner:
     peak: float = 0.0  # GB held at most after the first epoch
 
     def start(self) -> None:
-        self.connection, child = multiprocessing.get_context("spawn").Pipe()
         context = multiprocessing.get_context("spawn")
+        self.connection, child = context.Pipe()
         self.process = context.Process(target=self.run, args=(child,), daemon=True)
         self.process.start()
         child.close()
@@ -76,7 +75,7 @@ class Runner:
 def main(fineface: Path, size: int, batch: int, steps: int) -> None:
     """Measure and write results/train_speed.md."""
     shutil.rmtree(WORK, ignore_errors=True)
-    base, faces = write_base(WORK / "base", size), write_faces(WORK / "faces")
+    base, faces = write_base(WORK / "base", size), few_faces(WORK / "faces", FACES)
     theirs = partial(run_theirs, fineface, base, faces, batch, size)
     ours = partial(run_ours, base=base, faces=faces, batch=batch)
     pairs = [
@@ -158,16 +157,6 @@ def write_base(folder: Path, size: int) -> Path:
         feature_extractor=None,
         requires_safety_checker=False,
     ).save_pretrained(folder)
-    return folder
-
-
-def write_faces(folder: Path) -> Path:
-    """The first faces of the committed renders."""
-    folder.mkdir(parents=True)
-    shard = min(SAMPLE.glob("*.tar"))
-    with tarfile.open(shard) as whole, tarfile.open(folder / shard.name, "w") as part:
-        for entry in whole.getmembers()[: 3 * FACES]:
-            part.addfile(entry, whole.extractfile(entry))
     return folder
 
 

@@ -3,26 +3,14 @@
 from __future__ import annotations
 
 import csv
-import tarfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from PIL import Image
 
 from au_adapter.data.face_source import LabelledFace
-from au_adapter.data.rendered import SAMPLE
 from au_adapter.data.shards import make_label, shard_path, write_shard
 from au_adapter.facs import SET_A
-
-
-def few_faces(folder: Path, count: int = 8) -> Path:
-    """The first faces of the committed sample, as a folder of renders."""
-    folder.mkdir(parents=True)
-    shard = min(SAMPLE.glob("*.tar"))
-    with tarfile.open(shard) as whole, tarfile.open(folder / shard.name, "w") as part:
-        for entry in whole.getmembers()[: 3 * count]:
-            part.addfile(entry, whole.extractfile(entry))
-    return folder
 
 
 def write_picture(file: Path, number: int = 0, size: tuple[int, int] = (24, 32)) -> Path:

@@ -15,7 +15,7 @@ from PIL import Image
 
 from au_adapter import AUVector, describe
 from au_adapter.bases.family import to_unit_range
-from au_adapter.bundled import VQAUFACE, vqauface_folder
+from au_adapter.bundled import SIDED_GUIDANCE, VQAUFACE, vqauface_folder
 from au_adapter.data.pictures import as_picture
 from au_adapter.weights.vqauface_files import load_codec
 from tools.help_studio import ACROSS, MAN, WOMAN, Link, Studio, halves, labelled, narrow, with_text
@@ -115,7 +115,7 @@ def encoder(studio: Studio) -> Image.Image:
 
 @shows("AUA_LoadAUAdapter")
 def load_adapter(studio: Studio) -> Image.Image:
-    options = {"adapter": studio.sided(), "cfg": 3.0}
+    options = {"adapter": studio.sided(), "cfg": SIDED_GUIDANCE}
     links = _each(studio, ["", "L12C+L6B", "R2C+L4B"], **options)
     return labelled(["at rest", "L6B+L12C", "L4B+R2C"], studio.pictures(*links))
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont
 
-from au_adapter.bundled import AUEDITNET, MAGICFACE, SIDED_ADAPTER, WPLUS
+from au_adapter.bundled import AUEDITNET, GUIDANCE, MAGICFACE, SIDED_ADAPTER, WPLUS
 from au_adapter.evaluation.contact_sheet import INK, MARGIN, PAPER, labelled_sheet
 from tools.help_units import PEOPLE
 
@@ -64,7 +64,7 @@ class Studio:
         return self.outputs(self.add("AUA_ApplyAUAdapter", **{**inputs, **options}), 3)
 
     def drawn(
-        self, applied: list[Link], seed: int, number: int = 1, cfg: float = 3.5, **sampler: Any
+        self, applied: list[Link], seed: int, number: int = 1, cfg: float = GUIDANCE, **sampler: Any
     ) -> Link:
         """Pictures of one noise from MODEL, positive and negative."""
         model, positive, negative = applied

@@ -13,7 +13,13 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from au_adapter import AUVector, open_generator
-from au_adapter.bundled import SIDED_ADAPTER, adapters_folder, demo_folder
+from au_adapter.bundled import (
+    GUIDANCE,
+    SIDED_ADAPTER,
+    SIDED_GUIDANCE,
+    adapters_folder,
+    demo_folder,
+)
 from au_adapter.data.pictures import as_picture
 from au_adapter.estimators.bundled_regressor import load_regressor
 from au_adapter.evaluation.contact_sheet import INK, MARGIN, PAPER, labelled_sheet
@@ -33,7 +39,6 @@ PEOPLE = (
     ("a portrait of a middle-aged woman with dark skin and long black hair, red background", 8),
 )
 STRONGEST = 5.0
-GUIDANCE = {False: 3.5, True: 3.0}  # of the first adapter, of the one with sides apart
 SHOWN = sum(PLACES.values(), ())
 LOOKS = {  # of the README's large picture
     "relaxed": "",
@@ -58,12 +63,12 @@ BAR_WIDTH, LINE, LABEL = 60, 19, 118
 def unit_pictures() -> Iterator[tuple[str, Image.Image]]:
     """(file name without ending, picture) of every AU that the panel has, and the large picture."""
     regressor = load_regressor(demo_folder() / "regressor.safetensors")
-    first = open_generator("au-adapter", guidance=GUIDANCE[False])
+    first = open_generator("au-adapter", guidance=GUIDANCE)
     sided = open_generator(
         "au-adapter",
         model=demo_folder(),
         adapter=adapters_folder() / SIDED_ADAPTER,
-        guidance=GUIDANCE[True],
+        guidance=SIDED_GUIDANCE,
     )
     for generator, units in (
         (first, [unit for unit in SHOWN if unit in first.units]),
@@ -119,7 +124,7 @@ def unit_picture(
 def large_picture() -> Image.Image:
     """The README's: a line of looks for each sitter, half as large again as they are drawn."""
     generator, looks = (
-        open_generator("au-adapter", guidance=GUIDANCE[False]),
+        open_generator("au-adapter", guidance=GUIDANCE),
         _stack([*LOOKS.values()]),
     )
     lines = []

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from au_adapter.bundled import GUIDANCE
+
 Graph = dict[str, dict[str, Any]]
 Cell = str | tuple[str, int]  # a node, a part, or "note"; with the height that it needs
 # A label on a part -> the widgets inside that it sets, as (node, name).
@@ -83,7 +85,7 @@ AT_REST = {
         latent_image=["7", 0],
         seed=16,
         steps=20,
-        cfg=3.5,
+        cfg=GUIDANCE,
         sampler_name="euler",
         scheduler="normal",
         denoise=1.0,

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 FOLDER_VARIABLE = "AU_ADAPTER_DEMO"  # another folder of the same files, for those who train one
 
+# What templates draw the adapters with: the second acts more strongly.
+GUIDANCE, SIDED_GUIDANCE = 3.5, 3.0
+
 # Names that say in a list of files what they are.
 MAGICFACE = "demo_magicface.safetensors"
 SIDED_ADAPTER = "demo_17_left_right.safetensors"

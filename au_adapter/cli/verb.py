@@ -16,9 +16,9 @@ from .. import __version__
 LOGGER = logging.getLogger("au_adapter")
 PATH = click.Path(path_type=Path)
 # Which extra of pyproject.toml brings a package.
+TRAIN = ("accelerate", "av", "diffusers", "peft", "torchvision", "transformers")
 EXTRAS = {
-    **dict.fromkeys(("accelerate", "av", "diffusers", "peft"), "train"),
-    **dict.fromkeys(("torchvision", "transformers"), "train"),
+    **dict.fromkeys(TRAIN, "train"),
     "moderngl": "render",
     "matplotlib": "eval",
 }

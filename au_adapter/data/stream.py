@@ -37,12 +37,18 @@ class StreamedFace:
 
 @dataclass(frozen=True)
 class StreamedBatch:
-    """Rows of a batch: pictures uint8 [n, side, side, 3], zeros where `known` said so; their labels
-    and faces."""
+    """Rows of a batch: pictures uint8 [n, side, side, 3], their labels and faces, and which of them
+    were known when they were read: their pictures are zeros."""
 
     pictures: np.ndarray
     labels: list[dict]
     faces: list[StreamedFace]
+    known: list[bool]
+
+
+def nothing_known(face: StreamedFace) -> bool:
+    """That every picture is needed."""
+    return False
 
 
 @dataclass(frozen=True)
@@ -122,7 +128,7 @@ class FaceStream:
         seed: int = 0,
         lanes: int = 8,
         buffer: int = 1000,
-        known: Callable[[StreamedFace], bool] = lambda face: False,
+        known: Callable[[StreamedFace], bool] = nothing_known,
     ):
         """size: pixels of a side; pictures are squashed to it, as FineFace does. lanes: a multiple
         of the number of processes; another number is another order. buffer: faces of a lane that
@@ -197,7 +203,12 @@ class FaceStream:
         faces = [
             face for lane, reader in self.readers.items() for face in islice(reader, share[lane])
         ]
-        pictures = [self._picture(face) for face in faces]
+        known = [self.known(face) for face in faces]
+        unread = np.zeros((self.size, self.size, 3), np.uint8)
+        pictures = [
+            unread if skipped else self._picture(face)
+            for face, skipped in zip(faces, known, strict=True)
+        ]
         labels = [label_of(face.files, face.shard) for face in faces]
         whole = [i for i, picture in enumerate(pictures) if picture is not None]
         if not whole:
@@ -207,11 +218,9 @@ class FaceStream:
             )
         rows = [i if i in whole else whole[0] for i in range(len(pictures))]
         taken = np.stack([pictures[i] for i in rows])
-        return StreamedBatch(taken, [labels[i] for i in rows], [faces[i] for i in rows])
+        return StreamedBatch(taken, *([found[i] for i in rows] for found in (labels, faces, known)))
 
     def _picture(self, face: StreamedFace) -> np.ndarray | None:
-        if self.known(face):
-            return np.zeros((self.size, self.size, 3), np.uint8)
         try:
             name = f"the picture {key_of(face.files)} in {face.shard}"
             return decode_picture(picture_of(face.files, face.shard), self.size, name)

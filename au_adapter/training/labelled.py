@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..data.rendered import RenderedSet
 from ..data.shards import label_values
-from ..data.stream import FaceStream, StreamedBatch
+from ..data.stream import FaceStream, StreamedBatch, nothing_known
 from ..models.autoencoder import DemoAutoencoder
 from .diffusion import draw_noise
 from .face_tensors import cached_latents, part_weights
@@ -97,9 +97,8 @@ class StreamedPictures:
         self.tokenize, self.shape, self.units, self.sides = tokenize, shape, units, sides
         self.cache = cache
         # run.train seeds torch with the run's seed before a recipe is made.
-        self.stream = FaceStream(folders, side, torch.initial_seed(), lanes, buffer)
-        if cache is not None:
-            self.stream.known = cache.holds
+        seed, known = torch.initial_seed(), cache.holds if cache else nothing_known
+        self.stream = FaceStream(folders, side, seed, lanes, buffer, known)
 
     def draw(self, size: int, generator: torch.Generator, dropout: float, share: Share) -> Drawn:
         faces = self.stream.read(share.step, size, share.index, share.count)

@@ -39,8 +39,9 @@ class LatentCache:
         return self._path(face).exists()
 
     def distributions(self, batch: StreamedBatch) -> Tensor:
-        """Those of a batch, float32 [n, 2 C, H, W]. ValueError for a damaged file."""
-        missing = [row for row, face in enumerate(batch.faces) if not self.holds(face)]
+        """Those of a batch, float32 [n, 2 C, H, W]. ValueError for a damaged file,
+        FileNotFoundError for one that went after the batch was read."""
+        missing = [row for row, known in enumerate(batch.known) if not known]
         if missing:
             made = self._encode(torch.from_numpy(batch.pictures[missing]))
             for row, distribution in zip(missing, made, strict=True):

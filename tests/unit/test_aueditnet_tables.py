@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from labelled_faces import few_faces
 from safetensors.torch import save_file
 from tiny_demo import write_demo
 from tiny_wplus import write_ours
@@ -19,6 +18,7 @@ from au_adapter.models.siamese import SiameseAU, SiameseConfig
 from au_adapter.weights.aueditnet_files import save_siamese
 from benchmarks.aueditnet_tables import ABLATIONS, GOOGLE, SIZES, Shop, run
 from tools import face_files
+from tools.sample_faces import few_faces
 
 
 def write_shop(output: Path) -> Shop:

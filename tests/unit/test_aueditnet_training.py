@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from face_pictures import TASK
-from labelled_faces import few_faces, write_faces
+from labelled_faces import write_faces
 from PIL import Image
 from tiny_wplus import EDITOR, random_editor, random_encoder, random_generator, write_ours
 from torch import Tensor
@@ -40,6 +40,7 @@ from au_adapter.training.recipes.wplus_recipe import WPlusOptions, face_weights,
 from au_adapter.training.run import train
 from au_adapter.weights.aueditnet_files import load_aueditnet, load_siamese
 from au_adapter.weights.wplus_files import Framing, load_wplus
+from tools.sample_faces import few_faces
 
 FEW = {"steps": 2, "batch_size": 2, "warmup_steps": 0, "decay_steps": 0, "log_every": 1}
 SMALL = {

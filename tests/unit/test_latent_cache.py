@@ -90,6 +90,19 @@ def test_another_shard_of_the_same_name_is_encoded_anew(
     assert len(written(tmp_path / "cache")) == 2 * FACES
 
 
+def test_a_file_that_went_after_the_batch_was_read_is_no_black_picture(
+    data: Path, base: Path, tmp_path: Path
+) -> None:
+    cache = cache_of(tmp_path / "cache", base)
+    cache.distributions(stream(data, cache).read(0, FACES))
+    seen = stream(data, cache).read(0, FACES)
+    gone = min(written(tmp_path / "cache"))
+    gone.unlink()
+    with pytest.raises(FileNotFoundError, match=gone.name):
+        cache.distributions(seen)
+    assert not gone.exists()
+
+
 def test_a_damaged_file_is_named(data: Path, base: Path, tmp_path: Path) -> None:
     cache = cache_of(tmp_path / "cache", base)
     cache.distributions(stream(data, cache).read(0, FACES))

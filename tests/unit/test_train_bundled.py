@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 import torch
 from face_pictures import TASK
-from labelled_faces import few_faces
 from PIL import Image
 from test_rendering import model_path  # noqa: F401 - a face model that can be rendered
 from two_processes import in_two_processes
@@ -23,6 +22,7 @@ from au_adapter.weights.aueditnet_files import load_aueditnet
 from au_adapter.weights.autoencoder_files import load_autoencoder, read_colours
 from au_adapter.weights.magicface_files import load_magicface
 from au_adapter.weights.wplus_files import load_wplus
+from tools.sample_faces import few_faces
 from tools.train_bundled import (
     adapter_check,
     aueditnet_check,

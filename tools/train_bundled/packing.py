@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
-from au_adapter.bundled import FOLDER_VARIABLE, SIDED_ADAPTER
+from au_adapter.bundled import FOLDER_VARIABLE, GUIDANCE, SIDED_ADAPTER, SIDED_GUIDANCE
 from au_adapter.data.rendered import load
 from au_adapter.evaluation.calibration_run import calibrate
 from au_adapter.models.autoencoder import SCALING_FACTOR, DemoAutoencoder
@@ -34,10 +34,10 @@ PACKED = {
     "aueditnet": "aueditnet",
     "vqauface": "vqauface",
 }
-# Adapter -> its file, and the guidance that templates draw it with: the second acts more strongly.
+# Adapter -> its file, and the guidance that it is drawn with.
 ADAPTERS = {
-    "adapter": ("adapter.safetensors", 3.5),
-    "sided": (f"adapters/{SIDED_ADAPTER}", 3.0),
+    "adapter": ("adapter.safetensors", GUIDANCE),
+    "sided": (f"adapters/{SIDED_ADAPTER}", SIDED_GUIDANCE),
 }
 COLOURED = 500  # pictures that the colours are fitted to
 
